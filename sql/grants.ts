@@ -1,0 +1,71 @@
+import type { Queries } from './index.ts'
+
+export interface Connection {
+  id: string
+  client_id: string
+  client_name: string
+  client_source: 'operator' | 'dynamic'
+  scope: string[]
+  resource: string
+  created_at: Date
+  used_at: Date
+  expires_at: Date
+}
+
+/** A user's living grants: what the pages and tools call connected apps. Newest use first. */
+export function listConnections(sql: Queries, userId: string, now: Date): Promise<Connection[]> {
+  return sql<Connection[]>`
+    select
+      granted.id, granted.client_id, client.name as client_name, client.source as client_source,
+      granted.scope, granted.resource, granted.created_at, granted.used_at, granted.expires_at
+    from grants as granted
+    join clients as client on client.id = granted.client_id
+    where granted.user_id = ${userId}
+      and granted.revoked_at is null
+      and granted.expires_at > ${now}
+    order by granted.used_at desc`
+}
+
+/**
+ * Ends grants, tells every replica, and remembers them for as long as one of their access tokens could live.
+ *
+ * @returns the grants that were alive until now.
+ */
+export function revokeGrants(
+  sql: Queries,
+  revoke: { ids: string[]; userId?: string; now: Date; rememberUntil: Date; channel: string },
+): Promise<{ id: string; client_id: string; user_id: string }[]> {
+  return sql<{ id: string; client_id: string; user_id: string }[]>`
+    with ended as (
+      update grants
+      set revoked_at = ${revoke.now}
+      where id = any (${revoke.ids}::uuid[])
+        and (${revoke.userId ?? null}::uuid is null or user_id = ${revoke.userId ?? null}::uuid)
+        and revoked_at is null
+      returning id, client_id, user_id
+    ),
+    remembered as (
+      insert into revocations (subject, revoked_at, expires_at)
+      select 'grant:' || id, ${revoke.now}, ${revoke.rememberUntil}
+      from ended
+      on conflict (subject) do nothing
+    )
+    select id, client_id, user_id, pg_notify(${revoke.channel}, 'revoked grant:' || id) as notified
+    from ended`
+}
+
+/** Deletes at most `limit` grants that nobody can use since `before`. @returns how many. */
+export async function sweepGrants(sql: Queries, before: Date, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from grants
+    where id in (
+      select id
+      from grants
+      where expires_at < ${before} or revoked_at < ${before}
+      order by expires_at
+      limit ${limit}
+      for update skip locked
+    )
+    returning id`
+  return rows.length
+}

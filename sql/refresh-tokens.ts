@@ -1,0 +1,69 @@
+import type { Queries } from './index.ts'
+
+export interface RefreshTokenRow {
+  grant_id: string
+  client_id: string
+  user_id: string
+  scope: string[]
+  resource: string
+  consumed_at: Date | null
+  expires_at: Date
+  grant_expires_at: Date
+  /** Whether the grant was ended or its user disabled. */
+  ended: boolean
+}
+
+/** A client's refresh token with its grant, both locked for the rest of the transaction. */
+export async function lockRefreshToken(
+  sql: Queries,
+  tokenHash: Uint8Array,
+  clientId: string,
+): Promise<RefreshTokenRow | undefined> {
+  const [row] = await sql<RefreshTokenRow[]>`
+    select
+      token.grant_id, granted.client_id, granted.user_id, granted.scope, granted.resource,
+      token.consumed_at, token.expires_at, granted.expires_at as grant_expires_at,
+      (granted.revoked_at is not null or account.disabled_at is not null) as ended
+    from refresh_tokens as token
+    join grants as granted on granted.id = token.grant_id
+    join users as account on account.id = granted.user_id
+    where token.token_hash = ${tokenHash}
+      and granted.client_id = ${clientId}
+    for update of token, granted`
+  return row
+}
+
+/** Replaces a token by its successor, once, and notes that the grant was used. */
+export async function rotateRefreshToken(
+  sql: Queries,
+  rotate: { tokenHash: Uint8Array; successorHash: Uint8Array; grantId: string; now: Date; expiresAt: Date },
+): Promise<void> {
+  await sql`
+    with consumed as (
+      update refresh_tokens
+      set consumed_at = ${rotate.now}
+      where token_hash = ${rotate.tokenHash}
+    ),
+    used as (
+      update grants
+      set used_at = ${rotate.now}
+      where id = ${rotate.grantId}
+    )
+    insert into refresh_tokens (token_hash, grant_id, created_at, expires_at)
+    values (${rotate.successorHash}, ${rotate.grantId}, ${rotate.now}, ${rotate.expiresAt})`
+}
+
+/** The grant of a client's refresh token, for revocation. */
+export async function findRefreshGrant(
+  sql: Queries,
+  tokenHash: Uint8Array,
+  clientId: string,
+): Promise<string | undefined> {
+  const [row] = await sql<{ grant_id: string }[]>`
+    select token.grant_id
+    from refresh_tokens as token
+    join grants as granted on granted.id = token.grant_id
+    where token.token_hash = ${tokenHash}
+      and granted.client_id = ${clientId}`
+  return row?.grant_id
+}

@@ -1,0 +1,42 @@
+import type { Queries } from './index.ts'
+
+/** Remembers a subject and tells every replica. */
+export async function insertRevocation(
+  sql: Queries,
+  revocation: { subject: string; now: Date; expiresAt: Date; channel: string },
+): Promise<void> {
+  await sql`
+    with remembered as (
+      insert into revocations (subject, revoked_at, expires_at)
+      values (${revocation.subject}, ${revocation.now}, ${revocation.expiresAt})
+      on conflict (subject) do nothing
+    )
+    select pg_notify(${revocation.channel}, ${`revoked ${revocation.subject}`})`
+}
+
+export function listRevocations(sql: Queries, now: Date): Promise<{ subject: string; expires_at: Date }[]> {
+  return sql<{ subject: string; expires_at: Date }[]>`
+    select subject, expires_at
+    from revocations
+    where expires_at > ${now}`
+}
+
+/** @returns whether any of the subjects is revoked. */
+export async function anyRevoked(sql: Queries, subjects: string[], now: Date): Promise<boolean> {
+  const rows = await sql`
+    select
+    from revocations
+    where subject = any (${subjects}::text[])
+      and expires_at > ${now}
+    limit 1`
+  return rows.length > 0
+}
+
+/** Deletes at most `limit` revocations of tokens that have expired by themselves. @returns how many. */
+export async function sweepRevocations(sql: Queries, now: Date, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from revocations
+    where subject in (select subject from revocations where expires_at <= ${now} limit ${limit} for update skip locked)
+    returning subject`
+  return rows.length
+}

@@ -1,0 +1,93 @@
+import type { Queries } from './index.ts'
+
+export interface SessionRow {
+  user_id: string
+  email: string
+  name: string
+  is_admin: boolean
+  created_at: Date
+}
+
+export async function insertSession(
+  sql: Queries,
+  session: {
+    idHash: Uint8Array
+    userId: string
+    ip: string | null
+    userAgent: string | null
+    now: Date
+    expiresAt: Date
+  },
+): Promise<void> {
+  await sql`
+    insert into sessions (id_hash, user_id, created_at, expires_at, ip, user_agent)
+    values (${session.idHash}, ${session.userId}, ${session.now}, ${session.expiresAt}, ${session.ip}, ${session.userAgent})`
+}
+
+/** A living session of a user who is not disabled. */
+export async function findSession(sql: Queries, idHash: Uint8Array, now: Date): Promise<SessionRow | undefined> {
+  const [row] = await sql<SessionRow[]>`
+    select users.id as user_id, users.email, users.name, users.is_admin, sessions.created_at
+    from sessions
+    join users on users.id = sessions.user_id
+    where sessions.id_hash = ${idHash}
+      and sessions.expires_at > ${now}
+      and users.disabled_at is null`
+  return row
+}
+
+export async function deleteSession(sql: Queries, idHash: Uint8Array): Promise<void> {
+  await sql`
+    delete from sessions
+    where id_hash = ${idHash}`
+}
+
+export async function insertSignInLink(
+  sql: Queries,
+  link: { tokenHash: Uint8Array; userId: string; now: Date; expiresAt: Date },
+): Promise<void> {
+  await sql`
+    insert into sign_in_links (token_hash, user_id, created_at, expires_at)
+    values (${link.tokenHash}, ${link.userId}, ${link.now}, ${link.expiresAt})`
+}
+
+/** Uses a link up. @returns whose it was; nothing if it is unknown, expired or used, or the user is disabled. */
+export async function consumeSignInLink(
+  sql: Queries,
+  link: { tokenHash: Uint8Array; now: Date },
+): Promise<{ user_id: string; email: string } | undefined> {
+  const [row] = await sql<{ user_id: string; email: string }[]>`
+    with used as (
+      update sign_in_links
+      set used_at = ${link.now}
+      where token_hash = ${link.tokenHash}
+        and used_at is null
+        and expires_at > ${link.now}
+      returning user_id
+    )
+    update users
+    set signed_in_at = ${link.now}
+    from used
+    where users.id = used.user_id
+      and users.disabled_at is null
+    returning users.id as user_id, users.email`
+  return row
+}
+
+/** Deletes at most `limit` expired sessions. @returns how many. */
+export async function sweepSessions(sql: Queries, now: Date, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from sessions
+    where id_hash in (select id_hash from sessions where expires_at <= ${now} limit ${limit} for update skip locked)
+    returning id_hash`
+  return rows.length
+}
+
+/** Deletes at most `limit` sign-in links that expired before `before`. @returns how many. */
+export async function sweepSignInLinks(sql: Queries, before: Date, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from sign_in_links
+    where token_hash in (select token_hash from sign_in_links where expires_at < ${before} limit ${limit} for update skip locked)
+    returning token_hash`
+  return rows.length
+}

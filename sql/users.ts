@@ -1,0 +1,96 @@
+import type { Queries } from './index.ts'
+
+export interface UserRow {
+  id: string
+  email: string
+  name: string
+  is_admin: boolean
+  invited_at: Date | null
+  disabled_at: Date | null
+  created_at: Date
+  signed_in_at: Date | null
+}
+
+export async function findUserByIdentity(sql: Queries, issuer: string, subject: string): Promise<UserRow | undefined> {
+  const [row] = await sql<UserRow[]>`
+    select users.*
+    from identities
+    join users on users.id = identities.user_id
+    where identities.issuer = ${issuer}
+      and identities.subject = ${subject}`
+  return row
+}
+
+/** The user an operator means by an address: the one who was there first. */
+export async function findUserByEmail(sql: Queries, email: string): Promise<UserRow | undefined> {
+  const [row] = await sql<UserRow[]>`
+    select *
+    from users
+    where lower(email) = lower(${email})
+    order by created_at
+    limit 1`
+  return row
+}
+
+/** Somebody an operator named by this address, and as whom nobody has signed in through a provider yet. */
+export async function findInvitedUser(sql: Queries, email: string): Promise<UserRow | undefined> {
+  const [row] = await sql<UserRow[]>`
+    select *
+    from users
+    where lower(email) = lower(${email})
+      and invited_at is not null
+      and not exists (select from identities where identities.user_id = users.id)
+    order by created_at
+    limit 1`
+  return row
+}
+
+export async function insertUser(
+  sql: Queries,
+  user: { id: string; email: string; name: string; isAdmin: boolean; invitedAt: Date | null; now: Date },
+): Promise<UserRow> {
+  const [row] = await sql<UserRow[]>`
+    insert into users (id, email, name, is_admin, invited_at, created_at)
+    values (${user.id}, ${user.email}, ${user.name}, ${user.isAdmin}, ${user.invitedAt}, ${user.now})
+    returning *`
+  return row!
+}
+
+export async function insertIdentity(
+  sql: Queries,
+  identity: { issuer: string; subject: string; userId: string; now: Date },
+): Promise<void> {
+  await sql`
+    insert into identities (issuer, subject, user_id, created_at)
+    values (${identity.issuer}, ${identity.subject}, ${identity.userId}, ${identity.now})`
+}
+
+/** Stores what a sign-in told us of a user. Makes an administrator, never unmakes one. */
+export async function updateSignedInUser(
+  sql: Queries,
+  user: { id: string; email: string; name: string; isAdmin: boolean; now: Date },
+): Promise<void> {
+  await sql`
+    update users
+    set
+      email = ${user.email},
+      name = ${user.name},
+      is_admin = is_admin or ${user.isAdmin},
+      signed_in_at = ${user.now}
+    where id = ${user.id}`
+}
+
+export async function promoteUser(sql: Queries, id: string): Promise<void> {
+  await sql`
+    update users
+    set is_admin = true
+    where id = ${id}`
+}
+
+export async function findUserById(sql: Queries, id: string): Promise<UserRow | undefined> {
+  const [row] = await sql<UserRow[]>`
+    select *
+    from users
+    where id = ${id}`
+  return row
+}

@@ -1,0 +1,50 @@
+/** The page where a user sees which apps are connected as them, and ends a connection. */
+import { Elysia } from 'elysia'
+import { z } from 'zod'
+import { accountPage } from '../../views/account.tsx'
+import type { Deps } from '../deps.ts'
+import { page, seeOther } from '../http/pages.ts'
+import { checkParams, readParams } from '../http/params.ts'
+import { csrfToken, requireCsrf, session } from '../http/session.ts'
+import { SCOPES } from '../oauth/model.ts'
+import { listConnections, revokeGrant } from '../oauth/tokens.ts'
+import { signOutToken } from '../signin/index.ts'
+
+const END = 'end-connection'
+const endSchema = z.object({ id: z.uuid(), csrf: z.string().optional() })
+
+export const account = (deps: Deps) =>
+  new Elysia({ name: 'account' })
+    .use(session(deps))
+    .get(
+      '/account',
+      async ({ viewer }) => {
+        const connections = await listConnections(deps, viewer.userId)
+        return page(
+          accountPage({
+            email: viewer.email,
+            csrf: csrfToken(deps, viewer, END),
+            signOutCsrf: signOutToken(deps, viewer),
+            connections: connections.map(connection => ({
+              id: connection.id,
+              client: { name: connection.client_name, verified: connection.client_source === 'operator' },
+              resource: connection.resource,
+              permissions: connection.scope.map(scope => SCOPES[scope] ?? scope),
+              connectedAt: connection.created_at.toISOString(),
+              usedAt: connection.used_at.toISOString(),
+            })),
+          }),
+        )
+      },
+      { signedIn: true },
+    )
+    .post(
+      '/account/disconnect',
+      async ({ request, viewer }) => {
+        const params = checkParams(await readParams(request), endSchema)
+        requireCsrf(deps, request, viewer, END, params as Record<string, string>)
+        await revokeGrant(deps, { grantId: params.id, userId: viewer.userId, by: 'user' })
+        return seeOther('/account') // also if it had ended already: the page shows what is left
+      },
+      { parse: 'none', signedIn: true },
+    )

@@ -1,0 +1,25 @@
+/** The HTTP table of contents: every plugin in the order in which a request meets them. */
+import { Elysia } from 'elysia'
+import { account } from './account/index.ts'
+import type { Deps } from './deps.ts'
+import { assets } from './http/assets.ts'
+import { errorBoundary } from './http/error-boundary.ts'
+import { health } from './http/health.ts'
+import { home } from './http/home.ts'
+import { protect } from './http/protect.ts'
+import { mcp } from './mcp/index.ts'
+import { oauth } from './oauth/index.ts'
+import { signin } from './signin/index.ts'
+
+export const createApp = (deps: Deps) =>
+  // strictPath: `/token/` is not `/token`, so that a rule for one path cannot be walked around.
+  new Elysia({ strictPath: true, normalize: false })
+    .use(errorBoundary(deps))
+    .use(protect(deps))
+    .use(health(deps))
+    .use(assets())
+    .use(home(deps))
+    .use(signin(deps))
+    .use(account(deps))
+    .use(oauth(deps))
+    .use(mcp(deps))

@@ -1,0 +1,125 @@
+/** The audit log: which events there are, and a writer that appends them in batches. */
+import { insertAuditEvents, type NewAuditEvent } from '../sql/audit-events.ts'
+import type { Queries } from '../sql/index.ts'
+import type { Log } from './lib/log.ts'
+
+/** Every event that can be recorded, and what it means. */
+export const AUDIT_EVENTS = {
+  'user.signed_in': 'Somebody signed in',
+  'user.signed_out': 'Somebody signed out',
+  'user.refused': 'A provider vouched for somebody who may not enter',
+  'user.link_created': 'An operator made a one-time sign-in link',
+  'client.added': 'An operator added a client',
+  'client.registered': 'A client registered itself',
+  'client.removed': 'An operator removed a client',
+  'client.refused': 'A client gave wrong credentials',
+  'device.requested': 'A device asked to be authorized',
+  'device.wrong_code': 'Somebody entered a code that is not one',
+  'device.approved': 'A user approved a device',
+  'device.denied': 'A user denied a device',
+  'device.fetched': 'A device fetched its tokens',
+  'token.issued': 'A machine got an access token',
+  'token.revoked': 'An access token was revoked',
+  'refresh.rotated': 'A refresh token was exchanged',
+  'refresh.retried': 'A refresh token was exchanged again within the grace time and got the same successor',
+  'refresh.reused': 'A refresh token was used again too late: its grant was revoked',
+  'grant.revoked': 'A connection was ended',
+  'key.rotated': 'An operator rotated the signing keys',
+  'tool.called': 'A tool was called',
+} as const
+
+export type AuditEventName = keyof typeof AUDIT_EVENTS
+
+export interface AuditDetails {
+  userId?: string | null
+  clientId?: string | null
+  grantId?: string | null
+  ip?: string | null
+  detail?: Record<string, string | number | boolean>
+}
+
+const FLUSH_MS = 250
+const BATCH = 500
+const LIMIT = 20_000
+
+export interface AuditWriter {
+  add(event: NewAuditEvent): void
+  /** Events that did not fit while the database was away. */
+  readonly dropped: number
+  /** Writes what is waiting; resolves when it is stored or the database refused it. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Appends events in batches, so that a busy endpoint does not wait for one insert a request. */
+export function openAuditWriter(sql: Queries, log: Log): AuditWriter {
+  const waiting: NewAuditEvent[] = []
+  let dropped = 0
+  let writing = Promise.resolve()
+  let timer: Timer | undefined
+
+  async function write(): Promise<void> {
+    while (waiting.length > 0) {
+      const batch = waiting.splice(0, BATCH)
+      try {
+        await insertAuditEvents(sql, batch)
+      } catch (error) {
+        waiting.unshift(...batch)
+        log.error({ err: error, waiting: waiting.length }, 'could not write the audit log; will try again')
+        return
+      }
+    }
+  }
+
+  function schedule(): void {
+    timer ??= setTimeout(() => {
+      timer = undefined
+      void flush().then(() => {
+        if (waiting.length > 0) schedule()
+      })
+    }, FLUSH_MS)
+  }
+
+  function flush(): Promise<void> {
+    writing = writing.then(write)
+    return writing
+  }
+
+  return {
+    add(event) {
+      if (waiting.length >= LIMIT) {
+        dropped += 1
+        if (dropped === 1) log.error('the audit log is full while the database is away: events are being dropped')
+        return
+      }
+      waiting.push(event)
+      schedule()
+    },
+    get dropped() {
+      return dropped
+    },
+    flush,
+    async close() {
+      clearTimeout(timer)
+      await flush()
+      if (waiting.length > 0) log.error({ lost: waiting.length }, 'audit events were lost at shutdown')
+    },
+  }
+}
+
+/** Records one event, now. */
+export function record(
+  deps: { audit: AuditWriter; now: () => Date },
+  event: AuditEventName,
+  details: AuditDetails = {},
+): void {
+  deps.audit.add({
+    at: deps.now(),
+    event,
+    userId: details.userId ?? null,
+    clientId: details.clientId ?? null,
+    grantId: details.grantId ?? null,
+    ip: details.ip ?? null,
+    detail: details.detail ?? {},
+  })
+}

@@ -1,0 +1,33 @@
+/** The only place that reads the environment. */
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { type Config, parseConfig } from '../config.ts'
+import { type Deps, openDeps } from '../deps.ts'
+import { UsageError } from '../lib/errors.ts'
+import { openLog } from '../lib/log.ts'
+
+export function readConfig(): Config {
+  return parseConfig(process.env, path => readFileSync(path, 'utf8'))
+}
+
+/** Runs a command with the database open; beside a running server it shares the server's. */
+export async function withDeps(work: (deps: Deps) => Promise<void>): Promise<void> {
+  // A command talks to a person: what it has to say it prints, so the log is for trouble only.
+  const deps = await openDeps(readConfig(), { log: openLog('warn'), serving: false })
+  try {
+    await work(deps)
+  } finally {
+    await deps.close()
+  }
+}
+
+type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options']
+
+/** Splits a command's arguments. @throws UsageError for an unknown option. */
+export function readArgs<T extends NonNullable<Options>>(args: string[], options: T) {
+  try {
+    return parseArgs({ args, options, allowPositionals: true, strict: true })
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message.split('\n')[0]}; see: mcp-oauth-server help`)
+  }
+}

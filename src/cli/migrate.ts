@@ -1,0 +1,21 @@
+import { connect } from '../db/index.ts'
+import { migrate } from '../db/migrate.ts'
+import { openLog } from '../lib/log.ts'
+import { readArgs, readConfig } from './environment.ts'
+
+export async function run(args: string[]): Promise<void> {
+  readArgs(args, {})
+  const config = readConfig()
+  const db = await connect({
+    databaseUrl: config.DATABASE_URL,
+    dataDir: config.DATA_DIR,
+    serving: false,
+    log: openLog('warn'),
+  })
+  try {
+    const applied = await migrate(db)
+    console.log(applied.length > 0 ? `Applied: ${applied.join(', ')}` : 'The schema is up to date.')
+  } finally {
+    await db.close()
+  }
+}

@@ -1,0 +1,86 @@
+import { createApp } from '../app.ts'
+import type { Config } from '../config.ts'
+import { type Deps, openDeps } from '../deps.ts'
+import { UsageError } from '../lib/errors.ts'
+import { openLog } from '../lib/log.ts'
+import { createSignInLink, LINK_MINUTES } from '../signin/service.ts'
+import { startSweeper } from '../sweeper.ts'
+import { readArgs, readConfig } from './environment.ts'
+
+/** Larger than any route reads; the routes have limits of their own, with proper answers. */
+const MAX_BODY = 8 * 1024 * 1024
+const IDLE_SECONDS = 30
+const SHUTDOWN_MS = 8_000
+
+export async function run(args: string[]): Promise<void> {
+  readArgs(args, {})
+  const config = readConfig()
+  const log = openLog(config.LOG_LEVEL)
+  const deps = await openDeps(config, { log, serving: true })
+  const sweeper = startSweeper(deps)
+  const app = createApp(deps)
+  try {
+    app.listen({ hostname: config.HOST, port: config.PORT, maxRequestBodySize: MAX_BODY, idleTimeout: IDLE_SECONDS })
+  } catch (error) {
+    sweeper.stop()
+    await deps.close()
+    throw (error as { code?: string }).code === 'EADDRINUSE'
+      ? new UsageError(`Port ${config.PORT} on ${config.HOST} is in use; stop what uses it, or set PORT`)
+      : error
+  }
+  await greet(deps)
+
+  let stopping = false
+  const stop = async (signal: string) => {
+    if (stopping) return
+    stopping = true
+    log.info({ signal }, 'stopping')
+    // What runs may finish; what does not in time is cut.
+    await Promise.race([app.server?.stop(), Bun.sleep(SHUTDOWN_MS)])
+    await app.server?.stop(true)
+    sweeper.stop()
+    await deps.close()
+    process.exit(0)
+  }
+  process.on('SIGTERM', () => void stop('SIGTERM'))
+  process.on('SIGINT', () => void stop('SIGINT'))
+}
+
+/** What the person at the terminal wants to know. */
+async function greet(deps: Deps): Promise<void> {
+  const { config } = deps
+  const lines = [
+    '',
+    `  mcp-oauth-server is listening on ${config.HOST}:${config.PORT}`,
+    '',
+    `  MCP endpoint   ${config.BASE_URL}/mcp`,
+    `  Web page       ${config.BASE_URL}/`,
+  ]
+  const missing = missingForProduction(config)
+  if (missing.length > 0) lines.push('', '  Before others use it:', ...missing.map(item => `    - ${item}`))
+  if (deps.providers.size === 0) {
+    const link = await createSignInLink(deps, config.ADMIN_EMAILS[0] ?? 'admin@localhost', { isAdmin: true })
+    lines.push('', `  Sign in as the administrator (works once, for ${LINK_MINUTES} minutes):`, `    ${link}`)
+  }
+  lines.push(
+    '',
+    '  Try it from another terminal:',
+    `    mcp-oauth-server login ${config.BASE_URL}`,
+    `    (from source: bun run src/main.ts login ${config.BASE_URL})`,
+    '',
+  )
+  console.log(lines.join('\n'))
+}
+
+function missingForProduction(config: Config): string[] {
+  const missing: string[] = []
+  if (!config.BASE_URL.startsWith('https://'))
+    missing.push('BASE_URL: the https address under which people reach it, behind a TLS proxy')
+  if (!config.GOOGLE_CLIENT_ID && !config.GITHUB_CLIENT_ID && !config.OIDC_ISSUER) {
+    missing.push('a sign-in provider: GOOGLE_CLIENT_ID, GITHUB_CLIENT_ID or OIDC_ISSUER with their secrets')
+  }
+  if (config.ADMIN_EMAILS.length === 0) missing.push('ADMIN_EMAILS: who administers it')
+  if (!config.DATABASE_URL)
+    missing.push(`DATABASE_URL: a PostgreSQL, for more than one replica (now: embedded, in ${config.DATA_DIR})`)
+  return missing
+}

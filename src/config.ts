@@ -1,0 +1,160 @@
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { UsageError } from './lib/errors.ts'
+
+const list = z
+  .string()
+  .transform(value =>
+    value
+      .split(/[\s,]+/)
+      .filter(Boolean)
+      .map(item => item.toLowerCase()),
+  )
+  .default([])
+
+const seconds = (fallback: number, min: number, max: number) =>
+  z.coerce
+    .number({ error: `must be a number of seconds from ${min} to ${max}` })
+    .int({ error: 'must be a whole number of seconds' })
+    .min(min, { error: `must be at least ${min} seconds` })
+    .max(max, { error: `must be at most ${max} seconds` })
+    .default(fallback)
+
+const httpUrl = z.string().refine(isHttpUrl, { error: 'must be an http or https URL without query or fragment' })
+
+const cidr = list.refine(items => items.every(isNetwork), {
+  error: 'must be IP addresses or networks such as 10.0.0.0/8, separated by commas',
+})
+
+/** Every key the server reads from its environment. `.env.example` lists exactly these (a test compares them). */
+export const configSchema = z.object({
+  BASE_URL: httpUrl.transform(value => value.replace(/\/+$/, '')).optional(),
+  AUTH_SECRET: z
+    .string()
+    .min(32, { error: 'must have at least 32 characters; make one with: openssl rand -base64 48' })
+    .optional(),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, { error: 'must look like postgres://user:password@host:5432/database' })
+    .optional(),
+  DATA_DIR: z.string().default('./data'),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: z.coerce
+    .number({ error: 'must be a port number' })
+    .int({ error: 'must be a port number' })
+    .min(1, { error: 'must be a port number from 1 to 65535' })
+    .max(65535, { error: 'must be a port number from 1 to 65535' })
+    .default(3000),
+  GOOGLE_CLIENT_ID: z.string().optional(),
+  GOOGLE_CLIENT_SECRET: z.string().optional(),
+  GITHUB_CLIENT_ID: z.string().optional(),
+  GITHUB_CLIENT_SECRET: z.string().optional(),
+  OIDC_ISSUER: httpUrl.optional(),
+  OIDC_CLIENT_ID: z.string().optional(),
+  OIDC_CLIENT_SECRET: z.string().optional(),
+  OIDC_NAME: z.string().max(40, { error: 'must have at most 40 characters' }).default('OpenID'),
+  ALLOWED_EMAILS: list,
+  ALLOWED_DOMAINS: list,
+  ADMIN_EMAILS: list,
+  REGISTRATION: z.enum(['open', 'token', 'closed'], { error: 'must be open, token or closed' }).default('open'),
+  INITIAL_ACCESS_TOKEN: z.string().min(32, { error: 'must have at least 32 characters' }).optional(),
+  TRUSTED_PROXIES: cidr,
+  ACCESS_TOKEN_TTL: seconds(3600, 60, 86_400),
+  REFRESH_TOKEN_TTL: seconds(30 * 86_400, 3600, 365 * 86_400),
+  GRANT_TTL: seconds(90 * 86_400, 3600, 5 * 365 * 86_400),
+  DEVICE_CODE_TTL: seconds(600, 60, 3600),
+  SESSION_TTL: seconds(14 * 86_400, 300, 365 * 86_400),
+  LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+      error: 'must be fatal, error, warn, info, debug, trace or silent',
+    })
+    .default('info'),
+})
+
+type Parsed = z.output<typeof configSchema>
+
+export interface Config extends Omit<Parsed, 'BASE_URL'> {
+  /** The issuer; every URL in every response is built from it, never from a request. No trailing slash. */
+  BASE_URL: string
+}
+
+/** Names that are read when ours are not set, for people who come from NextAuth deployments. */
+const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET: 'NEXTAUTH_SECRET' }
+
+/**
+ * Reads the configuration from environment variables. For each key `NAME_FILE` may name a file that holds the value.
+ *
+ * @param env The environment, or any record of strings.
+ * @param readFile Reads the text of a file that a `*_FILE` variable names.
+ * @throws UsageError that lists every problem at once, each with the variable's name and what to do.
+ */
+export function parseConfig(env: Record<string, string | undefined>, readFile: (path: string) => string): Config {
+  const problems: string[] = []
+  const raw: Record<string, string> = {}
+  for (const key of Object.keys(configSchema.shape)) {
+    const value = readVariable(env, key, readFile, problems)
+    if (value !== undefined) raw[key] = value
+  }
+  const parsed = configSchema.safeParse(raw)
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) problems.push(`${String(issue.path[0])} ${issue.message}`)
+  }
+  const pairs: [keyof Parsed, keyof Parsed][] = [
+    ['GOOGLE_CLIENT_ID', 'GOOGLE_CLIENT_SECRET'],
+    ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET'],
+    ['OIDC_CLIENT_ID', 'OIDC_ISSUER'],
+    ['OIDC_ISSUER', 'OIDC_CLIENT_ID'],
+  ]
+  for (const [a, b] of pairs) {
+    if (raw[a] && !raw[b]) problems.push(`${b} is missing: it is needed together with ${a}`)
+    if (raw[b] && !raw[a] && a.startsWith('G')) problems.push(`${a} is missing: it is needed together with ${b}`)
+  }
+  if (raw.DATABASE_URL && !raw.AUTH_SECRET) {
+    problems.push(
+      'AUTH_SECRET is missing: with DATABASE_URL it must be set, and be the same on every replica; make one with: openssl rand -base64 48',
+    )
+  }
+  if (raw.REGISTRATION === 'token' && !raw.INITIAL_ACCESS_TOKEN) {
+    problems.push('INITIAL_ACCESS_TOKEN is missing: it is needed with REGISTRATION=token')
+  }
+  if (problems.length > 0 || !parsed.success) {
+    throw new UsageError(
+      `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map(p => `  - ${p}`).join('\n')}`,
+    )
+  }
+  return { ...parsed.data, BASE_URL: parsed.data.BASE_URL ?? `http://localhost:${parsed.data.PORT}` }
+}
+
+function readVariable(
+  env: Record<string, string | undefined>,
+  key: string,
+  readFile: (path: string) => string,
+  problems: string[],
+): string | undefined {
+  const names = ALIASES[key] ? [key, ALIASES[key]] : [key]
+  for (const name of names) {
+    const value = env[name]
+    if (value !== undefined && value !== '') return value
+    const path = env[`${name}_FILE`]
+    if (path === undefined || path === '') continue
+    try {
+      return readFile(path).trim()
+    } catch {
+      problems.push(`${name}_FILE names a file that cannot be read`)
+      return undefined
+    }
+  }
+  return undefined
+}
+
+function isHttpUrl(value: string): boolean {
+  const url = URL.parse(value)
+  return !!url && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username
+}
+
+function isNetwork(value: string): boolean {
+  const [address, bits, more] = value.split('/')
+  const version = isIP(address ?? '')
+  if (version === 0 || more !== undefined) return false
+  return bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+}

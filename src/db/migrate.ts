@@ -1,0 +1,49 @@
+import type { Queries } from '../../sql/index.ts'
+import { migrations } from '../../sql/migrations/index.ts'
+import { UsageError } from '../lib/errors.ts'
+import type { Database } from './index.ts'
+
+/** Any number that no other program in the same database takes as its advisory lock. */
+const MIGRATION_LOCK = 7_305_081
+/** For one migration, waiting for another replica's included. */
+const DEADLINE_MS = 10 * 60_000
+
+/**
+ * Brings the schema up to this binary's version: one transaction a migration, its row claimed first, under an advisory
+ * lock, so that replicas may start together.
+ *
+ * @returns the names of the migrations that this call applied.
+ * @throws UsageError if the database was migrated by a newer binary.
+ */
+export async function migrate(db: Database): Promise<string[]> {
+  const applied: string[] = []
+  for (;;) {
+    const name = await db.begin(applyNext, DEADLINE_MS)
+    if (name === undefined) return applied
+    applied.push(name)
+  }
+}
+
+async function applyNext(sql: Queries): Promise<string | undefined> {
+  await sql`set local statement_timeout = 0`
+  await sql`set local lock_timeout = 0`
+  await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK})`
+  await sql`
+    create table if not exists schema_migrations (
+      id integer primary key,
+      name text not null,
+      applied_at timestamptz not null default now()
+    )`
+  const [row] = await sql<{ current: number }[]>`select coalesce(max(id), 0)::int as current from schema_migrations`
+  const current = row?.current ?? 0
+  if (current > migrations.length) {
+    throw new UsageError(
+      `The database is at version ${current}, this binary knows ${migrations.length}: a newer mcp-oauth-server has migrated it. Use that version.`,
+    )
+  }
+  const next = migrations[current]
+  if (!next) return undefined
+  await sql`insert into schema_migrations (id, name) values (${current + 1}, ${next.name})`
+  await sql.unsafe(next.text)
+  return next.name
+}

@@ -1,0 +1,105 @@
+import type { z } from 'zod'
+import { OAuthError } from '../lib/errors.ts'
+import { readText } from './body.ts'
+
+const BODY_LIMIT = 64 * 1024
+const MAX_PARAMETERS = 64
+
+/** Parameters of one request. A name that was not given, or given empty (RFC 6749 3.1), is absent. */
+export type Params = Readonly<Record<string, string>>
+
+/** JSON names of clients that were written for camel case. */
+const JSON_ALIASES: Record<string, string> = {
+  clientId: 'client_id',
+  clientSecret: 'client_secret',
+  deviceCode: 'device_code',
+  grantType: 'grant_type',
+  userCode: 'user_code',
+}
+
+/**
+ * The parameters of a POST body, form-encoded or JSON alike. In JSON, `scope` may be an array.
+ *
+ * @throws OAuthError `invalid_request` if it is malformed, too large, or a parameter is repeated or not text.
+ */
+export async function readParams(request: Request): Promise<Params> {
+  const type = (request.headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
+  const text = await readText(request, BODY_LIMIT)
+  if (type === 'application/json') return jsonParams(text)
+  if (type === 'application/x-www-form-urlencoded' || (type === '' && text === '')) return parseParams(text)
+  throw new OAuthError(
+    'invalid_request',
+    'The content type must be application/x-www-form-urlencoded or application/json',
+  )
+}
+
+/** The parameters of a query string. @throws OAuthError as {@link readParams}. */
+export function queryParams(request: Request): Params {
+  const mark = request.url.indexOf('?')
+  return parseParams(mark < 0 ? '' : request.url.slice(mark + 1).split('#')[0]!)
+}
+
+function parseParams(encoded: string): Params {
+  if (encoded.split('&', MAX_PARAMETERS + 1).length > MAX_PARAMETERS) {
+    throw new OAuthError('invalid_request', `There must be at most ${MAX_PARAMETERS} parameters`)
+  }
+  return collect(new URLSearchParams(encoded))
+}
+
+function jsonParams(text: string): Params {
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    throw new OAuthError('invalid_request', 'The request body is not valid JSON')
+  }
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new OAuthError('invalid_request', 'The request body must be a JSON object')
+  }
+  const entries: [string, string][] = []
+  for (const [key, value] of Object.entries(body)) {
+    const name = JSON_ALIASES[key] ?? key
+    if (value === null || value === undefined) continue
+    if (typeof value === 'string') entries.push([name, value])
+    else if (name === 'scope' && Array.isArray(value) && value.every(item => typeof item === 'string'))
+      entries.push([name, value.join(' ')])
+    else throw new OAuthError('invalid_request', `The parameter ${printable(name)} must be a string`)
+  }
+  return collect(entries)
+}
+
+function collect(entries: Iterable<[string, string]>): Params {
+  const params: Record<string, string> = Object.create(null)
+  for (const [name, value] of entries) {
+    if (name in params)
+      throw new OAuthError('invalid_request', `The parameter ${printable(name)} is given more than once`)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
+    if (/[\u0000-\u001f\u007f]/.test(value)) {
+      throw new OAuthError('invalid_request', `The parameter ${printable(name)} has control characters`)
+    }
+    if (value !== '') params[name] = value
+  }
+  return params
+}
+
+/** Parameter names are repeated to the sender only if they look like one. */
+function printable(name: string): string {
+  return /^[A-Za-z0-9_.-]{1,40}$/.test(name) ? name : '(unnamed)'
+}
+
+/**
+ * Checks parameters against a schema of strings.
+ *
+ * @throws OAuthError `invalid_request` that names the first wrong parameter, never its value.
+ */
+export function checkParams<T extends z.ZodType>(params: unknown, schema: T): z.output<T> {
+  const checked = schema.safeParse(params)
+  if (checked.success) return checked.data
+  const issue = checked.error.issues[0]!
+  const name = String(issue.path[0] ?? 'request')
+  const missing = issue.code === 'invalid_type' && issue.path.length === 1 && !(name in (params as object))
+  throw new OAuthError(
+    'invalid_request',
+    missing ? `The parameter ${name} is missing` : `The parameter ${name} is not valid`,
+  )
+}

@@ -1,0 +1,64 @@
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createHmac,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto'
+
+/** The kinds of opaque secret we issue. The prefix says which table a secret belongs to and lets scanners find leaks. */
+export const SECRET_KINDS = {
+  refreshToken: 'mrt',
+  deviceCode: 'mdc',
+  authorizationCode: 'mac',
+  session: 'mse',
+  signInLink: 'mln',
+  clientSecret: 'mcs',
+  registrationToken: 'mra',
+} as const
+
+export type SecretKind = keyof typeof SECRET_KINDS
+
+/** A new secret: the kind's prefix, `_`, and 256 random bits. Base64url alphabet only, so un-encoded HTTP Basic works. */
+export function newSecret(kind: SecretKind): string {
+  return `${SECRET_KINDS[kind]}_${randomBytes(32).toString('base64url')}`
+}
+
+/** Whether a string has the shape of a secret of this kind; says nothing about whether it was ever issued. */
+export function isSecret(kind: SecretKind, value: string): boolean {
+  return value.length === 47 && value.startsWith(`${SECRET_KINDS[kind]}_`)
+}
+
+/** SHA-256 of a secret: what the database holds. Secrets have 256 random bits, so no slow hash is needed. */
+export function hashSecret(value: string): Buffer {
+  return createHash('sha256').update(value).digest()
+}
+
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && timingSafeEqual(a, b)
+}
+
+/** A 256-bit key for one purpose, derived from the configured secret (RFC 5869), so that no key serves two purposes. */
+export function deriveKey(secret: string, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, 'mcp-oauth-server', purpose, 32))
+}
+
+export function hmac(key: Uint8Array, message: string): Buffer {
+  return createHmac('sha256', key).update(message).digest()
+}
+
+/** AES-256-GCM: 12 bytes nonce, ciphertext, 16 bytes tag. */
+export function seal(key: Uint8Array, plaintext: string): Buffer {
+  const nonce = randomBytes(12)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce)
+  return Buffer.concat([nonce, cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()])
+}
+
+/** Reverses {@link seal}; throws if the key is another one or the bytes were changed. */
+export function unseal(key: Uint8Array, sealed: Uint8Array): string {
+  const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, 12))
+  decipher.setAuthTag(sealed.subarray(-16))
+  return Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]).toString('utf8')
+}

@@ -1,0 +1,38 @@
+import type { Deps } from '../deps.ts'
+import { DEFAULT_SCOPE, DEVICE_CODE_GRANT, SCOPES } from '../oauth/model.ts'
+import { SERVER_INFO } from './server.ts'
+
+/** GET /api/sse: where everything is, for small clients that read one document instead of the RFCs' metadata. */
+export function discoveryDocument({ config }: Deps) {
+  const base = config.BASE_URL
+  return {
+    name: SERVER_INFO.name,
+    version: SERVER_INFO.version,
+    endpoints: {
+      mcp: `${base}/mcp`,
+      sse: `${base}/api/sse`,
+      device: `${base}/api/oauth/device`,
+      deviceToken: `${base}/api/oauth/device/token`,
+      verificationUrl: `${base}/auth/device`,
+      token: `${base}/api/oauth/token`,
+      validate: `${base}/api/oauth/validate`,
+      revoke: `${base}/api/oauth/revoke`,
+      ...(config.REGISTRATION === 'closed' ? {} : { register: `${base}/api/oauth/register` }),
+    },
+    auth: {
+      issuer: base,
+      metadata: `${base}/.well-known/oauth-authorization-server`,
+      defaultScope: DEFAULT_SCOPE,
+      scopes: Object.keys(SCOPES),
+      flows: {
+        device_authorization: {
+          grantType: DEVICE_CODE_GRANT,
+          deviceUrl: `${base}/api/oauth/device`,
+          tokenUrl: `${base}/api/oauth/device/token`,
+          verificationUrl: `${base}/auth/device`,
+        },
+        client_credentials: { grantType: 'client_credentials', tokenUrl: `${base}/api/oauth/token` },
+      },
+    },
+  }
+}

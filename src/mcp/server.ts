@@ -1,0 +1,49 @@
+/** The MCP server that serves one request: the tools its principal may use, and nothing else. */
+import { McpServer } from '@modelcontextprotocol/server'
+import packageJson from '../../package.json' with { type: 'json' }
+import { record } from '../audit.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../lib/errors.ts'
+import type { Principal } from '../oauth/tokens.ts'
+import { TOOLS, type Tool } from './tools.ts'
+
+export const SERVER_INFO = { name: packageJson.name, version: packageJson.version, title: 'MCP OAuth server' }
+
+export function buildServer(deps: Deps, principal: Principal): McpServer {
+  const server = new McpServer(SERVER_INFO, {
+    instructions:
+      'Tools about the connection itself: who is connected, which other apps are, and how to disconnect one.',
+  })
+  for (const tool of TOOLS) {
+    if (!tool.allowed(principal)) continue
+    const { name, title, description, annotations } = tool
+    server.registerTool(
+      name,
+      { title, description, annotations, inputSchema: tool.input, outputSchema: tool.output },
+      input => callTool(deps, principal, tool, input),
+    )
+  }
+  return server
+}
+
+/** Calls a tool and records it, however it ends. Only our own words reach the agent. */
+async function callTool(deps: Deps, principal: Principal, tool: Tool, input: Record<string, unknown>) {
+  let failed = true
+  try {
+    const structuredContent = await tool.call(deps, principal, input)
+    failed = false
+    return { content: [{ type: 'text' as const, text: JSON.stringify(structuredContent) }], structuredContent }
+  } catch (error) {
+    const text =
+      error instanceof AppError ? `${error.title}. ${error.advice}` : 'The tool failed on the server; try again later.'
+    if (!(error instanceof AppError))
+      deps.log.error({ tool: tool.name, err: { message: (error as Error).message } }, 'a tool failed')
+    return { content: [{ type: 'text' as const, text }], isError: true }
+  } finally {
+    record(deps, 'tool.called', { ...who(principal), detail: { tool: tool.name, failed } })
+  }
+}
+
+function who({ clientId, userId, grantId }: Principal) {
+  return { clientId, userId, grantId }
+}

@@ -1,0 +1,137 @@
+/** The built-in tools: what a connected app can ask this server about itself and its user. */
+import { z } from 'zod'
+import { listAuditEvents } from '../../sql/audit-events.ts'
+import { findUserById } from '../../sql/users.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../lib/errors.ts'
+import { allows } from '../oauth/model.ts'
+import { lookUpClient } from '../oauth/replicas.ts'
+import { listConnections, type Principal, revokeGrant } from '../oauth/tokens.ts'
+
+/** A tool as it stands in the catalogue; built once, registered with the server of every request that may use it. */
+export interface Tool {
+  name: string
+  title: string
+  description: string
+  input: z.ZodObject
+  output: z.ZodObject
+  annotations: { readOnlyHint: boolean; destructiveHint: boolean; idempotentHint: boolean; openWorldHint: boolean }
+  /** Whether this principal may see and call it. */
+  allowed(principal: Principal): boolean
+  /** @returns the structured content, of the shape of `output`. */
+  call(deps: Deps, principal: Principal, input: Record<string, unknown>): Promise<Record<string, unknown>>
+}
+
+const READ_ONLY = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false }
+
+const whoami: Tool = {
+  name: 'whoami',
+  title: 'Who am I',
+  description: 'Tells as whom this app is connected, through which client, and what the access token allows.',
+  input: z.object({}),
+  output: z.object({
+    user: z
+      .object({ id: z.string(), email: z.string(), name: z.string(), admin: z.boolean() })
+      .nullable()
+      .describe('null for a machine'),
+    client: z.object({ id: z.string(), name: z.string() }),
+    scope: z.array(z.string()),
+    resource: z.string().describe('URL of the MCP endpoint that the token is for'),
+    expires_at: z.string().describe('When the access token expires, ISO 8601'),
+  }),
+  annotations: READ_ONLY,
+  allowed: () => true,
+  async call(deps, principal) {
+    const [client, user] = await Promise.all([
+      lookUpClient(deps, principal.clientId),
+      principal.userId ? findUserById(deps.sql, principal.userId) : undefined,
+    ])
+    return {
+      user: user ? { id: user.id, email: user.email, name: user.name, admin: user.is_admin } : null,
+      client: { id: principal.clientId, name: client?.name ?? '' },
+      scope: [...principal.scope],
+      resource: principal.audience,
+      expires_at: new Date(principal.expiresAt * 1000).toISOString(),
+    }
+  },
+}
+
+const connectionSchema = z.object({
+  id: z.string(),
+  client: z.object({ id: z.string(), name: z.string() }),
+  scope: z.array(z.string()),
+  resource: z.string(),
+  connected_at: z.string(),
+  last_renewed_at: z.string(),
+  current: z.boolean().describe('Whether it is the connection that this call came through'),
+})
+
+const listConnectionsTool: Tool = {
+  name: 'list_connections',
+  title: 'List connected apps',
+  description: 'Lists the apps that are connected as the current user: what each may do, and when it was last renewed.',
+  input: z.object({}),
+  output: z.object({ connections: z.array(connectionSchema) }),
+  annotations: READ_ONLY,
+  allowed: principal => principal.userId !== null,
+  async call(deps, principal) {
+    const connections = await listConnections(deps, principal.userId!)
+    return {
+      connections: connections.map(connection => ({
+        id: connection.id,
+        client: { id: connection.client_id, name: connection.client_name },
+        scope: connection.scope,
+        resource: connection.resource,
+        connected_at: connection.created_at.toISOString(),
+        last_renewed_at: connection.used_at.toISOString(),
+        current: connection.id === principal.grantId,
+      })),
+    }
+  },
+}
+
+const revokeConnection: Tool = {
+  name: 'revoke_connection',
+  title: 'Disconnect an app',
+  description:
+    'Ends one of the current user’s connected apps at once: its access and refresh tokens stop working. Take the id from list_connections.',
+  input: z.object({ id: z.uuid().describe('The connection’s id, from list_connections') }),
+  output: z.object({ revoked: z.boolean() }),
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  allowed: principal => principal.userId !== null,
+  async call(deps, principal, input) {
+    const revoked = await revokeGrant(deps, { grantId: String(input.id), userId: principal.userId!, by: 'user' })
+    if (!revoked)
+      throw new AppError('There is no such connection', 'Take the id from list_connections; it may have ended already.')
+    return { revoked }
+  },
+}
+
+const searchAuditLog: Tool = {
+  name: 'search_audit_log',
+  title: 'Search the audit log',
+  description: 'Lists the newest events of this server’s audit log. For administrators.',
+  input: z.object({ limit: z.int().min(1).max(200).default(50).describe('How many events, newest first') }),
+  output: z.object({
+    events: z.array(
+      z.object({
+        at: z.string(),
+        event: z.string(),
+        user_id: z.string().nullable(),
+        client_id: z.string().nullable(),
+        grant_id: z.string().nullable(),
+        ip: z.string().nullable(),
+        detail: z.record(z.string(), z.unknown()),
+      }),
+    ),
+  }),
+  annotations: READ_ONLY,
+  allowed: principal => allows(principal.scope, 'admin'),
+  async call(deps, _principal, input) {
+    await deps.audit.flush()
+    const events = await listAuditEvents(deps.sql, Number(input.limit))
+    return { events: events.map(event => ({ ...event, at: event.at.toISOString() })) }
+  },
+}
+
+export const TOOLS: readonly Tool[] = [whoami, listConnectionsTool, revokeConnection, searchAuditLog]

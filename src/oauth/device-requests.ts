@@ -1,0 +1,155 @@
+/** The life of a device authorization request (RFC 8628) until its decision. Polling is in `grants/device-code.ts`. */
+import { randomUUID } from 'node:crypto'
+import type { ClientRow } from '../../sql/clients.ts'
+import {
+  claimDeviceCode,
+  type DeviceRequest,
+  decideDeviceCode,
+  findDeviceRequest,
+  insertDeviceCode,
+} from '../../sql/device-codes.ts'
+import { countFailure, findFullThrottle } from '../../sql/throttles.ts'
+import { record } from '../audit.ts'
+import type { Deps } from '../deps.ts'
+import { networkOf } from '../http/client-address.ts'
+import type { Viewer } from '../http/session.ts'
+import { hashSecret, newSecret } from '../lib/crypto.ts'
+import { OAuthError } from '../lib/errors.ts'
+import { findResource, narrowScope } from './model.ts'
+import { formatUserCode, newUserCode, parseUserCode } from './user-codes.ts'
+
+/** Seconds between polls, at first. */
+const INTERVAL = 5
+/** Wrong codes that a session, a user or a network may enter before it must wait. */
+const WRONG_CODES = 5
+const WRONG_CODES_WINDOW_MS = 15 * 60_000
+
+export interface DeviceAuthorizationResponse {
+  device_code: string
+  user_code: string
+  verification_uri: string
+  verification_uri_complete: string
+  /** Seconds. */
+  expires_in: number
+  interval: number
+}
+
+/** Starts a device authorization (RFC 8628 3.1, 3.2). */
+export async function requestDeviceAuthorization(
+  deps: Deps,
+  request: {
+    client: ClientRow
+    scope: string | undefined
+    resource: string | undefined
+    ip: string | null
+    userAgent: string | null
+  },
+): Promise<DeviceAuthorizationResponse> {
+  const { client, ip } = request
+  const resource = findResource(deps.config, request.resource)
+  const scope = narrowScope(request.scope, client.scope)
+  const deviceCode = newSecret('deviceCode')
+  const createdAt = deps.now()
+  const code = {
+    id: randomUUID(),
+    deviceCodeHash: hashSecret(deviceCode),
+    userCode: newUserCode(),
+    clientId: client.id,
+    scope,
+    resource: resource.url,
+    intervalSeconds: INTERVAL,
+    requestIp: ip,
+    requestAgent: request.userAgent?.slice(0, 300) ?? null,
+    createdAt,
+    expiresAt: new Date(createdAt.getTime() + deps.config.DEVICE_CODE_TTL * 1000),
+  }
+  while (!(await insertDeviceCode(deps.sql, code))) code.userCode = newUserCode() // taken: one in 25 billion per open code
+  record(deps, 'device.requested', { clientId: client.id, ip, detail: { scope: scope.join(' ') } })
+  const userCode = formatUserCode(code.userCode)
+  const verificationUri = `${deps.config.BASE_URL}/auth/device`
+  return {
+    device_code: deviceCode,
+    user_code: userCode,
+    verification_uri: verificationUri,
+    verification_uri_complete: `${verificationUri}?code=${userCode}`,
+    expires_in: deps.config.DEVICE_CODE_TTL,
+    interval: INTERVAL,
+  }
+}
+
+/**
+ * Takes the code that a signed-in user typed, for their session alone.
+ *
+ * @returns the request's id; nothing if the code is wrong, whatever is wrong with it.
+ * @throws OAuthError `slow_down`, status 429, after too many wrong codes, right or wrong this time.
+ */
+export async function enterUserCode(
+  deps: Deps,
+  viewer: Viewer,
+  typed: string,
+  ip: string | null,
+): Promise<string | undefined> {
+  const now = deps.now()
+  const keys = [
+    `device:session:${viewer.sessionHash.toString('base64url')}`,
+    `device:user:${viewer.userId}`,
+    `device:network:${networkOf(ip)}`,
+  ]
+  const fullUntil = await findFullThrottle(deps.sql, { keys, limit: WRONG_CODES, now })
+  if (fullUntil) {
+    const seconds = Math.ceil((fullUntil.getTime() - now.getTime()) / 1000)
+    throw new OAuthError(
+      'slow_down',
+      `Too many wrong codes. Wait ${Math.ceil(seconds / 60)} minutes, then start again on your device.`,
+      {
+        status: 429,
+        headers: { 'Retry-After': String(seconds) },
+      },
+    )
+  }
+  const userCode = parseUserCode(typed)
+  const id =
+    userCode &&
+    (await claimDeviceCode(deps.sql, { userCode, sessionHash: viewer.sessionHash, userId: viewer.userId, now }))
+  if (id) return id
+  await countFailure(deps.sql, { keys, now, resetsAt: new Date(now.getTime() + WRONG_CODES_WINDOW_MS) })
+  record(deps, 'device.wrong_code', { userId: viewer.userId, ip })
+  return undefined
+}
+
+/** A request whose code this session has entered. */
+export function findEnteredRequest(deps: Deps, viewer: Viewer, id: string): Promise<DeviceRequest | undefined> {
+  return findDeviceRequest(deps.sql, { id, sessionHash: viewer.sessionHash, now: deps.now() })
+}
+
+/** What this user can give of what a device asks for: administration is for administrators. */
+export function grantableScope(viewer: Viewer, request: DeviceRequest): string[] {
+  return request.scope.filter(scope => scope !== 'admin' || viewer.isAdmin)
+}
+
+/** @returns whether the decision was taken; it is not if there is one already, or the code has expired meanwhile. */
+export async function decideDeviceRequest(
+  deps: Deps,
+  viewer: Viewer,
+  request: DeviceRequest,
+  decision: 'approve' | 'deny',
+  ip: string | null,
+): Promise<boolean> {
+  const approvedScope = decision === 'approve' ? grantableScope(viewer, request) : null
+  const decided = await decideDeviceCode(deps.sql, {
+    id: request.id,
+    sessionHash: viewer.sessionHash,
+    approvedScope,
+    now: deps.now(),
+  })
+  if (decided) {
+    const event = decision === 'approve' ? 'device.approved' : 'device.denied'
+    record(deps, event, {
+      userId: viewer.userId,
+      clientId: request.client_id,
+      ip,
+      detail: { scope: (approvedScope ?? []).join(' ') },
+    })
+  }
+  return decided
+}

@@ -1,0 +1,162 @@
+/** The device authorization endpoint (RFC 8628 3.1) and the pages where a user enters, checks and decides a code. */
+import { Elysia } from 'elysia'
+import { z } from 'zod'
+import type { DeviceRequest } from '../../sql/device-codes.ts'
+import { deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
+import type { Deps } from '../deps.ts'
+import { clientAddress } from '../http/client-address.ts'
+import { page, seeOther, wantsJson } from '../http/pages.ts'
+import { checkParams, queryParams, readParams } from '../http/params.ts'
+import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
+import { AppError, OAuthError } from '../lib/errors.ts'
+import { authenticateClient, requireGrantType } from './clients.ts'
+import {
+  decideDeviceRequest,
+  enterUserCode,
+  findEnteredRequest,
+  grantableScope,
+  requestDeviceAuthorization,
+} from './device-requests.ts'
+import { DEVICE_CODE_GRANT, SCOPES } from './model.ts'
+import { invalidClient, noStoreJson, readClientCredentials } from './protocol.ts'
+import { formatUserCode } from './user-codes.ts'
+
+/** The CSRF interaction of the form that takes a code; each request has one of its own. */
+const ENTER = 'device'
+
+const verifySchema = z.object({ user_code: z.string().max(100), csrf: z.string().optional() })
+const decisionSchema = z.object({ id: z.uuid(), decision: z.enum(['approve', 'deny']), csrf: z.string().optional() })
+
+export const device = (deps: Deps) =>
+  new Elysia({ name: 'oauth-device' })
+    .use(session(deps))
+    .post(
+      '/api/oauth/device',
+      async ({ request, server }) => {
+        const params = await readParams(request)
+        const credentials = readClientCredentials(request, params)
+        if (!credentials) throw invalidClient(false, 'no client credentials')
+        const ip = clientAddress(deps, request, server)
+        const client = await authenticateClient(deps, credentials, ip)
+        requireGrantType(client, DEVICE_CODE_GRANT)
+        const userAgent = request.headers.get('user-agent')
+        return noStoreJson(
+          await requestDeviceAuthorization(deps, {
+            client,
+            scope: params.scope,
+            resource: params.resource,
+            ip,
+            userAgent,
+          }),
+        )
+      },
+      { parse: 'none' },
+    )
+    .get(
+      '/auth/device',
+      ({ request, viewer }) =>
+        page(deviceEntryPage({ ...entryProps(deps, viewer), code: queryParams(request).code ?? '' })),
+      { signedIn: true },
+    )
+    .post(
+      '/api/oauth/device/verify',
+      async ({ request, server, viewer }) => {
+        const params = checkParams(await readParams(request), verifySchema)
+        requireCsrf(deps, request, viewer, ENTER, params as Record<string, string>)
+        const ip = clientAddress(deps, request, server)
+        const json = wantsJson(request)
+        const entered = await enterOrExplain(deps, viewer, params.user_code, ip, json)
+        if (entered instanceof Response) return entered
+        if (!json) return seeOther(`/auth/device/${entered.id}`)
+        return noStoreJson(requestProps(deps, viewer, await requireEntered(deps, viewer, entered.id)))
+      },
+      { parse: 'none', signedIn: true },
+    )
+    .get(
+      '/auth/device/:id',
+      async ({ params, viewer }) =>
+        page(deviceRequestPage(requestProps(deps, viewer, await requireEntered(deps, viewer, params.id)))),
+      { signedIn: true },
+    )
+    // What htmx polls: the part of that page that changes.
+    .get(
+      '/auth/device/:id/status',
+      async ({ params, viewer }) =>
+        page(deviceStatus(requestProps(deps, viewer, await requireEntered(deps, viewer, params.id)))),
+      { signedIn: true },
+    )
+    .post(
+      '/api/oauth/device/authorize',
+      async ({ request, server, viewer }) => {
+        const params = checkParams(await readParams(request), decisionSchema)
+        requireCsrf(deps, request, viewer, params.id, params as Record<string, string>)
+        const entered = await requireEntered(deps, viewer, params.id)
+        const decided = await decideDeviceRequest(
+          deps,
+          viewer,
+          entered,
+          params.decision,
+          clientAddress(deps, request, server),
+        )
+        // Decided twice or too late: the page says how it stands.
+        if (!wantsJson(request)) return seeOther(`/auth/device/${params.id}`)
+        if (!decided) throw new OAuthError('invalid_request', 'The request was already decided or has expired')
+        return noStoreJson({ status: params.decision === 'approve' ? 'approved' : 'denied' })
+      },
+      { parse: 'none', signedIn: true },
+    )
+
+/** The request's id, or the entry page again with what was typed and what to do. */
+async function enterOrExplain(
+  deps: Deps,
+  viewer: Viewer,
+  typed: string,
+  ip: string | null,
+  json: boolean,
+): Promise<{ id: string } | Response> {
+  try {
+    const id = await enterUserCode(deps, viewer, typed, ip)
+    if (id) return { id }
+  } catch (error) {
+    if (json || !(error instanceof OAuthError) || error.status !== 429) throw error
+    const response = await page(
+      deviceEntryPage({ ...entryProps(deps, viewer), code: typed, problem: error.description }),
+      429,
+    )
+    response.headers.set('Retry-After', error.headers['Retry-After'] ?? '')
+    return response
+  }
+  const problem =
+    'That code is not waiting to be approved. Check it on your device; codes expire after some minutes and work once.'
+  if (json) throw new OAuthError('invalid_request', problem)
+  return await page(deviceEntryPage({ ...entryProps(deps, viewer), code: typed, problem }), 400)
+}
+
+async function requireEntered(deps: Deps, viewer: Viewer, id: string): Promise<DeviceRequest> {
+  const entered = z.uuid().safeParse(id).success ? await findEnteredRequest(deps, viewer, id) : undefined
+  if (!entered)
+    throw new AppError('There is no such request', 'Enter the code that your device shows.', { status: 404 })
+  return entered
+}
+
+function entryProps(deps: Deps, viewer: Viewer) {
+  return { email: viewer.email, csrf: csrfToken(deps, viewer, ENTER) }
+}
+
+function requestProps(deps: Deps, viewer: Viewer, request: DeviceRequest) {
+  const scope = request.granted_scope ?? grantableScope(viewer, request)
+  return {
+    id: request.id,
+    email: viewer.email,
+    csrf: csrfToken(deps, viewer, request.id),
+    state: request.state,
+    userCode: formatUserCode(request.user_code),
+    client: { name: request.client_name, verified: request.client_source === 'operator' },
+    resource: request.resource,
+    permissions: scope.map(name => ({ scope: name, text: SCOPES[name] ?? name })),
+    requestedAt: request.created_at.toISOString(),
+    minutesAgo: Math.max(0, Math.round((deps.now().getTime() - request.created_at.getTime()) / 60_000)),
+    ip: request.request_ip ?? 'unknown',
+    agent: request.request_agent ?? 'unknown',
+  }
+}

@@ -1,0 +1,59 @@
+/** The device authorization grant's token request (RFC 8628 3.4, 3.5). */
+import { randomUUID } from 'node:crypto'
+import { type PolledDeviceCode, pollDeviceCode } from '../../../sql/device-codes.ts'
+import { record } from '../../audit.ts'
+import type { Deps } from '../../deps.ts'
+import { hashSecret, isSecret, newSecret } from '../../lib/crypto.ts'
+import { OAuthError } from '../../lib/errors.ts'
+import type { TokenRequest } from '../token.ts'
+import { grantExpiry, issueAccessToken, type TokenResponse } from '../tokens.ts'
+import { refreshExpiry } from './refresh-token.ts'
+
+export async function grantDeviceCode(deps: Deps, { client, params, ip }: TokenRequest): Promise<TokenResponse> {
+  const deviceCode = params.device_code
+  if (deviceCode === undefined) throw new OAuthError('invalid_request', 'The parameter device_code is missing')
+  // Made before it is known whether they are needed, so that one statement can do everything.
+  const grantId = randomUUID()
+  const refreshToken = newSecret('refreshToken')
+  const polled = isSecret('deviceCode', deviceCode)
+    ? await pollDeviceCode(deps.sql, {
+        deviceCodeHash: hashSecret(deviceCode),
+        clientId: client?.id ?? null,
+        now: deps.now(),
+        grant: {
+          id: grantId,
+          expiresAt: grantExpiry(deps),
+          refreshTokenHash: hashSecret(refreshToken),
+          refreshExpiresAt: refreshExpiry(deps, grantExpiry(deps)),
+        },
+      })
+    : undefined
+  if (polled?.outcome !== 'approved') throw refusal(polled)
+  record(deps, 'device.fetched', { clientId: polled.client_id, userId: polled.user_id, grantId, ip })
+  const response = issueAccessToken(deps, {
+    clientId: polled.client_id,
+    userId: polled.user_id,
+    grantId,
+    scope: polled.granted_scope,
+    resource: polled.resource,
+  })
+  return polled.refreshable ? { ...response, refresh_token: refreshToken } : response
+}
+
+function refusal(polled: PolledDeviceCode | undefined): OAuthError {
+  switch (polled?.outcome) {
+    case 'pending':
+      return new OAuthError('authorization_pending', 'The user has not yet completed the authorization')
+    case 'slow_down':
+      return new OAuthError(
+        'slow_down',
+        `Polling too fast: wait ${polled.interval_seconds} seconds between requests from now on`,
+      )
+    case 'denied':
+      return new OAuthError('access_denied', 'The user denied the request')
+    case 'expired':
+      return new OAuthError('expired_token', 'The device code has expired; start again')
+    default:
+      return new OAuthError('invalid_grant', 'The device code is unknown or was already used')
+  }
+}

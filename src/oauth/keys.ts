@@ -1,0 +1,129 @@
+/** The keys that sign access tokens: made, sealed with AUTH_SECRET, rotated, and published as a JWK set (RFC 7517). */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
+import { calculateJwkThumbprint } from 'jose'
+import {
+  insertSigningKey,
+  listSigningKeys,
+  lockSigningKeys,
+  retireSigningKeys,
+  type SigningKeyRow,
+} from '../../sql/signing-keys.ts'
+import { inTransaction } from '../db/index.ts'
+import type { Deps } from '../deps.ts'
+import { seal, unseal } from '../lib/crypto.ts'
+import { UsageError } from '../lib/errors.ts'
+import { CHANNEL } from './replicas.ts'
+
+/** What a process holds of the keys in the database. */
+export interface KeyRing {
+  /** Signs; the newest that is not retired. */
+  current: { kid: string; privateKey: KeyObject; header: string }
+  /** Verify, by `kid`. */
+  publicKeys: Map<string, KeyObject>
+  /** The published key set. */
+  jwks: { keys: Record<string, string>[] }
+}
+
+type KeyDeps = Pick<Deps, 'config' | 'db' | 'sql' | 'now' | 'secrets'>
+
+/**
+ * Loads the keys, and makes the first one of a new database.
+ *
+ * @throws UsageError if the keys were sealed with another AUTH_SECRET.
+ */
+export async function loadKeys(deps: KeyDeps): Promise<KeyRing> {
+  let rows = await listSigningKeys(deps.sql, retiredAfter(deps))
+  if (!rows.some(row => row.retired_at === null)) {
+    rows = await inTransaction(deps, async sql => {
+      await lockSigningKeys(sql)
+      const present = await listSigningKeys(sql, retiredAfter(deps))
+      if (present.some(row => row.retired_at === null)) return present
+      await insertSigningKey(sql, await newKey(deps))
+      return listSigningKeys(sql, retiredAfter(deps))
+    })
+  }
+  return keyRing(deps, rows)
+}
+
+/** Makes a new key and retires the others; they stay published until their last token has expired. */
+export async function rotateKeys(deps: KeyDeps): Promise<string> {
+  const key = await newKey(deps)
+  await inTransaction(deps, async sql => {
+    await lockSigningKeys(sql)
+    await insertSigningKey(sql, key)
+    await retireSigningKeys(sql, { except: key.kid, now: deps.now(), channel: CHANNEL })
+  })
+  return key.kid
+}
+
+/** Signs claims as a JWT of type `at+jwt` (RFC 9068 2.1) with ES256. */
+export function signJwt(keys: KeyRing, claims: object): string {
+  const { header, privateKey } = keys.current
+  const input = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`
+  const signature = sign('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+  return `${input}.${signature.toString('base64url')}`
+}
+
+/**
+ * The claims of a JWT that one of our keys has signed. Only `kid`, `alg` and `typ` of the header are used, and the last
+ * two must be ours (RFC 8725 3.1, 3.11). Says nothing about expiry, issuer or audience.
+ */
+export function verifyJwt(keys: KeyRing, token: string): Record<string, unknown> | undefined {
+  const [head, body, signature, more] = token.split('.')
+  if (!head || !body || !signature || more !== undefined) return undefined
+  const header = parseJson(head)
+  const key = typeof header?.kid === 'string' ? keys.publicKeys.get(header.kid) : undefined
+  if (!key || header?.alg !== 'ES256' || header.typ !== 'at+jwt' || header.crit !== undefined) return undefined
+  const bytes = Buffer.from(signature, 'base64url')
+  if (bytes.length !== 64) return undefined
+  const good = verify('sha256', Buffer.from(`${head}.${body}`), { key, dsaEncoding: 'ieee-p1363' }, bytes)
+  return good ? parseJson(body) : undefined
+}
+
+function parseJson(part: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString('utf8'))
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** A retired key is published for as long as a token could live that it signed just before. */
+function retiredAfter(deps: KeyDeps): Date {
+  return new Date(deps.now().getTime() - (deps.config.ACCESS_TOKEN_TTL + 300) * 1000)
+}
+
+async function newKey(deps: KeyDeps) {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { kty, crv, x, y } = publicKey.export({ format: 'jwk' }) as Record<string, string>
+  const kid = await calculateJwkThumbprint({ kty: kty!, crv: crv!, x: x!, y: y! })
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+  return {
+    kid,
+    publicJwk: { kty: kty!, crv: crv!, x: x!, y: y!, kid, use: 'sig', alg: 'ES256' },
+    privateKey: seal(deps.secrets.signingKeys, pem),
+    now: deps.now(),
+  }
+}
+
+function keyRing(deps: KeyDeps, rows: SigningKeyRow[]): KeyRing {
+  const current = rows[0]!
+  let pem: string
+  try {
+    pem = unseal(deps.secrets.signingKeys, current.private_key)
+  } catch {
+    throw new UsageError(
+      'AUTH_SECRET is not the one that sealed the signing keys of this database; set the old one, or delete the rows of signing_keys to sign everybody out',
+    )
+  }
+  return {
+    current: {
+      kid: current.kid,
+      privateKey: createPrivateKey(pem),
+      header: Buffer.from(JSON.stringify({ alg: 'ES256', typ: 'at+jwt', kid: current.kid })).toString('base64url'),
+    },
+    publicKeys: new Map(rows.map(row => [row.kid, createPublicKey({ key: row.public_jwk, format: 'jwk' })])),
+    jwks: { keys: rows.map(row => row.public_jwk) },
+  }
+}

@@ -1,0 +1,42 @@
+/** Which redirect URIs a client may register (RFC 9700 2.1, RFC 8252 7). */
+
+const FORBIDDEN_SCHEMES = new Set([
+  'javascript:',
+  'data:',
+  'vbscript:',
+  'file:',
+  'blob:',
+  'about:',
+  'filesystem:',
+  'view-source:',
+  'ws:',
+  'wss:',
+  'ftp:',
+  'mailto:',
+  'tel:',
+])
+const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+/**
+ * What is wrong with a redirect URI, in words for the client's developer; nothing if it may be registered.
+ *
+ * @param privateSchemes whether `cursor://…` and the like are allowed, as they are for public clients.
+ */
+export function redirectUriProblem(uri: unknown, privateSchemes: boolean): string | undefined {
+  if (typeof uri !== 'string' || uri.length > 2000) return 'A redirect URI must be a string of at most 2000 characters'
+  if (!/^[\x21-\x7e]+$/.test(uri) || /[\\<>"^`{|}]/.test(uri))
+    return 'A redirect URI must be an absolute URI in ASCII, percent-encoded where needed'
+  const url = URL.parse(uri)
+  if (!url) return 'A redirect URI must be an absolute URI'
+  if (uri.includes('#')) return 'A redirect URI must not have a fragment'
+  if (url.username || url.password) return 'A redirect URI must not have a user name or password'
+  if (uri.includes('*')) return 'A redirect URI must not have a wildcard'
+  if (FORBIDDEN_SCHEMES.has(url.protocol)) return 'A redirect URI must not use that scheme'
+  if (url.protocol === 'https:') return undefined
+  if (url.protocol === 'http:') {
+    return LOOPBACK.has(url.hostname)
+      ? undefined
+      : 'A redirect URI may use http only with localhost, 127.0.0.1 or [::1]; use https'
+  }
+  return privateSchemes ? undefined : 'A redirect URI with a private scheme is only for public clients'
+}

@@ -1,0 +1,44 @@
+/** POST /api/oauth/revoke (RFC 7009): ends the grant of a refresh or access token. */
+import { Elysia } from 'elysia'
+import { findRefreshGrant } from '../../sql/refresh-tokens.ts'
+import type { Deps } from '../deps.ts'
+import { clientAddress } from '../http/client-address.ts'
+import { readParams } from '../http/params.ts'
+import { hashSecret, isSecret } from '../lib/crypto.ts'
+import { OAuthError } from '../lib/errors.ts'
+import { authenticateClient } from './clients.ts'
+import { invalidClient, noStoreJson, readClientCredentials } from './protocol.ts'
+import { revokeGrant, revokeToken, verifyAccessToken } from './tokens.ts'
+
+export const revoke = (deps: Deps) =>
+  new Elysia({ name: 'oauth-revoke' }).post(
+    '/api/oauth/revoke',
+    async ({ request, server }) => {
+      const params = await readParams(request)
+      const credentials = readClientCredentials(request, params)
+      if (!credentials) throw invalidClient(false, 'no client credentials')
+      const client = await authenticateClient(deps, credentials, clientAddress(deps, request, server))
+      if (params.token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing')
+      await revokeForClient(deps, params.token, client.id)
+      return noStoreJson({}) // also for a token that is none: the client has what it wanted (RFC 7009 2.2)
+    },
+    { parse: 'none' },
+  )
+
+async function revokeForClient(deps: Deps, token: string, clientId: string): Promise<void> {
+  if (isSecret('refreshToken', token)) {
+    const grantId = await findRefreshGrant(deps.sql, hashSecret(token), clientId)
+    if (grantId) await revokeGrant(deps, { grantId, by: 'client' })
+    return
+  }
+  let principal: Awaited<ReturnType<typeof verifyAccessToken>>
+  try {
+    principal = await verifyAccessToken(deps, token)
+  } catch (error) {
+    if (error instanceof OAuthError) return // not alive: nothing to end
+    throw error
+  }
+  if (principal.clientId !== clientId) return
+  if (principal.grantId) await revokeGrant(deps, { grantId: principal.grantId, by: 'client' })
+  else await revokeToken(deps, principal)
+}

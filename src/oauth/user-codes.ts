@@ -1,0 +1,21 @@
+/** User codes (RFC 8628 6.1): easy to type on a phone, without vowels (no words) and without look-alikes. */
+import { randomInt } from 'node:crypto'
+
+const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ'
+const LENGTH = 8
+
+/** Eight letters, 34 bits. */
+export function newUserCode(): string {
+  return Array.from({ length: LENGTH }, () => LETTERS[randomInt(LETTERS.length)]).join('')
+}
+
+/** As people see it: `ABCD-EFGH`. */
+export function formatUserCode(code: string): string {
+  return `${code.slice(0, 4)}-${code.slice(4)}`
+}
+
+/** What somebody typed, without case, dashes and spaces; nothing if it cannot be a code. */
+export function parseUserCode(typed: string): string | undefined {
+  const code = typed.toUpperCase().replace(/[\s\p{Pd}_.]/gu, '')
+  return code.length === LENGTH && [...code].every(letter => LETTERS.includes(letter)) ? code : undefined
+}

@@ -1,0 +1,35 @@
+/** POST /api/oauth/validate: whether a bearer token is alive, asked by whoever holds it. An older sibling of introspection. */
+import { Elysia } from 'elysia'
+import type { Deps } from '../deps.ts'
+import { bearerToken } from '../http/bearer.ts'
+import { readParams } from '../http/params.ts'
+import { OAuthError } from '../lib/errors.ts'
+import { noStoreJson } from './protocol.ts'
+import { verifyAccessToken } from './tokens.ts'
+
+export const validate = (deps: Deps) =>
+  new Elysia({ name: 'oauth-validate' }).post(
+    '/api/oauth/validate',
+    async ({ request }) => {
+      const token = bearerToken(request) ?? (await readParams(request)).token
+      try {
+        const principal = await verifyAccessToken(deps, token ?? '')
+        return noStoreJson({
+          valid: true,
+          clientId: principal.clientId,
+          client_id: principal.clientId,
+          ...(principal.userId ? { userId: principal.userId } : {}),
+          scope: principal.scope.join(' '),
+          resource: principal.audience,
+          expiresAt: new Date(principal.expiresAt * 1000).toISOString(),
+          exp: principal.expiresAt,
+        })
+      } catch (error) {
+        if (!(error instanceof OAuthError)) throw error
+        return noStoreJson({ valid: false, error: 'invalid_token' }, 401, {
+          'WWW-Authenticate': 'Bearer error="invalid_token"',
+        })
+      }
+    },
+    { parse: 'none' },
+  )

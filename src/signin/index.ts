@@ -1,0 +1,195 @@
+/**
+ * Signing in: the page that offers the ways, the trip to a provider and back (`providers`), one-time links, and who may
+ * enter (`service`). The session itself and its cookie are in `http/session`.
+ */
+import { randomBytes } from 'node:crypto'
+import { Elysia } from 'elysia'
+import { jwtVerify, SignJWT } from 'jose'
+import { z } from 'zod'
+import { signInLinkPage, signInPage } from '../../views/signin.tsx'
+import type { Deps } from '../deps.ts'
+import { clientAddress } from '../http/client-address.ts'
+import { readCookie, setCookie } from '../http/cookies.ts'
+import { page, seeOther } from '../http/pages.ts'
+import { type Params, queryParams, readParams } from '../http/params.ts'
+import { csrfToken, endSession, findViewer, requireCsrf, requireSameSite, startSession } from '../http/session.ts'
+import { sameBytes } from '../lib/crypto.ts'
+import { AppError } from '../lib/errors.ts'
+import { generateCodeVerifier, type Provider } from './providers.ts'
+import { admit, useSignInLink } from './service.ts'
+
+/** Seconds that a trip to the provider may take. */
+const TRIP_SECONDS = 600
+const RETURN_COOKIE = 'return-to'
+
+export const signin = (deps: Deps) =>
+  new Elysia({ name: 'signin' })
+    .get('/auth/signin', async ({ request }) => {
+      const returnTo = localPath(queryParams(request).return_to)
+      const providers = [...deps.providers.values()].map(({ id, name }) => ({ id, name }))
+      const origins = await providerOrigins(deps)
+      const response = await page(signInPage({ providers, returnTo }), 200, origins)
+      // For whoever signs in with a link from the terminal instead: they come back here too.
+      response.headers.append(
+        'Set-Cookie',
+        setCookie(deps.config, RETURN_COOKIE, encodeURIComponent(returnTo), TRIP_SECONDS),
+      )
+      return response
+    })
+    .get('/auth/signin/link', ({ request }) => page(signInLinkPage({ token: queryParams(request).token ?? '' })))
+    .post(
+      '/auth/signin/link',
+      async ({ request, server }) => {
+        requireSameSite(deps, request)
+        const params = await readParams(request)
+        const { userId } = await useSignInLink(deps, params.token ?? '')
+        const returnTo = localPath(decodeURIComponent(readCookie(deps.config, request, RETURN_COOKIE) ?? ''))
+        return signedIn(deps, request, server, { userId, how: 'link', returnTo })
+      },
+      { parse: 'none' },
+    )
+    .post(
+      '/auth/signin/:provider',
+      async ({ request, params: { provider: id } }) => {
+        requireSameSite(deps, request)
+        const params = await readParams(request)
+        const provider = requireProvider(deps, id)
+        const secrets = {
+          state: randomBytes(24).toString('base64url'),
+          nonce: randomBytes(24).toString('base64url'),
+          verifier: generateCodeVerifier(),
+        }
+        const location = await provider.start(secrets)
+        const trip = await new SignJWT({ ...secrets, provider: provider.id, returnTo: localPath(params.return_to) })
+          .setProtectedHeader({ alg: 'HS256' })
+          .setExpirationTime(Math.floor(deps.now().getTime() / 1000) + TRIP_SECONDS)
+          .sign(deps.secrets.signInCookie)
+        return seeOther(location.href, {
+          'Set-Cookie': setCookie(deps.config, tripCookie(secrets.state), trip, TRIP_SECONDS),
+        })
+      },
+      { parse: 'none' },
+    )
+    .get('/auth/callback/:provider', async ({ request, server, params: { provider: id } }) => {
+      const provider = requireProvider(deps, id)
+      const params = queryParams(request)
+      const trip = await readTrip(deps, request, provider, params)
+      if (params.error !== undefined || params.code === undefined) {
+        throw new AppError(
+          'You were not signed in',
+          'The sign-in was cancelled or refused at the provider. You can start again.',
+          {
+            status: 403,
+            detail: `the provider answered ${/^[a-z_]{1,40}$/.test(params.error ?? '') ? params.error : 'without a code'}`,
+          },
+        )
+      }
+      const identity = await provider.finish(params.code, trip)
+      const user = await admit(deps, identity, clientAddress(deps, request, server))
+      const response = await signedIn(deps, request, server, {
+        userId: user.id,
+        how: provider.id,
+        returnTo: trip.returnTo,
+      })
+      response.headers.append('Set-Cookie', setCookie(deps.config, tripCookie(trip.state), '', 0))
+      return response
+    })
+    .post(
+      '/auth/signout',
+      async ({ request }) => {
+        const params = await readParams(request)
+        const viewer = await findViewer(deps, request)
+        if (!viewer) return seeOther('/')
+        requireCsrf(deps, request, viewer, 'signout', params)
+        return seeOther('/', { 'Set-Cookie': await endSession(deps, viewer) })
+      },
+      { parse: 'none' },
+    )
+
+/** The CSRF token of the sign-out form. */
+export function signOutToken(deps: Deps, viewer: Parameters<typeof csrfToken>[1]): string {
+  return csrfToken(deps, viewer, 'signout')
+}
+
+const RETURN_PATHS =
+  /^\/(auth\/device(\/[0-9a-f-]{36})?|account|admin(\/[a-z]+)?|api\/oauth\/authorize)?(\?[\x21-\x7e]*)?$/
+
+/** A path of ours that may follow a sign-in; the device page for anything else. */
+function localPath(given: string | undefined): string {
+  return given && given.length < 4000 && RETURN_PATHS.test(given) ? given : '/auth/device'
+}
+
+function requireProvider(deps: Deps, id: string): Provider {
+  const provider = deps.providers.get(id)
+  if (!provider)
+    throw new AppError(
+      'There is no such way to sign in',
+      'Go to the sign-in page and choose one of the ways that it offers.',
+      { status: 404 },
+    )
+  return provider
+}
+
+/** Chromium applies form-action to the redirect after a form, too: the page must allow where its buttons lead. */
+async function providerOrigins(deps: Deps): Promise<string[]> {
+  const dummy = { state: 'x', nonce: 'x', verifier: generateCodeVerifier() }
+  const starts = await Promise.allSettled([...deps.providers.values()].map(provider => provider.start(dummy)))
+  return starts.flatMap(start => (start.status === 'fulfilled' ? [start.value.origin] : []))
+}
+
+const tripSchema = z.object({
+  state: z.string(),
+  nonce: z.string(),
+  verifier: z.string(),
+  provider: z.string(),
+  returnTo: z.string(),
+})
+
+/** One cookie a trip, named for its state, so that two tabs do not break each other. */
+function tripCookie(state: string): string {
+  return `signin-${state.slice(0, 12)}`
+}
+
+async function readTrip(
+  deps: Deps,
+  request: Request,
+  provider: Provider,
+  params: Params,
+): Promise<z.output<typeof tripSchema>> {
+  const state = params.state ?? ''
+  const lost = (detail: string) =>
+    new AppError(
+      'This sign-in was started elsewhere or too long ago',
+      'Start again from the sign-in page, in this browser, with cookies allowed.',
+      { status: 400, detail },
+    )
+  if (!/^[A-Za-z0-9_-]{32}$/.test(state)) throw lost('no state')
+  const cookie = readCookie(deps.config, request, tripCookie(state))
+  if (!cookie) throw lost('no cookie for this state')
+  try {
+    const { payload } = await jwtVerify(cookie, deps.secrets.signInCookie, {
+      algorithms: ['HS256'],
+      currentDate: deps.now(),
+    })
+    const trip = tripSchema.parse(payload)
+    if (!sameBytes(Buffer.from(trip.state), Buffer.from(state)) || trip.provider !== provider.id)
+      throw lost('another state or provider')
+    return trip
+  } catch (error) {
+    if (error instanceof AppError) throw error
+    throw lost('the cookie has expired or is not ours')
+  }
+}
+
+async function signedIn(
+  deps: Deps,
+  request: Request,
+  server: Parameters<typeof clientAddress>[2],
+  { userId, how, returnTo }: { userId: string; how: string; returnTo: string },
+): Promise<Response> {
+  const ip = clientAddress(deps, request, server)
+  const cookie = await startSession(deps, { userId, ip, userAgent: request.headers.get('user-agent'), how })
+  const response = seeOther(returnTo, { 'Set-Cookie': cookie })
+  response.headers.append('Set-Cookie', setCookie(deps.config, RETURN_COOKIE, '', 0))
+  return response
+}

@@ -1,0 +1,118 @@
+/** Who may enter, and as whom: admission, invitations and one-time links. */
+import { randomUUID } from 'node:crypto'
+import { insertSignInLink, consumeSignInLink as useLink } from '../../sql/sessions.ts'
+import {
+  findInvitedUser,
+  findUserByEmail,
+  findUserByIdentity,
+  insertIdentity,
+  insertUser,
+  promoteUser,
+  type UserRow,
+  updateSignedInUser,
+} from '../../sql/users.ts'
+import { record } from '../audit.ts'
+import type { Config } from '../config.ts'
+import { inTransaction } from '../db/index.ts'
+import type { Deps } from '../deps.ts'
+import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
+import { AppError } from '../lib/errors.ts'
+import type { ExternalIdentity } from './providers.ts'
+
+/** Minutes for which a one-time link works. */
+export const LINK_MINUTES = 15
+
+/**
+ * The user whom a provider vouches for. Known by issuer and subject; somebody new must be allowed by address or domain,
+ * or invited, with an address that the provider has verified.
+ *
+ * @throws AppError 403 if they may not enter.
+ */
+export async function admit(deps: Deps, identity: ExternalIdentity, ip: string | null): Promise<UserRow> {
+  const now = deps.now()
+  const isAdmin = identity.emailVerified && deps.config.ADMIN_EMAILS.includes(identity.email.toLowerCase())
+  const user = await inTransaction(deps, async sql => {
+    const known = await findUserByIdentity(sql, identity.issuer, identity.subject)
+    const profile = { email: identity.email, name: identity.name, isAdmin, now }
+    if (known) {
+      if (known.disabled_at) return undefined
+      await updateSignedInUser(sql, { id: known.id, ...profile })
+      return known
+    }
+    if (!identity.emailVerified) return undefined
+    const invited = await findInvitedUser(sql, identity.email)
+    if (invited?.disabled_at || (!invited && !isAllowed(deps.config, identity.email))) return undefined
+    const user = invited ?? (await insertUser(sql, { id: randomUUID(), invitedAt: null, ...profile }))
+    await insertIdentity(sql, { issuer: identity.issuer, subject: identity.subject, userId: user.id, now })
+    await updateSignedInUser(sql, { id: user.id, ...profile })
+    return user
+  })
+  if (!user) {
+    record(deps, 'user.refused', { ip, detail: { issuer: identity.issuer, verified: identity.emailVerified } })
+    throw identity.emailVerified
+      ? new AppError(
+          'You have no access to this server',
+          'You signed in, but this address is not on the list. Ask the operator of this server to invite you.',
+          { status: 403 },
+        )
+      : new AppError(
+          'Your address is not verified',
+          'Verify your e-mail address with the sign-in provider, then sign in again.',
+          { status: 403 },
+        )
+  }
+  return user
+}
+
+function isAllowed(config: Config, email: string): boolean {
+  const address = email.toLowerCase()
+  const domain = address.slice(address.lastIndexOf('@') + 1)
+  return (
+    config.ADMIN_EMAILS.includes(address) ||
+    config.ALLOWED_EMAILS.includes(address) ||
+    config.ALLOWED_DOMAINS.includes(domain)
+  )
+}
+
+/** Lets somebody sign in through a provider with this address, once verified there. @returns the user they will be. */
+export async function inviteUser(deps: Deps, email: string, isAdmin = false): Promise<UserRow> {
+  const user =
+    (await findUserByEmail(deps.sql, email)) ??
+    (await insertUser(deps.sql, { id: randomUUID(), email, name: '', isAdmin, invitedAt: deps.now(), now: deps.now() }))
+  if (isAdmin && !user.is_admin) await promoteUser(deps.sql, user.id)
+  return user
+}
+
+/** A link that signs somebody in once, within {@link LINK_MINUTES}. Only its hash is stored. */
+export async function createSignInLink(
+  deps: Deps,
+  email: string,
+  options: { isAdmin?: boolean } = {},
+): Promise<string> {
+  const user = await inviteUser(deps, email, options.isAdmin)
+  const token = newSecret('signInLink')
+  const now = deps.now()
+  await insertSignInLink(deps.sql, {
+    tokenHash: hashSecret(token),
+    userId: user.id,
+    now,
+    expiresAt: new Date(now.getTime() + LINK_MINUTES * 60_000),
+  })
+  record(deps, 'user.link_created', { userId: user.id })
+  return `${deps.config.BASE_URL}/auth/signin/link?token=${token}`
+}
+
+/** Uses a one-time link up. @throws AppError if it is unknown, expired or used; they look alike. */
+export async function useSignInLink(deps: Deps, token: string): Promise<{ userId: string }> {
+  const used = isSecret('signInLink', token)
+    ? await useLink(deps.sql, { tokenHash: hashSecret(token), now: deps.now() })
+    : undefined
+  if (!used) {
+    throw new AppError(
+      'This link does not work any more',
+      `A sign-in link works once, and for ${LINK_MINUTES} minutes. Ask for a new one: restart the server, or run "mcp-oauth-server user link" with your address.`,
+      { status: 403 },
+    )
+  }
+  return { userId: used.user_id }
+}

@@ -1,0 +1,50 @@
+/** Deletes what nobody can use any more, in small batches. Rows are skipped while another replica sweeps them. */
+
+import { sweepUnusedClients } from '../sql/clients.ts'
+import { sweepDeviceCodes } from '../sql/device-codes.ts'
+import { sweepGrants } from '../sql/grants.ts'
+import { sweepRevocations } from '../sql/revocations.ts'
+import { sweepSessions, sweepSignInLinks } from '../sql/sessions.ts'
+import { sweepThrottles } from '../sql/throttles.ts'
+import { isOutage } from './db/index.ts'
+import type { Deps } from './deps.ts'
+
+const INTERVAL_MS = 60_000
+const BATCH = 500
+const DAY_MS = 86_400_000
+/** Ended codes and grants are kept this long, so that their late users get a precise answer. */
+const KEEP_MS = DAY_MS
+const UNUSED_CLIENT_MS = 7 * DAY_MS
+
+/** One round of sweeping. @returns how many rows went. */
+export async function sweep(deps: Deps): Promise<number> {
+  const now = deps.now()
+  const before = new Date(now.getTime() - KEEP_MS)
+  const tasks = [
+    () => sweepDeviceCodes(deps.sql, before, BATCH),
+    () => sweepGrants(deps.sql, before, BATCH),
+    () => sweepSessions(deps.sql, now, BATCH),
+    () => sweepSignInLinks(deps.sql, before, BATCH),
+    () => sweepThrottles(deps.sql, now, BATCH),
+    () => sweepRevocations(deps.sql, now, BATCH),
+    () => sweepUnusedClients(deps.sql, new Date(now.getTime() - UNUSED_CLIENT_MS), BATCH),
+  ]
+  let total = 0
+  for (const task of tasks) {
+    for (let swept = BATCH; swept === BATCH; ) {
+      swept = await task()
+      total += swept
+    }
+  }
+  return total
+}
+
+export function startSweeper(deps: Deps): { stop(): void } {
+  const timer = setInterval(() => {
+    sweep(deps).catch(error => {
+      if (isOutage(error)) deps.log.warn('could not sweep: the database is away')
+      else deps.log.error({ err: { message: (error as Error).message } }, 'could not sweep')
+    })
+  }, INTERVAL_MS)
+  return { stop: () => clearInterval(timer) }
+}

@@ -1,0 +1,132 @@
+/** What clients and people do, step by step over HTTP, so that a test can say only what is special about it. */
+import { expect } from 'bun:test'
+import { createSignInLink } from '../../src/signin/service.ts'
+import type { TestServer } from './server.ts'
+
+export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
+
+/** Registers a public client. @returns its id. */
+export async function registerClient(server: TestServer, metadata: Record<string, unknown> = {}): Promise<string> {
+  const answer = await server.postJson('/api/oauth/register', {
+    client_name: 'Test client',
+    token_endpoint_auth_method: 'none',
+    grant_types: [DEVICE_CODE_GRANT, 'refresh_token'],
+    ...metadata,
+  })
+  expect(answer.status).toBe(201)
+  return ((await answer.json()) as { client_id: string }).client_id
+}
+
+/** Signs somebody in with a one-time link. @returns the Cookie header of their browser. */
+export async function signIn(server: TestServer, email = 'ada@example.com', { admin = false } = {}): Promise<string> {
+  const link = new URL(await createSignInLink(server.deps, email, { isAdmin: admin }))
+  const answer = await server.post('/auth/signin/link', { token: link.searchParams.get('token')! })
+  expect(answer.status).toBe(303)
+  return answer.headers
+    .getSetCookie()
+    .map(cookie => cookie.split(';')[0])
+    .filter(pair => !pair!.endsWith('='))
+    .join('; ')
+}
+
+export interface DeviceAnswer {
+  device_code: string
+  user_code: string
+  verification_uri: string
+  verification_uri_complete: string
+  expires_in: number
+  interval: number
+}
+
+export interface TokenAnswer {
+  access_token: string
+  token_type: string
+  expires_in: number
+  refresh_token: string
+  scope: string
+}
+
+export async function requestDevice(
+  server: TestServer,
+  clientId: string,
+  more: Record<string, string> = {},
+): Promise<DeviceAnswer> {
+  const answer = await server.post('/api/oauth/device', {
+    client_id: clientId,
+    scope: 'mcp:tools:read mcp:tools:call',
+    ...more,
+  })
+  expect(answer.status).toBe(200)
+  return (await answer.json()) as DeviceAnswer
+}
+
+export function poll(server: TestServer, clientId: string, deviceCode: string): Promise<Response> {
+  return server.post('/api/oauth/token', {
+    grant_type: DEVICE_CODE_GRANT,
+    client_id: clientId,
+    device_code: deviceCode,
+  })
+}
+
+/** The hidden `csrf` field of a page's form to `action`. */
+export function csrfOf(html: string, action: string): string {
+  const form = html.split('<form').find(part => part.includes(`action="${action}"`))
+  const token = form && /name="csrf" value="([^"]+)"/.exec(form)?.[1]
+  if (!token) throw new Error(`the page has no form to ${action}`)
+  return token
+}
+
+const HTML = { Accept: 'text/html' }
+
+/** Types a code on the device page. */
+export async function enterCode(server: TestServer, cookie: string, code: string): Promise<Response> {
+  const entry = await server.get('/auth/device', { Cookie: cookie })
+  const csrf = csrfOf(await entry.text(), '/api/oauth/device/verify')
+  return server.post('/api/oauth/device/verify', { user_code: code, csrf }, { Cookie: cookie, ...HTML })
+}
+
+/** Types a code, checks the page that follows, and presses a button. @returns the request page's path. */
+export async function decide(
+  server: TestServer,
+  cookie: string,
+  code: string,
+  decision: 'approve' | 'deny' = 'approve',
+): Promise<string> {
+  const entered = await enterCode(server, cookie, code)
+  expect(entered.status).toBe(303)
+  const path = entered.headers.get('location')!
+  const html = await (await server.get(path, { Cookie: cookie })).text()
+  const form = { id: path.split('/').at(-1)!, decision, csrf: csrfOf(html, '/api/oauth/device/authorize') }
+  const decided = await server.post('/api/oauth/device/authorize', form, { Cookie: cookie, ...HTML })
+  expect(decided.status).toBe(303)
+  return path
+}
+
+/** The whole device flow. */
+export async function deviceTokens(
+  server: TestServer,
+  clientId: string,
+  cookie: string,
+  more: Record<string, string> = {},
+): Promise<TokenAnswer> {
+  const device = await requestDevice(server, clientId, more)
+  await decide(server, cookie, device.user_code)
+  const answer = await poll(server, clientId, device.device_code)
+  expect(answer.status).toBe(200)
+  return (await answer.json()) as TokenAnswer
+}
+
+/** One JSON-RPC request of the 2025 era, without a session. */
+export function rpc(
+  server: TestServer,
+  token: string,
+  method: string,
+  params: unknown = {},
+  path = '/mcp',
+): Promise<Response> {
+  return server.postJson(
+    path,
+    { jsonrpc: '2.0', id: 1, method, params },
+    { Authorization: `Bearer ${token}`, Accept: 'application/json, text/event-stream' },
+  )
+}

@@ -1,0 +1,102 @@
+/** A whole server for a test: real HTTP on loopback, an empty database of its own, and a clock that the test owns. */
+import { mkdtempSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import postgres from 'postgres'
+import { createApp } from '../../src/app.ts'
+import { parseConfig } from '../../src/config.ts'
+import { type Deps, openDeps } from '../../src/deps.ts'
+import { openLog } from '../../src/lib/log.ts'
+import { freePort } from './ports.ts'
+
+export interface TestServer {
+  base: string
+  deps: Deps
+  /** The environment it was started with: another replica or a command can use it, too. */
+  env: Record<string, string>
+  clock: { advance(seconds: number): void }
+  get(path: string, headers?: Record<string, string>): Promise<Response>
+  /** Form-encoded. Redirects are not followed. */
+  post(path: string, form: Record<string, string>, headers?: Record<string, string>): Promise<Response>
+  postJson(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>
+  close(): Promise<void>
+}
+
+export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
+
+export async function startServer(env: Record<string, string> = {}): Promise<TestServer> {
+  const port = await freePort()
+  const database = await emptyDatabase()
+  const fullEnv = {
+    BASE_URL: `http://localhost:${port}`,
+    HOST: '127.0.0.1',
+    PORT: String(port),
+    LOG_LEVEL: 'silent',
+    ...database.env,
+    ...env,
+  }
+  const config = parseConfig(fullEnv, () => '')
+  let ahead = 0
+  const deps = await openDeps(config, {
+    log: openLog(config.LOG_LEVEL),
+    now: () => new Date(Date.now() + ahead),
+    serving: true,
+  })
+  const app = createApp(deps).listen({
+    hostname: '127.0.0.1',
+    port,
+    maxRequestBodySize: 8 * 1024 * 1024,
+    idleTimeout: 30,
+  })
+  const base = `http://127.0.0.1:${port}`
+  return {
+    base: config.BASE_URL,
+    deps,
+    env: fullEnv,
+    clock: {
+      advance(seconds) {
+        ahead += seconds * 1000
+      },
+    },
+    get: (path, headers = {}) => fetch(base + path, { headers, redirect: 'manual' }),
+    post: (path, form, headers = {}) =>
+      fetch(base + path, { method: 'POST', headers, body: new URLSearchParams(form), redirect: 'manual' }),
+    postJson: (path, body, headers = {}) =>
+      fetch(base + path, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', ...headers },
+        body: JSON.stringify(body),
+        redirect: 'manual',
+      }),
+    async close() {
+      await app.server?.stop(true)
+      await deps.close()
+      await database.drop()
+    },
+  }
+}
+
+/** An empty database of the kind that the suite runs on: the embedded one, or TEST_DATABASE_URL's server. */
+export async function emptyDatabase(): Promise<{ env: Record<string, string>; drop(): Promise<void> }> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'mcp-oauth-'))
+  const remove = () => rm(dataDir, { recursive: true, force: true })
+  const server = process.env.TEST_DATABASE_URL
+  if (!server) return { env: { DATA_DIR: dataDir }, drop: remove }
+  const name = `test_${crypto.randomUUID().replaceAll('-', '')}`
+  const run = async (statement: string) => {
+    const sql = postgres(server, { max: 1, onnotice: () => {} })
+    await sql.unsafe(statement)
+    await sql.end()
+  }
+  await run(`create database ${name}`)
+  const url = new URL(server)
+  url.pathname = `/${name}`
+  return {
+    env: { DATABASE_URL: url.href, AUTH_SECRET: 'a secret of the tests, 32 characters or more', DATA_DIR: dataDir },
+    async drop() {
+      await run(`drop database ${name} with (force)`)
+      await remove()
+    },
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Runs a command against a PostgreSQL of its own: a new cluster in a temporary directory, on a loopback port, as a
+ * non-root user, gone afterwards. Usage: bun run test/support/with-postgres.ts COMMAND [ARGUMENT...]
+ */
+import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { freePort } from './ports.ts'
+
+/** The newest server programs that Debian installs; elsewhere those on the PATH. */
+function binDir(): string {
+  const debian = '/usr/lib/postgresql'
+  const versions = existsSync(debian)
+    ? readdirSync(debian).filter(name => existsSync(join(debian, name, 'bin/initdb')))
+    : []
+  const newest = versions.sort((a, b) => Number(b) - Number(a))[0]
+  if (newest) return join(debian, newest, 'bin')
+  const initdb = Bun.which('initdb')
+  if (!initdb) throw new Error('PostgreSQL is not installed; on Debian: apt-get install postgresql')
+  return join(initdb, '..')
+}
+
+/** PostgreSQL refuses to run as root, so then its own user runs it. */
+function asPostgres(command: string[]): string[] {
+  return userInfo().uid === 0
+    ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups', ...command]
+    : command
+}
+
+function run(command: string[]): void {
+  const result = Bun.spawnSync(command, { stdout: 'pipe', stderr: 'pipe', cwd: tmpdir() })
+  if (result.exitCode !== 0) throw new Error(`${command.join(' ')}: ${result.stdout}${result.stderr}`)
+}
+
+export interface Cluster {
+  url: string
+  restart(): void
+  stop(): void
+  start(): void
+  remove(): void
+}
+
+/** A running cluster whose only user is `postgres`, without a password, reachable from this machine only. */
+export async function startCluster(): Promise<Cluster> {
+  const bin = binDir()
+  const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-pg-'))
+  if (userInfo().uid === 0) {
+    const id = (flag: string) => Number(Bun.spawnSync(['id', flag, 'postgres']).stdout.toString())
+    chownSync(dir, id('-u'), id('-g'))
+  }
+  const data = join(dir, 'data')
+  run(
+    asPostgres([
+      join(bin, 'initdb'),
+      '-D',
+      data,
+      '-U',
+      'postgres',
+      '-A',
+      'trust',
+      '--no-sync',
+      '-E',
+      'UTF8',
+      '--locale=C',
+    ]),
+  )
+  const port = await freePort()
+  const options = `-c listen_addresses=127.0.0.1 -c port=${port} -c unix_socket_directories=${dir} -c max_connections=200`
+  const control = (...args: string[]) =>
+    run(asPostgres([join(bin, 'pg_ctl'), '-D', data, '-w', '-l', join(dir, 'log'), ...args]))
+  const start = () => control('-o', options, 'start')
+  const stop = () => control('-m', 'immediate', 'stop')
+  start()
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    start,
+    stop,
+    restart() {
+      stop()
+      start()
+    },
+    remove() {
+      stop()
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+if (import.meta.main) {
+  const cluster = await startCluster()
+  try {
+    const child = Bun.spawn(process.argv.slice(2), {
+      stdio: ['inherit', 'inherit', 'inherit'],
+      env: { ...process.env, TEST_DATABASE_URL: cluster.url },
+    })
+    process.exitCode = await child.exited
+  } finally {
+    cluster.remove()
+  }
+}

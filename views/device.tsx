@@ -1,0 +1,208 @@
+import { Html } from '@elysiajs/html'
+import { type ClientLabel, ClientName, Csrf, Problem, Time } from './components.tsx'
+import { Layout } from './layout.tsx'
+
+export interface DeviceEntryProps {
+  email: string
+  csrf: string
+  /** From the link, or what was typed before. */
+  code: string
+  problem?: string
+}
+
+export function deviceEntryPage({ email, csrf, code, problem }: DeviceEntryProps) {
+  return (
+    <Layout title="Connect a device" email={email}>
+      <div class="card">
+        <h1>Connect a device</h1>
+        <p>
+          {code && !problem
+            ? 'Check that this is the code that your device shows.'
+            : 'Enter the code that your device shows.'}
+        </p>
+        <Problem text={problem} />
+        <form method="post" action="/api/oauth/device/verify">
+          <Csrf token={csrf} />
+          <label for="user_code">Code</label>
+          <input
+            class="code"
+            id="user_code"
+            name="user_code"
+            value={code}
+            required
+            maxlength="20"
+            placeholder="XXXX-XXXX"
+            autocomplete="off"
+            autocapitalize="characters"
+            spellcheck="false"
+            autofocus={!code || !!problem}
+          />
+          <button class="primary" type="submit">
+            Continue
+          </button>
+        </form>
+        <p class="hint">Did somebody send you this code or this link? Then close this page.</p>
+      </div>
+    </Layout>
+  )
+}
+
+export interface DeviceRequestProps {
+  id: string
+  email: string
+  csrf: string
+  state: 'undecided' | 'approved' | 'denied' | 'fetched' | 'expired'
+  userCode: string
+  client: ClientLabel
+  /** URL of the MCP endpoint that is asked for. */
+  resource: string
+  permissions: { scope: string; text: string }[]
+  requestedAt: string
+  minutesAgo: number
+  ip: string
+  agent: string
+}
+
+export function deviceRequestPage(props: DeviceRequestProps) {
+  return (
+    <Layout title="Connect a device" email={props.email}>
+      {props.state === 'undecided' ? <DeviceDecision {...props} /> : deviceStatus(props)}
+    </Layout>
+  )
+}
+
+function DeviceDecision({
+  id,
+  email,
+  csrf,
+  userCode,
+  client,
+  resource,
+  permissions,
+  requestedAt,
+  minutesAgo,
+  ip,
+  agent,
+}: DeviceRequestProps) {
+  return (
+    <div class="card">
+      <h1>Did you start this?</h1>
+      <p>
+        <ClientName client={client} /> asks for access as <b safe>{email}</b>.
+      </p>
+      <dl>
+        <dt>Code on the device</dt>
+        <dd class="code" safe>
+          {userCode}
+        </dd>
+        <dt>It will be able to</dt>
+        <dd>
+          <ul>
+            {permissions.map(({ text }) => (
+              <li safe>{text}</li>
+            ))}
+          </ul>
+        </dd>
+        <dt>On</dt>
+        <dd safe>{resource}</dd>
+        <dt>Asked</dt>
+        <dd>
+          <span safe>
+            {minutesAgo === 0 ? 'just now' : minutesAgo === 1 ? '1 minute ago' : `${minutesAgo} minutes ago`}
+          </span>{' '}
+          (
+          <Time iso={requestedAt} />) from <span safe>{ip}</span>
+          <br />
+          <small safe>{agent}</small>
+        </dd>
+      </dl>
+      {permissions.length === 0 ? (
+        <p class="problem">It asks only for what administrators can give. You can deny it.</p>
+      ) : (
+        <p class="hint">
+          Approve only if you started this yourself, just now, and the code is the same on your device.
+        </p>
+      )}
+      <form class="decision" method="post" action="/api/oauth/device/authorize">
+        <Csrf token={csrf} />
+        <input type="hidden" name="id" value={id} />
+        <button type="submit" name="decision" value="deny">
+          Deny
+        </button>
+        {permissions.length === 0 ? (
+          ''
+        ) : (
+          <button type="submit" name="decision" value="approve">
+            Approve
+          </button>
+        )}
+      </form>
+    </div>
+  )
+}
+
+/** How a decided request stands. While the device has not fetched its token, htmx asks again and replaces it. */
+export function deviceStatus({ id, state, client }: DeviceRequestProps) {
+  switch (state) {
+    case 'approved':
+      return (
+        <div
+          class="card"
+          id="status"
+          hx-get={`/auth/device/${id}/status`}
+          hx-trigger="every 2s"
+          hx-swap="outerHTML"
+          aria-live="polite"
+        >
+          <h1>Approved</h1>
+          <p class="waiting">
+            Waiting for <b safe>{client.name}</b> to notice. That takes a few seconds.
+          </p>
+          <noscript>
+            <p>
+              <a href={`/auth/device/${id}`}>See whether it has connected</a>
+            </p>
+          </noscript>
+        </div>
+      )
+    case 'fetched':
+      return (
+        <div class="card" id="status" aria-live="polite">
+          <h1>
+            <span class="tick" aria-hidden="true">
+              ✓
+            </span>{' '}
+            Connected
+          </h1>
+          <p>
+            <b safe>{client.name}</b> has access now. You can close this page and go back to your device.
+          </p>
+          <p class="links">
+            <a href="/account">Your connected apps</a>
+          </p>
+        </div>
+      )
+    case 'denied':
+      return (
+        <div class="card" id="status" aria-live="polite">
+          <h1>Denied</h1>
+          <p>
+            <b safe>{client.name}</b> got no access. If you did not start this, there is nothing more to do.
+          </p>
+          <p class="links">
+            <a href="/auth/device">Enter another code</a>
+          </p>
+        </div>
+      )
+    default:
+      return (
+        <div class="card" id="status" aria-live="polite">
+          <h1>This code has expired</h1>
+          <p>Start again on your device, and enter the new code that it shows.</p>
+          <p class="links">
+            <a href="/auth/device">Enter another code</a>
+          </p>
+        </div>
+      )
+  }
+}

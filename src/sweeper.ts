@@ -1,5 +1,6 @@
 /** Deletes what nobody can use any more, in small batches. Rows are skipped while another replica sweeps them. */
 
+import { sweepAuthorizationCodes } from '../sql/authorization-codes.ts'
 import { sweepUnusedClients } from '../sql/clients.ts'
 import { sweepDeviceCodes } from '../sql/device-codes.ts'
 import { sweepGrants } from '../sql/grants.ts'
@@ -22,6 +23,7 @@ export async function sweep(deps: Deps): Promise<number> {
   const before = new Date(now.getTime() - KEEP_MS)
   const tasks = [
     () => sweepDeviceCodes(deps.sql, before, BATCH),
+    () => sweepAuthorizationCodes(deps.sql, before, BATCH),
     () => sweepGrants(deps.sql, before, BATCH),
     () => sweepSessions(deps.sql, now, BATCH),
     () => sweepSignInLinks(deps.sql, before, BATCH),

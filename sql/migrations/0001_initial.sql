@@ -119,6 +119,35 @@ create table device_codes (
 );
 create index device_codes_expiry on device_codes (expires_at);
 
+create table authorization_codes (
+  code_hash bytea primary key check (length(code_hash) = 32),
+  client_id text not null references clients on delete cascade,
+  user_id uuid not null references users on delete cascade,
+  redirect_uri text not null,
+  scope text[] not null check (cardinality(scope) > 0),
+  resource text not null,
+  -- S256 (RFC 7636 4.2).
+  code_challenge text not null check (length(code_challenge) = 43),
+  created_at timestamptz not null,
+  expires_at timestamptz not null,
+  consumed_at timestamptz,
+  -- What the code was exchanged for; a replay ends it.
+  grant_id uuid,
+  check ((consumed_at is null) = (grant_id is null))
+);
+create index authorization_codes_expiry on authorization_codes (expires_at);
+
+-- What a user need not be asked again: kept for clients whose redirect host is known to be theirs.
+create table consents (
+  user_id uuid not null references users on delete cascade,
+  client_id text not null references clients on delete cascade,
+  redirect_host text not null,
+  resource text not null,
+  scope text[] not null check (cardinality(scope) > 0),
+  created_at timestamptz not null,
+  primary key (user_id, client_id, redirect_host, resource)
+);
+
 create table signing_keys (
   kid text primary key,
   public_jwk jsonb not null,

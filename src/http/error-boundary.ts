@@ -95,13 +95,14 @@ function oauthJson(error: string, description: string, status: number, headers: 
   )
 }
 
-/** Where people look, rather than programs. The two web routes under /api are forms of the device page. */
+/** Where people look, rather than programs. The web routes under /api are forms of our own pages. */
 function isWebPath(path: string): boolean {
   return (
     !/^\/(api|\.well-known|mcp|sse|messages|token|register|healthz|readyz|metrics)(\/|$)/.test(path) ||
     path === '/api/oauth/device/verify' ||
     path === '/api/oauth/device/authorize' ||
-    path === '/api/oauth/authorize'
+    path === '/api/oauth/authorize' ||
+    path === '/api/oauth/authorize/decision'
   )
 }
 

@@ -31,6 +31,13 @@ export function page(
   return typeof html === 'string' ? respond(html) : html.then(respond)
 }
 
+/** The origin (or, for a private scheme, the scheme) to which a form may lead, as Content-Security-Policy writes it. */
+export function formTarget(uri: string): string {
+  const { protocol, origin, hostname } = new URL(uri)
+  if (protocol !== 'https:' && protocol !== 'http:') return protocol
+  return hostname.startsWith('[') ? protocol : origin // the policy's grammar has no IPv6 addresses
+}
+
 /** 303: the browser fetches another page of this server, or goes where a sign-in provider is. */
 export function seeOther(location: string, headers: Record<string, string> = {}): Response {
   return new Response(null, { status: 303, headers: { Location: location, 'Cache-Control': 'no-store', ...headers } })

@@ -39,7 +39,8 @@ export function queryParams(request: Request): Params {
   return parseParams(mark < 0 ? '' : request.url.slice(mark + 1).split('#')[0]!)
 }
 
-function parseParams(encoded: string): Params {
+/** The parameters of a form-encoded text. @throws OAuthError as {@link readParams}. */
+export function parseParams(encoded: string): Params {
   if (encoded.split('&', MAX_PARAMETERS + 1).length > MAX_PARAMETERS) {
     throw new OAuthError('invalid_request', `There must be at most ${MAX_PARAMETERS} parameters`)
   }
@@ -70,9 +71,16 @@ function jsonParams(text: string): Params {
 
 function collect(entries: Iterable<[string, string]>): Params {
   const params: Record<string, string> = Object.create(null)
+  const seen = new Set<string>()
   for (const [name, value] of entries) {
-    if (name in params)
+    const repeated = seen.has(name)
+    seen.add(name)
+    if (repeated && name !== 'resource') {
       throw new OAuthError('invalid_request', `The parameter ${printable(name)} is given more than once`)
+    }
+    if (repeated && params[name] !== value) {
+      throw new OAuthError('invalid_target', 'A token is for one resource; ask for one at a time') // as RFC 8707 2 allows
+    }
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
     if (/[\u0000-\u001f\u007f]/.test(value)) {
       throw new OAuthError('invalid_request', `The parameter ${printable(name)} has control characters`)

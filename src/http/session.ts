@@ -17,6 +17,7 @@ export interface Viewer {
   email: string
   name: string
   isAdmin: boolean
+  signedInAt: Date
 }
 
 export async function findViewer(deps: Deps, request: Request): Promise<Viewer | undefined> {
@@ -31,6 +32,7 @@ export async function findViewer(deps: Deps, request: Request): Promise<Viewer |
       email: session.email,
       name: session.name,
       isAdmin: session.is_admin,
+      signedInAt: session.created_at,
     }
   )
 }

@@ -3,7 +3,8 @@
  * an outage and is answered without detail. `detail` is for the operator's log only and never leaves the machine.
  */
 
-/** Error codes of RFC 6749 5.2, RFC 8628 3.5, RFC 7591 3.2.2, RFC 8707 2 and RFC 6750 3.1 that this server answers with. */
+/** Error codes of RFC 6749 5.2, RFC 8628 3.5, RFC 7591 3.2.2, RFC 8707 2, RFC 6750 3.1 and
+ * OpenID Connect Core 3.1.2.6 that this server answers with. */
 export type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
@@ -16,6 +17,10 @@ export type OAuthErrorCode =
   | 'unsupported_grant_type'
   | 'unsupported_response_type'
   | 'access_denied'
+  | 'login_required'
+  | 'consent_required'
+  | 'request_not_supported'
+  | 'request_uri_not_supported'
   | 'authorization_pending'
   | 'slow_down'
   | 'expired_token'

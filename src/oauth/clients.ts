@@ -6,9 +6,9 @@ import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { hashSecret, newSecret, sameBytes } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
-import type { GrantType } from './model.ts'
+import { CHANNEL, type GrantType } from './model.ts'
 import { type ClientCredentials, invalidClient } from './protocol.ts'
-import { CHANNEL, lookUpClient, remember } from './replicas.ts'
+import { lookUpClient, remember } from './replicas.ts'
 import { rememberUntil } from './tokens.ts'
 
 /**
@@ -45,6 +45,11 @@ function refusalOf(client: ClientRow | undefined, secret: string | undefined, ba
   if (!sameBytes(hashSecret(secret), client.secret_hash)) return 'wrong secret'
   if (basic && client.auth_method === 'client_secret_post') return 'Basic, but registered for client_secret_post'
   return undefined
+}
+
+/** The client of an authorization request, where it only names itself. */
+export async function findClientForAuthorization(deps: Deps, clientId: string): Promise<ClientRow | undefined> {
+  return isClientId(clientId) ? lookUpClient(deps, clientId) : undefined
 }
 
 /** Client ids are ours to make; anything longer or stranger was never one. */

@@ -15,6 +15,7 @@ import { networkOf } from '../http/client-address.ts'
 import type { Viewer } from '../http/session.ts'
 import { hashSecret, newSecret } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
+import { grantableBy } from './consents.ts'
 import { findResource, narrowScope } from './model.ts'
 import { formatUserCode, newUserCode, parseUserCode } from './user-codes.ts'
 
@@ -122,11 +123,6 @@ export function findEnteredRequest(deps: Deps, viewer: Viewer, id: string): Prom
   return findDeviceRequest(deps.sql, { id, sessionHash: viewer.sessionHash, now: deps.now() })
 }
 
-/** What this user can give of what a device asks for: administration is for administrators. */
-export function grantableScope(viewer: Viewer, request: DeviceRequest): string[] {
-  return request.scope.filter(scope => scope !== 'admin' || viewer.isAdmin)
-}
-
 /** @returns whether the decision was taken; it is not if there is one already, or the code has expired meanwhile. */
 export async function decideDeviceRequest(
   deps: Deps,
@@ -135,7 +131,7 @@ export async function decideDeviceRequest(
   decision: 'approve' | 'deny',
   ip: string | null,
 ): Promise<boolean> {
-  const approvedScope = decision === 'approve' ? grantableScope(viewer, request) : null
+  const approvedScope = decision === 'approve' ? grantableBy(viewer, request.scope) : null
   const decided = await decideDeviceCode(deps.sql, {
     id: request.id,
     sessionHash: viewer.sessionHash,

@@ -10,11 +10,11 @@ import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
 import { authenticateClient, requireGrantType } from './clients.ts'
+import { grantableBy } from './consents.ts'
 import {
   decideDeviceRequest,
   enterUserCode,
   findEnteredRequest,
-  grantableScope,
   requestDeviceAuthorization,
 } from './device-requests.ts'
 import { DEVICE_CODE_GRANT, SCOPES } from './model.ts'
@@ -144,7 +144,7 @@ function entryProps(deps: Deps, viewer: Viewer) {
 }
 
 function requestProps(deps: Deps, viewer: Viewer, request: DeviceRequest) {
-  const scope = request.granted_scope ?? grantableScope(viewer, request)
+  const scope = request.granted_scope ?? grantableBy(viewer, request.scope)
   return {
     id: request.id,
     email: viewer.email,

@@ -1,15 +1,7 @@
 /** What clients read first: server metadata (RFC 8414), protected-resource metadata (RFC 9728) and the key set (RFC 7517). */
 import { Elysia } from 'elysia'
 import type { Deps } from '../deps.ts'
-import {
-  AUTH_METHODS,
-  DEFAULT_SCOPE,
-  DEVICE_CODE_GRANT,
-  type Resource,
-  resourcesOf,
-  SCOPES,
-  USER_SCOPES,
-} from './model.ts'
+import { AUTH_METHODS, DEFAULT_SCOPE, GRANT_TYPES, type Resource, resourcesOf, SCOPES, USER_SCOPES } from './model.ts'
 
 const CACHE = { 'Cache-Control': 'public, max-age=300' }
 
@@ -35,16 +27,23 @@ function serverMetadata({ config }: Deps) {
   const base = config.BASE_URL
   return {
     issuer: base,
+    authorization_endpoint: `${base}/api/oauth/authorize`,
     token_endpoint: `${base}/api/oauth/token`,
     device_authorization_endpoint: `${base}/api/oauth/device`,
     ...(config.REGISTRATION === 'closed' ? {} : { registration_endpoint: `${base}/api/oauth/register` }),
     revocation_endpoint: `${base}/api/oauth/revoke`,
     jwks_uri: `${base}/.well-known/jwks.json`,
     scopes_supported: USER_SCOPES,
-    response_types_supported: [],
-    grant_types_supported: ['refresh_token', 'client_credentials', DEVICE_CODE_GRANT],
+    response_types_supported: ['code'],
+    response_modes_supported: ['query'],
+    grant_types_supported: GRANT_TYPES,
+    code_challenge_methods_supported: ['S256'],
+    authorization_response_iss_parameter_supported: true,
+    prompt_values_supported: ['none', 'login', 'consent'],
     token_endpoint_auth_methods_supported: AUTH_METHODS,
     revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+    introspection_endpoint: `${base}/api/oauth/introspect`,
+    introspection_endpoint_auth_methods_supported: AUTH_METHODS.filter(method => method !== 'none'),
     service_documentation: base,
   }
 }

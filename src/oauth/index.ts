@@ -1,17 +1,20 @@
 /**
  * The authorization server. Each file is named for its endpoint or its part of the protocol:
  *
- * - `discovery` RFC 8414, RFC 9728, RFC 7517; `register` RFC 7591; `token` and `grants/` RFC 6749, RFC 8628;
- *   `device` RFC 8628 with its pages; `revoke` RFC 7009; `validate` for clients that ask about their own token.
- * - Services: `clients`, `device-requests`, `tokens`, `keys`; `replicas` is what a process keeps in memory of them.
+ * - `discovery` RFC 8414, RFC 9728, RFC 7517; `register` RFC 7591; `authorize` RFC 6749 4.1 with the
+ *   consent page; `device` RFC 8628 with its pages; `token` and `grants/` RFC 6749, RFC 7636, RFC 8628; `revoke`
+ *   RFC 7009; `introspect` RFC 7662; `validate` for clients that ask about their own token.
+ * - Services: `clients`, `consents`, `device-requests`, `tokens`, `keys`; `replicas` is what a process keeps in memory of them.
  * - `model` has the vocabulary, `protocol` what the endpoints share on the wire.
  *
  * Who a person is lives in `signin/`; what a token opens lives in `mcp/`.
  */
 import { Elysia } from 'elysia'
 import type { Deps } from '../deps.ts'
+import { authorize } from './authorize.ts'
 import { device } from './device.ts'
 import { discovery } from './discovery.ts'
+import { introspect } from './introspect.ts'
 import { register } from './register.ts'
 import { revoke } from './revoke.ts'
 import { token } from './token.ts'
@@ -21,7 +24,9 @@ export const oauth = (deps: Deps) =>
   new Elysia({ name: 'oauth' })
     .use(discovery(deps))
     .use(register(deps))
+    .use(authorize(deps))
     .use(device(deps))
     .use(token(deps))
     .use(revoke(deps))
+    .use(introspect(deps))
     .use(validate(deps))

@@ -12,7 +12,7 @@ import { inTransaction } from '../db/index.ts'
 import type { Deps } from '../deps.ts'
 import { seal, unseal } from '../lib/crypto.ts'
 import { UsageError } from '../lib/errors.ts'
-import { CHANNEL } from './replicas.ts'
+import { CHANNEL } from './model.ts'
 
 /** What a process holds of the keys in the database. */
 export interface KeyRing {

@@ -2,6 +2,9 @@
 import type { Config } from '../config.ts'
 import { OAuthError } from '../lib/errors.ts'
 
+/** The channel on which replicas and commands tell each other: `revoked <subject>`, `client <id>`, `keys`. */
+export const CHANNEL = 'mcp_oauth_server'
+
 export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 
 /** Grant types this server knows (RFC 6749, RFC 8628). */

@@ -17,6 +17,18 @@ const FORBIDDEN_SCHEMES = new Set([
 ])
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
 
+/** Whether a redirect URI is the registered one: as raw text, but for the port on loopback (RFC 8252 7.3). */
+export function matchesRedirectUri(registered: string, asked: string): boolean {
+  if (registered === asked) return true
+  const portless = withoutLoopbackPort(registered)
+  return portless !== undefined && portless === withoutLoopbackPort(asked)
+}
+
+function withoutLoopbackPort(uri: string): string | undefined {
+  const parts = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?([/?].*)?$/.exec(uri)
+  return parts ? `${parts[1]}${parts[2] ?? ''}` : undefined
+}
+
 /**
  * What is wrong with a redirect URI, in words for the client's developer; nothing if it may be registered.
  *

@@ -6,10 +6,8 @@ import { type ClientRow, findClient } from '../../sql/clients.ts'
 import { anyRevoked, listRevocations } from '../../sql/revocations.ts'
 import type { Deps } from '../deps.ts'
 import { type KeyRing, loadKeys } from './keys.ts'
+import { CHANNEL } from './model.ts'
 import type { Principal } from './tokens.ts'
-
-/** The channel on which replicas and commands tell each other: `revoked <subject>`, `client <id>`, `keys`. */
-export const CHANNEL = 'mcp_oauth_server'
 
 const CLIENT_LIMIT = 10_000
 const TOKEN_LIMIT = 50_000

@@ -6,6 +6,7 @@ import { clientAddress } from '../http/client-address.ts'
 import { type Params, readParams } from '../http/params.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { authenticateClient, requireGrantType } from './clients.ts'
+import { grantAuthorizationCode } from './grants/authorization-code.ts'
 import { grantClientCredentials } from './grants/client-credentials.ts'
 import { grantDeviceCode } from './grants/device-code.ts'
 import { grantRefreshToken } from './grants/refresh-token.ts'
@@ -59,6 +60,9 @@ function issueTokens(deps: Deps, request: TokenRequest & { client: ClientRow }):
     case DEVICE_CODE_GRANT:
       requireGrantType(request.client, grantType)
       return grantDeviceCode(deps, request)
+    case 'authorization_code':
+      requireGrantType(request.client, grantType)
+      return grantAuthorizationCode(deps, request)
     case 'refresh_token':
       requireGrantType(request.client, grantType)
       return grantRefreshToken(deps, request)

@@ -11,7 +11,8 @@ import type { Deps } from '../deps.ts'
 import { hashSecret } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { signJwt, verifyJwt } from './keys.ts'
-import { CHANNEL, isRevoked, remember, rememberVerified } from './replicas.ts'
+import { CHANNEL } from './model.ts'
+import { isRevoked, remember, rememberVerified } from './replicas.ts'
 
 /** Whom a good access token speaks for. */
 export interface Principal {

@@ -1,0 +1,115 @@
+import type { Queries } from './index.ts'
+
+export interface NewAuthorizationCode {
+  codeHash: Uint8Array
+  clientId: string
+  userId: string
+  redirectUri: string
+  scope: string[]
+  resource: string
+  codeChallenge: string
+  createdAt: Date
+  expiresAt: Date
+}
+
+export interface AuthorizationCodeRow {
+  user_id: string
+  redirect_uri: string
+  scope: string[]
+  resource: string
+  code_challenge: string
+  expires_at: Date
+  consumed_at: Date | null
+  grant_id: string | null
+  user_disabled: boolean
+}
+
+export async function insertAuthorizationCode(sql: Queries, code: NewAuthorizationCode): Promise<void> {
+  await sql`
+    insert into authorization_codes
+      (code_hash, client_id, user_id, redirect_uri, scope, resource, code_challenge, created_at, expires_at)
+    values (
+      ${code.codeHash}, ${code.clientId}, ${code.userId}, ${code.redirectUri}, ${code.scope}::text[], ${code.resource},
+      ${code.codeChallenge}, ${code.createdAt}, ${code.expiresAt}
+    )`
+}
+
+/** A client's code, used or not. */
+export async function findAuthorizationCode(
+  sql: Queries,
+  codeHash: Uint8Array,
+  clientId: string,
+): Promise<AuthorizationCodeRow | undefined> {
+  const [row] = await sql<AuthorizationCodeRow[]>`
+    select
+      code.user_id, code.redirect_uri, code.scope, code.resource, code.code_challenge, code.expires_at,
+      code.consumed_at, code.grant_id, account.disabled_at is not null as user_disabled
+    from authorization_codes as code
+    join users as account on account.id = code.user_id
+    where code.code_hash = ${codeHash}
+      and code.client_id = ${clientId}`
+  return row
+}
+
+/**
+ * Consumes a code and creates its grant and, where one is wanted, its refresh token: all of it or nothing.
+ *
+ * @returns whether this call was the one that consumed it.
+ */
+export async function consumeAuthorizationCode(
+  sql: Queries,
+  consume: {
+    codeHash: Uint8Array
+    now: Date
+    grant: { id: string; expiresAt: Date }
+    refresh: { tokenHash: Uint8Array; expiresAt: Date } | undefined
+  },
+): Promise<boolean> {
+  const { grant, now, refresh } = consume
+  const rows = await sql`
+    with consumed as (
+      update authorization_codes
+      set
+        consumed_at = ${now},
+        grant_id = ${grant.id}
+      where code_hash = ${consume.codeHash}
+        and consumed_at is null
+      returning client_id, user_id, scope, resource
+    ),
+    issued as (
+      insert into grants (id, client_id, user_id, scope, resource, created_at, used_at, expires_at)
+      select ${grant.id}, client_id, user_id, scope, resource, ${now}, ${now}, ${grant.expiresAt}
+      from consumed
+      returning id, client_id
+    ),
+    refreshing as (
+      insert into refresh_tokens (token_hash, grant_id, created_at, expires_at)
+      select ${refresh?.tokenHash ?? null}::bytea, id, ${now}, ${refresh?.expiresAt ?? null}::timestamptz
+      from issued
+      where ${refresh !== undefined}
+    ),
+    used as (
+      update clients
+      set used_at = ${now}
+      where id in (select client_id from issued)
+    )
+    select id
+    from issued`
+  return rows.length === 1
+}
+
+/** Deletes at most `limit` codes that expired before `before`. @returns how many. */
+export async function sweepAuthorizationCodes(sql: Queries, before: Date, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from authorization_codes
+    where code_hash in (
+      select code_hash
+      from authorization_codes
+      where expires_at < ${before}
+      order by expires_at
+      limit ${limit}
+      for update skip locked
+    )
+    returning code_hash`
+  return rows.length
+}

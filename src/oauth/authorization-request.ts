@@ -1,0 +1,124 @@
+/**
+ * An authorization request (RFC 6749 4.1.1, RFC 7636, RFC 8707), checked one thing at a time. The first two checks decide
+ * whether the redirect URI can be trusted: before that an error is a page, after that it is told to the client.
+ */
+import type { ClientRow } from '../../sql/clients.ts'
+import type { Deps } from '../deps.ts'
+import type { Params } from '../http/params.ts'
+import { AppError, OAuthError } from '../lib/errors.ts'
+import { findClientForAuthorization } from './clients.ts'
+import { findResource, narrowScope } from './model.ts'
+import { matchesRedirectUri } from './redirect-uris.ts'
+
+export interface AuthorizationRequest {
+  client: ClientRow
+  redirectUri: string
+  state: string | undefined
+  scope: string[]
+  resource: string
+  codeChallenge: string
+  prompt: ReadonlySet<string>
+}
+
+/** Where an answer may go: known once client and redirect URI are. */
+export interface RedirectTarget {
+  client: ClientRow
+  redirectUri: string
+  state: string | undefined
+}
+
+/** @throws AppError if there is no client or redirect URI that an answer could be sent to. */
+export async function findRedirectTarget(deps: Deps, params: Params): Promise<RedirectTarget> {
+  const client = await requireClient(deps, params.client_id)
+  return { client, redirectUri: requireRedirectUri(client, params.redirect_uri), state: params.state }
+}
+
+/** @throws OAuthError to be sent to the client's redirect URI. */
+export function checkAuthorizationRequest(deps: Deps, target: RedirectTarget, params: Params): AuthorizationRequest {
+  for (const check of CHECKS) check(params, target.client)
+  return {
+    ...target,
+    resource: findResource(deps.config, params.resource).url,
+    scope: narrowScope(params.scope, target.client.scope),
+    codeChallenge: params.code_challenge!,
+    prompt: new Set(params.prompt?.split(' ').filter(Boolean)),
+  }
+}
+
+async function requireClient(deps: Deps, clientId: string | undefined): Promise<ClientRow> {
+  const client = clientId === undefined ? undefined : await findClientForAuthorization(deps, clientId)
+  if (client) return client
+  throw new AppError(
+    'This app is not known here',
+    'Go back to the app and connect again, so that it registers anew. If that does not help, tell its makers.',
+    {
+      detail: clientId === undefined ? 'no client_id' : 'unknown client_id',
+    },
+  )
+}
+
+/** RFC 6749 3.1.2: the one that is asked for, if it is registered; the only one, if none is asked for. */
+function requireRedirectUri(client: ClientRow, asked: string | undefined): string {
+  const only = client.redirect_uris.length === 1 ? client.redirect_uris[0] : undefined
+  const uri = asked ?? only
+  if (uri !== undefined && client.redirect_uris.some(registered => matchesRedirectUri(registered, uri))) return uri
+  throw new AppError(
+    'This app asks to be answered at an address that it did not register',
+    'Nothing was sent there. Go back to the app and connect again; if that does not help, tell its makers.',
+    {
+      detail: `redirect_uri not registered for ${client.id}`,
+    },
+  )
+}
+
+type Check = (params: Params, client: ClientRow) => void
+
+const CHECKS: readonly Check[] = [
+  checkNoRequestObject,
+  checkResponseType,
+  checkResponseMode,
+  checkGrantType,
+  checkPkce,
+  checkPrompt,
+]
+
+function checkNoRequestObject(params: Params): void {
+  if (params.request !== undefined)
+    throw new OAuthError('request_not_supported', 'The parameter request is not supported')
+  if (params.request_uri !== undefined)
+    throw new OAuthError('request_uri_not_supported', 'The parameter request_uri is not supported')
+}
+
+function checkResponseType(params: Params): void {
+  if (params.response_type === undefined)
+    throw new OAuthError('invalid_request', 'The parameter response_type is missing')
+  if (params.response_type !== 'code')
+    throw new OAuthError('unsupported_response_type', 'The response_type must be code')
+}
+
+function checkResponseMode(params: Params): void {
+  if (params.response_mode !== undefined && params.response_mode !== 'query')
+    throw new OAuthError('invalid_request', 'The response_mode must be query')
+}
+
+function checkGrantType(_: Params, client: ClientRow): void {
+  if (!client.grant_types.includes('authorization_code')) {
+    throw new OAuthError('unauthorized_client', 'This client is not registered for the grant type authorization_code')
+  }
+}
+
+/** Of every client, confidential ones too (RFC 9700 2.1.1). */
+function checkPkce(params: Params): void {
+  if (params.code_challenge === undefined)
+    throw new OAuthError('invalid_request', 'The parameter code_challenge is missing; PKCE with S256 is needed')
+  if (params.code_challenge_method !== 'S256')
+    throw new OAuthError('invalid_request', 'The code_challenge_method must be S256')
+  if (!/^[A-Za-z0-9_-]{43}$/.test(params.code_challenge))
+    throw new OAuthError('invalid_request', 'The code_challenge must be 43 characters of base64url')
+}
+
+function checkPrompt(params: Params): void {
+  const prompts = params.prompt?.split(' ') ?? []
+  if (prompts.includes('none') && prompts.length > 1)
+    throw new OAuthError('invalid_request', 'prompt=none cannot be combined with another prompt')
+}

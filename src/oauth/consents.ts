@@ -1,0 +1,78 @@
+/** What users let clients do: remembered consent, and the authorization codes that come of it. */
+import { insertAuthorizationCode } from '../../sql/authorization-codes.ts'
+import { type ConsentKey, deleteConsents, findConsent, upsertConsent } from '../../sql/consents.ts'
+import { record } from '../audit.ts'
+import type { Deps } from '../deps.ts'
+import type { Viewer } from '../http/session.ts'
+import { hashSecret, newSecret } from '../lib/crypto.ts'
+import type { AuthorizationRequest } from './authorization-request.ts'
+import { allows } from './model.ts'
+
+const CODE_SECONDS = 60
+
+/** What this user can give of what is asked: administration is for administrators. */
+export function grantableBy(viewer: Viewer, scope: string[]): string[] {
+  return scope.filter(name => name !== 'admin' || viewer.isAdmin)
+}
+
+/**
+ * Whether the user need not be asked. Only for a client that the operator added and whose answers go to a host on the
+ * web: anybody can register a name, and any program can listen on loopback or claim a private scheme.
+ */
+export async function isConsentRemembered(deps: Deps, viewer: Viewer, request: AuthorizationRequest): Promise<boolean> {
+  if (!isRememberable(request) || request.scope.length === 0) return false
+  const given = await findConsent(deps.sql, consentKey(viewer, request))
+  return request.scope.every(scope => allows(given, scope))
+}
+
+export async function rememberConsent(deps: Deps, viewer: Viewer, request: AuthorizationRequest): Promise<void> {
+  if (!isRememberable(request) || request.scope.length === 0) return
+  await upsertConsent(deps.sql, { ...consentKey(viewer, request), scope: request.scope, now: deps.now() })
+}
+
+/** The user is asked again from now on. */
+export async function withdrawConsent(deps: Deps, userId: string, clientId: string): Promise<void> {
+  await deleteConsents(deps.sql, userId, clientId)
+}
+
+/** A code for the client, good for a minute, once. */
+export async function issueAuthorizationCode(
+  deps: Deps,
+  viewer: Viewer,
+  request: AuthorizationRequest,
+  ip: string | null,
+): Promise<string> {
+  const code = newSecret('authorizationCode')
+  const createdAt = deps.now()
+  await insertAuthorizationCode(deps.sql, {
+    codeHash: hashSecret(code),
+    clientId: request.client.id,
+    userId: viewer.userId,
+    redirectUri: request.redirectUri,
+    scope: request.scope,
+    resource: request.resource,
+    codeChallenge: request.codeChallenge,
+    createdAt,
+    expiresAt: new Date(createdAt.getTime() + CODE_SECONDS * 1000),
+  })
+  record(deps, 'authorization.approved', {
+    userId: viewer.userId,
+    clientId: request.client.id,
+    ip,
+    detail: { scope: request.scope.join(' ') },
+  })
+  return code
+}
+
+function isRememberable({ client, redirectUri }: AuthorizationRequest): boolean {
+  return client.source === 'operator' && redirectUri.startsWith('https:')
+}
+
+function consentKey(viewer: Viewer, request: AuthorizationRequest): ConsentKey {
+  return {
+    userId: viewer.userId,
+    clientId: request.client.id,
+    redirectHost: new URL(request.redirectUri).host,
+    resource: request.resource,
+  }
+}

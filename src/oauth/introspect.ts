@@ -1,0 +1,50 @@
+/** POST /api/oauth/introspect (RFC 7662): for authenticated confidential clients. Whatever is not alive is only not active. */
+import { Elysia } from 'elysia'
+import type { ClientRow } from '../../sql/clients.ts'
+import type { Deps } from '../deps.ts'
+import { clientAddress } from '../http/client-address.ts'
+import { readParams } from '../http/params.ts'
+import { OAuthError } from '../lib/errors.ts'
+import { authenticateClient } from './clients.ts'
+import { invalidClient, noStoreJson, readClientCredentials } from './protocol.ts'
+import { type Principal, verifyAccessToken } from './tokens.ts'
+
+export const introspect = (deps: Deps) =>
+  new Elysia({ name: 'oauth-introspect' }).post(
+    '/api/oauth/introspect',
+    async ({ request, server }) => {
+      const params = await readParams(request)
+      const credentials = readClientCredentials(request, params)
+      if (!credentials) throw invalidClient(false, 'no client credentials')
+      const client = await authenticateClient(deps, credentials, clientAddress(deps, request, server))
+      if (client.auth_method === 'none')
+        throw invalidClient(credentials.basic, 'a public client asked for introspection')
+      if (params.token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing')
+      return noStoreJson(await describeToken(deps, client, params.token))
+    },
+    { parse: 'none' },
+  )
+
+async function describeToken(deps: Deps, client: ClientRow, token: string) {
+  let principal: Principal
+  try {
+    principal = await verifyAccessToken(deps, token)
+  } catch (error) {
+    if (error instanceof OAuthError) return { active: false }
+    throw error
+  }
+  // Anybody may register themselves: such a client learns about its own tokens only (RFC 7662 4).
+  if (client.source === 'dynamic' && principal.clientId !== client.id) return { active: false }
+  return {
+    active: true,
+    token_type: 'Bearer',
+    scope: principal.scope.join(' '),
+    client_id: principal.clientId,
+    sub: principal.userId ?? principal.clientId,
+    aud: principal.audience,
+    iss: deps.config.BASE_URL,
+    iat: principal.issuedAt,
+    exp: principal.expiresAt,
+    jti: principal.tokenId,
+  }
+}

@@ -1,0 +1,305 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { createHash, randomBytes } from 'node:crypto'
+import { addClient } from '../../src/oauth/clients.ts'
+import { csrfOf, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+const REDIRECT = 'https://app.example/callback'
+
+let server: TestServer
+let client: string
+let ada: string
+
+beforeAll(async () => {
+  server = await startServer()
+  client = await registerClient(server, {
+    grant_types: ['authorization_code', 'refresh_token'],
+    redirect_uris: [REDIRECT, 'http://localhost/callback', 'cursor://app/callback'],
+  })
+  ada = await signIn(server)
+})
+afterAll(() => server.close())
+
+const pkce = () => {
+  const verifier = randomBytes(32).toString('base64url')
+  return { verifier, challenge: createHash('sha256').update(verifier).digest('base64url') }
+}
+const { verifier, challenge } = pkce()
+
+/** A good request, and what a test changes of it; `undefined` leaves a parameter out. */
+function query(changes: Record<string, string | undefined> = {}): string {
+  const params = {
+    response_type: 'code',
+    client_id: client,
+    redirect_uri: REDIRECT,
+    state: 'xyz',
+    scope: 'mcp:tools:read mcp:tools:call',
+    code_challenge: challenge,
+    code_challenge_method: 'S256',
+    ...changes,
+  }
+  return new URLSearchParams(
+    Object.entries(params).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  ).toString()
+}
+
+const authorize = (changes: Record<string, string | undefined> = {}, cookie = ada) =>
+  server.get(`/api/oauth/authorize?${query(changes)}`, cookie ? { Cookie: cookie } : {})
+
+/** Presses a button on the consent page. @returns the parameters of the redirect. */
+async function consent(
+  changes: Record<string, string | undefined> = {},
+  decision = 'approve',
+  cookie = ada,
+): Promise<URL> {
+  const shown = await authorize(changes, cookie)
+  expect(shown.status).toBe(200)
+  const html = await shown.text()
+  const form = { request: query(changes), decision, csrf: csrfOf(html, '/api/oauth/authorize/decision') }
+  const decided = await server.post('/api/oauth/authorize/decision', form, { Cookie: cookie, Accept: 'text/html' })
+  expect(decided.status).toBe(303)
+  return new URL(decided.headers.get('location')!)
+}
+
+const exchange = (code: string, changes: Record<string, string> = {}) =>
+  server.post('/api/oauth/token', {
+    grant_type: 'authorization_code',
+    client_id: client,
+    code,
+    redirect_uri: REDIRECT,
+    code_verifier: verifier,
+    ...changes,
+  })
+
+const errorOf = async (answer: Response) => [answer.status, ((await answer.json()) as { error: string }).error]
+
+describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
+  test('asks the user, and answers with code, state and iss, once each (RFC 9207)', async () => {
+    const shown = await authorize()
+    const html = await shown.text()
+    for (const text of [
+      'Connect this app?',
+      'Test client',
+      'unverified name',
+      'Use those tools as you',
+      'app.example',
+      `${server.base}/mcp`,
+      'ada@example.com',
+      'Deny',
+      'Approve',
+    ]) {
+      expect(html).toContain(text)
+    }
+    expect(shown.headers.get('content-security-policy')).toContain("form-action 'self' https://app.example")
+    const answer = await consent()
+    expect(answer.origin + answer.pathname).toBe(REDIRECT)
+    expect([...answer.searchParams.keys()].sort()).toEqual(['code', 'iss', 'state'])
+    expect(answer.searchParams.get('state')).toBe('xyz')
+    expect(answer.searchParams.get('iss')).toBe(server.base)
+    const tokens = await exchange(answer.searchParams.get('code')!)
+    expect(tokens.status).toBe(200)
+    const body = (await tokens.json()) as TokenAnswer
+    expect(body).toEqual({
+      access_token: expect.any(String),
+      token_type: 'Bearer',
+      expires_in: 3600,
+      refresh_token: expect.stringMatching(/^mrt_/),
+      scope: 'mcp:tools:read mcp:tools:call',
+    })
+    expect((await rpc(server, body.access_token, 'tools/list')).status).toBe(200)
+  })
+
+  test('takes the request by POST, too', async () => {
+    const answer = await server.post('/api/oauth/authorize', Object.fromEntries(new URLSearchParams(query())), {
+      Cookie: ada,
+      Accept: 'text/html',
+    })
+    expect([answer.status, (await answer.text()).includes('Connect this app?')]).toEqual([200, true])
+  })
+
+  test.each([
+    ['an unknown client', { client_id: 'c_nobody' }],
+    ['no client', { client_id: undefined }],
+    ['a redirect URI that is not registered', { redirect_uri: 'https://app.example/other' }],
+    ['one that only begins like a registered one', { redirect_uri: `${REDIRECT}/../evil` }],
+    ['one with another case', { redirect_uri: 'https://app.example/Callback' }],
+    ['one with more query', { redirect_uri: `${REDIRECT}?a=b` }],
+    ['a port on a host that is not loopback', { redirect_uri: 'https://app.example:444/callback' }],
+    ['no redirect URI where several are registered', { redirect_uri: undefined }],
+  ])('shows a page and never redirects for %s', async (_, changes) => {
+    const answer = await authorize(changes)
+    expect(answer.status).toBe(400)
+    expect(answer.headers.get('location')).toBeNull()
+    expect(answer.headers.get('content-type')).toContain('text/html')
+  })
+
+  test.each([
+    ['http://localhost:51763/callback', true],
+    ['http://localhost/callback', true],
+    ['http://127.0.0.1:51763/callback', false],
+    ['http://localhost:51763/callback2', false],
+    ['http://localhost:51763@evil.example/callback', false],
+    ['http://localhost.evil.example/callback', false],
+    ['cursor://app/callback', true],
+  ])('the redirect URI %s: the port is free on loopback only (RFC 8252 7.3)', async (redirect_uri, good) => {
+    expect((await authorize({ redirect_uri })).status).toBe(good ? 200 : 400)
+  })
+
+  test.each([
+    ['invalid_request', { response_type: undefined }],
+    ['unsupported_response_type', { response_type: 'token' }],
+    ['unsupported_response_type', { response_type: 'code id_token' }],
+    ['invalid_request', { response_mode: 'fragment' }],
+    ['invalid_request', { code_challenge: undefined }],
+    ['invalid_request', { code_challenge_method: 'plain' }],
+    ['invalid_request', { code_challenge_method: undefined }],
+    ['invalid_request', { code_challenge: 'short' }],
+    ['invalid_target', { resource: 'https://elsewhere.example/mcp' }],
+    ['invalid_scope', { scope: 'root' }],
+    ['request_not_supported', { request: 'eyJhbGciOiJub25lIn0.e30.' }],
+    ['request_uri_not_supported', { request_uri: 'http://127.0.0.1:1/jar' }],
+    ['invalid_request', { prompt: 'none login' }],
+    ['consent_required', { prompt: 'none' }],
+  ])('tells the client %s for %p', async (error, changes: Record<string, string | undefined>) => {
+    const answer = await authorize(changes)
+    expect(answer.status).toBe(303)
+    const location = new URL(answer.headers.get('location')!)
+    expect(location.origin).toBe('https://app.example')
+    expect(Object.fromEntries(location.searchParams)).toEqual({
+      error,
+      error_description: expect.any(String),
+      state: 'xyz',
+      iss: server.base,
+    })
+  })
+
+  test('a repeated parameter is refused without a redirect', async () => {
+    const answer = await server.get(`/api/oauth/authorize?${query()}&state=again`, { Cookie: ada })
+    expect([answer.status, answer.headers.get('location')]).toEqual([400, null])
+  })
+
+  test('denial is told to the client', async () => {
+    const answer = await consent({}, 'deny')
+    expect(Object.fromEntries(answer.searchParams)).toEqual({
+      error: 'access_denied',
+      error_description: 'The user denied the request',
+      state: 'xyz',
+      iss: server.base,
+    })
+  })
+
+  test('signing in on the way keeps the request; prompt=none does not ask', async () => {
+    const answer = await authorize({}, '')
+    expect(answer.status).toBe(303)
+    expect(answer.headers.get('location')).toBe(
+      `/auth/signin?return_to=${encodeURIComponent(`/api/oauth/authorize?${query()}`)}`,
+    )
+    const silent = new URL((await authorize({ prompt: 'none' }, '')).headers.get('location')!)
+    expect(silent.searchParams.get('error')).toBe('login_required')
+  })
+
+  test('prompt=login wants a sign-in that is new', async () => {
+    expect((await authorize({ prompt: 'login' }, await signIn(server))).status).toBe(200)
+    const old = await signIn(server)
+    server.clock.advance(300)
+    const answer = await authorize({ prompt: 'login' }, old)
+    expect([answer.status, answer.headers.get('location')?.startsWith('/auth/signin?')]).toEqual([303, true])
+  })
+
+  test('a decision without the page’s own token, from another session or about another request is refused', async () => {
+    const html = await (await authorize()).text()
+    const csrf = csrfOf(html, '/api/oauth/authorize/decision')
+    const eve = await signIn(server, 'eve@example.com')
+    const cases: [Record<string, string>, Record<string, string>][] = [
+      [{ request: query(), decision: 'approve' }, { Cookie: ada }],
+      [{ request: query(), decision: 'approve', csrf }, { Cookie: eve }],
+      [{ request: query({ scope: 'mcp' }), decision: 'approve', csrf }, { Cookie: ada }],
+      [
+        { request: query(), decision: 'approve', csrf },
+        { Cookie: ada, 'Sec-Fetch-Site': 'cross-site' },
+      ],
+    ]
+    for (const [form, headers] of cases) {
+      const answer = await server.post('/api/oauth/authorize/decision', form, { Accept: 'text/html', ...headers })
+      expect([answer.status, answer.headers.get('location')]).toEqual([403, null])
+    }
+  })
+
+  test('consent is remembered for an operator’s client at a web host, until it asks for more; never for a registered or loopback one', async () => {
+    const known = (
+      await addClient(server.deps, {
+        name: 'Known',
+        grantTypes: ['authorization_code'],
+        redirectUris: [REDIRECT, 'http://localhost/cb'],
+        scope: ['mcp'],
+      })
+    ).id
+    expect((await consent({ client_id: known })).searchParams.get('code')).toBeTruthy()
+    const silent = await authorize({ client_id: known, prompt: 'none' })
+    expect(new URL(silent.headers.get('location')!).searchParams.get('code')).toMatch(/^mac_/)
+    expect((await authorize({ client_id: known, prompt: 'consent' })).status).toBe(200)
+    expect((await authorize({ client_id: known, scope: 'mcp' })).status).toBe(200)
+    expect((await authorize({ client_id: known, resource: `${server.base}/api/sse` })).status).toBe(200)
+    await consent({ client_id: known, redirect_uri: 'http://localhost:4000/cb' })
+    expect((await authorize({ client_id: known, redirect_uri: 'http://localhost:4000/cb' })).status).toBe(200)
+    expect((await authorize()).status).toBe(200)
+  })
+})
+
+describe('the code exchange (RFC 6749 4.1.3, RFC 7636 4.6, RFC 9700 2.1.1)', () => {
+  const freshCode = async (changes: Record<string, string> = {}) => (await consent(changes)).searchParams.get('code')!
+
+  test('a wrong proof is refused and costs the rightful client nothing', async () => {
+    const code = await freshCode()
+    expect(await errorOf(await exchange(code, { code_verifier: pkce().verifier }))).toEqual([400, 'invalid_grant'])
+    expect(await errorOf(await exchange(code, { code_verifier: '' }))).toEqual([400, 'invalid_request'])
+    expect(await errorOf(await exchange(code, { redirect_uri: 'https://app.example/other' }))).toEqual([
+      400,
+      'invalid_grant',
+    ])
+    expect(await errorOf(await exchange(code, { resource: `${server.base}/api/sse` }))).toEqual([400, 'invalid_target'])
+    const thief = await registerClient(server, {
+      client_name: 'Thief',
+      grant_types: ['authorization_code'],
+      redirect_uris: [REDIRECT],
+    })
+    expect(await errorOf(await exchange(code, { client_id: thief }))).toEqual([400, 'invalid_grant'])
+    expect((await exchange(code)).status).toBe(200)
+  })
+
+  test('a code is good for a minute', async () => {
+    const code = await freshCode()
+    server.clock.advance(61)
+    expect(await errorOf(await exchange(code))).toEqual([400, 'invalid_grant'])
+  })
+
+  test('a valid replay ends what the code gave; an invalid one, by another client or without the proof, does not', async () => {
+    const code = await freshCode()
+    const { access_token } = (await (await exchange(code)).json()) as TokenAnswer
+    const thief = await registerClient(server, {
+      client_name: 'Thief',
+      grant_types: ['authorization_code'],
+      redirect_uris: [REDIRECT],
+    })
+    await exchange(code, { client_id: thief })
+    await exchange(code, { code_verifier: pkce().verifier })
+    expect((await rpc(server, access_token, 'tools/list')).status).toBe(200)
+    expect(await errorOf(await exchange(code))).toEqual([400, 'invalid_grant'])
+    expect((await rpc(server, access_token, 'tools/list')).status).toBe(401)
+  })
+
+  test('of 20 parallel redemptions at most one gives tokens, and one grant results, 20 times over', async () => {
+    for (let round = 0; round < 20; round++) {
+      const code = await freshCode()
+      const answers = await Promise.all(Array.from({ length: 20 }, () => exchange(code)))
+      expect(answers.filter(answer => answer.status === 200).length).toBe(1)
+    }
+  })
+
+  test('the token is for the resource that was asked for, and for no other (RFC 8707)', async () => {
+    const code = await freshCode({ resource: `${server.base}/api/sse` })
+    const { access_token } = (await (await exchange(code)).json()) as TokenAnswer
+    expect((await rpc(server, access_token, 'tools/list', {}, '/api/sse')).status).toBe(200)
+    expect((await rpc(server, access_token, 'tools/list')).status).toBe(401)
+  })
+})

@@ -2,10 +2,12 @@ import type { Queries } from './index.ts'
 
 export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post'
 
+export type ClientSource = 'operator' | 'token' | 'dynamic'
+
 export interface ClientRow {
   id: string
   name: string
-  source: 'operator' | 'dynamic'
+  source: ClientSource
   auth_method: AuthMethod
   secret_hash: Uint8Array | null
   grant_types: string[]

@@ -1,3 +1,4 @@
+import type { ClientSource } from './clients.ts'
 import type { Queries } from './index.ts'
 
 export interface NewDeviceCode {
@@ -121,7 +122,7 @@ export interface DeviceRequest {
   user_code: string
   client_id: string
   client_name: string
-  client_source: 'operator' | 'dynamic'
+  client_source: ClientSource
   scope: string[]
   granted_scope: string[] | null
   resource: string

@@ -1,10 +1,11 @@
+import type { ClientSource } from './clients.ts'
 import type { Queries } from './index.ts'
 
 export interface Connection {
   id: string
   client_id: string
   client_name: string
-  client_source: 'operator' | 'dynamic'
+  client_source: ClientSource
   scope: string[]
   resource: string
   created_at: Date

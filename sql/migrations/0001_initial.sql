@@ -45,8 +45,8 @@ create index sessions_expiry on sessions (expires_at);
 create table clients (
   id text primary key,
   name text not null check (length(name) between 1 and 100),
-  -- operator: added by a command or an administrator; dynamic: registered itself (RFC 7591).
-  source text not null check (source in ('operator', 'dynamic')),
+  -- operator: added by a command; token: registered itself with the initial access token; dynamic: anonymously (RFC 7591).
+  source text not null check (source in ('operator', 'token', 'dynamic')),
   auth_method text not null check (auth_method in ('none', 'client_secret_basic', 'client_secret_post')),
   secret_hash bytea check (length(secret_hash) = 32),
   grant_types text[] not null check (cardinality(grant_types) > 0),
@@ -59,7 +59,7 @@ create table clients (
   created_at timestamptz not null,
   used_at timestamptz,
   check ((auth_method = 'none') = (secret_hash is null)),
-  check (source = 'operator' or 'client_credentials' <> all (grant_types)),
+  check (source <> 'dynamic' or 'client_credentials' <> all (grant_types)),
   check (fingerprint is null or (source = 'dynamic' and auth_method = 'none'))
 );
 

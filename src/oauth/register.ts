@@ -128,7 +128,7 @@ async function registerClient(
   const scope = registeredScope(metadata.scope, trusted)
   const client = {
     name,
-    source: 'dynamic' as const,
+    source: trusted ? ('token' as const) : ('dynamic' as const),
     auth_method: authMethod,
     grant_types: grantTypes as GrantType[],
     redirect_uris: usable,

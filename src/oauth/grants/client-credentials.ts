@@ -11,7 +11,7 @@ export async function grantClientCredentials(
   { client, params, ip }: TokenRequest & { client: ClientRow },
 ): Promise<TokenResponse> {
   const resource = findResource(deps.config, params.resource)
-  const scope = narrowScope(params.scope, client.scope)
+  const scope = narrowScope(params.scope ?? client.scope.join(' '), client.scope)
   record(deps, 'token.issued', { clientId: client.id, ip, detail: { scope: scope.join(' ') } })
   return issueAccessToken(deps, { clientId: client.id, userId: null, grantId: null, scope, resource: resource.url })
 }

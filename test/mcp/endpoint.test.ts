@@ -1,0 +1,299 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { addClient } from '../../src/oauth/clients.ts'
+import { deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+let server: TestServer
+let token: string
+let ada: string
+let client: string
+
+beforeAll(async () => {
+  server = await startServer()
+  client = await registerClient(server)
+  ada = await signIn(server)
+  token = (await deviceTokens(server, client, ada)).access_token
+})
+afterAll(() => server.close())
+
+const challenge = (path: string, error?: string) =>
+  `Bearer resource_metadata="${server.base}/.well-known/oauth-protected-resource${path}", scope="mcp:tools:read mcp:tools:call"${error ? `, error="${error}"` : ''}`
+const endpoint = () => `${server.base.replace('localhost', '127.0.0.1')}/mcp`
+const bearer = (value: string) => ({ Authorization: `Bearer ${value}` })
+const withScope = async (scope: string) => (await deviceTokens(server, client, ada, { scope })).access_token
+const machineToken = async (scope: string[]) => {
+  const { id, secret } = await addClient(server.deps, {
+    name: 'Machine',
+    grantTypes: ['client_credentials'],
+    redirectUris: [],
+    scope,
+  })
+  const answer = await server.post('/api/oauth/token', {
+    grant_type: 'client_credentials',
+    client_id: id,
+    client_secret: secret!,
+  })
+  return ((await answer.json()) as TokenAnswer).access_token
+}
+
+describe('without a good token (RFC 6750 3, RFC 9728 5.1)', () => {
+  test.each(['/mcp', '/api/sse'])('%s answers 401 with the challenge, to POST and to GET', async path => {
+    const post = await server.postJson(path, { jsonrpc: '2.0', id: 1, method: 'initialize' })
+    expect([post.status, post.headers.get('www-authenticate')]).toEqual([401, challenge(path)])
+    const get = await server.get(path, { Accept: 'text/event-stream' })
+    expect([get.status, get.headers.get('www-authenticate')]).toEqual([401, challenge(path)])
+    expect(post.headers.get('access-control-expose-headers')).toContain('WWW-Authenticate')
+    expect(post.headers.get('access-control-allow-origin')).toBe('*')
+  })
+
+  test.each([
+    ['garbage', 'x'],
+    [
+      'a token of another key',
+      `${Buffer.from('{"alg":"ES256","typ":"at+jwt","kid":"x"}').toString('base64url')}.e30.${'A'.repeat(86)}`,
+    ],
+    ['alg none', `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.e30.`],
+    ['a refresh token', `mrt_${'A'.repeat(43)}`],
+  ])('%s is 401 invalid_token', async (_, value) => {
+    const answer = await rpc(server, value, 'tools/list')
+    expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([401, challenge('/mcp', 'invalid_token')])
+  })
+
+  test('a changed signature, payload or header is refused', async () => {
+    const [head, body, signature] = token.split('.') as [string, string, string]
+    const changed = JSON.parse(Buffer.from(body, 'base64url').toString())
+    const admin = Buffer.from(JSON.stringify({ ...changed, scope: 'mcp admin' })).toString('base64url')
+    const typed = Buffer.from(
+      JSON.stringify({ ...JSON.parse(Buffer.from(head, 'base64url').toString()), typ: 'JWT' }),
+    ).toString('base64url')
+    const flipped = (signature[0] === 'A' ? 'B' : 'A') + signature.slice(1)
+    for (const value of [
+      `${head}.${admin}.${signature}`,
+      `${typed}.${body}.${signature}`,
+      `${head}.${body}.${flipped}`,
+      `${head}.${body}.`,
+      `${token}.x`,
+    ]) {
+      expect((await rpc(server, value, 'tools/list')).status).toBe(401)
+    }
+  })
+
+  test('a token in the query string or the body is never read', async () => {
+    expect(
+      (
+        await server.postJson(`/mcp?access_token=${token}`, {
+          jsonrpc: '2.0',
+          id: 1,
+          method: 'tools/list',
+          access_token: token,
+        })
+      ).status,
+    ).toBe(401)
+  })
+
+  test('the hub takes no token that is for another resource; /api/sse takes the hub’s', async () => {
+    const other = (await deviceTokens(server, client, ada, { resource: `${server.base}/api/sse` })).access_token
+    expect((await rpc(server, other, 'tools/list')).status).toBe(401)
+    expect((await rpc(server, other, 'tools/list', {}, '/api/sse')).status).toBe(200)
+    expect((await rpc(server, token, 'tools/list', {}, '/api/sse')).status).toBe(200)
+  })
+
+  test('an expired token is refused', async () => {
+    const short = await withScope('mcp:tools:read mcp:tools:call offline_access')
+    server.clock.advance(3601)
+    expect((await rpc(server, short, 'tools/list')).status).toBe(401)
+    token = (await deviceTokens(server, client, ada)).access_token
+  })
+})
+
+describe('scopes (RFC 6750 3.1, MCP authorization "Scope Challenge Handling")', () => {
+  test.each([
+    ['tools/call', 'mcp:tools:read', 'mcp:tools:call', { name: 'whoami', arguments: {} }],
+    ['tools/list', 'mcp:tools:call', 'mcp:tools:read', {}],
+    ['resources/list', 'mcp:tools:read', 'mcp:resources:read', {}],
+    ['prompts/get', 'mcp:tools:read', 'mcp:prompts:read', { name: 'x' }],
+  ])('%s with %s alone is 403 and names %s', async (method, scope, needed, params) => {
+    const answer = await rpc(server, await withScope(scope), method, params)
+    expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([
+      403,
+      `Bearer resource_metadata="${server.base}/.well-known/oauth-protected-resource/mcp", scope="${needed}", error="insufficient_scope"`,
+    ])
+    expect(await answer.json()).toEqual({
+      error: 'insufficient_scope',
+      error_description: `This needs the scope ${needed}`,
+    })
+  })
+
+  test('mcp implies the narrower ones', async () => {
+    const wide = await withScope('mcp')
+    expect((await rpc(server, wide, 'tools/list')).status).toBe(200)
+    expect((await rpc(server, wide, 'tools/call', { name: 'whoami', arguments: {} })).status).toBe(200)
+  })
+
+  test('a call hidden in a batch needs its scope, too', async () => {
+    const narrow = await withScope('mcp:tools:read')
+    const batch = [
+      { jsonrpc: '2.0', id: 1, method: 'tools/list' },
+      { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'whoami', arguments: {} } },
+    ]
+    expect((await server.postJson('/mcp', batch, bearer(narrow))).status).toBe(403)
+  })
+})
+
+describe('built-in tools', () => {
+  const call = async (value: string, name: string, args: unknown = {}) =>
+    (
+      (await (await rpc(server, value, 'tools/call', { name, arguments: args })).json()) as {
+        result: { structuredContent: never; isError?: boolean; content: { text: string }[] }
+      }
+    ).result
+
+  test('a machine is told who it is, and has no connections to list', async () => {
+    const machine = await machineToken(['mcp:tools:read', 'mcp:tools:call'])
+    const { result } = (await (await rpc(server, machine, 'tools/list')).json()) as {
+      result: { tools: { name: string }[] }
+    }
+    expect(result.tools.map(tool => tool.name)).toEqual(['whoami'])
+    expect((await call(machine, 'whoami')).structuredContent).toMatchObject({ user: null, client: { name: 'Machine' } })
+    const refused = await rpc(server, machine, 'tools/call', { name: 'list_connections', arguments: {} })
+    expect(await refused.json()).toMatchObject({ error: { code: -32602 } })
+  })
+
+  test('list_connections shows the caller’s own, and revoke_connection ends one of them at once', async () => {
+    const bob = await signIn(server, 'bob@example.com')
+    const first = (await deviceTokens(server, client, bob)).access_token
+    const second = (await deviceTokens(server, client, bob)).access_token
+    const { connections } = (await call(first, 'list_connections')).structuredContent as {
+      connections: { id: string; current: boolean }[]
+    }
+    expect(connections.map(connection => connection.current).sort()).toEqual([false, true])
+    const other = connections.find(connection => !connection.current)!
+    expect((await call(first, 'revoke_connection', { id: other.id })).structuredContent).toEqual({
+      revoked: true,
+    } as never)
+    expect((await rpc(server, second, 'tools/list')).status).toBe(401)
+    expect((await rpc(server, first, 'tools/list')).status).toBe(200)
+    expect(await call(first, 'revoke_connection', { id: other.id })).toMatchObject({
+      isError: true,
+      content: [{ text: expect.stringContaining('There is no such connection') }],
+    })
+  })
+
+  test('nobody ends or sees another user’s connection', async () => {
+    const mine = (await call(token, 'list_connections')).structuredContent as { connections: { id: string }[] }
+    const eve = (await deviceTokens(server, client, await signIn(server, 'eve@example.com'))).access_token
+    for (const { id } of mine.connections)
+      expect(await call(eve, 'revoke_connection', { id })).toMatchObject({ isError: true })
+    expect((await rpc(server, token, 'tools/list')).status).toBe(200)
+  })
+
+  test('search_audit_log is there for the admin scope alone', async () => {
+    const listed = (
+      (await (await rpc(server, token, 'tools/list')).json()) as { result: { tools: { name: string }[] } }
+    ).result.tools
+    expect(listed.map(tool => tool.name)).not.toContain('search_audit_log')
+    const admin = await machineToken(['mcp', 'admin'])
+    const { events } = (await call(admin, 'search_audit_log', { limit: 5 })).structuredContent as {
+      events: { event: string }[]
+    }
+    expect(events.map(event => event.event)).toEqual([
+      'token.issued',
+      'client.added',
+      expect.any(String),
+      expect.any(String),
+      expect.any(String),
+    ])
+  })
+})
+
+describe('transport safety (MCP Streamable HTTP, "Security")', () => {
+  const list = { jsonrpc: '2.0', id: 1, method: 'tools/list' }
+
+  test.each([
+    ['a foreign Origin', { Origin: 'https://evil.example' }, 403],
+    ['the Origin null', { Origin: 'null' }, 403],
+    ['a foreign Host on a loopback bind', { Host: 'evil.example' }, 403],
+    ['our own Origin', { Origin: 'BASE' }, 200],
+    ['a browser-based client on this machine', { Origin: 'http://localhost:6274' }, 200],
+  ])('%s', async (_, headers: Record<string, string>, status) => {
+    const filled = Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name, value.replace('BASE', server.base)]),
+    )
+    expect((await server.postJson('/mcp', list, { ...bearer(token), ...filled })).status).toBe(status)
+  })
+
+  test.each([
+    ['not JSON', '{', 400, -32700],
+    ['nothing', '', 400, -32700],
+    ['not an object', '5', 400, -32600],
+    ['nested too deeply', '['.repeat(100) + ']'.repeat(100), 400, -32600],
+  ])('a body that is %s gets a JSON-RPC error', async (_, body, status, code) => {
+    const answer = await fetch(endpoint(), {
+      method: 'POST',
+      body,
+      headers: { ...bearer(token), 'Content-Type': 'application/json' },
+    })
+    expect([answer.status, ((await answer.json()) as { error: { code: number } }).error.code]).toEqual([status, code])
+  })
+
+  test('another content type is 415', async () => {
+    const answer = await fetch(endpoint(), {
+      method: 'POST',
+      body: JSON.stringify(list),
+      headers: { ...bearer(token), 'Content-Type': 'text/plain' },
+    })
+    expect(answer.status).toBe(415)
+  })
+
+  test('a million levels of nesting do not harm the next request', async () => {
+    const answer = await fetch(endpoint(), {
+      method: 'POST',
+      body: '['.repeat(1_000_000),
+      headers: { ...bearer(token), 'Content-Type': 'application/json' },
+    })
+    expect(answer.status).toBe(400)
+    expect((await server.postJson('/mcp', list, bearer(token))).status).toBe(200)
+  })
+})
+
+describe('leniency (the README’s example client)', () => {
+  test.each([undefined, '*/*', 'application/json'])(
+    'Accept %p is answered in JSON; a bare initialize as the oldest revision',
+    async accept => {
+      const headers: Record<string, string> = { ...bearer(token), ...(accept ? { Accept: accept } : {}) }
+      const answer = await server.postJson('/api/sse', { jsonrpc: '2.0', id: 1, method: 'initialize' }, headers)
+      expect([answer.status, answer.headers.get('content-type')?.split(';')[0]]).toEqual([200, 'application/json'])
+      expect(await answer.json()).toMatchObject({
+        id: 1,
+        result: { protocolVersion: '2024-11-05', serverInfo: { name: 'mcp-oauth-server' } },
+      })
+    },
+  )
+
+  test('GET /api/sse tells anybody where everything is, in absolute URLs', async () => {
+    const answer = await server.get('/api/sse')
+    expect(answer.status).toBe(200)
+    expect(await answer.json()).toMatchObject({
+      name: 'mcp-oauth-server',
+      version: '0.1.0',
+      endpoints: {
+        device: `${server.base}/api/oauth/device`,
+        deviceToken: `${server.base}/api/oauth/device/token`,
+        verificationUrl: `${server.base}/auth/device`,
+      },
+      auth: {
+        flows: {
+          device_authorization: {
+            deviceUrl: `${server.base}/api/oauth/device`,
+            tokenUrl: `${server.base}/api/oauth/device/token`,
+            verificationUrl: `${server.base}/auth/device`,
+          },
+        },
+      },
+    })
+  })
+
+  test('GET with a token is 405 where there is no stream, not a hang', async () => {
+    expect((await server.get('/mcp', { ...bearer(token), Accept: 'text/event-stream' })).status).toBe(405)
+  })
+})

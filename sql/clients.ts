@@ -1,8 +1,7 @@
 import type { Queries } from './index.ts'
 
-export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post'
-
-export type ClientSource = 'operator' | 'token' | 'dynamic'
+export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'
+export type ClientSource = 'operator' | 'token' | 'dynamic' | 'metadata'
 
 export interface ClientRow {
   id: string
@@ -13,39 +12,112 @@ export interface ClientRow {
   grant_types: string[]
   redirect_uris: string[]
   scope: string[]
+  jwks: { keys: Record<string, unknown>[] } | null
+  jwks_uri: string | null
   details: Record<string, string>
+  shared: boolean
+  registration_token_hash: Uint8Array | null
   created_at: Date
   used_at: Date | null
+  fresh_until: Date | null
 }
-
-export type NewClient = Omit<ClientRow, 'used_at'> & { fingerprint: Uint8Array | null }
 
 export async function findClient(sql: Queries, id: string): Promise<ClientRow | undefined> {
   const [row] = await sql<ClientRow[]>`
-    select id, name, source, auth_method, secret_hash, grant_types, redirect_uris, scope, details, created_at, used_at
+    select *
     from clients
     where id = ${id}`
   return row
 }
 
-/** Inserts the client, or finds the one that registered with the same fingerprint before. */
+export interface NewClient {
+  id: string
+  name: string
+  source: ClientSource
+  authMethod: AuthMethod
+  secretHash?: Uint8Array
+  grantTypes: string[]
+  redirectUris: string[]
+  scope: string[]
+  jwks?: { keys: Record<string, unknown>[] }
+  jwksUri?: string
+  details?: Record<string, string>
+  /** Of an anonymous public registration. */
+  fingerprint?: Uint8Array
+  registrationTokenHash?: Uint8Array
+  createdAt: Date
+  /** Of a metadata document. */
+  freshUntil?: Date
+}
+
+/** Inserts the client, or finds the one that registered with the same fingerprint before, and marks it as shared. */
 export async function insertClient(sql: Queries, client: NewClient): Promise<ClientRow> {
   const [row] = await sql<ClientRow[]>`
     insert into clients
-      (id, name, source, auth_method, secret_hash, grant_types, redirect_uris, scope, details, fingerprint, created_at)
+      (id, name, source, auth_method, secret_hash, grant_types, redirect_uris, scope, jwks, jwks_uri, details, fingerprint,
+        registration_token_hash, created_at)
     values (
-      ${client.id}, ${client.name}, ${client.source}, ${client.auth_method}, ${client.secret_hash},
-      ${client.grant_types}::text[], ${client.redirect_uris}::text[], ${client.scope}::text[],
-      ${sql.json(client.details)}, ${client.fingerprint}, ${client.created_at}
+      ${client.id}, ${client.name}, ${client.source}, ${client.authMethod}, ${client.secretHash ?? null},
+      ${client.grantTypes}::text[], ${client.redirectUris}::text[], ${client.scope}::text[],
+      ${client.jwks ? sql.json(client.jwks as never) : null}, ${client.jwksUri ?? null}, ${sql.json(client.details ?? {})},
+      ${client.fingerprint ?? null}, ${client.registrationTokenHash ?? null}, ${client.createdAt}
     )
-    on conflict (fingerprint) do update set fingerprint = excluded.fingerprint
-    returning id, name, source, auth_method, secret_hash, grant_types, redirect_uris, scope, details, created_at, used_at`
+    on conflict (fingerprint) do update set shared = true
+    returning *`
   return row!
+}
+
+/** Stores the copy of a metadata document, new or changed. */
+export async function upsertMetadataClient(sql: Queries, client: NewClient & { freshUntil: Date }): Promise<ClientRow> {
+  const [row] = await sql<ClientRow[]>`
+    insert into clients
+      (id, name, source, auth_method, grant_types, redirect_uris, scope, jwks, jwks_uri, details, created_at, fresh_until)
+    values (
+      ${client.id}, ${client.name}, 'metadata', ${client.authMethod}, ${client.grantTypes}::text[],
+      ${client.redirectUris}::text[], ${client.scope}::text[], ${client.jwks ? sql.json(client.jwks as never) : null},
+      ${client.jwksUri ?? null}, ${sql.json(client.details ?? {})}, ${client.createdAt}, ${client.freshUntil}
+    )
+    on conflict (id) do update
+    set
+      name = excluded.name,
+      auth_method = excluded.auth_method,
+      grant_types = excluded.grant_types,
+      redirect_uris = excluded.redirect_uris,
+      jwks = excluded.jwks,
+      jwks_uri = excluded.jwks_uri,
+      details = excluded.details,
+      fresh_until = excluded.fresh_until
+    returning *`
+  return row!
+}
+
+/** Replaces what a client registered, and tells every replica. A client that others share is left alone. */
+export async function updateRegistration(
+  sql: Queries,
+  client: Pick<NewClient, 'id' | 'name' | 'grantTypes' | 'redirectUris' | 'scope' | 'details'> & { channel: string },
+): Promise<ClientRow | undefined> {
+  const [row] = await sql<ClientRow[]>`
+    with updated as (
+      update clients
+      set
+        name = ${client.name},
+        grant_types = ${client.grantTypes}::text[],
+        redirect_uris = ${client.redirectUris}::text[],
+        scope = ${client.scope}::text[],
+        details = ${sql.json(client.details ?? {})},
+        fingerprint = null
+      where id = ${client.id}
+        and not shared
+      returning *
+    )
+    select updated.*, pg_notify(${client.channel}, 'client ' || id) as notified
+    from updated`
+  return row
 }
 
 export function listClients(sql: Queries): Promise<ClientRow[]> {
   return sql<ClientRow[]>`
-    select id, name, source, auth_method, secret_hash, grant_types, redirect_uris, scope, details, created_at, used_at
+    select *
     from clients
     order by created_at`
 }
@@ -59,14 +131,14 @@ export async function deleteClient(sql: Queries, id: string): Promise<boolean> {
   return rows.length === 1
 }
 
-/** Deletes at most `limit` clients that registered themselves before `before` and never got a token. @returns how many. */
+/** Deletes at most `limit` clients that came by themselves before `before` and never got a token. @returns how many. */
 export async function sweepUnusedClients(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from clients
     where id in (
       select id
       from clients
-      where source = 'dynamic'
+      where source in ('dynamic', 'metadata')
         and used_at is null
         and created_at < ${before}
       limit ${limit}

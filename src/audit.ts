@@ -11,6 +11,7 @@ export const AUDIT_EVENTS = {
   'user.link_created': 'An operator made a one-time sign-in link',
   'client.added': 'An operator added a client',
   'client.registered': 'A client registered itself',
+  'client.updated': 'A client changed its registration',
   'client.removed': 'An operator removed a client',
   'client.refused': 'A client gave wrong credentials',
   'device.requested': 'A device asked to be authorized',

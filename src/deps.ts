@@ -7,8 +7,10 @@ import { type AuditWriter, openAuditWriter } from './audit.ts'
 import type { Config } from './config.ts'
 import { connect, type Database, prepareDataDir } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
+import { type Limits, openLimits } from './http/rate-limits.ts'
 import { deriveKey } from './lib/crypto.ts'
 import type { Log } from './lib/log.ts'
+import { type Outbound, publicInternet } from './lib/safe-fetch.ts'
 import { openReplica, type Replica } from './oauth/replicas.ts'
 import { openProviders, type Providers } from './signin/providers.ts'
 
@@ -22,6 +24,10 @@ export interface Deps {
   sql: Queries
   secrets: Secrets
   audit: AuditWriter
+  /** Counters of this replica; see http/rate-limits. */
+  limits: Limits
+  /** How documents of strangers are fetched. */
+  outbound: Outbound
   providers: Providers
   replica: Replica
   /** Ends everything that was opened, writing what waits. */
@@ -45,10 +51,15 @@ export interface OpenOptions {
   now?: () => Date
   /** A server: refuses an embedded database that another process has open. A command shares it. */
   serving: boolean
+  /** The public internet, unless a test brings its own. */
+  outbound?: Outbound
 }
 
 /** Connects, migrates and loads. */
-export async function openDeps(config: Config, { log, now = () => new Date(), serving }: OpenOptions): Promise<Deps> {
+export async function openDeps(
+  config: Config,
+  { log, now = () => new Date(), serving, outbound = publicInternet }: OpenOptions,
+): Promise<Deps> {
   const db = await connect({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR, serving, log })
   try {
     const applied = await migrate(db)
@@ -62,6 +73,8 @@ export async function openDeps(config: Config, { log, now = () => new Date(), se
       sql: db.sql,
       secrets: openSecrets(config),
       audit,
+      limits: openLimits(),
+      outbound,
       providers: openProviders(config),
     }
     const replica = await openReplica(base)

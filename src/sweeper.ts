@@ -7,6 +7,7 @@ import { sweepGrants } from '../sql/grants.ts'
 import { sweepRevocations } from '../sql/revocations.ts'
 import { sweepSessions, sweepSignInLinks } from '../sql/sessions.ts'
 import { sweepThrottles } from '../sql/throttles.ts'
+import { sweepUsedAssertions } from '../sql/used-assertions.ts'
 import { isOutage } from './db/index.ts'
 import type { Deps } from './deps.ts'
 
@@ -29,6 +30,7 @@ export async function sweep(deps: Deps): Promise<number> {
     () => sweepSignInLinks(deps.sql, before, BATCH),
     () => sweepThrottles(deps.sql, now, BATCH),
     () => sweepRevocations(deps.sql, now, BATCH),
+    () => sweepUsedAssertions(deps.sql, now, BATCH),
     () => sweepUnusedClients(deps.sql, new Date(now.getTime() - UNUSED_CLIENT_MS), BATCH),
   ]
   let total = 0

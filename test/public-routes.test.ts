@@ -32,8 +32,11 @@ const PUBLIC: readonly string[] = [
   // It checks client and redirect URI before it asks anybody to sign in.
   'GET /api/oauth/authorize',
   'POST /api/oauth/authorize',
+  'GET /authorize',
+  'POST /authorize',
   // Open registration is the default; REGISTRATION closes it.
   'POST /api/oauth/register',
+  'POST /register',
   // The device code itself is the credential of a public client.
   'POST /api/oauth/device/token',
 ]

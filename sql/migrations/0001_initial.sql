@@ -45,21 +45,35 @@ create index sessions_expiry on sessions (expires_at);
 create table clients (
   id text primary key,
   name text not null check (length(name) between 1 and 100),
-  -- operator: added by a command; token: registered itself with the initial access token; dynamic: anonymously (RFC 7591).
-  source text not null check (source in ('operator', 'token', 'dynamic')),
-  auth_method text not null check (auth_method in ('none', 'client_secret_basic', 'client_secret_post')),
+  -- operator: added by a command; token: registered itself with the initial access token; dynamic: anonymously (RFC 7591);
+  -- metadata: its id is the URL of a document about it (client id metadata document).
+  source text not null check (source in ('operator', 'token', 'dynamic', 'metadata')),
+  auth_method text not null
+    check (auth_method in ('none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt')),
   secret_hash bytea check (length(secret_hash) = 32),
   grant_types text[] not null check (cardinality(grant_types) > 0),
   redirect_uris text[] not null default '{}',
   scope text[] not null check (cardinality(scope) > 0),
+  -- Public keys for private_key_jwt: the set itself, or where it is.
+  jwks jsonb,
+  jwks_uri text,
   -- What the client said of itself and we only repeat: client_uri, software_id, software_version.
   details jsonb not null default '{}',
   -- Of an anonymous public registration: the same one again gets the same client.
   fingerprint bytea unique check (length(fingerprint) = 32),
+  -- Whether that has happened: then nobody alone may change it.
+  shared boolean not null default false,
+  -- Of the token that manages the registration (RFC 7592).
+  registration_token_hash bytea check (length(registration_token_hash) = 32),
   created_at timestamptz not null,
   used_at timestamptz,
-  check ((auth_method = 'none') = (secret_hash is null)),
-  check (source <> 'dynamic' or 'client_credentials' <> all (grant_types)),
+  -- Of a metadata document: until when the copy here need not be fetched again.
+  fresh_until timestamptz,
+  check ((auth_method in ('client_secret_basic', 'client_secret_post')) = (secret_hash is not null)),
+  check ((auth_method = 'private_key_jwt') = (jwks is not null or jwks_uri is not null)),
+  check (jwks is null or jwks_uri is null),
+  check ((source = 'metadata') = (fresh_until is not null)),
+  check (source in ('operator', 'token') or 'client_credentials' <> all (grant_types)),
   check (fingerprint is null or (source = 'dynamic' and auth_method = 'none'))
 );
 
@@ -147,6 +161,14 @@ create table consents (
   created_at timestamptz not null,
   primary key (user_id, client_id, redirect_host, resource)
 );
+
+-- Client assertions that were used (RFC 7523 3, jti), until they would have expired.
+create table used_assertions (
+  -- SHA-256 of client id and jti.
+  id_hash bytea primary key check (length(id_hash) = 32),
+  expires_at timestamptz not null
+);
+create index used_assertions_expiry on used_assertions (expires_at);
 
 create table signing_keys (
   kid text primary key,

@@ -2,6 +2,12 @@ import { BlockList, isIP } from 'node:net'
 import type { Server } from 'bun'
 import type { Config } from '../config.ts'
 
+/** What a handler needs of Elysia's context to know whom it talks to. */
+export interface Handled {
+  request: Request
+  server: Server<unknown> | null
+}
+
 /**
  * The address a request came from. Forwarding headers count only as far as TRUSTED_PROXIES vouches for who wrote them:
  * the right-most address of X-Forwarded-For that is not a trusted proxy.

@@ -6,7 +6,7 @@ import type { ClientRow } from '../../sql/clients.ts'
 import type { Deps } from '../deps.ts'
 import type { Params } from '../http/params.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
-import { findClientForAuthorization } from './clients.ts'
+import { findClient } from './clients.ts'
 import { findResource, narrowScope } from './model.ts'
 import { matchesRedirectUri } from './redirect-uris.ts'
 
@@ -46,7 +46,7 @@ export function checkAuthorizationRequest(deps: Deps, target: RedirectTarget, pa
 }
 
 async function requireClient(deps: Deps, clientId: string | undefined): Promise<ClientRow> {
-  const client = clientId === undefined ? undefined : await findClientForAuthorization(deps, clientId)
+  const client = clientId === undefined ? undefined : await findClient(deps, clientId)
   if (client) return client
   throw new AppError(
     'This app is not known here',

@@ -2,7 +2,7 @@
 import { Elysia } from 'elysia'
 import { consentPage } from '../../views/consent.tsx'
 import type { Deps } from '../deps.ts'
-import { clientAddress } from '../http/client-address.ts'
+import { clientAddress, type Handled } from '../http/client-address.ts'
 import { formTarget, page, seeOther } from '../http/pages.ts'
 import { type Params, parseParams, queryParams, readParams } from '../http/params.ts'
 import { csrfToken, findViewer, requireCsrf, type Viewer } from '../http/session.ts'
@@ -16,12 +16,13 @@ import {
 import { grantableBy, isConsentRemembered, issueAuthorizationCode, rememberConsent } from './consents.ts'
 import { SCOPES } from './model.ts'
 
+/** Also at the root, for MCP 2025-03-26 clients that read no metadata. */
 const PATH = '/api/oauth/authorize'
 /** How long ago a sign-in may be for `prompt=login`: the one that this request has just caused. */
 const FRESH_SIGN_IN_MS = 120_000
 
 export const authorize = (deps: Deps) => {
-  const begin = async (request: Request, params: Params, server: Parameters<typeof clientAddress>[2]) =>
+  const begin = async (request: Request, params: Params, server: Handled['server']) =>
     answerErrors(deps, params, async target => {
       const checked = checkAuthorizationRequest(deps, target, params)
       const viewer = await findViewer(deps, request)
@@ -40,29 +41,32 @@ export const authorize = (deps: Deps) => {
       return showConsent(deps, viewer, { ...checked, scope }, query)
     })
 
-  return new Elysia({ name: 'oauth-authorize' })
-    .get(PATH, ({ request, server }) => begin(request, queryParams(request), server))
-    .post(PATH, async ({ request, server }) => begin(request, await readParams(request), server), { parse: 'none' })
-    .post(
-      `${PATH}/decision`,
-      async ({ request, server }) => {
-        const form = await readParams(request)
-        const query = form.request ?? ''
-        const viewer = await findViewer(deps, request)
-        if (!viewer) throw new SignInRequired(`${PATH}?${query}`)
-        requireCsrf(deps, request, viewer, interactionOf(query), form)
-        // The token covers the query, so it is the one that was shown; it is checked again, as things may have changed.
-        const params = parseParams(query)
-        return answerErrors(deps, params, async target => {
-          const checked = checkAuthorizationRequest(deps, target, params)
-          if (form.decision !== 'approve') throw new OAuthError('access_denied', 'The user denied the request')
-          const decided = { ...checked, scope: grantableBy(viewer, checked.scope) }
-          await rememberConsent(deps, viewer, decided)
-          return sendCode(deps, viewer, decided, clientAddress(deps, request, server))
-        })
-      },
-      { parse: 'none' },
-    )
+  const app = new Elysia({ name: 'oauth-authorize' })
+  for (const path of [PATH, '/authorize']) {
+    app
+      .get(path, ({ request, server }) => begin(request, queryParams(request), server))
+      .post(path, async ({ request, server }) => begin(request, await readParams(request), server), { parse: 'none' })
+  }
+  return app.post(
+    `${PATH}/decision`,
+    async ({ request, server }) => {
+      const form = await readParams(request)
+      const query = form.request ?? ''
+      const viewer = await findViewer(deps, request)
+      if (!viewer) throw new SignInRequired(`${PATH}?${query}`)
+      requireCsrf(deps, request, viewer, interactionOf(query), form)
+      // The token covers the query, so it is the one that was shown; it is checked again, as things may have changed.
+      const params = parseParams(query)
+      return answerErrors(deps, params, async target => {
+        const checked = checkAuthorizationRequest(deps, target, params)
+        if (form.decision !== 'approve') throw new OAuthError('access_denied', 'The user denied the request')
+        const decided = { ...checked, scope: grantableBy(viewer, checked.scope) }
+        await rememberConsent(deps, viewer, decided)
+        return sendCode(deps, viewer, decided, clientAddress(deps, request, server))
+      })
+    },
+    { parse: 'none' },
+  )
 }
 
 /** Errors after the redirect URI is trusted are told to the client (RFC 6749 4.1.2.1), with `iss` (RFC 9207). */

@@ -4,8 +4,12 @@ import { type ClientRow, deleteClient, insertClient, listClients as queryClients
 import { insertRevocation } from '../../sql/revocations.ts'
 import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
+import { networkOf } from '../http/client-address.ts'
+import { countHit, LIMITS, requireUnlimited } from '../http/rate-limits.ts'
 import { hashSecret, newSecret, sameBytes } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
+import { isMetadataUrl, resolveMetadataClient } from './cimd.ts'
+import { assertionProblem } from './client-keys.ts'
 import { CHANNEL, type GrantType } from './model.ts'
 import { type ClientCredentials, invalidClient } from './protocol.ts'
 import { lookUpClient, remember } from './replicas.ts'
@@ -14,17 +18,21 @@ import { rememberUntil } from './tokens.ts'
 /**
  * The client these credentials prove. A public client (no secret) proves nothing and only names itself.
  *
- * @throws OAuthError `invalid_client`, alike for an unknown client and a wrong secret.
+ * @throws OAuthError `invalid_client`, alike for an unknown client and a wrong secret; `slow_down`, status 429, for who
+ *   guesses, without locking the client out elsewhere.
  */
 export async function authenticateClient(
   deps: Deps,
   credentials: ClientCredentials,
   ip: string | null,
 ): Promise<ClientRow> {
-  const { clientId, secret, basic } = credentials
-  const client = isClientId(clientId) ? await lookUpClient(deps, clientId) : undefined
-  const refusal = refusalOf(client, secret, basic)
+  const { clientId, basic } = credentials
+  const guesser = `client ${clientId} ${networkOf(ip)}`
+  requireUnlimited(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
+  const client = await findClient(deps, clientId)
+  const refusal = await refusalOf(deps, client, credentials)
   if (!client || refusal) {
+    countHit(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
     record(deps, 'client.refused', {
       clientId: client?.id ?? null,
       ip,
@@ -35,11 +43,19 @@ export async function authenticateClient(
   return client
 }
 
-function refusalOf(client: ClientRow | undefined, secret: string | undefined, basic: boolean): string | undefined {
+/** @returns why the credentials do not prove the client, for the log; nothing if they do. */
+async function refusalOf(
+  deps: Deps,
+  client: ClientRow | undefined,
+  { secret, assertion, basic }: ClientCredentials,
+): Promise<string | undefined> {
   if (!client) return 'unknown client'
+  if (client.auth_method === 'private_key_jwt')
+    return assertion ? assertionProblem(deps, client, assertion) : 'no assertion'
+  if (assertion) return 'an assertion of a client that has no keys'
   if (client.secret_hash === null) {
     // Some clients send an empty secret with their id; a real one they cannot have.
-    return secret ? 'a secret for a client that has none' : undefined
+    return secret ? 'a secret of a client that has none' : undefined
   }
   if (!secret) return 'no secret'
   if (!sameBytes(hashSecret(secret), client.secret_hash)) return 'wrong secret'
@@ -47,14 +63,11 @@ function refusalOf(client: ClientRow | undefined, secret: string | undefined, ba
   return undefined
 }
 
-/** The client of an authorization request, where it only names itself. */
-export async function findClientForAuthorization(deps: Deps, clientId: string): Promise<ClientRow | undefined> {
-  return isClientId(clientId) ? lookUpClient(deps, clientId) : undefined
-}
-
-/** Client ids are ours to make; anything longer or stranger was never one. */
-function isClientId(value: string): boolean {
-  return /^[A-Za-z0-9_-]{1,64}$/.test(value)
+/** A client by the id that it gives, whether it registered or is described by a document at that address. */
+export async function findClient(deps: Deps, clientId: string): Promise<ClientRow | undefined> {
+  if (isMetadataUrl(clientId)) return resolveMetadataClient(deps, clientId)
+  // Ids are ours to make; anything longer or stranger was never one.
+  return /^[A-Za-z0-9_-]{1,64}$/.test(clientId) ? lookUpClient(deps, clientId) : undefined
 }
 
 /** @throws OAuthError `unauthorized_client` if the client did not register for the grant type (RFC 6749 5.2). */
@@ -73,6 +86,9 @@ export interface NewOperatorClient {
   grantTypes: GrantType[]
   redirectUris: string[]
   scope: string[]
+  /** Public keys, for a machine that signs assertions instead of keeping a secret. */
+  jwks?: { keys: Record<string, unknown>[] }
+  jwksUri?: string
 }
 
 /** Adds a client for the operator. Machines (client credentials) get a secret, which is returned here and nowhere else. */
@@ -80,19 +96,15 @@ export async function addClient(
   deps: Deps,
   client: NewOperatorClient,
 ): Promise<{ id: string; secret: string | undefined }> {
-  const secret = client.grantTypes.includes('client_credentials') ? newSecret('clientSecret') : undefined
+  const machine = client.grantTypes.includes('client_credentials')
+  const secret = machine && !client.jwks && !client.jwksUri ? newSecret('clientSecret') : undefined
   const row = await insertClient(deps.sql, {
+    ...client,
     id: newClientId(),
-    name: client.name,
     source: 'operator',
-    auth_method: secret ? 'client_secret_basic' : 'none',
-    secret_hash: secret ? hashSecret(secret) : null,
-    grant_types: client.grantTypes,
-    redirect_uris: client.redirectUris,
-    scope: client.scope,
-    details: {},
-    fingerprint: null,
-    created_at: deps.now(),
+    authMethod: client.jwks || client.jwksUri ? 'private_key_jwt' : secret ? 'client_secret_basic' : 'none',
+    ...(secret ? { secretHash: hashSecret(secret) } : {}),
+    createdAt: deps.now(),
   })
   record(deps, 'client.added', { clientId: row.id, detail: { name: client.name, grants: client.grantTypes.join(' ') } })
   return { id: row.id, secret }

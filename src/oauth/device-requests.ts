@@ -12,6 +12,7 @@ import { countFailure, findFullThrottle } from '../../sql/throttles.ts'
 import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { networkOf } from '../http/client-address.ts'
+import { LIMITS, takeHit } from '../http/rate-limits.ts'
 import type { Viewer } from '../http/session.ts'
 import { hashSecret, newSecret } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
@@ -47,6 +48,7 @@ export async function requestDeviceAuthorization(
   },
 ): Promise<DeviceAuthorizationResponse> {
   const { client, ip } = request
+  takeHit(deps.limits, deps.now(), LIMITS.deviceCodes, `${client.id} ${networkOf(ip)}`)
   const resource = findResource(deps.config, request.resource)
   const scope = narrowScope(request.scope, client.scope)
   const deviceCode = newSecret('deviceCode')

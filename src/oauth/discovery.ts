@@ -1,6 +1,7 @@
 /** What clients read first: server metadata (RFC 8414), protected-resource metadata (RFC 9728) and the key set (RFC 7517). */
 import { Elysia } from 'elysia'
 import type { Deps } from '../deps.ts'
+import { ASSERTION_ALGORITHMS } from './client-keys.ts'
 import { AUTH_METHODS, DEFAULT_SCOPE, GRANT_TYPES, type Resource, resourcesOf, SCOPES, USER_SCOPES } from './model.ts'
 
 const CACHE = { 'Cache-Control': 'public, max-age=300' }
@@ -41,7 +42,9 @@ function serverMetadata({ config }: Deps) {
     authorization_response_iss_parameter_supported: true,
     prompt_values_supported: ['none', 'login', 'consent'],
     token_endpoint_auth_methods_supported: AUTH_METHODS,
+    token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
     revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+    client_id_metadata_document_supported: true,
     introspection_endpoint: `${base}/api/oauth/introspect`,
     introspection_endpoint_auth_methods_supported: AUTH_METHODS.filter(method => method !== 'none'),
     service_documentation: base,

@@ -11,7 +11,7 @@ export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 export const GRANT_TYPES = ['authorization_code', 'refresh_token', 'client_credentials', DEVICE_CODE_GRANT] as const
 export type GrantType = (typeof GRANT_TYPES)[number]
 
-export const AUTH_METHODS = ['none', 'client_secret_basic', 'client_secret_post'] as const
+export const AUTH_METHODS = ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'] as const
 
 /** Every scope, with what it lets a client do, in words for the person who is asked. */
 export const SCOPES: Readonly<Record<string, string>> = {

@@ -2,12 +2,15 @@
 
 import type { Params } from '../http/params.ts'
 import { OAuthError } from '../lib/errors.ts'
+import { ASSERTION_TYPE, assertedClientId } from './client-keys.ts'
 
 /** A client's claim to be one, unverified. */
 export interface ClientCredentials {
   clientId: string
   /** Absent for a public client. */
   secret: string | undefined
+  /** A signed assertion instead of a secret (RFC 7523). */
+  assertion: string | undefined
   /** Whether HTTP Basic was used, which decides the form of a refusal (RFC 6749 5.2). */
   basic: boolean
 }
@@ -20,25 +23,25 @@ export interface ClientCredentials {
  */
 export function readClientCredentials(request: Request, params: Params): ClientCredentials | undefined {
   const header = request.headers.get('authorization')
-  if (header && /^basic /i.test(header)) {
-    const credentials = parseBasic(header.slice(6).trim())
-    if (params.client_secret !== undefined) {
-      throw new OAuthError(
-        'invalid_request',
-        'The client must authenticate in one way only, not in the header and the body',
-      )
-    }
-    if (params.client_id !== undefined && params.client_id !== credentials.clientId) {
+  const basic = header && /^basic /i.test(header) ? parseBasic(header.slice(6).trim()) : undefined
+  const ways = [basic, params.client_secret, params.client_assertion].filter(way => way !== undefined)
+  if (ways.length > 1) throw new OAuthError('invalid_request', 'The client must authenticate in one way only')
+  if (basic) {
+    if (params.client_id !== undefined && params.client_id !== basic.clientId) {
       throw new OAuthError('invalid_request', 'The client_id in the body is not the one in the Authorization header')
     }
-    return credentials
+    return basic
   }
-  if (params.client_id === undefined) {
-    if (params.client_secret !== undefined)
-      throw new OAuthError('invalid_request', 'The parameter client_id is missing')
+  const assertion = params.client_assertion
+  if (assertion !== undefined && params.client_assertion_type !== ASSERTION_TYPE) {
+    throw new OAuthError('invalid_request', `The client_assertion_type must be ${ASSERTION_TYPE}`)
+  }
+  const clientId = params.client_id ?? (assertion === undefined ? undefined : assertedClientId(assertion))
+  if (clientId === undefined) {
+    if (ways.length > 0) throw new OAuthError('invalid_request', 'The parameter client_id is missing')
     return undefined
   }
-  return { clientId: params.client_id, secret: params.client_secret, basic: false }
+  return { clientId, secret: params.client_secret, assertion, basic: false }
 }
 
 function parseBasic(encoded: string): ClientCredentials {
@@ -50,6 +53,7 @@ function parseBasic(encoded: string): ClientCredentials {
   return {
     clientId: percentDecoded(decoded.slice(0, colon)),
     secret: percentDecoded(decoded.slice(colon + 1)),
+    assertion: undefined,
     basic: true,
   }
 }

@@ -97,8 +97,13 @@ export async function lookUpClient(deps: Deps, id: string): Promise<ClientRow | 
   const known = replica.clients.get(id)
   if (known) return known
   const found = await findClient(deps.sql, id)
-  if (found && replica.current) bounded(replica.clients, CLIENT_LIMIT).set(id, found)
+  if (found) rememberClient(replica, found)
   return found
+}
+
+/** Keeps a client in memory, while changes elsewhere would be heard of. */
+export function rememberClient(replica: Replica, client: ClientRow): void {
+  if (replica.current) bounded(replica.clients, CLIENT_LIMIT).set(client.id, client)
 }
 
 export function rememberVerified(replica: Replica, hash: string, principal: Principal): void {

@@ -2,7 +2,7 @@
 import { Elysia } from 'elysia'
 import type { ClientRow } from '../../sql/clients.ts'
 import type { Deps } from '../deps.ts'
-import { clientAddress } from '../http/client-address.ts'
+import { clientAddress, type Handled } from '../http/client-address.ts'
 import { type Params, readParams } from '../http/params.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { authenticateClient, requireGrantType } from './clients.ts'
@@ -22,20 +22,18 @@ export interface TokenRequest {
   ip: string | null
 }
 
-export const token = (deps: Deps) =>
-  new Elysia({ name: 'oauth-token' })
-    .post(
-      '/api/oauth/token',
-      async ({ request, server }) => {
-        const params = await readParams(request)
-        const credentials = readClientCredentials(request, params)
-        if (!credentials) throw invalidClient(false, 'no client credentials')
-        const ip = clientAddress(deps, request, server)
-        const client = await authenticateClient(deps, credentials, ip)
-        return noStoreJson(await issueTokens(deps, { client, params, ip }))
-      },
-      { parse: 'none' },
-    )
+export const token = (deps: Deps) => {
+  const handle = async ({ request, server }: Handled) => {
+    const params = await readParams(request)
+    const credentials = readClientCredentials(request, params)
+    if (!credentials) throw invalidClient(false, 'no client credentials')
+    const ip = clientAddress(deps, request, server)
+    const client = await authenticateClient(deps, credentials, ip)
+    return noStoreJson(await issueTokens(deps, { client, params, ip }))
+  }
+  return new Elysia({ name: 'oauth-token' })
+    .post('/api/oauth/token', handle, { parse: 'none' })
+    .post('/token', handle, { parse: 'none' }) // for MCP 2025-03-26 clients that read no metadata
     .post(
       '/api/oauth/device/token',
       async ({ request, server }) => {
@@ -51,6 +49,7 @@ export const token = (deps: Deps) =>
       },
       { parse: 'none' },
     )
+}
 
 function issueTokens(deps: Deps, request: TokenRequest & { client: ClientRow }): Promise<TokenResponse> {
   const grantType = request.params.grant_type

@@ -8,6 +8,7 @@ import { createApp } from '../../src/app.ts'
 import { parseConfig } from '../../src/config.ts'
 import { type Deps, openDeps } from '../../src/deps.ts'
 import { openLog } from '../../src/lib/log.ts'
+import type { Outbound } from '../../src/lib/safe-fetch.ts'
 import { freePort } from './ports.ts'
 
 export interface TestServer {
@@ -25,7 +26,7 @@ export interface TestServer {
 
 export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 
-export async function startServer(env: Record<string, string> = {}): Promise<TestServer> {
+export async function startServer(env: Record<string, string> = {}, outbound?: Outbound): Promise<TestServer> {
   const port = await freePort()
   const database = await emptyDatabase()
   const fullEnv = {
@@ -42,6 +43,7 @@ export async function startServer(env: Record<string, string> = {}): Promise<Tes
     log: openLog(config.LOG_LEVEL),
     now: () => new Date(Date.now() + ahead),
     serving: true,
+    ...(outbound ? { outbound } : {}),
   })
   const app = createApp(deps).listen({
     hostname: '127.0.0.1',

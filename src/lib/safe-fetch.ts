@@ -1,0 +1,148 @@
+/**
+ * Fetches URLs that strangers gave us (client id metadata documents, key sets): https only, to public addresses only, to
+ * the very address that was checked, with the right server name, without redirects, in bounded time and size.
+ * Bun's fetch cannot pin an address; `node:https` with a `lookup` of our own can (a test counts the connections).
+ */
+import { lookup } from 'node:dns/promises'
+import { request } from 'node:https'
+import { BlockList, isIP } from 'node:net'
+
+/** How names resolve and which addresses are allowed; tests put their own in. */
+export interface Outbound {
+  resolve(host: string): Promise<string[]>
+  isAllowed(address: string): boolean
+  /** Certificate authorities besides the usual ones, PEM. */
+  ca?: string
+}
+
+export const publicInternet: Outbound = {
+  resolve: async host => (await lookup(host, { all: true })).map(({ address }) => address),
+  isAllowed: isPublicUnicast,
+}
+
+export interface SafeFetchOptions {
+  outbound: Outbound
+  /** For the whole exchange, resolution included, in milliseconds. */
+  timeoutMs: number
+  maxBytes: number
+}
+
+export interface SafeResponse {
+  json: unknown
+  /** The Cache-Control header. */
+  cacheControl: string
+}
+
+/** Why a document could not be had, for the operator's log. */
+export class SafeFetchError extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'SafeFetchError'
+  }
+}
+
+/** GETs a JSON document. @throws SafeFetchError whatever goes wrong. */
+export async function safeFetchJson(url: string, options: SafeFetchOptions): Promise<SafeResponse> {
+  const signal = AbortSignal.timeout(options.timeoutMs)
+  const late = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(new SafeFetchError(`no answer within ${options.timeoutMs} ms`)))
+  })
+  const target = URL.parse(url)
+  if (target?.protocol !== 'https:' || target.username || target.password) throw new SafeFetchError('not an https URL')
+  return Promise.race([exchange(target, options, signal), late])
+}
+
+async function exchange(
+  url: URL,
+  { outbound, maxBytes }: SafeFetchOptions,
+  signal: AbortSignal,
+): Promise<SafeResponse> {
+  const address = await vettedAddress(url.hostname.replace(/^\[|\]$/g, ''), outbound)
+  const { promise, resolve, reject } = Promise.withResolvers<SafeResponse>()
+  const sent = request(
+    {
+      host: url.hostname,
+      port: url.port || 443,
+      path: url.pathname + url.search,
+      servername: isIP(url.hostname) ? undefined : url.hostname,
+      // Asked instead of the resolver: the connection goes where the check looked.
+      lookup: (_host, _options, done) => done(null, [{ address, family: isIP(address) }]),
+      agent: false,
+      signal,
+      ...(outbound.ca ? { ca: outbound.ca } : {}),
+      headers: { Accept: 'application/json', 'Accept-Encoding': 'identity', 'User-Agent': 'mcp-oauth-server' },
+    },
+    response => {
+      const fail = (message: string) => {
+        response.destroy()
+        reject(new SafeFetchError(message))
+      }
+      if (response.statusCode !== 200) return fail(`answered ${response.statusCode}`)
+      if (!/^application\/([a-z0-9.+-]+\+)?json\b/i.test(response.headers['content-type'] ?? ''))
+        return fail('is not JSON')
+      if (!['', 'identity'].includes(response.headers['content-encoding'] ?? '')) return fail('is encoded')
+      const chunks: Buffer[] = []
+      let size = 0
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        if (size > maxBytes) fail(`has more than ${maxBytes} bytes`)
+        else chunks.push(chunk)
+      })
+      response.on('error', () => reject(new SafeFetchError('broke off')))
+      response.on('end', () => {
+        try {
+          resolve({
+            json: JSON.parse(Buffer.concat(chunks).toString('utf8')),
+            cacheControl: response.headers['cache-control'] ?? '',
+          })
+        } catch {
+          reject(new SafeFetchError('is not valid JSON'))
+        }
+      })
+    },
+  )
+  sent.on('error', error =>
+    reject(new SafeFetchError(`cannot be reached: ${(error as { code?: string }).code ?? error.name}`)),
+  )
+  sent.end()
+  return promise
+}
+
+/** Resolves once; a name with any address that is not allowed is refused, so that a second answer cannot slip through. */
+async function vettedAddress(host: string, outbound: Outbound): Promise<string> {
+  let addresses: string[]
+  try {
+    addresses = isIP(host) ? [host] : await outbound.resolve(host)
+  } catch {
+    throw new SafeFetchError('does not resolve')
+  }
+  const [address] = addresses
+  if (address === undefined || !addresses.every(outbound.isAllowed))
+    throw new SafeFetchError('is not at a public address')
+  return address
+}
+
+/** Networks of IANA's special-purpose registries (RFC 6890) and multicast: nothing there is the public internet. */
+const SPECIAL_IPV4 =
+  '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3'
+/** Of IPv6 only 2000::/3 is global unicast, less these; IPv4-mapped, NAT64, link-local and unique local lie outside. */
+const SPECIAL_IPV6 = '2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20'
+
+const refused = networks(SPECIAL_IPV4, 'ipv4')
+const refusedV6 = networks(SPECIAL_IPV6, 'ipv6')
+const globalV6 = networks('2000::/3', 'ipv6')
+
+function networks(list: string, family: 'ipv4' | 'ipv6'): BlockList {
+  const block = new BlockList()
+  for (const network of list.split(' ')) {
+    const [address, bits] = network.split('/')
+    block.addSubnet(address!, Number(bits), family)
+  }
+  return block
+}
+
+/** Whether an address is on the public internet, where our own services are not. */
+export function isPublicUnicast(address: string): boolean {
+  if (isIP(address) === 4) return !refused.check(address, 'ipv4')
+  return isIP(address) === 6 && globalV6.check(address, 'ipv6') && !refusedV6.check(address, 'ipv6')
+}

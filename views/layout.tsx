@@ -25,7 +25,7 @@ export function Layout({ title, email, wide, children }: PropsWithChildren<Layou
           <link rel="stylesheet" href="/assets/style.css" />
           <script src="/assets/htmx.js" defer></script>
         </head>
-        <body>
+        <body class={wide ? 'wide' : ''}>
           <header>
             <a class="brand" href="/">
               <img src="/assets/icon.svg" alt="" width="24" height="24" />
@@ -39,7 +39,7 @@ export function Layout({ title, email, wide, children }: PropsWithChildren<Layou
               </a>
             )}
           </header>
-          <main class={wide ? 'wide' : ''}>{children as 'safe'}</main>
+          <main>{children as 'safe'}</main>
         </body>
       </html>
     </>

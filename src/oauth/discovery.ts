@@ -35,13 +35,14 @@ function serverMetadata({ config }: Deps) {
   const base = config.BASE_URL
   return {
     issuer: base,
+    authorization_endpoint: `${base}/api/oauth/authorize`,
     token_endpoint: `${base}/api/oauth/token`,
     device_authorization_endpoint: `${base}/api/oauth/device`,
     ...(config.REGISTRATION === 'closed' ? {} : { registration_endpoint: `${base}/api/oauth/register` }),
     revocation_endpoint: `${base}/api/oauth/revoke`,
     jwks_uri: `${base}/.well-known/jwks.json`,
     scopes_supported: USER_SCOPES,
-    response_types_supported: [],
+    response_types_supported: ['code'],
     grant_types_supported: ['refresh_token', 'client_credentials', DEVICE_CODE_GRANT],
     token_endpoint_auth_methods_supported: AUTH_METHODS,
     revocation_endpoint_auth_methods_supported: AUTH_METHODS,

@@ -48,7 +48,7 @@ export function accountPage({ email, csrf, signOutCsrf, connections }: AccountPr
               <form method="post" action="/account/disconnect">
                 <Csrf token={csrf} />
                 <input type="hidden" name="id" value={connection.id} />
-                <button class="small" type="submit">
+                <button class="small" type="submit" aria-label={`Disconnect ${connection.client.name}`}>
                   Disconnect
                 </button>
               </form>

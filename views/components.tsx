@@ -25,7 +25,7 @@ export function Problem({ text }: { text: string | undefined }) {
   return text === undefined ? (
     ''
   ) : (
-    <p class="problem" role="alert" safe>
+    <p class="problem" id="problem" role="alert" safe>
       {text}
     </p>
   )

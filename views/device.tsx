@@ -36,6 +36,8 @@ export function deviceEntryPage({ email, csrf, code, problem }: DeviceEntryProps
             autocapitalize="characters"
             spellcheck="false"
             autofocus={!code || !!problem}
+            aria-invalid={problem ? 'true' : undefined}
+            aria-describedby={problem ? 'problem' : undefined}
           />
           <button class="primary" type="submit">
             Continue

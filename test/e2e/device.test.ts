@@ -179,6 +179,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
       await enter(page, 'BBBB-BBBB')
       expect(await alert.textContent()).toContain('That code is not waiting to be approved')
       expect(await code(page).inputValue()).toBe('BBBB-BBBB')
+      expect(await code(page).getAttribute('aria-describedby')).toBe(await alert.getAttribute('id'))
     }
     const { user_code } = await requestDevice(server, client)
     await enter(page, user_code)
@@ -249,7 +250,7 @@ describe('the connected apps in Chromium', () => {
     expect((await rpc(server, access_token, 'tools/list')).status).toBe(200)
     await page.getByRole('link', { name: 'Your connected apps' }).click()
     const app = page.getByRole('article').filter({ hasText: name })
-    await app.getByRole('button', { name: 'Disconnect' }).click()
+    await app.getByRole('button', { name: `Disconnect ${name}`, exact: true }).click()
     await app.waitFor({ state: 'detached' })
     expect((await rpc(server, access_token, 'tools/list')).status).toBe(401)
     await press(page, 'Sign out')

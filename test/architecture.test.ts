@@ -42,7 +42,7 @@ const layerOf = (path: string) => LAYERS.findIndex(([, pattern]) => pattern.test
 
 /** Of another feature only its services may be called: who may call what. */
 const ACROSS: Readonly<Record<string, RegExp>> = {
-  'src/account': /^src\/(http\/|oauth\/(consents|tokens|model)\.ts|signin\/index\.ts)/,
+  'src/account': /^src\/(http\/|oauth\/(client-names|consents|tokens|model)\.ts|signin\/index\.ts)/,
   'src/admin': /^src\/(http\/|oauth\/|signin\/|gateway\/)/,
   'src/mcp': /^src\/(http\/|gateway\/|oauth\/(model|tokens|replicas)\.ts)/,
   'src/oauth': /^src\/http\//,

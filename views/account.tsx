@@ -30,7 +30,7 @@ export function accountPage({ email, csrf, signOutCsrf, connections }: AccountPr
         </div>
       ) : (
         <>
-          <p>These apps can act as you. Disconnecting one takes effect at once.</p>
+          <p>These apps can act as you. Disconnecting takes effect at once.</p>
           {connections.map(connection => (
             <article class="card row">
               <div>
@@ -48,7 +48,9 @@ export function accountPage({ email, csrf, signOutCsrf, connections }: AccountPr
               <form method="post" action="/account/disconnect">
                 <Csrf token={csrf} />
                 <input type="hidden" name="id" value={connection.id} />
-                <button type="submit">Disconnect</button>
+                <button class="small" type="submit" aria-label={`Disconnect ${connection.client.name}`}>
+                  Disconnect
+                </button>
               </form>
             </article>
           ))}
@@ -56,7 +58,9 @@ export function accountPage({ email, csrf, signOutCsrf, connections }: AccountPr
       )}
       <form class="quiet" method="post" action="/auth/signout">
         <Csrf token={signOutCsrf} />
-        <button type="submit">Sign out</button>
+        <button class="small" type="submit">
+          Sign out
+        </button>
       </form>
     </Layout>
   )

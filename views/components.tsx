@@ -3,21 +3,31 @@ import { Html } from '@elysiajs/html'
 /** How much a client's name can be believed. */
 export interface ClientLabel {
   name: string
-  /** Added by the operator; any other client chose its name itself. */
-  verified: boolean
+  /** The operator, who added it; or the host where it is described. Any other client chose its name itself. */
+  voucher: { by: 'operator' } | { by: 'host'; host: string } | { by: 'nobody' }
 }
 
 export function ClientName({ client }: { client: ClientLabel }) {
   return (
     <span class="client">
-      <strong safe>{client.name}</strong>{' '}
-      {client.verified ? (
-        <span class="badge good">added by the operator</span>
-      ) : (
-        <span class="badge warn">unverified name</span>
-      )}
+      <strong safe>{client.name}</strong> <Voucher {...client.voucher} />
     </span>
   )
+}
+
+function Voucher(voucher: ClientLabel['voucher']) {
+  switch (voucher.by) {
+    case 'operator':
+      return <span class="badge good">added by the operator</span>
+    case 'host':
+      return (
+        <span class="badge good" safe>
+          {`from ${voucher.host}`}
+        </span>
+      )
+    default:
+      return <span class="badge warn">unverified name</span>
+  }
 }
 
 /** A message about what went wrong, read out by screen readers when it appears. */
@@ -25,7 +35,7 @@ export function Problem({ text }: { text: string | undefined }) {
   return text === undefined ? (
     ''
   ) : (
-    <p class="problem" role="alert" safe>
+    <p class="problem" id="problem" role="alert" safe>
       {text}
     </p>
   )

@@ -22,18 +22,22 @@ export function consentPage({ email, csrf, request, client, redirectHost, resour
         <p>
           <ClientName client={client} /> asks for access as <b safe>{email}</b>.
         </p>
-        <dl>
-          <dt>It will be able to</dt>
-          <dd>
+        {permissions.length === 0 ? (
+          ''
+        ) : (
+          <>
+            <h2>It will be able to</h2>
             <ul>
               {permissions.map(text => (
                 <li safe>{text}</li>
               ))}
             </ul>
-          </dd>
-          <dt>On</dt>
+          </>
+        )}
+        <dl class="facts">
+          <dt>Server</dt>
           <dd safe>{resource}</dd>
-          <dt>Then you go back to</dt>
+          <dt>Then back to</dt>
           <dd>
             <b safe>{redirectHost}</b>
           </dd>

@@ -36,6 +36,8 @@ export function deviceEntryPage({ email, csrf, code, problem }: DeviceEntryProps
             autocapitalize="characters"
             spellcheck="false"
             autofocus={!code || !!problem}
+            aria-invalid={problem ? 'true' : undefined}
+            aria-describedby={problem ? 'problem' : undefined}
           />
           <button class="primary" type="submit">
             Continue
@@ -66,7 +68,11 @@ export interface DeviceRequestProps {
 export function deviceRequestPage(props: DeviceRequestProps) {
   return (
     <Layout title="Connect a device" email={props.email}>
-      {props.state === 'undecided' ? <DeviceDecision {...props} /> : deviceStatus(props)}
+      {props.state === 'undecided' ? (
+        <DeviceDecision {...props} />
+      ) : (
+        <div aria-live="polite">{deviceStatus(props)}</div>
+      )}
     </Layout>
   )
 }
@@ -90,30 +96,40 @@ function DeviceDecision({
       <p>
         <ClientName client={client} /> asks for access as <b safe>{email}</b>.
       </p>
-      <dl>
-        <dt>Code on the device</dt>
-        <dd class="code" safe>
+      <p class="shown-code">
+        <span>Your device must show this code</span>
+        <b class="code" safe>
           {userCode}
-        </dd>
-        <dt>It will be able to</dt>
-        <dd>
+        </b>
+      </p>
+      {permissions.length === 0 ? (
+        ''
+      ) : (
+        <>
+          <h2>It will be able to</h2>
           <ul>
             {permissions.map(({ text }) => (
               <li safe>{text}</li>
             ))}
           </ul>
-        </dd>
-        <dt>On</dt>
+        </>
+      )}
+      <dl class="facts">
+        <dt>Server</dt>
         <dd safe>{resource}</dd>
         <dt>Asked</dt>
         <dd>
           <span safe>
             {minutesAgo === 0 ? 'just now' : minutesAgo === 1 ? '1 minute ago' : `${minutesAgo} minutes ago`}
           </span>{' '}
-          (
-          <Time iso={requestedAt} />) from <span safe>{ip}</span>
-          <br />
-          <small safe>{agent}</small>
+          (<Time iso={requestedAt} />)
+        </dd>
+        <dt>From</dt>
+        <dd>
+          <span safe>{ip}</span>
+          <small class="clipped" safe>
+            {agent}
+          </small>
         </dd>
       </dl>
       {permissions.length === 0 ? (
@@ -146,14 +162,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
   switch (state) {
     case 'approved':
       return (
-        <div
-          class="card"
-          id="status"
-          hx-get={`/auth/device/${id}/status`}
-          hx-trigger="every 2s"
-          hx-swap="outerHTML"
-          aria-live="polite"
-        >
+        <div class="card" hx-get={`/auth/device/${id}/status`} hx-trigger="every 2s" hx-swap="outerHTML">
           <h1>Approved</h1>
           <p class="waiting">
             Waiting for <b safe>{client.name}</b> to notice. That takes a few seconds.
@@ -167,13 +176,11 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
       )
     case 'fetched':
       return (
-        <div class="card" id="status" aria-live="polite">
-          <h1>
-            <span class="tick" aria-hidden="true">
-              ✓
-            </span>{' '}
-            Connected
-          </h1>
+        <div class="card">
+          <p class="mark good" aria-hidden="true">
+            ✓
+          </p>
+          <h1>Connected</h1>
           <p>
             <b safe>{client.name}</b> has access now. You can close this page and go back to your device.
           </p>
@@ -184,7 +191,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
       )
     case 'denied':
       return (
-        <div class="card" id="status" aria-live="polite">
+        <div class="card">
           <h1>Denied</h1>
           <p>
             <b safe>{client.name}</b> got no access. If you did not start this, there is nothing more to do.
@@ -196,7 +203,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
       )
     default:
       return (
-        <div class="card" id="status" aria-live="polite">
+        <div class="card">
           <h1>This code has expired</h1>
           <p>Start again on your device, and enter the new code that it shows.</p>
           <p class="links">

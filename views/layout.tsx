@@ -19,13 +19,16 @@ export function Layout({ title, email, wide, children }: PropsWithChildren<Layou
           <meta name="viewport" content="width=device-width, initial-scale=1" />
           <meta name="color-scheme" content="light dark" />
           <meta name="robots" content="noindex" />
-          <meta name="htmx-config" content='{"includeIndicatorCSS":false,"mode":"same-origin","history":false}' />
+          <meta
+            name="htmx-config"
+            content='{"includeIndicatorCSS":false,"mode":"same-origin","history":false,"noSwap":[204,304,"4xx","5xx"]}'
+          />
           <title safe>{`${title} · MCP sign-in`}</title>
           <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
           <link rel="stylesheet" href="/assets/style.css" />
           <script src="/assets/htmx.js" defer></script>
         </head>
-        <body>
+        <body class={wide ? 'wide' : ''}>
           <header>
             <a class="brand" href="/">
               <img src="/assets/icon.svg" alt="" width="24" height="24" />
@@ -39,7 +42,7 @@ export function Layout({ title, email, wide, children }: PropsWithChildren<Layou
               </a>
             )}
           </header>
-          <main class={wide ? 'wide' : ''}>{children as 'safe'}</main>
+          <main>{children as 'safe'}</main>
         </body>
       </html>
     </>

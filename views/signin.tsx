@@ -19,7 +19,7 @@ export function signInPage({ providers, returnTo }: SignInProps) {
         {providers.map(provider => (
           <form method="post" action={`/auth/signin/${provider.id}`}>
             <input type="hidden" name="return_to" value={returnTo} />
-            <button class="primary" type="submit" safe>
+            <button class={providers.length === 1 ? 'primary' : 'choice'} type="submit" safe>
               {`Continue with ${provider.name}`}
             </button>
           </form>

@@ -6,6 +6,7 @@ import type { Deps } from '../deps.ts'
 import { page, seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
 import { csrfToken, requireCsrf, session } from '../http/session.ts'
+import { clientLabel } from '../oauth/client-names.ts'
 import { SCOPES } from '../oauth/model.ts'
 import { listConnections, revokeGrant } from '../oauth/tokens.ts'
 import { signOutToken } from '../signin/index.ts'
@@ -27,7 +28,11 @@ export const account = (deps: Deps) =>
             signOutCsrf: signOutToken(deps, viewer),
             connections: connections.map(connection => ({
               id: connection.id,
-              client: { name: connection.client_name, verified: connection.client_source === 'operator' },
+              client: clientLabel({
+                id: connection.client_id,
+                name: connection.client_name,
+                source: connection.client_source,
+              }),
               resource: connection.resource,
               permissions: connection.scope.map(scope => SCOPES[scope] ?? scope),
               connectedAt: connection.created_at.toISOString(),

@@ -13,6 +13,7 @@ import {
   findRedirectTarget,
   type RedirectTarget,
 } from './authorization-request.ts'
+import { clientLabel } from './client-names.ts'
 import { grantableBy, isConsentRemembered, issueAuthorizationCode, rememberConsent } from './consents.ts'
 import { SCOPES } from './model.ts'
 
@@ -118,7 +119,7 @@ function showConsent(
       email: viewer.email,
       csrf: csrfToken(deps, viewer, interactionOf(query)),
       request: query,
-      client: { name: request.client.name, verified: request.client.source === 'operator' },
+      client: clientLabel(request.client),
       redirectHost: redirectHostOf(request.redirectUri),
       resource: request.resource,
       permissions: request.scope.map(scope => SCOPES[scope] ?? scope),

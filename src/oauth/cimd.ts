@@ -34,11 +34,6 @@ export function isMetadataUrl(clientId: string): boolean {
   )
 }
 
-/** The host that vouches for a client; nothing for a client that registered. */
-export function verifiedHostOf(client: { id: string; source: ClientRow['source'] }): string | undefined {
-  return client.source === 'metadata' ? new URL(client.id).host : undefined
-}
-
 const documentSchema = z.object({
   client_id: z.string(),
   client_name: z.string().optional(),

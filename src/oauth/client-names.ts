@@ -1,4 +1,12 @@
 /** What a client says of itself, made safe to show. */
+import type { ClientSource } from '../../sql/clients.ts'
+
+/** A client's name, and who vouches for it. */
+export function clientLabel({ id, name, source }: { id: string; name: string; source: ClientSource }) {
+  if (source === 'operator') return { name, voucher: { by: 'operator' as const } }
+  if (source === 'metadata') return { name, voucher: { by: 'host' as const, host: new URL(id).host } }
+  return { name, voucher: { by: 'nobody' as const } }
+}
 
 /** A name that can be shown: plain, one line, at most 80 characters. */
 export function displayName(given: string | undefined): string {

@@ -9,6 +9,7 @@ import { page, seeOther, wantsJson } from '../http/pages.ts'
 import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
+import { clientLabel } from './client-names.ts'
 import { authenticateClient, requireGrantType } from './clients.ts'
 import { grantableBy } from './consents.ts'
 import {
@@ -151,7 +152,7 @@ function requestProps(deps: Deps, viewer: Viewer, request: DeviceRequest) {
     csrf: csrfToken(deps, viewer, request.id),
     state: request.state,
     userCode: formatUserCode(request.user_code),
-    client: { name: request.client_name, verified: request.client_source === 'operator' },
+    client: clientLabel({ id: request.client_id, name: request.client_name, source: request.client_source }),
     resource: request.resource,
     permissions: scope.map(name => ({ scope: name, text: SCOPES[name] ?? name })),
     requestedAt: request.created_at.toISOString(),

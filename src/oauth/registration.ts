@@ -22,7 +22,7 @@ const metadataSchema = z.object({
   grant_types: lenient(z.array(z.unknown())),
   scope: lenient(z.union([z.string(), z.array(z.string()).transform(items => items.join(' '))])),
   client_name: lenient(z.string()),
-  jwks: z.unknown(),
+  jwks: z.unknown().optional(),
   jwks_uri: lenient(z.string()),
   client_uri: lenient(z.string().max(2000)),
   software_id: lenient(z.string().max(200)),

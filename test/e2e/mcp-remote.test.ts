@@ -1,0 +1,122 @@
+/** mcp-remote, the bridge of desktop clients, unmodified and in a process of its own, as such a client starts it. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
+import { addClient } from '../../src/oauth/clients.ts'
+import { createSignInLink } from '../../src/signin/service.ts'
+import { launchBrowser, noBrowser, openTab } from '../support/browser.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+setDefaultTimeout(90_000)
+
+const node = Bun.which('node')
+if (!node) console.warn('Skipping mcp-remote: it needs node')
+
+let server: TestServer
+let homes: string
+
+beforeAll(async () => {
+  server = await startServer()
+  homes = mkdtempSync(join(tmpdir(), 'mcp-remote-'))
+})
+afterAll(async () => {
+  await server.close()
+  rmSync(homes, { recursive: true, force: true })
+})
+
+/** Starts mcp-remote and connects over its standard input and output. `link` is what it prints for the person. */
+function startBridge(config: string, args: string[], env: Record<string, string> = {}) {
+  const home = join(homes, config)
+  const transport = new StdioClientTransport({
+    command: node!,
+    args: ['node_modules/mcp-remote/dist/proxy.js', `${server.base}/mcp`, ...args],
+    env: { PATH: process.env.PATH ?? '', HOME: home, MCP_REMOTE_CONFIG_DIR: home, ...env },
+    stderr: 'pipe',
+  })
+  const client = new Client({ name: 'desktop', version: '1.0.0' })
+  let log = ''
+  const { promise: link, resolve } = Promise.withResolvers<string>()
+  transport.stderr!.on('data', chunk => {
+    log += chunk
+    const match = /http\S+\/auth\/device\?code=[A-Z]{4}-[A-Z]{4}(?=\s)/.exec(log)
+    if (match) resolve(match[0])
+  })
+  async function connect(): Promise<void> {
+    try {
+      await client.connect(transport)
+    } catch (error) {
+      throw new Error(`mcp-remote could not connect: ${log}`, { cause: error })
+    }
+  }
+  return { client, connect, link }
+}
+
+/** What the person does who got the link: signs in, and approves on the page. */
+async function approveInBrowser(link: string): Promise<void> {
+  const browser = await launchBrowser()
+  try {
+    const { page, complaints } = await openTab(browser, { size: 'phone' })
+    await page.goto(link)
+    await page.goto(await createSignInLink(server.deps, 'ada@example.com'))
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.getByRole('button', { name: 'Continue' }).click()
+    await page.getByRole('button', { name: 'Approve' }).click()
+    await page.getByRole('heading', { name: 'Connected' }).waitFor()
+    expect(complaints).toEqual([])
+  } finally {
+    await browser.close()
+  }
+}
+
+describe('mcp-remote 0.15.1', () => {
+  test.skipIf(!node || noBrowser)(
+    '--device-code: the link it prints is approved in Chromium, then it serves MCP over stdio',
+    async () => {
+      const { client, connect, link } = startBridge('person', ['--device-code'])
+      await Promise.all([connect(), link.then(approveInBrowser)])
+      const { tools } = await client.listTools()
+      expect(tools.map(tool => tool.name)).toEqual(['whoami', 'list_connections', 'revoke_connection'])
+      const { structuredContent } = await client.callTool({ name: 'whoami' })
+      expect(structuredContent).toEqual({
+        user: { id: expect.any(String), email: 'ada@example.com', name: '', admin: false },
+        client: { id: expect.stringMatching(/^c_/), name: expect.stringContaining('MCP') },
+        scope: ['mcp:tools:read', 'mcp:tools:call'],
+        resource: `${server.base}/mcp`,
+        expires_at: expect.any(String),
+      })
+      await client.close()
+
+      // Started again, it comes in with what it kept: nobody is asked.
+      const again = startBridge('person', ['--device-code'])
+      await again.connect()
+      expect((await again.client.callTool({ name: 'whoami' })).structuredContent).toMatchObject({
+        user: { email: 'ada@example.com' },
+      })
+      await again.client.close()
+    },
+  )
+
+  test.skipIf(!node)('--client-credentials: a machine that an operator added calls a tool', async () => {
+    const { id, secret } = await addClient(server.deps, {
+      name: 'Nightly report',
+      grantTypes: ['client_credentials'],
+      redirectUris: [],
+      scope: ['mcp:tools:read', 'mcp:tools:call'],
+    })
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: mcp-remote fills it in
+    const info = JSON.stringify({ client_id: id, client_secret: '${MACHINE_SECRET}' })
+    const { client, connect } = startBridge('machine', ['--client-credentials', '--static-oauth-client-info', info], {
+      MACHINE_SECRET: secret!,
+    })
+    await connect()
+    expect((await client.callTool({ name: 'whoami' })).structuredContent).toMatchObject({
+      user: null,
+      client: { id, name: 'Nightly report' },
+      scope: ['mcp:tools:read', 'mcp:tools:call'],
+    })
+    await client.close()
+  })
+})

@@ -1,0 +1,93 @@
+/** Chromium for tests: Debian's, headless, a new profile each time. Where it is not installed, such tests are skipped. */
+import { existsSync } from 'node:fs'
+import { type Browser, chromium, type Page } from 'playwright-core'
+
+const CHROMIUM = '/usr/bin/chromium'
+
+/** For `test.skipIf`. */
+export const noBrowser = !existsSync(CHROMIUM)
+if (noBrowser) console.warn(`Skipping browser tests: there is no ${CHROMIUM}; on Debian: apt-get install chromium`)
+
+const SIZES = { phone: { width: 390, height: 844 }, desktop: { width: 1280, height: 800 } }
+export type Size = keyof typeof SIZES
+export const EVERY_SIZE = Object.keys(SIZES) as Size[]
+
+export interface Tab {
+  page: Page
+  /** Console errors (content-security-policy violations among them), exceptions, and assets that did not load. */
+  complaints: string[]
+  close(): Promise<void>
+}
+
+export interface TabOptions {
+  size?: Size
+  colorScheme?: 'light' | 'dark'
+  javaScriptEnabled?: boolean
+}
+
+export function launchBrowser(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: CHROMIUM,
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+}
+
+/** One tab with cookies of its own. */
+export async function openTab(
+  browser: Browser,
+  { size = 'desktop', colorScheme = 'light', javaScriptEnabled = true }: TabOptions = {},
+): Promise<Tab> {
+  const isPhone = size === 'phone'
+  const context = await browser.newContext({
+    viewport: SIZES[size],
+    hasTouch: isPhone,
+    isMobile: isPhone,
+    colorScheme,
+    javaScriptEnabled,
+  })
+  const page = await context.newPage()
+  page.setDefaultTimeout(15_000)
+  const complaints: string[] = []
+  page.on('console', message => {
+    // A page that answers 400 to a typo is logged as one that failed to load; assets that fail are told apart below.
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
+      complaints.push(message.text())
+  })
+  page.on('pageerror', error => complaints.push(error.message))
+  page.on('response', response => {
+    if (response.status() >= 400 && response.request().resourceType() !== 'document')
+      complaints.push(`${response.status()} ${response.url()}`)
+  })
+  return { page, complaints, close: () => context.close() }
+}
+
+/** How many pixels the page is wider than its window. */
+export function overflow(page: Page): Promise<number> {
+  return page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
+}
+
+/** The elements whose own text has less contrast with what is behind it than WCAG 2.2 asks for (1.4.3). */
+export function faintTexts(page: Page): Promise<string[]> {
+  return page.evaluate(`[...document.body.querySelectorAll('*')].flatMap(element => {
+    const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())
+    if (!own || !element.checkVisibility()) return []
+    const luminance = color => {
+      const [r, g, b] = color.match(/[\\d.]+/g).map(part => part / 255).map(c => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+    let behind = element
+    while (getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)') behind = behind.parentElement
+    const [dark, light] = [luminance(getComputedStyle(element).color), luminance(getComputedStyle(behind).backgroundColor)].sort((a, b) => a - b)
+    const contrast = (light + 0.05) / (dark + 0.05)
+    return contrast < 4.5 ? [element.localName + '.' + element.className + ' ' + contrast.toFixed(2)] : []
+  })`)
+}

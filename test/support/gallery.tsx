@@ -1,0 +1,138 @@
+/** Every page in every state with canned data, for looking at: `bun run gallery`, then open the address it prints. */
+import { Html } from '@elysiajs/html'
+import { Elysia } from 'elysia'
+import { assets } from '../../src/http/assets.ts'
+import { page } from '../../src/http/pages.ts'
+import { SCOPES } from '../../src/oauth/model.ts'
+import { accountPage } from '../../views/account.tsx'
+import { consentPage } from '../../views/consent.tsx'
+import { type DeviceRequestProps, deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
+import { errorPage } from '../../views/error.tsx'
+import { homePage } from '../../views/home.tsx'
+import { Layout } from '../../views/layout.tsx'
+import { signInLinkPage, signInPage } from '../../views/signin.tsx'
+
+const LONG = 'The Remarkably Long-Winded Assistant of the Department of Unbroken-Compound-Words (staging, second try)'
+const who = { email: 'ada@example.com', csrf: 'canned' }
+const permission = (scope: string) => ({ scope, text: SCOPES[scope]! })
+
+const request: DeviceRequestProps = {
+  ...who,
+  id: '3f0e0b52-7f0c-4a53-9d38-7a2f0d5f1c11',
+  state: 'undecided',
+  userCode: 'WDJB-MJHT',
+  client: { name: 'Claude Code', voucher: { by: 'nobody' } },
+  resource: 'https://tools.example.com/mcp',
+  permissions: [permission('mcp:tools:read'), permission('mcp:tools:call')],
+  requestedAt: '2026-11-23T12:34:56.000Z',
+  minutesAgo: 1,
+  ip: '203.0.113.7',
+  agent: 'node',
+}
+
+const connection = (name: string, byOperator: boolean, scope: string[], resource = request.resource) => ({
+  id: crypto.randomUUID(),
+  client: {
+    name,
+    voucher: byOperator ? { by: 'operator' as const } : { by: 'host' as const, host: 'assistant.example' },
+  },
+  resource,
+  permissions: scope.map(name => SCOPES[name]!),
+  connectedAt: '2026-11-02T09:12:00.000Z',
+  usedAt: '2026-11-23T12:34:56.000Z',
+})
+
+const entry = { ...who, code: '' }
+const account = { ...who, signOutCsrf: 'canned', connections: [] }
+
+const consent = {
+  ...who,
+  request: 'canned',
+  client: request.client,
+  redirectHost: 'this computer',
+  resource: request.resource,
+  permissions: request.permissions.map(({ text }) => text),
+}
+
+/** By path below /gallery. */
+export const PAGES: Record<string, () => string | Promise<string>> = {
+  home: () => homePage({ baseUrl: 'https://tools.example.com', mcpUrl: 'https://tools.example.com/mcp' }),
+  'sign-in': () => signInPage({ providers: [], returnTo: '/account' }),
+  'sign-in-providers': () =>
+    signInPage({
+      providers: [
+        { id: 'google', name: 'Google' },
+        { id: 'github', name: 'GitHub' },
+        { id: 'oidc', name: 'Example University' },
+      ],
+      returnTo: '/auth/device?code=WDJB-MJHT',
+    }),
+  'sign-in-link': () => signInLinkPage({ token: 'canned' }),
+  consent: () => consentPage(consent),
+  'consent-host': () =>
+    consentPage({
+      ...consent,
+      client: { name: LONG, voucher: { by: 'host', host: 'assistant.example' } },
+      redirectHost: 'assistant.example',
+    }),
+  device: () => deviceEntryPage(entry),
+  'device-link': () => deviceEntryPage({ ...entry, code: 'WDJB-MJHT' }),
+  'device-wrong': () =>
+    deviceEntryPage({ ...entry, code: 'WDJB-MJHX', problem: 'That code is not waiting to be approved. Check it.' }),
+  'device-decision': () => deviceRequestPage(request),
+  'device-decision-long': () =>
+    deviceRequestPage({
+      ...request,
+      email: 'augusta.ada.king.countess.of.lovelace@analytical-engines.department.example.ac.uk',
+      client: { name: LONG, voucher: { by: 'nobody' } },
+      resource: 'https://tools.internal.department-of-computing.example.ac.uk/mcp/observability-production',
+      permissions: Object.keys(SCOPES).map(permission),
+      ip: '2001:db8:1234:5678:9abc:def0:1234:5678',
+      agent: `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 ${'Embedded/1.0 '.repeat(16)}`,
+      minutesAgo: 9,
+    }),
+  'device-decision-admin-only': () => deviceRequestPage({ ...request, permissions: [] }),
+  'device-approved': () => deviceRequestPage({ ...request, state: 'approved' }),
+  'device-connected': () => deviceRequestPage({ ...request, state: 'fetched' }),
+  'device-denied': () => deviceRequestPage({ ...request, state: 'denied' }),
+  'device-expired': () => deviceRequestPage({ ...request, state: 'expired' }),
+  'account-empty': () => accountPage(account),
+  account: () =>
+    accountPage({
+      ...account,
+      connections: [
+        connection('Claude Code', false, ['mcp:tools:read', 'mcp:tools:call']),
+        connection('Nightly report', true, ['mcp']),
+        connection(LONG, false, Object.keys(SCOPES), `${request.resource}/observability-production-europe-west`),
+        connection('Pneumonoultramicroscopicsilicovolcanoconiosis_Pneumonoultramicroscopic', false, ['mcp:tools:read']),
+      ],
+    }),
+  error: () => errorPage({ title: 'There is no such page', advice: 'Check the address, or begin at the front page.' }),
+}
+
+export const gallery = () => {
+  const app = new Elysia().use(assets()).get('/', () => page(index()))
+  for (const [name, show] of Object.entries(PAGES)) app.get(`/gallery/${name}`, () => page(show()))
+  return app.get('/auth/device/:id/status', () => page(deviceStatus({ ...request, state: 'approved' })))
+}
+
+const index = () => (
+  <Layout title="Gallery" wide>
+    <h1>Gallery</h1>
+    <ul>
+      {Object.keys(PAGES).map(name => (
+        <li>
+          <a href={`/gallery/${name}`} safe>
+            {name}
+          </a>
+        </li>
+      ))}
+    </ul>
+  </Layout>
+)
+
+if (import.meta.main) {
+  const port = Number(process.env.PORT ?? 3001)
+  gallery().listen({ hostname: '127.0.0.1', port })
+  console.log(`http://localhost:${port}`)
+}

@@ -89,6 +89,17 @@ describe('the provider’s answer is refused (OpenID Connect Core 3.1.3.7, RFC 8
     expect(await count(server, 'identities')).toBe(0)
   })
 
+  test('with one line in the audit log', async () => {
+    const lines = () =>
+      server.deps.sql`select detail from audit_events where event = 'user.refused' and ip = '127.0.0.1'`
+    await server.deps.audit.flush()
+    const before = (await lines()).length
+    fake.misbehave({ claims: { nonce: 'of-another-trip' } })
+    await signInAtFake(openBrowser(), server)
+    await server.deps.audit.flush()
+    expect((await lines()).slice(before).map(row => row.detail)).toEqual([{ how: 'oidc' }])
+  })
+
   test('neither a code nor an error', async () => {
     fake.misbehave({ callback: { code: undefined } })
     const browser = openBrowser()

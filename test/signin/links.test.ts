@@ -183,12 +183,9 @@ describe('after a link the browser is where it wanted to go', () => {
     },
   )
 
-  test('a path that browsers would drop as too long a cookie is not taken, a long one is', async () => {
+  test('a path of 2700 characters is kept, one for which browsers would drop the cookie is not taken', async () => {
     const longest = `/api/oauth/authorize?state=${'a'.repeat(2700 - 27)}`
     expect(await landing(longest)).toBe(server.base + longest)
-    const answer = await server.get(`/auth/signin?return_to=${encodeURIComponent(longest)}`)
-    const [cookie] = answer.headers.getSetCookie()
-    expect(cookie!.split(';')[0]!.length).toBeLessThan(4096)
     expect(await landing(`${longest}a`)).toBe(`${server.base}/auth/device`)
   })
 

@@ -195,6 +195,16 @@ describe('cookies', () => {
     ])
   })
 
+  test('stay below the 4096 bytes that browsers keep, with the longest return path', async () => {
+    const returnTo = `/api/oauth/authorize?state=${'a'.repeat(2700 - 27)}`
+    const answers = [
+      await server.get(`/auth/signin?return_to=${encodeURIComponent(returnTo)}`),
+      await server.post('/auth/signin/github', { return_to: returnTo }, HTML),
+    ]
+    for (const [pair] of answers.flatMap(answer => answer.headers.getSetCookie()).map(cookie => cookie.split(';')))
+      expect([pair!.length > returnTo.length, pair!.length < 4096 - '__Host-'.length]).toEqual([true, true])
+  })
+
   test('with an https BASE_URL are __Host- and Secure, and nothing else is read', async () => {
     const secure = await startServer({ ...GITHUB, BASE_URL: 'https://auth.example.com', SESSION_TTL: '3600' })
     try {

@@ -65,15 +65,20 @@ export async function insertIdentity(
     values (${identity.issuer}, ${identity.subject}, ${identity.userId}, ${identity.now})`
 }
 
-/** Stores what a sign-in told us of a user. Makes an administrator, never unmakes one. */
+/** Until the transaction ends, nobody else adds an identity; reading goes on. */
+export async function lockIdentities(sql: Queries): Promise<void> {
+  await sql`lock table identities in share row exclusive mode`
+}
+
+/** Stores what a sign-in told us of a user: the address only where one is given. Makes an administrator, never unmakes one. */
 export async function updateSignedInUser(
   sql: Queries,
-  user: { id: string; email: string; name: string; isAdmin: boolean; now: Date },
+  user: { id: string; email: string | null; name: string; isAdmin: boolean; now: Date },
 ): Promise<void> {
   await sql`
     update users
     set
-      email = ${user.email},
+      email = coalesce(${user.email}::text, email),
       name = ${user.name},
       is_admin = is_admin or ${user.isAdmin},
       signed_in_at = ${user.now}

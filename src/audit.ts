@@ -7,7 +7,7 @@ import type { Log } from './lib/log.ts'
 export const AUDIT_EVENTS = {
   'user.signed_in': 'Somebody signed in',
   'user.signed_out': 'Somebody signed out',
-  'user.refused': 'A provider vouched for somebody who may not enter',
+  'user.refused': 'Somebody was not let in: by what the provider said, or with a link that does not work',
   'user.link_created': 'An operator made a one-time sign-in link',
   'client.added': 'An operator added a client',
   'client.registered': 'A client registered itself',

@@ -60,3 +60,19 @@ export function signInLinkPage({ token }: { token: string }) {
     </Layout>
   )
 }
+
+/** Seen for a moment while the browser goes on by itself. */
+export function onwardPage({ href, to }: { href: string; to: string }) {
+  return (
+    <Layout title="Sign in">
+      <div class="card">
+        <h1>One moment</h1>
+        <p>
+          <a href={href} safe>
+            {`Continue to ${to}`}
+          </a>
+        </p>
+      </div>
+    </Layout>
+  )
+}

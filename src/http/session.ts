@@ -44,11 +44,14 @@ export async function findViewer(deps: Deps, request: Request): Promise<Viewer |
 export const session = (deps: Deps) =>
   new Elysia({ name: 'session' }).macro({
     signedIn: {
-      async resolve({ request }) {
+      async resolve({ request, path }) {
         const viewer = await findViewer(deps, request)
         if (viewer) return { viewer }
-        const { pathname, search } = new URL(request.url, deps.config.BASE_URL)
-        throw new SignInRequired(request.method === 'GET' ? pathname + search : '/auth/device')
+        // Not through URL: it throws for what some put into the Host header.
+        const query = request.url.indexOf('?')
+        throw new SignInRequired(
+          request.method === 'GET' ? path + (query < 0 ? '' : request.url.slice(query)) : '/auth/device',
+        )
       },
     },
   })

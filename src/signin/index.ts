@@ -6,7 +6,8 @@ import { randomBytes } from 'node:crypto'
 import { Elysia } from 'elysia'
 import { jwtVerify, SignJWT } from 'jose'
 import { z } from 'zod'
-import { signInLinkPage, signInPage } from '../../views/signin.tsx'
+import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
+import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { clientAddress } from '../http/client-address.ts'
 import { readCookie, setCookie } from '../http/cookies.ts'
@@ -27,12 +28,11 @@ export const signin = (deps: Deps) =>
     .get('/auth/signin', async ({ request }) => {
       const returnTo = localPath(queryParams(request).return_to)
       const providers = [...deps.providers.values()].map(({ id, name }) => ({ id, name }))
-      const origins = await providerOrigins(deps)
-      const response = await page(signInPage({ providers, returnTo }), 200, origins)
+      const response = await page(signInPage({ providers, returnTo }))
       // For whoever signs in with a link from the terminal instead: they come back here too.
       response.headers.append(
         'Set-Cookie',
-        setCookie(deps.config, RETURN_COOKIE, encodeURIComponent(returnTo), TRIP_SECONDS),
+        setCookie(deps.config, RETURN_COOKIE, Buffer.from(returnTo).toString('base64url'), TRIP_SECONDS),
       )
       return response
     })
@@ -42,8 +42,9 @@ export const signin = (deps: Deps) =>
       async ({ request, server }) => {
         requireSameSite(deps, request)
         const params = await readParams(request)
-        const { userId } = await useSignInLink(deps, params.token ?? '')
-        const returnTo = localPath(decodeURIComponent(readCookie(deps.config, request, RETURN_COOKIE) ?? ''))
+        const { userId } = await useSignInLink(deps, params.token ?? '', clientAddress(deps, request, server))
+        const remembered = readCookie(deps.config, request, RETURN_COOKIE) ?? ''
+        const returnTo = localPath(Buffer.from(remembered, 'base64url').toString())
         return signedIn(deps, request, server, { userId, how: 'link', returnTo })
       },
       { parse: 'none' },
@@ -64,9 +65,9 @@ export const signin = (deps: Deps) =>
           .setProtectedHeader({ alg: 'HS256' })
           .setExpirationTime(Math.floor(deps.now().getTime() / 1000) + TRIP_SECONDS)
           .sign(deps.secrets.signInCookie)
-        return seeOther(location.href, {
-          'Set-Cookie': setCookie(deps.config, tripCookie(secrets.state), trip, TRIP_SECONDS),
-        })
+        const response = await onward(location.href, provider.name)
+        response.headers.append('Set-Cookie', setCookie(deps.config, tripCookie(secrets.state), trip, TRIP_SECONDS))
+        return response
       },
       { parse: 'none' },
     )
@@ -84,8 +85,13 @@ export const signin = (deps: Deps) =>
           },
         )
       }
-      const identity = await provider.finish(params.code, trip)
-      const user = await admit(deps, identity, clientAddress(deps, request, server))
+      const ip = clientAddress(deps, request, server)
+      const identity = await provider.finish({ code: params.code, iss: params.iss }, trip, deps.now()).catch(error => {
+        if (error instanceof AppError && error.status === 403)
+          record(deps, 'user.refused', { ip, detail: { how: provider.id } })
+        throw error
+      })
+      const user = await admit(deps, identity, ip)
       const response = await signedIn(deps, request, server, {
         userId: user.id,
         how: provider.id,
@@ -112,11 +118,13 @@ export function signOutToken(deps: Deps, viewer: Parameters<typeof csrfToken>[1]
 }
 
 const RETURN_PATHS =
-  /^\/(auth\/device(\/[0-9a-f-]{36})?|account|admin(\/[a-z]+)?|api\/oauth\/authorize)?(\?[\x21-\x7e]*)?$/
+  /^\/(auth\/device(\/[0-9a-f-]{36})?|account|admin(\/[a-z]+)?|(api\/oauth\/)?authorize)?(\?[\x21-\x7e]*)?$/
+/** The cookies that carry it must stay below the 4096 bytes that browsers keep. */
+const RETURN_LIMIT = 2700
 
 /** A path of ours that may follow a sign-in; the device page for anything else. */
 function localPath(given: string | undefined): string {
-  return given && given.length < 4000 && RETURN_PATHS.test(given) ? given : '/auth/device'
+  return given && given.length <= RETURN_LIMIT && RETURN_PATHS.test(given) ? given : '/auth/device'
 }
 
 function requireProvider(deps: Deps, id: string): Provider {
@@ -130,11 +138,14 @@ function requireProvider(deps: Deps, id: string): Provider {
   return provider
 }
 
-/** Chromium applies form-action to the redirect after a form, too: the page must allow where its buttons lead. */
-async function providerOrigins(deps: Deps): Promise<string[]> {
-  const dummy = { state: 'x', nonce: 'x', verifier: generateCodeVerifier() }
-  const starts = await Promise.allSettled([...deps.providers.values()].map(provider => provider.start(dummy)))
-  return starts.flatMap(start => (start.status === 'fulfilled' ? [start.value.origin] : []))
+/**
+ * Sends a browser that has just sent a form elsewhere. Not with a redirect: Chromium holds all redirects that follow a
+ * form against the form-action of the page where the form was, and where a provider or client redirects to, nobody can list.
+ */
+async function onward(href: string, to: string): Promise<Response> {
+  const response = await page(onwardPage({ href, to }))
+  response.headers.set('Refresh', `0; url=${href}`)
+  return response
 }
 
 const tripSchema = z.object({
@@ -188,8 +199,14 @@ async function signedIn(
   { userId, how, returnTo }: { userId: string; how: string; returnTo: string },
 ): Promise<Response> {
   const ip = clientAddress(deps, request, server)
+  const before = await findViewer(deps, request)
   const cookie = await startSession(deps, { userId, ip, userAgent: request.headers.get('user-agent'), how })
-  const response = seeOther(returnTo, { 'Set-Cookie': cookie })
+  if (before) await endSession(deps, before) // its cookie is replaced, so nobody could sign it out any more
+  // The authorization endpoint may send the browser on to a client at once.
+  const response = /^\/(api\/oauth\/)?authorize\b/.test(returnTo)
+    ? await onward(deps.config.BASE_URL + returnTo, 'the app')
+    : seeOther(returnTo)
+  response.headers.append('Set-Cookie', cookie)
   response.headers.append('Set-Cookie', setCookie(deps.config, RETURN_COOKIE, '', 0))
   return response
 }

@@ -2,7 +2,6 @@
 import {
   ArcticFetchError,
   CodeChallengeMethod,
-  GitHub,
   generateCodeVerifier,
   OAuth2Client,
   OAuth2RequestError,
@@ -10,19 +9,11 @@ import {
   UnexpectedErrorResponseBodyError,
   UnexpectedResponseError,
 } from 'arctic'
-import { createRemoteJWKSet, errors as joseErrors, jwtVerify } from 'jose'
+import { createRemoteJWKSet, type JWTVerifyGetKey, errors as joseErrors, jwtVerify } from 'jose'
 import { z } from 'zod'
 import type { Config } from '../config.ts'
 import { AppError } from '../lib/errors.ts'
-
-/** Whom a provider vouches for. Identity is the pair of issuer and subject; the address is for admission and display. */
-export interface ExternalIdentity {
-  issuer: string
-  subject: string
-  email: string
-  emailVerified: boolean
-  name: string
-}
+import { type ExternalIdentity, identityFromClaims, identityFromGitHub, refused } from './identity.ts'
 
 /** The secrets of one sign-in on its way to the provider and back. */
 export interface SignInSecrets {
@@ -36,8 +27,12 @@ export interface Provider {
   name: string
   /** Where the browser is sent. */
   start(secrets: SignInSecrets): Promise<URL>
-  /** Exchanges the code for the identity. @throws AppError if the provider's answer is not good. */
-  finish(code: string, secrets: SignInSecrets): Promise<ExternalIdentity>
+  /** Exchanges what the browser came back with for the identity. @throws AppError if the provider's answer is not good. */
+  finish(
+    callback: { code: string; iss: string | undefined },
+    secrets: SignInSecrets,
+    now: Date,
+  ): Promise<ExternalIdentity>
 }
 
 export type Providers = ReadonlyMap<string, Provider>
@@ -88,23 +83,27 @@ interface OpenIdOptions {
   redirectUri: string
 }
 
+// Bun's fetch reads file: and data: URLs, too.
+const endpointSchema = z.url({ protocol: /^https?$/ })
+
 const providerMetadataSchema = z.object({
   issuer: z.string(),
-  authorization_endpoint: z.url(),
-  token_endpoint: z.url(),
-  jwks_uri: z.url(),
-  userinfo_endpoint: z.url().optional(),
+  authorization_endpoint: endpointSchema,
+  token_endpoint: endpointSchema,
+  jwks_uri: endpointSchema,
+  userinfo_endpoint: endpointSchema.optional(),
+  authorization_response_iss_parameter_supported: z.boolean().optional(),
 })
 type ProviderMetadata = z.output<typeof providerMetadataSchema>
 
 /** OpenID Connect Core 1.0, code flow with PKCE and nonce; Google is one of these. */
 function openId({ id, name, issuer, clientId, clientSecret, redirectUri }: OpenIdOptions): Provider {
   const client = new OAuth2Client(clientId, clientSecret, redirectUri)
-  let found: Promise<{ metadata: ProviderMetadata; keys: ReturnType<typeof createRemoteJWKSet> }> | undefined
+  let found: Promise<{ metadata: ProviderMetadata; keys: JWTVerifyGetKey }> | undefined
 
   function discover() {
     found ??= fetchMetadata(issuer).then(
-      metadata => ({ metadata, keys: createRemoteJWKSet(new URL(metadata.jwks_uri), { timeoutDuration: TIMEOUT_MS }) }),
+      metadata => ({ metadata, keys: keySet(metadata.jwks_uri) }),
       error => {
         found = undefined // ask again at the next sign-in
         throw error
@@ -128,16 +127,20 @@ function openId({ id, name, issuer, clientId, clientSecret, redirectUri }: OpenI
       url.searchParams.set('nonce', nonce)
       return url
     },
-    async finish(code, { nonce, verifier }) {
+    async finish({ code, iss }, { nonce, verifier }, now) {
       const { metadata, keys } = await discover()
+      // RFC 9207 2.4: a provider that says it names itself in the answer must have done so.
+      if (iss === undefined ? metadata.authorization_response_iss_parameter_supported : iss !== metadata.issuer)
+        throw refused('the answer comes from another issuer')
       const tokens = await exchange(() => client.validateAuthorizationCode(metadata.token_endpoint, code, verifier))
-      const claims = await verifyIdToken(tokens, keys, { issuer: metadata.issuer, clientId, nonce })
-      // Some providers put the address only into userinfo (OpenID Connect Core 5.3).
-      const more =
+      const claims = await verifyIdToken(tokens, keys, { issuer: metadata.issuer, clientId, nonce, now })
+      // Some providers put the address only into userinfo (OpenID Connect Core 5.3). Never mix the two: whether an
+      // address is verified is said where the address is.
+      const source =
         claims.email === undefined && metadata.userinfo_endpoint
-          ? await fetchUserInfo(metadata.userinfo_endpoint, tokens, claims.sub)
-          : {}
-      return identityFromClaims(metadata.issuer, { ...claims, ...more })
+          ? await fetchUserInfo(metadata.userinfo_endpoint, accessToken(tokens), claims.sub)
+          : claims
+      return identityFromClaims(metadata.issuer, source)
     },
   }
 }
@@ -151,28 +154,23 @@ async function fetchMetadata(issuer: string): Promise<ProviderMetadata> {
   return metadata.data
 }
 
-const claimsSchema = z.object({
-  sub: z.string().min(1).max(255),
-  email: z.string().optional(),
-  // Google and most others send a boolean, some a string.
-  email_verified: z.union([z.boolean(), z.enum(['true', 'false']).transform(value => value === 'true')]).optional(),
-  name: z.string().optional(),
-  preferred_username: z.string().optional(),
-})
-
-/** The identity in an id token's or userinfo's claims (OpenID Connect Core 5.1). @throws AppError if it names no address. */
-export function identityFromClaims(issuer: string, raw: unknown): ExternalIdentity {
-  const claims = claimsSchema.safeParse(raw)
-  if (!claims.success) throw refused('the claims are not of the expected shape')
-  const { sub, email, email_verified, name, preferred_username } = claims.data
-  if (!email) throw refused('the provider gave no e-mail address')
-  return { issuer, subject: sub, email, emailVerified: email_verified === true, name: name ?? preferred_username ?? '' }
+/** The provider's keys; that they cannot be had is an outage, not a bad token. */
+function keySet(uri: string): JWTVerifyGetKey {
+  const keys = createRemoteJWKSet(new URL(uri), { timeoutDuration: TIMEOUT_MS })
+  return async (header, token) => {
+    try {
+      return await keys(header, token)
+    } catch (error) {
+      if (error instanceof joseErrors.JWKSNoMatchingKey || error instanceof joseErrors.JOSENotSupported) throw error
+      throw unreachable(`the key set at ${uri} cannot be had`)
+    }
+  }
 }
 
 async function verifyIdToken(
   tokens: OAuth2Tokens,
-  keys: ReturnType<typeof createRemoteJWKSet>,
-  expected: { issuer: string; clientId: string; nonce: string },
+  keys: JWTVerifyGetKey,
+  expected: { issuer: string; clientId: string; nonce: string; now: Date },
 ): Promise<Record<string, unknown> & { sub: string }> {
   let idToken: string
   try {
@@ -185,7 +183,8 @@ async function verifyIdToken(
       issuer: expected.issuer,
       audience: expected.clientId,
       requiredClaims: ['sub', 'exp', 'iat', 'nonce'],
-      algorithms: ['RS256', 'PS256', 'ES256', 'RS384', 'RS512', 'PS384', 'PS512', 'ES384', 'ES512', 'EdDSA'],
+      algorithms: ['RS256', 'PS256', 'ES256', 'RS384', 'RS512', 'PS384', 'PS512', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+      currentDate: expected.now,
       clockTolerance: 60,
     })
     if (payload.nonce !== expected.nonce) throw refused('the id token has another nonce')
@@ -193,28 +192,36 @@ async function verifyIdToken(
       throw refused('the id token is for another party')
     return payload as Record<string, unknown> & { sub: string }
   } catch (error) {
-    if (error instanceof joseErrors.JWKSTimeout) throw unreachable('the key set did not come in time')
     if (error instanceof joseErrors.JOSEError) throw refused(`the id token is not good: ${error.code}`)
     throw error
   }
 }
 
-async function fetchUserInfo(url: string, tokens: OAuth2Tokens, subject: string): Promise<Record<string, unknown>> {
-  const info = z.looseObject({ sub: z.string() }).safeParse(await getJson(url, tokens.accessToken()))
+async function fetchUserInfo(url: string, token: string, subject: string): Promise<Record<string, unknown>> {
+  const info = z.looseObject({ sub: z.string() }).safeParse(await getJson(url, token))
   if (!info.success || info.data.sub !== subject) throw refused('userinfo is about somebody else')
   return info.data
 }
 
+const GITHUB = 'https://github.com/login/oauth'
 const GITHUB_API = 'https://api.github.com'
 
+/** OAuth 2.0 with PKCE; who it was is asked of the API. */
 function gitHub(clientId: string, clientSecret: string, redirectUri: string): Provider {
-  const client = new GitHub(clientId, clientSecret, redirectUri)
+  const client = new OAuth2Client(clientId, clientSecret, redirectUri)
   return {
     id: 'github',
     name: 'GitHub',
-    start: async ({ state }) => client.createAuthorizationURL(state, ['read:user', 'user:email']),
-    async finish(code) {
-      const token = (await exchange(() => client.validateAuthorizationCode(code))).accessToken()
+    start: async ({ state, verifier }) =>
+      client.createAuthorizationURLWithPKCE(`${GITHUB}/authorize`, state, CodeChallengeMethod.S256, verifier, [
+        'read:user',
+        'user:email',
+      ]),
+    async finish({ code }, { verifier }) {
+      // A refused code is answered with status 200, `error` and no token.
+      const token = accessToken(
+        await exchange(() => client.validateAuthorizationCode(`${GITHUB}/access_token`, code, verifier)),
+      )
       const [user, emails] = await Promise.all([
         getJson(`${GITHUB_API}/user`, token),
         getJson(`${GITHUB_API}/user/emails`, token),
@@ -224,37 +231,31 @@ function gitHub(clientId: string, clientSecret: string, redirectUri: string): Pr
   }
 }
 
-const gitHubUserSchema = z.object({ id: z.number().int(), login: z.string(), name: z.string().nullish() })
-const gitHubEmailsSchema = z.array(z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }))
-
-/** The identity in GitHub's answers to `/user` and `/user/emails`: its primary address. */
-export function identityFromGitHub(rawUser: unknown, rawEmails: unknown): ExternalIdentity {
-  const user = gitHubUserSchema.safeParse(rawUser)
-  const emails = gitHubEmailsSchema.safeParse(rawEmails)
-  if (!user.success || !emails.success) throw refused('the answers of GitHub are not of the expected shape')
-  const primary = emails.data.find(email => email.primary)
-  if (!primary) throw refused('the GitHub account has no primary address')
-  return {
-    issuer: 'https://github.com',
-    subject: String(user.data.id),
-    email: primary.email,
-    emailVerified: primary.verified,
-    name: user.data.name || user.data.login,
-  }
-}
-
 export { generateCodeVerifier }
 
 /** Runs a code exchange and turns arctic's errors into ours; the provider's own words stay in the log. */
 async function exchange(run: () => Promise<OAuth2Tokens>): Promise<OAuth2Tokens> {
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  // arctic sets no deadline.
+  const timer = setTimeout(() => reject(unreachable('the token endpoint did not answer in time')), TIMEOUT_MS)
   try {
-    return await run()
+    return await Promise.race([run(), late])
   } catch (error) {
     if (error instanceof OAuth2RequestError) throw refused(`the code exchange was refused: ${error.code}`)
     if (error instanceof ArcticFetchError) throw unreachable('the token endpoint cannot be reached')
     if (error instanceof UnexpectedResponseError || error instanceof UnexpectedErrorResponseBodyError)
-      throw unreachable(`the token endpoint answered ${error.status}`)
+      throw unreachable(`the token endpoint answered ${error.status}, without what OAuth expects`)
     throw error
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function accessToken(tokens: OAuth2Tokens): string {
+  try {
+    return tokens.accessToken()
+  } catch {
+    throw refused('the provider gave no access token')
   }
 }
 
@@ -287,12 +288,4 @@ function unreachable(detail: string): AppError {
     status: 502,
     detail,
   })
-}
-
-function refused(detail: string): AppError {
-  return new AppError(
-    'The sign-in did not succeed',
-    'Start again. If it fails once more, tell the operator of this server when it happened.',
-    { status: 403, detail },
-  )
 }

@@ -1,5 +1,6 @@
 /** Who may enter, and as whom: admission, invitations and one-time links. */
 import { randomUUID } from 'node:crypto'
+import type { Queries } from '../../sql/index.ts'
 import { insertSignInLink, consumeSignInLink as useLink } from '../../sql/sessions.ts'
 import {
   findInvitedUser,
@@ -7,6 +8,7 @@ import {
   findUserByIdentity,
   insertIdentity,
   insertUser,
+  lockIdentities,
   promoteUser,
   type UserRow,
   updateSignedInUser,
@@ -17,7 +19,7 @@ import { inTransaction } from '../db/index.ts'
 import type { Deps } from '../deps.ts'
 import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
-import type { ExternalIdentity } from './providers.ts'
+import type { ExternalIdentity } from './identity.ts'
 
 /** Minutes for which a one-time link works. */
 export const LINK_MINUTES = 15
@@ -30,26 +32,23 @@ export const LINK_MINUTES = 15
  */
 export async function admit(deps: Deps, identity: ExternalIdentity, ip: string | null): Promise<UserRow> {
   const now = deps.now()
-  const isAdmin = identity.emailVerified && deps.config.ADMIN_EMAILS.includes(identity.email.toLowerCase())
+  const verified = identity.emailVerified
   const user = await inTransaction(deps, async sql => {
-    const known = await findUserByIdentity(sql, identity.issuer, identity.subject)
-    const profile = { email: identity.email, name: identity.name, isAdmin, now }
-    if (known) {
-      if (known.disabled_at) return undefined
-      await updateSignedInUser(sql, { id: known.id, ...profile })
-      return known
-    }
-    if (!identity.emailVerified) return undefined
-    const invited = await findInvitedUser(sql, identity.email)
-    if (invited?.disabled_at || (!invited && !isAllowed(deps.config, identity.email))) return undefined
-    const user = invited ?? (await insertUser(sql, { id: randomUUID(), invitedAt: null, ...profile }))
-    await insertIdentity(sql, { issuer: identity.issuer, subject: identity.subject, userId: user.id, now })
-    await updateSignedInUser(sql, { id: user.id, ...profile })
+    const user = await findOrEnrol(deps, sql, identity, now)
+    if (!user || user.disabled_at) return undefined
+    await updateSignedInUser(sql, {
+      id: user.id,
+      // Operators name people by address: whoever merely claims one must not get what they give to it.
+      email: verified ? identity.email : null,
+      name: identity.name,
+      isAdmin: verified && deps.config.ADMIN_EMAILS.includes(identity.email.toLowerCase()),
+      now,
+    })
     return user
   })
   if (!user) {
-    record(deps, 'user.refused', { ip, detail: { issuer: identity.issuer, verified: identity.emailVerified } })
-    throw identity.emailVerified
+    record(deps, 'user.refused', { ip, detail: { issuer: identity.issuer, verified } })
+    throw verified
       ? new AppError(
           'You have no access to this server',
           'You signed in, but this address is not on the list. Ask the operator of this server to invite you.',
@@ -61,6 +60,28 @@ export async function admit(deps: Deps, identity: ExternalIdentity, ip: string |
           { status: 403 },
         )
   }
+  return user
+}
+
+async function findOrEnrol(
+  deps: Deps,
+  sql: Queries,
+  identity: ExternalIdentity,
+  now: Date,
+): Promise<UserRow | undefined> {
+  const { issuer, subject, email } = identity
+  const known = await findUserByIdentity(sql, issuer, subject)
+  if (known || !identity.emailVerified) return known
+  // Two tabs of somebody new, or two identities with an invited address, come at once: one enrols, the other sees it.
+  await lockIdentities(sql)
+  const enrolled = await findUserByIdentity(sql, issuer, subject)
+  if (enrolled) return enrolled
+  const invited = await findInvitedUser(sql, email)
+  if (invited?.disabled_at || (!invited && !isAllowed(deps.config, email))) return undefined
+  const user =
+    invited ??
+    (await insertUser(sql, { id: randomUUID(), email, name: identity.name, isAdmin: false, invitedAt: null, now }))
+  await insertIdentity(sql, { issuer, subject, userId: user.id, now })
   return user
 }
 
@@ -103,11 +124,12 @@ export async function createSignInLink(
 }
 
 /** Uses a one-time link up. @throws AppError if it is unknown, expired or used; they look alike. */
-export async function useSignInLink(deps: Deps, token: string): Promise<{ userId: string }> {
+export async function useSignInLink(deps: Deps, token: string, ip: string | null): Promise<{ userId: string }> {
   const used = isSecret('signInLink', token)
     ? await useLink(deps.sql, { tokenHash: hashSecret(token), now: deps.now() })
     : undefined
   if (!used) {
+    record(deps, 'user.refused', { ip, detail: { how: 'link' } })
     throw new AppError(
       'This link does not work any more',
       `A sign-in link works once, and for ${LINK_MINUTES} minutes. Ask for a new one: restart the server, or run "mcp-oauth-server user link" with your address.`,

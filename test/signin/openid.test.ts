@@ -1,0 +1,249 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { openProviders } from '../../src/signin/providers.ts'
+import { signInAtProvider, signInThrough, startProvider, type TestProvider } from '../support/openid-provider.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+import { count, expectRefusal, isSignedIn, TITLES } from '../support/signin.ts'
+import { openBrowser } from '../support/user-agent.ts'
+
+let provider: TestProvider
+let server: TestServer
+
+beforeAll(async () => {
+  provider = await startProvider()
+  server = await startServer({
+    ...provider.env,
+    ALLOWED_DOMAINS: 'example.com',
+    // A second provider, which no test reaches.
+    GITHUB_CLIENT_ID: 'github-client',
+    GITHUB_CLIENT_SECRET: 'github-secret',
+  })
+  provider.set({ sub: 'ada', email: 'ada@example.com', email_verified: true, name: 'Ada Lovelace' })
+}, 30_000)
+afterAll(async () => {
+  await server.close()
+  await provider.stop()
+})
+
+/** A callback URL with some parameters changed; `undefined` leaves one out. */
+function changed(callback: string, params: Record<string, string | undefined>): string {
+  const url = new URL(callback)
+  for (const [name, value] of Object.entries(params)) {
+    if (value === undefined) url.searchParams.delete(name)
+    else url.searchParams.set(name, value)
+  }
+  return url.href
+}
+
+describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', () => {
+  test('begins at a page that lists the providers and ends signed in, where it was started', async () => {
+    const browser = openBrowser()
+    const start = await browser.visit(`${server.base}/auth/device?code=BBBB-CCCC`)
+    expect(start.url).toBe(`${server.base}/auth/signin?return_to=%2Fauth%2Fdevice%3Fcode%3DBBBB-CCCC`)
+    expect(start.html).toContain('Continue with Test OP')
+    expect(start.html).toContain('Continue with GitHub')
+    const end = await signInThrough(browser, server, 'ada', '/auth/device?code=BBBB-CCCC')
+    expect([end.url, end.status]).toEqual([`${server.base}/auth/device?code=BBBB-CCCC`, 200])
+    expect(end.html).toContain('ada@example.com')
+    expect(end.html).toContain('value="BBBB-CCCC"')
+    // Nothing of the trip stays behind.
+    expect([...browser.cookies(server.base).keys()]).toEqual(['mcp-oauth-session'])
+  })
+
+  test('asks for PKCE with S256, a nonce and a state, each new every time', async () => {
+    const seen = new Set<string>()
+    for (let i = 0; i < 2; i++) {
+      const answer = await server.post('/auth/signin/oidc', {})
+      expect(answer.status).toBe(200)
+      const [, url] = /^0; url=(.*)$/.exec(answer.headers.get('refresh') ?? '')!
+      const { origin, pathname, searchParams } = new URL(url!)
+      expect(origin + pathname).toBe(`${provider.issuer}/auth`)
+      expect(Object.fromEntries(searchParams)).toEqual({
+        response_type: 'code',
+        client_id: 'mcp-oauth-server',
+        redirect_uri: `${server.base}/auth/callback/oidc`,
+        scope: 'openid email profile',
+        state: expect.stringMatching(/^[A-Za-z0-9_-]{32}$/),
+        nonce: expect.stringMatching(/^[A-Za-z0-9_-]{32}$/),
+        code_challenge: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
+        code_challenge_method: 'S256',
+      })
+      for (const name of ['state', 'nonce', 'code_challenge']) seen.add(searchParams.get(name)!)
+    }
+    expect(seen.size).toBe(6)
+  })
+
+  test('leaves by a refresh, for Chromium holds redirects after a form against form-action (CSP3 6.4.2)', async () => {
+    const answer = await server.post('/auth/signin/oidc', {})
+    expect(answer.headers.get('content-security-policy')).toEndWith("form-action 'self'")
+    expect(await answer.text()).toContain('Continue to Test OP')
+  })
+
+  test('of somebody known is the same user, with the name and address of today', async () => {
+    provider.set({ sub: 'grace', email: 'grace@example.com', email_verified: true, name: 'Grace' })
+    await signInThrough(openBrowser(), server, 'grace')
+    const users = await count(server, 'users')
+    provider.set({ sub: 'grace', email: 'hopper@example.com', email_verified: true, name: 'Grace Hopper' })
+    const end = await signInThrough(openBrowser(), server, 'grace', '/account')
+    expect(end.html).toContain('hopper@example.com')
+    expect(await count(server, 'users')).toBe(users)
+  })
+
+  test('in two tabs at once succeeds in both, also for somebody new', async () => {
+    provider.set({ sub: 'new', email: 'new@example.com', email_verified: true })
+    const users = await count(server, 'users')
+    const browser = openBrowser()
+    const one = await signInAtProvider(browser, server, 'new', '/account')
+    const two = await signInAtProvider(browser, server, 'new', '/auth/device')
+    const other = openBrowser()
+    const three = await signInAtProvider(other, server, 'new', '/account')
+    const ends = await Promise.all([browser.visit(two), browser.visit(one), other.visit(three)])
+    expect(ends.map(end => [end.url, end.status])).toEqual([
+      [`${server.base}/auth/device`, 200],
+      [`${server.base}/account`, 200],
+      [`${server.base}/account`, 200],
+    ])
+    expect(await count(server, 'users')).toBe(users + 1)
+  })
+})
+
+describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
+  test.each([
+    ['no state', { state: undefined }],
+    ['another state', { state: 'A'.repeat(32) }],
+    ['a state that could not be one', { state: '../../x' }],
+    ['no state beside an error', { state: undefined, code: undefined, error: 'access_denied' }],
+  ])('%s', async (_, params: Record<string, string | undefined>) => {
+    const browser = openBrowser()
+    const callback = await signInAtProvider(browser, server, 'ada')
+    expectRefusal(browser, server, await browser.visit(changed(callback, params)), 400, TITLES.lost)
+    // And the good answer is still good.
+    await browser.visit(callback)
+    expect(isSignedIn(browser, server)).toBe(true)
+  })
+
+  test('a state of another browser, which has no cookie for it', async () => {
+    const callback = await signInAtProvider(openBrowser(), server, 'ada')
+    const victim = openBrowser()
+    expectRefusal(victim, server, await victim.visit(callback), 400, TITLES.lost)
+    // Not even when the victim has a trip of their own under way.
+    await signInAtProvider(victim, server, 'ada')
+    expectRefusal(victim, server, await victim.visit(callback), 400, TITLES.lost)
+  })
+
+  test('a cookie of another trip under this one’s name, or one that we did not sign', async () => {
+    const browser = openBrowser()
+    const one = await signInAtProvider(browser, server, 'ada')
+    const jar = browser.cookies(server.base)
+    const [name] = [...jar.keys()].filter(key => key.startsWith('mcp-oauth-signin-'))
+    const good = jar.get(name!)!
+    await signInAtProvider(browser, server, 'ada')
+    const [other] = [...jar.keys()].filter(key => key.startsWith('mcp-oauth-signin-') && key !== name)
+    const [header, payload] = good.split('.')
+    const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${payload}.`
+    for (const bad of [jar.get(other!)!, unsigned, `${header}.${payload}.${'A'.repeat(43)}`, 'nonsense']) {
+      jar.set(name!, bad)
+      expectRefusal(browser, server, await browser.visit(one), 400, TITLES.lost)
+    }
+  })
+
+  test('the same answer a second time, in this browser and with its old cookie', async () => {
+    const browser = openBrowser()
+    const callback = await signInAtProvider(browser, server, 'ada')
+    const old = new Map(browser.cookies(server.base))
+    await browser.visit(callback)
+    expect(isSignedIn(browser, server)).toBe(true)
+    const again = await browser.visit(callback)
+    expect(again.status).toBe(400)
+    const thief = openBrowser()
+    for (const [name, value] of old) thief.cookies(server.base).set(name, value)
+    expectRefusal(thief, server, await thief.visit(callback), 403, TITLES.refused)
+  })
+
+  test('an answer at the callback of another provider (mix-up, RFC 9700 4.4)', async () => {
+    const browser = openBrowser()
+    const callback = await signInAtProvider(browser, server, 'ada')
+    const mixedUp = callback.replace('/callback/oidc', '/callback/github')
+    expectRefusal(browser, server, await browser.visit(mixedUp), 400, TITLES.lost)
+    const nowhere = await browser.visit(callback.replace('/callback/oidc', '/callback/nobody'))
+    expectRefusal(browser, server, nowhere, 404, 'There is no such way to sign in')
+  })
+
+  test.each([
+    ['of another issuer', 'https://elsewhere.example'],
+    ['that only begins like the issuer', 'ISSUER/'],
+    ['that is missing although the provider promises it', undefined],
+  ])('an iss parameter %s (RFC 9207 2.4)', async (_, iss) => {
+    const browser = openBrowser()
+    const callback = await signInAtProvider(browser, server, 'ada')
+    expect(new URL(callback).searchParams.get('iss')).toBe(provider.issuer)
+    const wrong = changed(callback, { iss: iss?.replace('ISSUER', provider.issuer) })
+    expectRefusal(browser, server, await browser.visit(wrong), 403, TITLES.refused)
+    // It was refused before the code was used up.
+    await browser.visit(callback)
+    expect(isSignedIn(browser, server)).toBe(true)
+  })
+
+  test('what the person cancelled at the provider, and says so', async () => {
+    const browser = openBrowser()
+    const stopBefore = `${server.base}/auth/callback/`
+    const start = await browser.visit(`${server.base}/auth/signin`)
+    const login = await browser.press(start, '/auth/signin/oidc', {}, { stopBefore })
+    const [, abort] = /href="([^"]*\/abort)"/.exec(login.html)!
+    const callback = await browser.visit(new URL(abort!, login.url).href, { stopBefore })
+    expect(new URL(callback.url).searchParams.get('error')).toBe('access_denied')
+    expectRefusal(browser, server, await browser.visit(callback.url), 403, TITLES.cancelled)
+    const shouting = changed(callback.url, { error: '<script>alert(1)</script>', error_description: 'PWNED' })
+    const page = await browser.visit(shouting)
+    expectRefusal(browser, server, page, 403, TITLES.cancelled)
+    expect(page.html).not.toMatch(/alert|PWNED/)
+  })
+
+  test('a repeated parameter', async () => {
+    const browser = openBrowser()
+    const callback = await signInAtProvider(browser, server, 'ada')
+    expect((await browser.visit(`${callback}&code=another`)).status).toBe(400)
+    expect(isSignedIn(browser, server)).toBe(false)
+  })
+
+  test('a trip of more than ten minutes', async () => {
+    const browser = openBrowser()
+    const callback = await signInAtProvider(browser, server, 'ada')
+    server.clock.advance(601)
+    expectRefusal(browser, server, await browser.visit(callback), 400, TITLES.lost)
+  })
+})
+
+describe('starting a sign-in', () => {
+  test('of a provider that there is not is a 404, and nothing is fetched', async () => {
+    const answer = await server.post('/auth/signin/nobody', {})
+    expect(answer.status).toBe(404)
+    expect(await answer.text()).toContain('choose one of the ways')
+  })
+
+  test('is a form only: a link or an image on another page starts nothing', async () => {
+    expect((await server.get('/auth/signin/oidc')).status).toBe(404)
+  })
+
+  test('while the provider is away is a 502 that says what to do, and works again when it is back', async () => {
+    // Nothing is known of it yet.
+    Object.assign(server.deps, { providers: openProviders(server.deps.config) })
+    await provider.stop()
+    const browser = openBrowser()
+    const start = await browser.visit(`${server.base}/auth/signin`)
+    expect(start.status).toBe(200)
+    const page = await browser.press(start, '/auth/signin/oidc')
+    expectRefusal(browser, server, page, 502, TITLES.unreachable)
+    expect(page.html).toContain('Try again in a minute')
+    await provider.start()
+    await signInThrough(browser, server, 'ada')
+    expect(isSignedIn(browser, server)).toBe(true)
+    // It goes away between the start and the callback.
+    const other = openBrowser()
+    const callback = await signInAtProvider(other, server, 'ada')
+    await provider.stop()
+    expectRefusal(other, server, await other.visit(callback), 502, TITLES.unreachable)
+    await provider.start()
+    await other.visit(callback)
+    expect(isSignedIn(other, server)).toBe(true)
+  })
+})

@@ -1,0 +1,106 @@
+/** An OpenID provider that misbehaves as it is told: it signs everybody in at once, and says of them what a test wants. */
+import type { Server } from 'bun'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
+import type { Browser, Page } from './user-agent.ts'
+import type { TestServer } from './server.ts'
+
+/** What differs from good behaviour; a value of `undefined` leaves a member out. */
+export interface Misbehaviour {
+  metadata?: Record<string, unknown>
+  /** Parameters of the redirect to the callback. */
+  callback?: Record<string, string | undefined>
+  claims?: Record<string, unknown>
+  /** Makes the whole id token from good claims. */
+  idToken?: (claims: Record<string, unknown>) => string | Promise<string>
+  /** Members of the token endpoint's answer. */
+  tokens?: Record<string, unknown>
+  /** Its whole answer. */
+  token?: () => Response
+  jwks?: () => Response
+  userinfo?: Record<string, unknown>
+}
+
+export interface FakeProvider {
+  issuer: string
+  env: Record<string, string>
+  misbehave(how: Misbehaviour): void
+  /** The key of its key set. */
+  key: CryptoKey
+  stop(): Promise<void>
+}
+
+const GOOD = { sub: 'mallory', email: 'mallory@example.com', email_verified: true, name: 'Mallory' }
+
+/** @param now the clock of the server under test. */
+export async function startFakeProvider(now: () => Date): Promise<FakeProvider> {
+  const { publicKey, privateKey } = await generateKeyPair('RS256')
+  const keys = { keys: [{ ...(await exportJWK(publicKey)), kid: 'fake', alg: 'RS256', use: 'sig' }] }
+  let how: Misbehaviour = {}
+  let nonce: string | null = null
+
+  async function idToken(issuer: string): Promise<string> {
+    const seconds = Math.floor(now().getTime() / 1000)
+    const standard = { iss: issuer, aud: 'us', iat: seconds, exp: seconds + 300, nonce }
+    const claims = { ...standard, ...GOOD, ...how.claims }
+    return how.idToken ? how.idToken(claims) : signed(claims, privateKey)
+  }
+
+  const server: Server<undefined> = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    routes: {
+      '/.well-known/openid-configuration': () => {
+        const issuer = server.url.origin
+        return Response.json({
+          issuer,
+          authorization_endpoint: `${issuer}/authorize`,
+          token_endpoint: `${issuer}/token`,
+          jwks_uri: `${issuer}/jwks`,
+          userinfo_endpoint: `${issuer}/userinfo`,
+          ...how.metadata,
+        })
+      },
+      '/authorize': request => {
+        const asked = new URL(request.url).searchParams
+        nonce = asked.get('nonce')
+        const back = new URL(asked.get('redirect_uri')!)
+        const answer = { code: 'a-code', state: asked.get('state')!, ...how.callback }
+        for (const [name, value] of Object.entries(answer)) if (value !== undefined) back.searchParams.set(name, value)
+        return Response.redirect(back.href, 302)
+      },
+      '/token': async () =>
+        how.token?.() ??
+        Response.json({
+          access_token: 'an-access-token',
+          token_type: 'Bearer',
+          id_token: await idToken(server.url.origin),
+          ...how.tokens,
+        }),
+      '/jwks': () => how.jwks?.() ?? Response.json(keys),
+      '/userinfo': () => Response.json(how.userinfo ?? GOOD),
+    },
+  })
+  const issuer = server.url.origin
+  return {
+    issuer,
+    env: { OIDC_ISSUER: issuer, OIDC_CLIENT_ID: 'us', OIDC_CLIENT_SECRET: 'a-secret' },
+    key: privateKey,
+    misbehave(next) {
+      how = next
+    },
+    stop: () => server.stop(true),
+  }
+}
+
+export function signed(
+  claims: Record<string, unknown>,
+  key: CryptoKey | Uint8Array,
+  header: Record<string, unknown> = {},
+): Promise<string> {
+  return new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: 'fake', ...header }).sign(key)
+}
+
+/** The whole trip, which needs nobody to type anything. @returns where it ended. */
+export async function signInAtFake(browser: Browser, server: TestServer): Promise<Page> {
+  return browser.press(await browser.visit(`${server.base}/auth/signin`), '/auth/signin/oidc')
+}

@@ -1,0 +1,36 @@
+/** What tests of signing in ask of a browser and of the server's database. */
+import { expect } from 'bun:test'
+import type { Browser, Page } from './user-agent.ts'
+import type { TestServer } from './server.ts'
+
+/** The cookie's name on http. */
+export const SESSION = 'mcp-oauth-session'
+
+export async function count(server: TestServer, table: string): Promise<number> {
+  const [row] = await server.deps.sql<{ n: number }[]>`select count(*)::int as n from ${server.deps.sql(table)}`
+  return row!.n
+}
+
+export function isSignedIn(browser: Browser, server: TestServer): boolean {
+  return browser.cookies(server.base).has(SESSION)
+}
+
+/** A page with this title and the advice what to do next, and nobody signed in. */
+export function expectRefusal(browser: Browser, server: TestServer, page: Page, status: number, title: string): void {
+  expect([page.status, /<h1>(.*?)<\/h1>/.exec(page.html)?.[1]]).toEqual([status, title])
+  expect(page.html).toMatch(/<p>[^<]{20,}<\/p>/)
+  expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8')
+  expect(page.headers.get('cache-control')).toBe('no-store')
+  expect(isSignedIn(browser, server)).toBe(false)
+}
+
+/** Titles of the pages, by what happened. */
+export const TITLES = {
+  lost: 'This sign-in was started elsewhere or too long ago',
+  cancelled: 'You were not signed in',
+  refused: 'The sign-in did not succeed',
+  unreachable: 'The sign-in provider cannot be reached',
+  noAccess: 'You have no access to this server',
+  unverified: 'Your address is not verified',
+  deadLink: 'This link does not work any more',
+} as const

@@ -2,6 +2,13 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { UsageError } from './lib/errors.ts'
 
+/** `true` and `false` as people write them in environment files. */
+const flag = (fallback: boolean) =>
+  z
+    .enum(['true', 'false', '1', '0', 'yes', 'no'], { error: 'must be true or false' })
+    .transform(value => value === 'true' || value === '1' || value === 'yes')
+    .default(fallback)
+
 const list = z
   .string()
   .transform(value =>
@@ -59,6 +66,7 @@ export const configSchema = z.object({
   REGISTRATION: z.enum(['open', 'token', 'closed'], { error: 'must be open, token or closed' }).default('open'),
   INITIAL_ACCESS_TOKEN: z.string().min(32, { error: 'must have at least 32 characters' }).optional(),
   TRUSTED_PROXIES: cidr,
+  LEGACY_SSE: flag(true),
   ACCESS_TOKEN_TTL: seconds(3600, 60, 86_400),
   REFRESH_TOKEN_TTL: seconds(30 * 86_400, 3600, 365 * 86_400),
   GRANT_TTL: seconds(90 * 86_400, 3600, 5 * 365 * 86_400),

@@ -20,6 +20,7 @@ const PUBLIC: readonly string[] = [
   'GET /.well-known/oauth-protected-resource',
   'GET /.well-known/oauth-protected-resource/mcp',
   'GET /.well-known/oauth-protected-resource/api/sse',
+  'GET /.well-known/oauth-protected-resource/sse',
   // Discovery JSON; the stream at the same address is closed.
   'GET /api/sse',
   'GET /auth/signin',

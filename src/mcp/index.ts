@@ -1,33 +1,48 @@
 /**
- * The MCP endpoints (Streamable HTTP): bearer check, origin check, scopes, then the era that the client speaks.
- * `modern` serves 2026-07-28, `legacy-http` the revisions before; `server` and `tools` are what both serve; `access` is
- * what a token opens. Tokens themselves live in `oauth/`.
+ * The MCP endpoints: bearer check, origin check, scopes, then the era that the client speaks. `modern` serves
+ * 2026-07-28, `legacy-http` the revisions before, `legacy-sse` the transport of 2024-11-05; `sessions` and `streams` are
+ * what outlives a request; `server` and `tools` are what all serve; `access` is what a token opens. Tokens themselves live
+ * in `oauth/`.
  */
 import { isLegacyRequest } from '@modelcontextprotocol/server'
 import { Elysia } from 'elysia'
 import type { Deps } from '../deps.ts'
 import { insufficientScope, requireBearer } from '../http/bearer.ts'
 import { readText } from '../http/body.ts'
+import type { Handled } from '../http/client-address.ts'
 import { requireKnownOrigin } from '../http/origin.ts'
+import { queryParams } from '../http/params.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { type Resource, resourcesOf } from '../oauth/model.ts'
+import type { Principal } from '../oauth/tokens.ts'
 import { missingScope } from './access.ts'
 import { discoveryDocument } from './discovery-document.ts'
-import { serveLegacy } from './legacy-http.ts'
+import { jsonRpcError, openLegacyHttp } from './legacy-http.ts'
+import { openLegacySse } from './legacy-sse.ts'
 import { modernHandler } from './modern.ts'
+import { authInfoOf } from './server.ts'
+import { openStreams } from './streams.ts'
 
 const BODY_LIMIT = 4 * 1024 * 1024
 /** Deeper JSON than any tool needs; a deeper one costs more to walk than it is worth. */
 const MAX_DEPTH = 64
 
 export const mcp = (deps: Deps) => {
-  const [hub, compatible] = resourcesOf(deps.config) as [Resource, Resource]
+  const resources = resourcesOf(deps.config)
+  const [hub, compatible, sse] = resources
   const modern = modernHandler(deps)
+  const streams = openStreams(deps)
+  const legacyHttp = openLegacyHttp(deps)
+  const legacySse = openLegacySse(deps)
 
-  async function serve(request: Request, resource: Resource): Promise<Response> {
+  /** Everything that a request must pass before a message is looked at. */
+  function authorize(request: Request, resource: Resource): Promise<Principal> {
     requireKnownOrigin(deps.config, request)
-    const principal = await requireBearer(deps, request, resource)
-    if (request.method !== 'POST') return serveLegacy(deps, principal, request, undefined)
+    return requireBearer(deps, request, resource)
+  }
+
+  /** The message of a POST, if the principal may send it. @throws OAuthError `insufficient_scope`. */
+  async function receive(request: Request, resource: Resource, principal: Principal): Promise<unknown> {
     if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? '')) {
       return jsonRpcError(415, -32000, 'The content type must be application/json')
     }
@@ -35,21 +50,52 @@ export const mcp = (deps: Deps) => {
     if (message instanceof Response) return message
     const missing = missingScope(principal, message)
     if (missing.length > 0) throw insufficientScope(deps, resource, missing)
-    if (await isLegacyRequest(request, message)) return serveLegacy(deps, principal, request, message)
-    const authInfo = { token: '', clientId: principal.clientId, scopes: [...principal.scope], extra: { principal } }
-    return modern.fetch(request, { authInfo, parsedBody: message })
+    return message
   }
 
-  return new Elysia({ name: 'mcp' })
-    .get('/mcp', ({ request }) => serve(request, hub))
-    .post('/mcp', ({ request }) => serve(request, hub), { parse: 'none' })
-    .delete('/mcp', ({ request }) => serve(request, hub), { parse: 'none' })
-    .get('/api/sse', ({ request }) =>
-      (request.headers.get('accept') ?? '').includes('text/event-stream')
-        ? serve(request, compatible)
-        : Response.json(discoveryDocument(deps)),
+  /** Streamable HTTP. */
+  async function serve({ request, server }: Handled, resource: Resource): Promise<Response> {
+    const principal = await authorize(request, resource)
+    const message = request.method === 'POST' ? await receive(request, resource, principal) : undefined
+    if (message instanceof Response) return message
+    const response =
+      message === undefined || (await isLegacyRequest(request, message))
+        ? await legacyHttp.serve(principal, request, message)
+        : await modern.fetch(request, { authInfo: authInfoOf(principal), parsedBody: message })
+    return streams.guard(principal, request, server, response)
+  }
+
+  /** HTTP+SSE: the stream. */
+  async function openSse({ request, server }: Handled, resource: Resource): Promise<Response> {
+    const principal = await authorize(request, resource)
+    return streams.guard(principal, request, server, await legacySse.open(principal))
+  }
+
+  const app = new Elysia({ name: 'mcp' })
+    .onStop(() => streams.closeAll())
+    .get('/mcp', context => serve(context, hub))
+    .post('/mcp', context => serve(context, hub), { parse: 'none' })
+    .delete('/mcp', context => serve(context, hub), { parse: 'none' })
+    .get('/api/sse', context => {
+      const { headers } = context.request
+      if (!(headers.get('accept') ?? '').includes('text/event-stream')) return Response.json(discoveryDocument(deps))
+      return sse && !headers.has('mcp-session-id') ? openSse(context, compatible) : serve(context, compatible)
+    })
+    .post('/api/sse', context => serve(context, compatible), { parse: 'none' })
+    .delete('/api/sse', context => serve(context, compatible), { parse: 'none' })
+  if (!sse) return app
+  return app
+    .get('/sse', context => openSse(context, sse))
+    .post(
+      '/messages',
+      async ({ request }) => {
+        const principal = await authorize(request, sse)
+        const message = await receive(request, sse, principal)
+        if (message instanceof Response) return message
+        return legacySse.receive(principal, queryParams(request).sessionId ?? '', message)
+      },
+      { parse: 'none' },
     )
-    .post('/api/sse', ({ request }) => serve(request, compatible), { parse: 'none' })
 }
 
 async function readMessage(request: Request): Promise<string> {
@@ -80,8 +126,4 @@ function parseMessage(text: string): unknown {
 function depthOver(value: unknown, left: number): boolean {
   if (typeof value !== 'object' || value === null) return false
   return left === 0 || Object.values(value).some(item => depthOver(item, left - 1))
-}
-
-function jsonRpcError(status: number, code: number, message: string): Response {
-  return Response.json({ jsonrpc: '2.0', error: { code, message }, id: null }, { status })
 }

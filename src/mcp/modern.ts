@@ -1,11 +1,10 @@
 /** Clients of the stateless revision 2026-07-28: every request says its own version and capabilities. */
 import { createMcpHandler, type McpHttpHandler } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
-import type { Principal } from '../oauth/tokens.ts'
-import { buildServer } from './server.ts'
+import { buildServer, principalOf } from './server.ts'
 
 export function modernHandler(deps: Deps): McpHttpHandler {
-  return createMcpHandler(({ authInfo }) => buildServer(deps, authInfo!.extra!.principal as Principal), {
+  return createMcpHandler(({ authInfo }) => buildServer(deps, principalOf(authInfo)), {
     legacy: 'reject',
     onerror: error => deps.log.debug({ detail: error.message }, 'mcp request refused'),
   })

@@ -1,5 +1,5 @@
 /** The MCP server that serves one request: the tools its principal may use, and nothing else. */
-import { McpServer } from '@modelcontextprotocol/server'
+import { type AuthInfo, McpServer } from '@modelcontextprotocol/server'
 import packageJson from '../../package.json' with { type: 'json' }
 import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
@@ -9,6 +9,16 @@ import { TOOLS, type Tool } from './tools.ts'
 
 export const SERVER_INFO = { name: packageJson.name, version: packageJson.version, title: 'MCP OAuth server' }
 
+/** How a principal travels through the SDK; the token itself stays outside. */
+export function authInfoOf(principal: Principal): AuthInfo {
+  return { token: '', clientId: principal.clientId, scopes: [...principal.scope], extra: { principal } }
+}
+
+export function principalOf(authInfo: AuthInfo | undefined): Principal {
+  return authInfo?.extra?.principal as Principal
+}
+
+/** @param principal Who the server is for; in a session, later requests may carry another token of the same grant. */
 export function buildServer(deps: Deps, principal: Principal): McpServer {
   const server = new McpServer(SERVER_INFO, {
     instructions:
@@ -17,10 +27,9 @@ export function buildServer(deps: Deps, principal: Principal): McpServer {
   for (const tool of TOOLS) {
     if (!tool.allowed(principal)) continue
     const { name, title, description, annotations } = tool
-    server.registerTool(
-      name,
-      { title, description, annotations, inputSchema: tool.input, outputSchema: tool.output },
-      input => callTool(deps, principal, tool, input),
+    const config = { title, description, annotations, inputSchema: tool.input, outputSchema: tool.output }
+    server.registerTool(name, config, (input, context) =>
+      callTool(deps, principalOf(context.http?.authInfo) ?? principal, tool, input),
     )
   }
   return server
@@ -30,6 +39,7 @@ export function buildServer(deps: Deps, principal: Principal): McpServer {
 async function callTool(deps: Deps, principal: Principal, tool: Tool, input: Record<string, unknown>) {
   let failed = true
   try {
+    if (!tool.allowed(principal)) throw new AppError('This tool is not allowed', 'Connect again with more access.')
     const structuredContent = await tool.call(deps, principal, input)
     failed = false
     return { content: [{ type: 'text' as const, text: JSON.stringify(structuredContent) }], structuredContent }

@@ -62,14 +62,16 @@ export interface Resource {
 }
 
 /** The MCP endpoints. The first is the hub, which is meant when a client names no resource. */
-export function resourcesOf(config: Config): readonly [Resource, ...Resource[]] {
+export function resourcesOf(config: Config): readonly [hub: Resource, compatible: Resource, ...sse: Resource[]] {
   const hub = `${config.BASE_URL}/mcp`
   const compatible = `${config.BASE_URL}/api/sse`
-  return [
+  const sse = `${config.BASE_URL}/sse`
+  // The others are the same tools under older addresses: a token for the hub is good there, not the other way round.
+  const always = [
     { path: '/mcp', url: hub, audiences: [hub] },
-    // The same tools under an older address: a token for the hub is good here, not the other way round.
     { path: '/api/sse', url: compatible, audiences: [compatible, hub] },
-  ]
+  ] as const
+  return config.LEGACY_SSE ? [...always, { path: '/sse', url: sse, audiences: [sse, hub] }] : always
 }
 
 /**

@@ -19,6 +19,8 @@ export interface Replica {
   clients: Map<string, ClientRow>
   /** Access tokens whose signature was good, by hash. */
   verified: Map<string, Principal>
+  /** Told of every revoked subject, here or elsewhere. */
+  onRevoked: Set<(subject: string) => void>
   /** Whether notifications arrive, so that the three above can be believed. */
   current: boolean
   close(): Promise<void>
@@ -33,6 +35,7 @@ export async function openReplica(deps: ReplicaDeps): Promise<Replica> {
     revoked: new Map(),
     clients: new Map(),
     verified: new Map(),
+    onRevoked: new Set(),
     current: false,
     close: async () => {},
   }
@@ -79,6 +82,7 @@ export function remember(deps: Pick<Deps, 'config' | 'now'>, replica: Replica, s
   const now = deps.now().getTime()
   replica.revoked.set(subject, now + deps.config.ACCESS_TOKEN_TTL * 1000)
   if (subject.startsWith('client:')) replica.clients.delete(subject.slice(7))
+  for (const listener of replica.onRevoked) listener(subject)
   for (const [old, until] of replica.revoked) {
     if (until > now) break // oldest first
     replica.revoked.delete(old)

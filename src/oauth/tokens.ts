@@ -89,7 +89,7 @@ export async function verifyAccessToken(deps: Deps, token: string): Promise<Prin
 }
 
 /** What a revocation can name to end this token. */
-function revocableSubjects(principal: Principal): string[] {
+export function revocableSubjects(principal: Principal): string[] {
   const subjects = [`token:${principal.tokenId}`, `client:${principal.clientId}`]
   if (principal.grantId) subjects.push(`grant:${principal.grantId}`)
   return subjects

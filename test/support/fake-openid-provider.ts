@@ -1,8 +1,8 @@
 /** An OpenID provider that misbehaves as it is told: it signs everybody in at once, and says of them what a test wants. */
 import type { Server } from 'bun'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
-import type { Browser, Page } from './user-agent.ts'
 import type { TestServer } from './server.ts'
+import type { Browser, Page } from './user-agent.ts'
 
 /** What differs from good behaviour; a value of `undefined` leaves a member out. */
 export interface Misbehaviour {

@@ -1,9 +1,9 @@
 /** A real OpenID provider (`oidc-provider`) on loopback, for tests of the whole trip, and the way through its pages. */
 import { createServer, type Server } from 'node:http'
 import { exportJWK, generateKeyPair } from 'jose'
-import type { Browser, Page } from './user-agent.ts'
 import { freePort } from './ports.ts'
 import type { TestServer } from './server.ts'
+import type { Browser, Page } from './user-agent.ts'
 
 export interface ProviderUser {
   sub: string

@@ -1,7 +1,7 @@
 /** What tests of signing in ask of a browser and of the server's database. */
 import { expect } from 'bun:test'
-import type { Browser, Page } from './user-agent.ts'
 import type { TestServer } from './server.ts'
+import type { Browser, Page } from './user-agent.ts'
 
 /** The cookie's name on http. */
 export const SESSION = 'mcp-oauth-session'

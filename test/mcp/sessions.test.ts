@@ -1,0 +1,262 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
+import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { deviceTokens, registerClient, signIn, type TokenAnswer } from '../support/flows.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+let server: TestServer
+let client: string
+let ada: string
+let tokens: TokenAnswer
+
+beforeAll(async () => {
+  server = await startServer()
+  client = await registerClient(server)
+  ada = await signIn(server)
+  tokens = await deviceTokens(server, client, ada)
+})
+afterAll(() => server.close())
+
+const headers = (token = tokens.access_token, session?: string) => ({
+  Authorization: `Bearer ${token}`,
+  Accept: 'application/json, text/event-stream',
+  ...(session ? { 'Mcp-Session-Id': session, 'MCP-Protocol-Version': '2025-11-25' } : {}),
+})
+const INITIALIZE = {
+  jsonrpc: '2.0',
+  id: 0,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+}
+const LIST = { jsonrpc: '2.0', id: 1, method: 'tools/list' }
+
+async function begin(token = tokens.access_token): Promise<string> {
+  const answer = await server.postJson('/mcp', INITIALIZE, headers(token))
+  expect(answer.status).toBe(200)
+  await answer.text()
+  const id = answer.headers.get('mcp-session-id')!
+  expect(
+    (await server.postJson('/mcp', { jsonrpc: '2.0', method: 'notifications/initialized' }, headers(token, id))).status,
+  ).toBe(202)
+  return id
+}
+const list = (session: string, token = tokens.access_token) => server.postJson('/mcp', LIST, headers(token, session))
+
+/** Opens a stream and reads until `until` is in what came. */
+async function openStream(path: string, extra: Record<string, string>) {
+  const abort = new AbortController()
+  const answer = await fetch(server.base.replace('localhost', '127.0.0.1') + path, {
+    headers: { Accept: 'text/event-stream', ...extra },
+    signal: abort.signal,
+  })
+  const reader = answer.body?.getReader()
+  let seen = ''
+  return {
+    answer,
+    async readUntil(until: string): Promise<string> {
+      while (reader && !seen.includes(until)) {
+        const { done, value } = await reader.read()
+        if (done) break
+        seen += new TextDecoder().decode(value)
+      }
+      return seen
+    },
+    /** Resolves when the server ends the stream. */
+    async ended(): Promise<void> {
+      while (reader && !(await reader.read()).done);
+    },
+    close: () => abort.abort(),
+  }
+}
+
+describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
+  test('initialize gives an id, later requests carry it, DELETE ends it, and then it is 404', async () => {
+    const id = await begin()
+    const answer = await list(id)
+    expect([answer.status, answer.headers.get('mcp-session-id')]).toEqual([200, id])
+    expect(await answer.text()).toContain('"whoami"')
+    const ended = await fetch(`${server.base.replace('localhost', '127.0.0.1')}/mcp`, {
+      method: 'DELETE',
+      headers: headers(tokens.access_token, id),
+    })
+    expect(ended.status).toBe(200)
+    expect((await list(id)).status).toBe(404)
+  })
+
+  test('an unknown session and somebody else’s are the same 404', async () => {
+    const id = await begin()
+    const otherUser = (await deviceTokens(server, client, await signIn(server, 'eve@example.com'))).access_token
+    const otherGrant = (await deviceTokens(server, client, ada)).access_token
+    const otherClient = (await deviceTokens(server, await registerClient(server, { client_name: 'Other' }), ada))
+      .access_token
+    const unknown = await list(crypto.randomUUID())
+    const body = await unknown.text()
+    expect([unknown.status, JSON.parse(body).error.code]).toEqual([404, -32001])
+    for (const token of [otherUser, otherGrant, otherClient]) {
+      const answer = await list(id, token)
+      expect([answer.status, await answer.text()]).toEqual([404, body])
+    }
+    expect((await list(id)).status).toBe(200)
+  })
+
+  test('a refreshed token keeps the session; the session ends with its grant', async () => {
+    const own = await deviceTokens(server, client, ada)
+    const id = await begin(own.access_token)
+    const refreshed = (await (
+      await server.post('/api/oauth/token', {
+        grant_type: 'refresh_token',
+        client_id: client,
+        refresh_token: own.refresh_token,
+      })
+    ).json()) as TokenAnswer
+    expect((await list(id, refreshed.access_token)).status).toBe(200)
+    await server.post('/api/oauth/revoke', { client_id: client, token: refreshed.refresh_token })
+    expect((await list(id, refreshed.access_token)).status).toBe(401)
+  })
+
+  test('an idle session is forgotten after an hour', async () => {
+    const own = await deviceTokens(server, client, ada)
+    const id = await begin(own.access_token)
+    server.clock.advance(3599)
+    const refreshed = (await (
+      await server.post('/api/oauth/token', {
+        grant_type: 'refresh_token',
+        client_id: client,
+        refresh_token: own.refresh_token,
+      })
+    ).json()) as TokenAnswer
+    expect((await list(id, refreshed.access_token)).status).toBe(200)
+    server.clock.advance(3599)
+    tokens = await deviceTokens(server, client, ada)
+    const again = (await (
+      await server.post('/api/oauth/token', {
+        grant_type: 'refresh_token',
+        client_id: client,
+        refresh_token: refreshed.refresh_token,
+      })
+    ).json()) as TokenAnswer
+    server.clock.advance(1)
+    expect((await list(id, again.access_token)).status).toBe(404)
+  })
+
+  test('one principal has at most 32: the one used least recently goes', async () => {
+    const own = (await deviceTokens(server, client, ada)).access_token
+    const first = await begin(own)
+    const second = await begin(own)
+    expect((await list(first, own)).status).toBe(200)
+    for (let i = 0; i < 31; i++) await begin(own)
+    expect((await list(second, own)).status).toBe(404)
+    expect((await list(first, own)).status).toBe(200)
+  })
+})
+
+describe('streams', () => {
+  test('a GET stream opens at once though nothing is said, and a second one takes its place', async () => {
+    const id = await begin()
+    const first = await openStream('/mcp', headers(tokens.access_token, id))
+    expect([first.answer.status, first.answer.headers.get('content-type')]).toEqual([200, 'text/event-stream'])
+    expect(await first.readUntil(':')).toStartWith(':')
+    const second = await openStream('/mcp', headers(tokens.access_token, id))
+    expect(second.answer.status).toBe(200)
+    await first.ended()
+    second.close()
+  })
+
+  test('ends when its grant is revoked, and when the token it was opened with expires', async () => {
+    const own = await deviceTokens(server, client, ada)
+    const id = await begin(own.access_token)
+    const stream = await openStream('/mcp', headers(own.access_token, id))
+    await stream.readUntil(':')
+    await server.post('/api/oauth/revoke', { client_id: client, token: own.refresh_token })
+    await stream.ended()
+
+    const brief = await startServer({ ACCESS_TOKEN_TTL: '60' })
+    const id2 = await registerClient(brief)
+    const short = await deviceTokens(brief, id2, await signIn(brief))
+    brief.clock.advance(59)
+    const expiring = await fetch(`${brief.base.replace('localhost', '127.0.0.1')}/sse`, {
+      headers: headers(short.access_token),
+    })
+    expect(expiring.status).toBe(200)
+    await expiring.text() // resolves only because the stream ends
+    await brief.close()
+  })
+
+  test('one principal has at most 32 open: then 429 with Retry-After', async () => {
+    const own = (await deviceTokens(server, client, ada)).access_token
+    const open = []
+    for (let i = 0; i < 16; i++) {
+      open.push(await openStream('/sse', headers(own)))
+      open.push(await openStream('/mcp', headers(own, await begin(own))))
+    }
+    const refused = await openStream('/sse', headers(own))
+    expect([refused.answer.status, refused.answer.headers.get('retry-after')]).toEqual([429, '5'])
+    for (const stream of open) stream.close()
+  })
+
+  test('a lost connection is resumed by Last-Event-ID, from the events of its own stream only', async () => {
+    const id = await begin()
+    const answer = await server.postJson('/mcp', LIST, headers(tokens.access_token, id))
+    const events = [...(await answer.text()).matchAll(/id: (\S+)/g)].map(match => match[1]!)
+    expect(events).toHaveLength(2) // one to resume from, and the answer
+    const resumed = await openStream('/mcp', { ...headers(tokens.access_token, id), 'Last-Event-ID': events[0]! })
+    expect(await resumed.readUntil('whoami')).toContain(`id: ${events[1]}`)
+    await resumed.ended()
+    const unknown = await openStream('/mcp', { ...headers(tokens.access_token, id), 'Last-Event-ID': '999' })
+    expect(unknown.answer.status).toBe(400)
+  })
+})
+
+describe('the SDK’s client with sessions', () => {
+  test('connects, calls a tool, and ends its session', async () => {
+    const transport = new TransportV1(new URL(`${server.base}/mcp`), {
+      requestInit: { headers: { Authorization: `Bearer ${tokens.access_token}` } },
+    })
+    const sdk = new ClientV1({ name: 'test', version: '1' })
+    await sdk.connect(transport)
+    expect(transport.sessionId).toMatch(/^[0-9a-f-]{36}$/)
+    expect((await sdk.callTool({ name: 'whoami', arguments: {} })).structuredContent).toMatchObject({
+      user: { email: 'ada@example.com' },
+    })
+    const id = transport.sessionId!
+    await transport.terminateSession()
+    expect((await list(id)).status).toBe(404)
+    await sdk.close()
+  })
+})
+
+describe('HTTP+SSE (2024-11-05)', () => {
+  test.each(['/sse', '/api/sse'])('a client of that transport calls a tool at %s', async path => {
+    const requestInit = { headers: { Authorization: `Bearer ${tokens.access_token}` } }
+    const transport = new SSEClientTransport(new URL(server.base + path), {
+      requestInit,
+      eventSourceInit: {
+        fetch: (url, init) => fetch(url, { ...init, headers: { ...headers(), Accept: 'text/event-stream' } }),
+      },
+    })
+    const sdk = new ClientV1({ name: 'test', version: '1' })
+    await sdk.connect(transport)
+    expect((await sdk.listTools()).tools.map(tool => tool.name)).toContain('whoami')
+    await sdk.close()
+  })
+
+  test('needs the token on every request, and the session is its own', async () => {
+    const stream = await openStream('/sse', headers())
+    const endpoint = /data: (\/messages\?sessionId=\S+)/.exec(await stream.readUntil('sessionId='))![1]!
+    expect((await server.postJson(endpoint, INITIALIZE)).status).toBe(401)
+    const eve = (await deviceTokens(server, client, await signIn(server, 'eve@example.com'))).access_token
+    expect((await server.postJson(endpoint, INITIALIZE, headers(eve))).status).toBe(404)
+    expect((await server.postJson(endpoint, INITIALIZE, headers())).status).toBe(202)
+    expect(await stream.readUntil('serverInfo')).toContain('"name":"mcp-oauth-server"')
+    stream.close()
+  })
+
+  test('is off with LEGACY_SSE=false', async () => {
+    const modern = await startServer({ LEGACY_SSE: 'false' })
+    expect((await modern.get('/sse')).status).toBe(404)
+    expect((await modern.postJson('/messages', {})).status).toBe(404)
+    expect((await modern.get('/.well-known/oauth-protected-resource/sse')).status).toBe(404)
+    await modern.close()
+  })
+})

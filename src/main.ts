@@ -38,7 +38,8 @@ else {
     if (!command) throw new UsageError(`There is no command "${name}"; see: mcp-oauth-server help`)
     await (await command()).run(args)
   } catch (error) {
-    console.error(error instanceof UsageError ? error.message : error)
+    const { explain } = await import('./cli/environment.ts')
+    console.error(explain(error))
     process.exit(1)
   }
 }

@@ -13,7 +13,7 @@ const IDLE_SECONDS = 30
 const SHUTDOWN_MS = 8_000
 
 export async function run(args: string[]): Promise<void> {
-  readArgs(args, {})
+  readArgs(args, {}, { words: false })
   const config = readConfig()
   const log = openLog(config.LOG_LEVEL)
   const deps = await openDeps(config, { log, serving: true })
@@ -24,9 +24,12 @@ export async function run(args: string[]): Promise<void> {
   } catch (error) {
     sweeper.stop()
     await deps.close()
-    throw (error as { code?: string }).code === 'EADDRINUSE'
-      ? new UsageError(`Port ${config.PORT} on ${config.HOST} is in use; stop what uses it, or set PORT`)
-      : error
+    const { code } = error as { code?: string }
+    throw new UsageError(
+      code === 'EADDRINUSE'
+        ? `Port ${config.PORT} on ${config.HOST} is in use; stop what uses it, or set PORT`
+        : `Cannot listen on port ${config.PORT} of ${config.HOST} (${code}); set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and PORT to one that this user may open`,
+    )
   }
   await greet(deps)
 
@@ -51,7 +54,7 @@ async function greet(deps: Deps): Promise<void> {
   const { config } = deps
   const lines = [
     '',
-    `  mcp-oauth-server is listening on ${config.HOST}:${config.PORT}`,
+    `  mcp-oauth-server is listening on ${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${config.PORT}`,
     '',
     `  MCP endpoint   ${config.BASE_URL}/mcp`,
     `  Web page       ${config.BASE_URL}/`,

@@ -1,10 +1,12 @@
-import { afterAll, describe, expect, test } from 'bun:test'
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { configSchema, parseConfig } from '../src/config.ts'
 import { UsageError } from '../src/lib/errors.ts'
 import { ROOT, runCommand } from './support/command.ts'
+
+setDefaultTimeout(60_000)
 
 const SECRET = 'a secret of the tests, 32 characters or more'
 const noFiles = () => {

@@ -19,20 +19,6 @@ export async function run(args: string[]): Promise<void> {
   const deps = await openDeps(config, { log, serving: true })
   const sweeper = startSweeper(deps)
   const app = createApp(deps)
-  try {
-    app.listen({ hostname: config.HOST, port: config.PORT, maxRequestBodySize: MAX_BODY, idleTimeout: IDLE_SECONDS })
-  } catch (error) {
-    sweeper.stop()
-    await deps.close()
-    const { code } = error as { code?: string }
-    throw new UsageError(
-      code === 'EADDRINUSE'
-        ? `Port ${config.PORT} on ${config.HOST} is in use; stop what uses it, or set PORT`
-        : `Cannot listen on port ${config.PORT} of ${config.HOST} (${code}); set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and PORT to one that this user may open`,
-    )
-  }
-  await greet(deps)
-
   let stopping = false
   const stop = async (signal: string) => {
     if (stopping) return
@@ -47,6 +33,27 @@ export async function run(args: string[]): Promise<void> {
   }
   process.on('SIGTERM', () => void stop('SIGTERM'))
   process.on('SIGINT', () => void stop('SIGINT'))
+
+  try {
+    app.listen({
+      hostname: config.HOST,
+      port: config.PORT,
+      // Elysia's default lets a second server take the same port, and the kernel then deals requests out to both.
+      reusePort: false,
+      maxRequestBodySize: MAX_BODY,
+      idleTimeout: IDLE_SECONDS,
+    })
+  } catch (error) {
+    sweeper.stop()
+    await deps.close()
+    const { code } = error as { code?: string }
+    throw new UsageError(
+      code === 'EADDRINUSE'
+        ? `Port ${config.PORT} on ${config.HOST} is in use; stop what uses it, or set PORT`
+        : `Cannot listen on port ${config.PORT} of ${config.HOST} (${code}); set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and PORT to one that this user may open`,
+    )
+  }
+  await greet(deps)
 }
 
 /** What the person at the terminal wants to know. */

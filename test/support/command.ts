@@ -26,20 +26,31 @@ export async function runCommand(args: string[], env: Record<string, string> = {
   return { code, stdout, stderr }
 }
 
-/** Reads a stream until `pattern` matches what has come so far, and leaves the rest to be read. @returns the match. */
-export async function readUntil(stream: ReadableStream<Uint8Array>, pattern: RegExp): Promise<RegExpExecArray> {
+/** Reads what a process prints, piece by piece. */
+export function follow(stream: ReadableStream<Uint8Array>) {
   const reader = stream.getReader()
   const decoder = new TextDecoder()
   let text = ''
-  try {
-    for (;;) {
-      const { value, done } = await reader.read()
-      text += decoder.decode(value, { stream: true })
-      const found = pattern.exec(text)
-      if (found) return found
-      if (done) throw new Error(`the stream ended without ${pattern}:\n${text}`)
-    }
-  } finally {
-    reader.releaseLock()
+
+  async function more(): Promise<boolean> {
+    const { value, done } = await reader.read()
+    text += decoder.decode(value, { stream: !done })
+    return !done
+  }
+
+  return {
+    /** Waits until `pattern` matches all that has come so far. @returns the match. */
+    async until(pattern: RegExp): Promise<RegExpExecArray> {
+      for (;;) {
+        const found = pattern.exec(text)
+        if (found) return found
+        if (!(await more())) throw new Error(`the stream ended without ${pattern}:\n${text}`)
+      }
+    },
+    /** All of it, when the process has closed the stream. */
+    async text(): Promise<string> {
+      while (await more());
+      return text
+    },
   }
 }

@@ -59,6 +59,18 @@ export async function startServer(env: Record<string, string> = {}): Promise<Tes
         ahead += seconds * 1000
       },
     },
+    ...requestsTo(base),
+    async close() {
+      await app.server?.stop(true)
+      await deps.close()
+      await database.drop()
+    },
+  }
+}
+
+/** The requests of a TestServer, to any server. */
+export function requestsTo(base: string): Pick<TestServer, 'get' | 'post' | 'postJson'> {
+  return {
     get: (path, headers = {}) => fetch(base + path, { headers, redirect: 'manual' }),
     post: (path, form, headers = {}) =>
       fetch(base + path, { method: 'POST', headers, body: new URLSearchParams(form), redirect: 'manual' }),
@@ -69,11 +81,6 @@ export async function startServer(env: Record<string, string> = {}): Promise<Tes
         body: JSON.stringify(body),
         redirect: 'manual',
       }),
-    async close() {
-      await app.server?.stop(true)
-      await deps.close()
-      await database.drop()
-    },
   }
 }
 

@@ -139,7 +139,7 @@ describe('the binary', () => {
     ['a path that does not decode', '/api/oauth/%zz%00', {}, 404, 'not_found'],
     ['a decision without a session', '/api/oauth/device/authorize', json('{"id":"hunter2"}'), 401, 'access_denied'],
   ] as [string, string, RequestInit, number, string][])(
-    'answers %s in our words, not the framework’s, and without what was sent (SECURITY: stack facts)',
+    'answers %s in our words, not the framework’s, and without what was sent',
     async (_, path, init, status, error) => {
       const answer = await fetch(`http://127.0.0.1:${port}${path}`, init)
       const text = await answer.text()
@@ -148,7 +148,7 @@ describe('the binary', () => {
     },
   )
 
-  test('at SIGTERM lets a request that runs finish, takes no new ones, and exits with 0 (SECURITY: faults)', async () => {
+  test('at SIGTERM lets a request that runs finish, takes no new ones, and exits with 0', async () => {
     const slow = await halfRequest()
     await running.server.get('/healthz') // so the server has seen the half request, which came first
     running.child.kill('SIGTERM')
@@ -172,7 +172,7 @@ describe('the binary', () => {
     expect((await requestDevice(running.server, client)).expires_in).toBe(600)
   })
 
-  test('starts again after kill -9, with all that it had acknowledged (SECURITY: faults)', async () => {
+  test('starts again after kill -9, with all that it had acknowledged', async () => {
     const device = await requestDevice(running.server, client)
     running.child.kill('SIGKILL')
     await running.child.exited

@@ -31,7 +31,7 @@ describe('.env.example', async () => {
   const text = await Bun.file(join(ROOT, '.env.example')).text()
   const entries = [...text.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, key, value]) => [key!, value!] as const)
 
-  test("lists exactly the schema's keys, each once and under a comment (DESIGN: configuration)", () => {
+  test("lists exactly the schema's keys, each once and under a comment", () => {
     expect(entries.map(([key]) => key).sort()).toEqual(Object.keys(configSchema.shape).sort())
     const lines = text.split('\n')
     for (const [key] of entries) {

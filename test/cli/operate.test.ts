@@ -90,7 +90,7 @@ test('key rotate: new tokens have the new kid, old ones still work, and both key
 })
 
 test.skipIf(onPostgres)(
-  'a second serve on the same data directory refuses and names the holder; the first goes on (SECURITY: faults)',
+  'a second serve on the same data directory refuses and names the holder; the first goes on',
   async () => {
     const server = await startServer()
     try {

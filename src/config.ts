@@ -9,6 +9,8 @@ const flag = (fallback: boolean) =>
     .transform(value => value === 'true' || value === '1' || value === 'yes')
     .default(fallback)
 
+const LONG_SECRET = 'must have at least 32 characters; make one with: openssl rand -base64 48'
+
 const list = z
   .string()
   .transform(value =>
@@ -29,17 +31,27 @@ const seconds = (fallback: number, min: number, max: number) =>
 
 const httpUrl = z.string().refine(isHttpUrl, { error: 'must be an http or https URL without query or fragment' })
 
+/** Every route stands at the root of its host, so a path would make every address that we hand out wrong. */
+const baseUrl = z.string().refine(value => isHttpUrl(value) && URL.parse(value)?.pathname === '/', {
+  error: 'must be an http or https URL without a path, such as https://mcp.example.com',
+})
+
+const emails = list.refine(items => items.every(item => /^[^@]+@[^@]+$/.test(item)), {
+  error: 'must be e-mail addresses, separated by commas',
+})
+
+const domains = list.refine(items => items.every(item => /^[^@*]+$/.test(item)), {
+  error: 'must be domains such as example.com, without @ or *, separated by commas',
+})
+
 const cidr = list.refine(items => items.every(isNetwork), {
   error: 'must be IP addresses or networks such as 10.0.0.0/8, separated by commas',
 })
 
 /** Every key the server reads from its environment. `.env.example` lists exactly these (a test compares them). */
 export const configSchema = z.object({
-  BASE_URL: httpUrl.transform(value => value.replace(/\/+$/, '')).optional(),
-  AUTH_SECRET: z
-    .string()
-    .min(32, { error: 'must have at least 32 characters; make one with: openssl rand -base64 48' })
-    .optional(),
+  BASE_URL: baseUrl.transform(value => new URL(value).origin).optional(),
+  AUTH_SECRET: z.string().min(32, { error: LONG_SECRET }).optional(),
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, { error: 'must look like postgres://user:password@host:5432/database' })
@@ -60,11 +72,11 @@ export const configSchema = z.object({
   OIDC_CLIENT_ID: z.string().optional(),
   OIDC_CLIENT_SECRET: z.string().optional(),
   OIDC_NAME: z.string().max(40, { error: 'must have at most 40 characters' }).default('OpenID'),
-  ALLOWED_EMAILS: list,
-  ALLOWED_DOMAINS: list,
-  ADMIN_EMAILS: list,
+  ALLOWED_EMAILS: emails,
+  ALLOWED_DOMAINS: domains,
+  ADMIN_EMAILS: emails,
   REGISTRATION: z.enum(['open', 'token', 'closed'], { error: 'must be open, token or closed' }).default('open'),
-  INITIAL_ACCESS_TOKEN: z.string().min(32, { error: 'must have at least 32 characters' }).optional(),
+  INITIAL_ACCESS_TOKEN: z.string().min(32, { error: LONG_SECRET }).optional(),
   TRUSTED_PROXIES: cidr,
   LEGACY_SSE: flag(true),
   ACCESS_TOKEN_TTL: seconds(3600, 60, 86_400),
@@ -99,32 +111,32 @@ const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET:
 export function parseConfig(env: Record<string, string | undefined>, readFile: (path: string) => string): Config {
   const problems: string[] = []
   const raw: Record<string, string> = {}
+  /** The variable that each key was read from, which is the one to name in a message. */
+  const names: Record<string, string> = {}
   for (const key of Object.keys(configSchema.shape)) {
-    const value = readVariable(env, key, readFile, problems)
-    if (value !== undefined) raw[key] = value
+    const found = readVariable(env, key, readFile)
+    if (!found) continue
+    names[key] = found.name
+    if ('problem' in found) problems.push(`${found.name} ${found.problem}`)
+    else raw[key] = found.value
   }
   const parsed = configSchema.safeParse(raw)
   if (!parsed.success) {
-    for (const issue of parsed.error.issues) problems.push(`${String(issue.path[0])} ${issue.message}`)
+    for (const issue of parsed.error.issues) problems.push(`${names[String(issue.path[0])]} ${issue.message}`)
   }
-  const pairs: [keyof Parsed, keyof Parsed][] = [
-    ['GOOGLE_CLIENT_ID', 'GOOGLE_CLIENT_SECRET'],
-    ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET'],
-    ['OIDC_CLIENT_ID', 'OIDC_ISSUER'],
-    ['OIDC_ISSUER', 'OIDC_CLIENT_ID'],
-  ]
-  for (const [a, b] of pairs) {
-    if (raw[a] && !raw[b]) problems.push(`${b} is missing: it is needed together with ${a}`)
-    if (raw[b] && !raw[a] && a.startsWith('G')) problems.push(`${a} is missing: it is needed together with ${b}`)
+  const need = (key: keyof Parsed, when: boolean, why: string) => {
+    if (when && !names[key]) problems.push(`${key} is missing: ${why}`)
   }
-  if (raw.DATABASE_URL && !raw.AUTH_SECRET) {
-    problems.push(
-      'AUTH_SECRET is missing: with DATABASE_URL it must be set, and be the same on every replica; make one with: openssl rand -base64 48',
-    )
+  for (const { needed, optional } of PROVIDERS) {
+    const given = [...needed, ...optional].find(key => names[key])
+    if (given) for (const key of needed) need(key, true, `it is needed together with ${names[given]}`)
   }
-  if (raw.REGISTRATION === 'token' && !raw.INITIAL_ACCESS_TOKEN) {
-    problems.push('INITIAL_ACCESS_TOKEN is missing: it is needed with REGISTRATION=token')
-  }
+  need(
+    'AUTH_SECRET',
+    raw.DATABASE_URL !== undefined,
+    'with DATABASE_URL it must be set, and be the same on every replica; make one with: openssl rand -base64 48',
+  )
+  need('INITIAL_ACCESS_TOKEN', raw.REGISTRATION === 'token', 'it is needed with REGISTRATION=token')
   if (problems.length > 0 || !parsed.success) {
     throw new UsageError(
       `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map(p => `  - ${p}`).join('\n')}`,
@@ -133,23 +145,31 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
   return { ...parsed.data, BASE_URL: parsed.data.BASE_URL ?? `http://localhost:${parsed.data.PORT}` }
 }
 
+/** What each sign-in provider needs as soon as any of its variables is set. */
+const PROVIDERS: readonly { needed: readonly (keyof Parsed)[]; optional: readonly (keyof Parsed)[] }[] = [
+  { needed: ['GOOGLE_CLIENT_ID', 'GOOGLE_CLIENT_SECRET'], optional: [] },
+  { needed: ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET'], optional: [] },
+  { needed: ['OIDC_ISSUER', 'OIDC_CLIENT_ID'], optional: ['OIDC_CLIENT_SECRET'] },
+]
+
+/** A variable that is empty counts as not set, so that `.env.example` can be copied as it is. */
 function readVariable(
   env: Record<string, string | undefined>,
   key: string,
   readFile: (path: string) => string,
-  problems: string[],
-): string | undefined {
-  const names = ALIASES[key] ? [key, ALIASES[key]] : [key]
-  for (const name of names) {
+): { name: string; value: string } | { name: string; problem: string } | undefined {
+  for (const name of ALIASES[key] ? [key, ALIASES[key]] : [key]) {
     const value = env[name]
-    if (value !== undefined && value !== '') return value
+    if (value) return { name, value }
     const path = env[`${name}_FILE`]
-    if (path === undefined || path === '') continue
+    if (!path) continue
     try {
-      return readFile(path).trim()
-    } catch {
-      problems.push(`${name}_FILE names a file that cannot be read`)
-      return undefined
+      const text = readFile(path).trim()
+      return text ? { name, value: text } : { name: `${name}_FILE`, problem: 'names a file that is empty' }
+    } catch (error) {
+      // Its value stays out of the message: it may be the secret itself, put into the wrong variable.
+      const reason = (error as { code?: string }).code ?? 'unknown error'
+      return { name: `${name}_FILE`, problem: `names a file that cannot be read (${reason})` }
     }
   }
   return undefined

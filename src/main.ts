@@ -34,11 +34,12 @@ if (name === 'help' || name === '--help' || name === '-h') console.log(HELP)
 else if (name === '--version' || name === '-v') console.log(packageJson.version)
 else {
   try {
-    const command = COMMANDS[name]
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
     if (!command) throw new UsageError(`There is no command "${name}"; see: mcp-oauth-server help`)
     await (await command()).run(args)
   } catch (error) {
-    console.error(error instanceof UsageError ? error.message : error)
+    const { explain } = await import('./cli/environment.ts')
+    console.error(explain(error))
     process.exit(1)
   }
 }

@@ -7,11 +7,9 @@ import { readArgs, withDeps } from './environment.ts'
 const USAGE =
   'Usage: mcp-oauth-server client add NAME [--grant TYPE]... [--scope SCOPE]... [--redirect-uri URI]... | list | remove ID'
 
-/** Short names for the command line. */
-const GRANT_NAMES: Record<string, GrantType> = {
-  ...Object.fromEntries(GRANT_TYPES.map(grant => [grant, grant])),
-  device_code: DEVICE_CODE_GRANT,
-}
+/** The device grant has a long name (RFC 8628 3.4), which nobody wants to type. */
+const shortName = (grant: string) => (grant === DEVICE_CODE_GRANT ? 'device_code' : grant)
+const GRANT_NAMES: Record<string, GrantType> = Object.fromEntries(GRANT_TYPES.map(grant => [shortName(grant), grant]))
 
 export async function run(args: string[]): Promise<void> {
   const { values, positionals } = readArgs(args, {
@@ -41,7 +39,7 @@ async function add(name: string, asked: { grants: string[]; scopes: string[]; re
   const problems: string[] = []
   if (name.length > 100) problems.push('NAME must have at most 100 characters')
   const grantTypes = (asked.grants.length > 0 ? asked.grants : ['device_code', 'refresh_token']).map(grant => {
-    const known = GRANT_NAMES[grant]
+    const known = GRANT_NAMES[shortName(grant)]
     if (!known) problems.push(`--grant ${grant} is not known; use ${Object.keys(GRANT_NAMES).join(', ')}`)
     return known
   })
@@ -74,7 +72,7 @@ async function add(name: string, asked: { grants: string[]; scopes: string[]; re
 async function list(): Promise<void> {
   await withDeps(async deps => {
     for (const client of await listClients(deps)) {
-      const grants = client.grant_types.map(grant => (grant === DEVICE_CODE_GRANT ? 'device_code' : grant))
+      const grants = client.grant_types.map(shortName)
       console.log([client.id, client.source, grants.join(','), client.scope.join(','), client.name].join('\t'))
     }
   })

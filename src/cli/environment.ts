@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { type Config, parseConfig } from '../config.ts'
+import { databaseProblem } from '../db/index.ts'
 import { type Deps, openDeps } from '../deps.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
@@ -21,13 +22,20 @@ export async function withDeps(work: (deps: Deps) => Promise<void>): Promise<voi
   }
 }
 
+/** What a person at a terminal is told about an error: a sentence where we know what to do, else the error with its stack. */
+export function explain(error: unknown): unknown {
+  if (error instanceof UsageError) return error.message
+  const problem = databaseProblem(error)
+  return problem ? `The database cannot be used: ${problem}. Check DATABASE_URL.` : error
+}
+
 type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options']
 
-/** Splits a command's arguments. @throws UsageError for an unknown option. */
-export function readArgs<T extends NonNullable<Options>>(args: string[], options: T) {
+/** Splits a command's arguments. @throws UsageError for an unknown option, or a word where `words` is false. */
+export function readArgs<T extends NonNullable<Options>>(args: string[], options: T, { words = true } = {}) {
   try {
-    return parseArgs({ args, options, allowPositionals: true, strict: true })
+    return parseArgs({ args, options, allowPositionals: words, strict: true })
   } catch (error) {
-    throw new UsageError(`${(error as Error).message.split('\n')[0]}; see: mcp-oauth-server help`)
+    throw new UsageError(`${(error as Error).message.split(/[\n.] ?/)[0]}; see: mcp-oauth-server help`)
   }
 }

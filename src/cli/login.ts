@@ -184,7 +184,10 @@ function showCode(device: z.output<typeof deviceSchema>): void {
 
 /** Connects as an MCP client would, asks who it is where the server can tell, and lists the tools. */
 async function showServer(url: string, accessToken: string): Promise<void> {
-  const client = new Client({ name: packageJson.name, version: packageJson.version })
+  const client = new Client(
+    { name: packageJson.name, version: packageJson.version },
+    { versionNegotiation: { mode: 'auto' } },
+  )
   await client.connect(
     new StreamableHTTPClientTransport(new URL(url), {
       requestInit: { headers: { Authorization: `Bearer ${accessToken}` } },

@@ -4,7 +4,7 @@ import { openLog } from '../lib/log.ts'
 import { readArgs, readConfig } from './environment.ts'
 
 export async function run(args: string[]): Promise<void> {
-  readArgs(args, {})
+  readArgs(args, {}, { words: false })
   const config = readConfig()
   const db = await connect({
     databaseUrl: config.DATABASE_URL,

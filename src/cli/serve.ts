@@ -13,23 +13,12 @@ const IDLE_SECONDS = 30
 const SHUTDOWN_MS = 8_000
 
 export async function run(args: string[]): Promise<void> {
-  readArgs(args, {})
+  readArgs(args, {}, { words: false })
   const config = readConfig()
   const log = openLog(config.LOG_LEVEL)
   const deps = await openDeps(config, { log, serving: true })
   const sweeper = startSweeper(deps)
   const app = createApp(deps)
-  try {
-    app.listen({ hostname: config.HOST, port: config.PORT, maxRequestBodySize: MAX_BODY, idleTimeout: IDLE_SECONDS })
-  } catch (error) {
-    sweeper.stop()
-    await deps.close()
-    throw (error as { code?: string }).code === 'EADDRINUSE'
-      ? new UsageError(`Port ${config.PORT} on ${config.HOST} is in use; stop what uses it, or set PORT`)
-      : error
-  }
-  await greet(deps)
-
   let stopping = false
   const stop = async (signal: string) => {
     if (stopping) return
@@ -44,6 +33,27 @@ export async function run(args: string[]): Promise<void> {
   }
   process.on('SIGTERM', () => void stop('SIGTERM'))
   process.on('SIGINT', () => void stop('SIGINT'))
+
+  try {
+    app.listen({
+      hostname: config.HOST,
+      port: config.PORT,
+      // Elysia's default lets a second server take the same port, and the kernel then deals requests out to both.
+      reusePort: false,
+      maxRequestBodySize: MAX_BODY,
+      idleTimeout: IDLE_SECONDS,
+    })
+  } catch (error) {
+    sweeper.stop()
+    await deps.close()
+    const { code } = error as { code?: string }
+    throw new UsageError(
+      code === 'EADDRINUSE'
+        ? `Port ${config.PORT} on ${config.HOST} is in use; stop what uses it, or set PORT`
+        : `Cannot listen on port ${config.PORT} of ${config.HOST} (${code}); set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and PORT to one that this user may open`,
+    )
+  }
+  await greet(deps)
 }
 
 /** What the person at the terminal wants to know. */
@@ -51,7 +61,7 @@ async function greet(deps: Deps): Promise<void> {
   const { config } = deps
   const lines = [
     '',
-    `  mcp-oauth-server is listening on ${config.HOST}:${config.PORT}`,
+    `  mcp-oauth-server is listening on ${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${config.PORT}`,
     '',
     `  MCP endpoint   ${config.BASE_URL}/mcp`,
     `  Web page       ${config.BASE_URL}/`,

@@ -2,7 +2,7 @@
  * The database: PostgreSQL through a pool, or the embedded one (PGlite) through its own Unix socket. Owns connections,
  * deadlines, transactions and notifications. Statements live in `sql/`, migrations are run by `migrate.ts`.
  */
-import { chmodSync, existsSync, mkdirSync } from 'node:fs'
+import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import postgres from 'postgres'
 import type { Queries } from '../../sql/index.ts'
@@ -91,8 +91,15 @@ export function prepareDataDir(dataDir: string): string {
   if (Buffer.byteLength(join(dir, 'postgres.sock')) > 103) {
     throw new UsageError(`DATA_DIR is too long for a Unix socket (${dir}); choose a path of at most 90 bytes`)
   }
-  if (!existsSync(dir)) mkdirSync(dir, { recursive: true, mode: 0o700 })
-  chmodSync(dir, 0o700)
+  try {
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    chmodSync(dir, 0o700)
+    accessSync(dir, constants.W_OK)
+  } catch (error) {
+    throw new UsageError(
+      `DATA_DIR (${dir}) cannot be used: ${(error as Error).message}. It must be a directory that belongs to the user who runs the server.`,
+    )
+  }
   return dir
 }
 
@@ -205,4 +212,11 @@ export function isOutage(error: unknown): boolean {
   return /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOST|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/.test(
     sqlState,
   )
+}
+
+/** What a database said or did not say, in one line for the operator; nothing if the error is not a database's. */
+export function databaseProblem(error: unknown): string | undefined {
+  if (error instanceof DatabaseUnavailable) return error.detail
+  if (error instanceof postgres.PostgresError) return `${error.message} (SQLSTATE ${error.code})`
+  return isOutage(error) ? (error as Error).message : undefined
 }

@@ -61,6 +61,18 @@ export async function startServer(env: Record<string, string> = {}, outbound?: O
         ahead += seconds * 1000
       },
     },
+    ...requestsTo(base),
+    async close() {
+      await app.server?.stop(true)
+      await deps.close()
+      await database.drop()
+    },
+  }
+}
+
+/** The requests of a TestServer, to any server. */
+export function requestsTo(base: string): Pick<TestServer, 'get' | 'post' | 'postJson'> {
+  return {
     get: (path, headers = {}) => fetch(base + path, { headers, redirect: 'manual' }),
     post: (path, form, headers = {}) =>
       fetch(base + path, { method: 'POST', headers, body: new URLSearchParams(form), redirect: 'manual' }),
@@ -71,11 +83,6 @@ export async function startServer(env: Record<string, string> = {}, outbound?: O
         body: JSON.stringify(body),
         redirect: 'manual',
       }),
-    async close() {
-      await app.server?.stop(true)
-      await deps.close()
-      await database.drop()
-    },
   }
 }
 

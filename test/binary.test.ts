@@ -1,0 +1,202 @@
+/** The compiled binary, alone in an empty directory: no source, no node_modules, no environment. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import packageJson from '../package.json' with { type: 'json' }
+import { follow, ROOT } from './support/command.ts'
+import { decide, deviceTokens, registerClient, requestDevice, rpc } from './support/flows.ts'
+import { freePort } from './support/ports.ts'
+import { emptyDatabase, onPostgres, requestsTo, type TestServer } from './support/server.ts'
+
+setDefaultTimeout(60_000)
+
+const work = mkdtempSync(join(tmpdir(), 'mcp-oauth-binary-'))
+const binary = join(work, 'mcp-oauth-server')
+const dir = mkdtempSync(join(work, 'empty-'))
+const port = await freePort()
+let database: Awaited<ReturnType<typeof emptyDatabase>>
+
+beforeAll(async () => {
+  // As `bun run build` does it, but elsewhere: nobody's ./dist is replaced by a test.
+  const build = packageJson.scripts.build.split('&& ').at(-1)!.replace('dist/mcp-oauth-server', binary).split(' ')
+  const built = Bun.spawnSync([process.execPath, ...build.slice(1)], { cwd: ROOT, stdout: 'ignore', stderr: 'pipe' })
+  if (built.exitCode !== 0) throw new Error(built.stderr.toString())
+  database = await emptyDatabase()
+})
+afterAll(async () => {
+  running?.child.kill('SIGKILL') // if a test left it behind
+  await database.drop()
+  rmSync(work, { recursive: true, force: true })
+})
+
+interface Running {
+  /** Takes the flows of test/support/flows.ts, except those that need the server's insides. */
+  server: TestServer
+  child: Bun.Subprocess<'ignore', 'pipe', 'pipe'>
+  stdout: ReturnType<typeof follow>
+}
+
+/** Runs the binary in `dir`, with PATH, its port and, on PostgreSQL, the database. */
+async function start(): Promise<Running> {
+  const { DATABASE_URL, AUTH_SECRET } = database.env
+  const child = Bun.spawn([binary], {
+    cwd: dir,
+    env: {
+      PATH: process.env.PATH ?? '',
+      PORT: String(port),
+      ...(DATABASE_URL && AUTH_SECRET ? { DATABASE_URL, AUTH_SECRET } : {}),
+    },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const stdout = follow(child.stdout)
+  await stdout.until(/Try it from another terminal/)
+  const server = { base: `http://localhost:${port}`, ...requestsTo(`http://127.0.0.1:${port}`) } as TestServer
+  return { server, child, stdout }
+}
+
+/** Signs in with the link that the server printed. @returns the browser's cookie. */
+async function signInAsPrinted(): Promise<string> {
+  const { server, stdout } = running
+  const [, token] = await stdout.until(/\/auth\/signin\/link\?token=(\S+)/)
+  const answer = await server.post('/auth/signin/link', { token: token! })
+  expect(answer.status).toBe(303)
+  return answer.headers.getSetCookie()[0]!.split(';')[0]!
+}
+
+/** Writes the head of a request and half of its body, and the rest when `finish` is called. */
+async function halfRequest() {
+  const body = '{"client_name":"Slow","grant_types":["urn:ietf:params:oauth:grant-type:device_code"]}'
+  const socket = connect(port, '127.0.0.1')
+  const answer = Promise.withResolvers<string>()
+  let text = ''
+  socket.on('data', chunk => {
+    text += chunk
+  })
+  socket.on('close', () => answer.resolve(text))
+  socket.on('error', answer.reject)
+  await new Promise<void>(resolve => socket.once('connect', resolve))
+  socket.write(
+    `POST /api/oauth/register HTTP/1.1\r\nHost: localhost:${port}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 20)}`,
+  )
+  return {
+    finish(): Promise<string> {
+      socket.write(body.slice(20))
+      return answer.promise
+    },
+  }
+}
+
+// Its life, from test to test: the first start in an empty directory, a stop, a start, a crash, and one more start.
+let running: Running
+let cookie: string
+let client: string
+let token: string
+
+describe('the binary', () => {
+  test('starts in an empty directory and serves the whole device flow and a tool call', async () => {
+    running = await start()
+    cookie = await signInAsPrinted()
+    client = await registerClient(running.server)
+    token = (await deviceTokens(running.server, client, cookie)).access_token
+    const called = await rpc(running.server, token, 'tools/call', { name: 'whoami', arguments: {} })
+    expect(await called.json()).toMatchObject({
+      result: { structuredContent: { user: { email: 'admin@localhost', admin: true }, client: { id: client } } },
+    })
+  })
+
+  test('makes nothing there but, without DATABASE_URL, ./data, which nobody else can read', () => {
+    expect(readdirSync(dir)).toEqual(onPostgres ? [] : ['data'])
+    if (onPostgres) return
+    expect(statSync(join(dir, 'data')).mode & 0o777).toBe(0o700)
+    for (const file of ['auth-secret', 'postgres.sock'])
+      expect(statSync(join(dir, 'data', file)).mode & 0o777).toBe(0o600)
+  })
+
+  test.each([
+    ['/', 'text/html; charset=utf-8'],
+    ['/assets/style.css', 'text/css; charset=utf-8'],
+    ['/assets/htmx.js', 'text/javascript; charset=utf-8'],
+    ['/assets/icon.svg', 'image/svg+xml'],
+  ])('has %s inside itself', async (path, type) => {
+    const answer = await running.server.get(path)
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, type])
+    expect((await answer.text()).length).toBeGreaterThan(100)
+  })
+
+  const json = (body: string) => ({ method: 'POST', headers: { 'Content-Type': 'application/json' }, body })
+  test.each([
+    ['no body', '/api/oauth/token', { method: 'POST' }, 401, 'invalid_client'],
+    ['what is not JSON', '/api/oauth/token', json('{"hunter2'), 400, 'invalid_request'],
+    ['what is not an object', '/api/oauth/register', json('["hunter2"]'), 400, 'invalid_client_metadata'],
+    ['a wrong type', '/api/oauth/device', json('{"client_id":{"hunter2":1}}'), 400, 'invalid_request'],
+    ['too much', '/api/oauth/device', json(`"${'hunter2'.repeat(20_000)}"`), 413, 'invalid_request'],
+    ['an unknown path', '/api/hunter2', json('{}'), 404, 'not_found'],
+    ['a wrong method', '/api/oauth/token', {}, 404, 'not_found'],
+    ['a path that does not decode', '/api/oauth/%zz%00', {}, 404, 'not_found'],
+    ['a decision without a session', '/api/oauth/device/authorize', json('{"id":"hunter2"}'), 401, 'access_denied'],
+  ] as [string, string, RequestInit, number, string][])(
+    'answers %s in our words, not the framework’s, and without what was sent',
+    async (_, path, init, status, error) => {
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, init)
+      const text = await answer.text()
+      expect([answer.status, JSON.parse(text).error]).toEqual([status, error])
+      expect(text).not.toContain('hunter2')
+    },
+  )
+
+  test('at SIGTERM lets a request that runs finish, takes no new ones, and exits with 0', async () => {
+    const slow = await halfRequest()
+    await running.server.get('/healthz') // so the server has seen the half request, which came first
+    running.child.kill('SIGTERM')
+    await running.stdout.until(/"signal":"SIGTERM"/)
+    const refused = () =>
+      running.server.get('/healthz', { Connection: 'close' }).then(
+        () => false,
+        () => true,
+      )
+    while (!(await refused())) await Bun.sleep(5)
+    expect(await slow.finish()).toStartWith('HTTP/1.1 201 ')
+    expect(await running.child.exited).toBe(0)
+    expect(await running.child.stderr.text()).toBe('')
+  })
+
+  test('keeps sessions, clients and connections when it starts again', async () => {
+    running = await start()
+    const account = await running.server.get('/account', { Cookie: cookie })
+    expect(await account.text()).toContain('Test client')
+    expect((await rpc(running.server, token, 'tools/list')).status).toBe(200)
+    expect((await requestDevice(running.server, client)).expires_in).toBe(600)
+  })
+
+  test('starts again after kill -9, with all that it had acknowledged', async () => {
+    const device = await requestDevice(running.server, client)
+    running.child.kill('SIGKILL')
+    await running.child.exited
+    running = await start()
+    await decide(running.server, cookie, device.user_code)
+    const answer = await running.server.postJson('/api/oauth/device/token', { device_code: device.device_code })
+    expect(answer.status).toBe(200)
+    running.child.kill('SIGTERM')
+    expect(await running.child.exited).toBe(0)
+  })
+
+  test('says what is wrong with its configuration without a stack, and its version', () => {
+    const run = (args: string[], env: Record<string, string>) => {
+      const { exitCode, stdout, stderr } = Bun.spawnSync([binary, ...args], { cwd: work, env })
+      return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() }
+    }
+    expect(run([], { PORT: 'x', BASE_URL: 'y' })).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: `The configuration has 2 problems:
+  - BASE_URL must be an http or https URL without a path, such as https://mcp.example.com
+  - PORT must be a port number
+`,
+    })
+    expect(run(['--version'], {})).toEqual({ exitCode: 0, stdout: `${packageJson.version}\n`, stderr: '' })
+  })
+})

@@ -1,0 +1,198 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { runCommand } from '../support/command.ts'
+import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+setDefaultTimeout(60_000)
+
+let server: TestServer
+
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server.close())
+
+/** `client …` beside the running server, on the same database. */
+const client = (...args: string[]) => runCommand(['client', ...args], server.env)
+
+async function addMachine(...more: string[]): Promise<{ id: string; secret: string }> {
+  const { code, stdout } = await client('add', 'Nightly job', '--grant', 'client_credentials', ...more)
+  expect(code).toBe(0)
+  const [, id, secret] = /^client_id {6}(c_\S{16})\nclient_secret {2}(mcs_\S{43})\n$/.exec(stdout)!
+  return { id: id!, secret: secret! }
+}
+
+const GRANT = { grant_type: 'client_credentials' }
+const basic = (id: string, secret: string) => ({ Authorization: `Basic ${btoa(`${id}:${secret}`)}` })
+
+async function machineToken(id: string, secret: string): Promise<string> {
+  const answer = await server.post('/api/oauth/token', GRANT, basic(id, secret))
+  expect(answer.status).toBe(200)
+  return ((await answer.json()) as { access_token: string }).access_token
+}
+
+describe('client add', () => {
+  test('gives a machine an id and a secret that work with Basic, un-encoded Basic and in the body (RFC 6749 2.3.1, 4.4)', async () => {
+    const { id, secret } = await addMachine('--scope', 'mcp:tools:read', '--scope', 'mcp:tools:call')
+    const percent = (text: string) => text.replace(/[^A-Za-z0-9]/g, char => `%${char.charCodeAt(0).toString(16)}`)
+    const ways = [
+      server.post('/api/oauth/token', GRANT, basic(id, secret)),
+      server.post('/api/oauth/token', GRANT, basic(percent(id), percent(secret))),
+      server.post('/api/oauth/token', { ...GRANT, client_id: id, client_secret: secret }),
+      server.postJson('/api/oauth/token', { ...GRANT, clientId: id, clientSecret: secret }),
+    ]
+    for (const answer of await Promise.all(ways)) {
+      expect(answer.status).toBe(200)
+      expect(answer.headers.get('cache-control')).toBe('no-store')
+      // No refresh token (RFC 6749 4.4.3).
+      expect(await answer.json()).toEqual({
+        access_token: expect.any(String),
+        token_type: 'Bearer',
+        expires_in: 3600,
+        scope: 'mcp:tools:read mcp:tools:call',
+      })
+    }
+  })
+
+  test('the token works on both MCP endpoints, as nobody but the machine, and validate confirms it', async () => {
+    const { id, secret } = await addMachine()
+    const token = await machineToken(id, secret)
+    for (const path of ['/mcp', '/api/sse']) {
+      const called = await rpc(server, token, 'tools/call', { name: 'whoami', arguments: {} }, path)
+      expect(called.status).toBe(200)
+      expect(await called.json()).toMatchObject({
+        id: 1,
+        result: {
+          structuredContent: {
+            user: null,
+            client: { id, name: 'Nightly job' },
+            scope: ['mcp:tools:read', 'mcp:tools:call'],
+            resource: `${server.base}/mcp`,
+          },
+        },
+      })
+    }
+    const validated = await server.post('/api/oauth/validate', {}, { Authorization: `Bearer ${token}` })
+    expect(validated.status).toBe(200)
+    expect(await validated.json()).toEqual({
+      valid: true,
+      clientId: id,
+      client_id: id,
+      scope: 'mcp:tools:read mcp:tools:call',
+      resource: `${server.base}/mcp`,
+      expiresAt: expect.stringMatching(/^\d{4}-.*Z$/),
+      exp: expect.any(Number),
+    })
+  })
+
+  test('shows the secret this once: neither the list nor the database has it', async () => {
+    const { id, secret } = await addMachine()
+    const list = await client('list')
+    expect(list.stdout).toContain(id)
+    expect(list.stdout).not.toContain(secret)
+    const rows = await server.deps.sql<{ row: string }[]>`select clients::text as row from clients where id = ${id}`
+    expect(rows[0]!.row).not.toContain(secret)
+    expect(rows[0]!.row).not.toContain(Buffer.from(secret).toString('hex'))
+  })
+
+  test('a wrong secret and an unknown id are refused alike (RFC 6749 5.2)', async () => {
+    const { id, secret } = await addMachine()
+    const bodies = new Set<string>()
+    for (const headers of [basic(id, `${secret}x`), basic(id, ''), basic('c_nobody', secret)]) {
+      const answer = await server.post('/api/oauth/token', GRANT, headers)
+      expect(answer.status).toBe(401)
+      expect(answer.headers.get('www-authenticate')).toBe('Basic realm="oauth"')
+      bodies.add(await answer.text())
+    }
+    expect([...bodies].map(body => JSON.parse(body))).toEqual([
+      { error: 'invalid_client', error_description: expect.any(String) },
+    ])
+  })
+
+  test('a machine gets no more than --scope gave it', async () => {
+    const { id, secret } = await addMachine('--scope', 'mcp:tools:read')
+    const wide = await server.post('/api/oauth/token', { ...GRANT, scope: 'mcp:tools:call' }, basic(id, secret))
+    expect([wide.status, ((await wide.json()) as { error: string }).error]).toEqual([400, 'invalid_scope'])
+    const token = await machineToken(id, secret)
+    expect((await rpc(server, token, 'tools/list')).status).toBe(200)
+    expect((await rpc(server, token, 'tools/call', { name: 'whoami', arguments: {} })).status).toBe(403)
+  })
+
+  test('without --grant makes a public client for the device flow, shown as added by the operator', async () => {
+    const { code, stdout } = await client('add', 'Kiosk')
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^client_id {6}c_\S{16}\n$/)])
+    const tokens = await deviceTokens(server, stdout.trim().split(/ +/)[1]!, await signIn(server))
+    expect(tokens).toMatchObject({ refresh_token: expect.any(String), scope: 'mcp:tools:read mcp:tools:call' })
+  })
+
+  test('reports all wrong options together, and adds nothing', async () => {
+    const before = (await client('list')).stdout
+    const wrong = await client(
+      'add',
+      'x'.repeat(101),
+      ...['--grant', 'password', '--grant', 'authorization_code', '--scope', 'root', '--scope', 'mcp'],
+    )
+    expect(wrong).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `NAME must have at most 100 characters
+--grant password is not known; use authorization_code, refresh_token, client_credentials, device_code
+--scope root is not known; use mcp:tools:read, mcp:tools:call, mcp:resources:read, mcp:prompts:read, mcp, offline_access, admin
+--redirect-uri is needed with --grant authorization_code
+`,
+    })
+    expect((await client('list')).stdout).toBe(before)
+  })
+
+  test.each([[['add']], [['add', 'two', 'names']], [['remove']], [['list', 'what']], [['rename', 'x']], [[]]] as [
+    string[],
+  ][])('explains its use for: client %j', async args => {
+    expect(await client(...args)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^Usage: mcp-oauth-server client add NAME .*\n$/),
+    })
+  })
+
+  test('an unknown option is named', async () => {
+    expect(await client('add', 'x', '--scopes', 'mcp')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: "Unknown option '--scopes'; see: mcp-oauth-server help\n",
+    })
+  })
+})
+
+test('client list shows a line for each: id, where it came from, grants, scopes and name', async () => {
+  const { id } = await addMachine('--scope', 'mcp')
+  const dynamic = await registerClient(server, { client_name: 'An app' })
+  const lines = (await client('list')).stdout.trimEnd().split('\n')
+  expect(lines).toContain([id, 'operator', 'client_credentials', 'mcp', 'Nightly job'].join('\t'))
+  expect(lines.find(line => line.startsWith(dynamic))).toMatch(/\tdynamic\trefresh_token,device_code\t\S+\tAn app$/)
+})
+
+describe('client remove', () => {
+  test('ends the client, its grants and its tokens on the running server within a second', async () => {
+    const { id, secret } = await addMachine()
+    const token = await machineToken(id, secret)
+    expect((await rpc(server, token, 'tools/list')).status).toBe(200)
+    expect(await client('remove', id)).toMatchObject({
+      code: 0,
+      stdout: `Removed ${id}; its tokens have stopped working.\n`,
+    })
+    const deadline = Date.now() + 1000
+    let status = 200
+    while (status === 200 && Date.now() < deadline) status = (await rpc(server, token, 'tools/list')).status
+    expect(status).toBe(401)
+    expect((await server.post('/api/oauth/token', GRANT, basic(id, secret))).status).toBe(401)
+    expect((await client('list')).stdout).not.toContain(id)
+  })
+
+  test('says so when there is no such client', async () => {
+    expect(await client('remove', 'c_nobody')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'There is no client c_nobody; see: mcp-oauth-server client list\n',
+    })
+  })
+})

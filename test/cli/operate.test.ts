@@ -1,0 +1,154 @@
+/** help, version, migrate, key rotate, and a second `serve`. */
+import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import packageJson from '../../package.json' with { type: 'json' }
+import { migrations } from '../../sql/migrations/index.ts'
+import { runCommand, startCommand } from '../support/command.ts'
+import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
+import { freePort } from '../support/ports.ts'
+import { emptyDatabase, onPostgres, startServer } from '../support/server.ts'
+
+setDefaultTimeout(60_000)
+
+describe('without a database', () => {
+  test.each(['help', '--help', '-h'])('%s names every command', async name => {
+    const { code, stdout, stderr } = await runCommand([name])
+    expect([code, stderr]).toEqual([0, ''])
+    for (const command of [
+      ...['serve', 'login URL', 'client add NAME', 'client list', 'client remove ID', 'user link EMAIL'],
+      ...['user invite EMAIL', 'key rotate', 'migrate', 'help, --version'],
+    ])
+      expect(stdout).toContain(`\n  ${command} `.trimEnd())
+  })
+
+  test.each(['--version', '-v'])('%s prints the version alone', async name => {
+    expect(await runCommand([name])).toEqual({ code: 0, stdout: `${packageJson.version}\n`, stderr: '' })
+  })
+
+  test.each(['serv', 'constructor', '--port'])('%s is not a command', async name => {
+    expect(await runCommand([name])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `There is no command "${name}"; see: mcp-oauth-server help\n`,
+    })
+  })
+
+  test.each([['serve'], ['migrate']])('%s takes no further words', async name => {
+    expect(await runCommand([name, 'now'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: "Unexpected argument 'now'; see: mcp-oauth-server help\n",
+    })
+  })
+
+  test('key wants to know what to do', async () => {
+    expect(await runCommand(['key'])).toEqual({ code: 1, stdout: '', stderr: 'Usage: mcp-oauth-server key rotate\n' })
+  })
+})
+
+test('migrate brings an empty database up to date, says what it did, and has nothing to do the next time', async () => {
+  const database = await emptyDatabase()
+  try {
+    const first = await runCommand(['migrate'], database.env)
+    expect(first).toEqual({
+      code: 0,
+      stdout: `Applied: ${migrations.map(({ name }) => name).join(', ')}\n`,
+      stderr: '',
+    })
+    const second = await runCommand(['migrate'], database.env)
+    expect(second).toEqual({ code: 0, stdout: 'The schema is up to date.\n', stderr: '' })
+  } finally {
+    await database.drop()
+  }
+})
+
+test('key rotate: new tokens have the new kid, old ones still work, and both keys are published (RFC 7517, RFC 9068 2.1)', async () => {
+  const server = await startServer()
+  try {
+    const client = await registerClient(server)
+    const ada = await signIn(server)
+    const kidOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()).kid as string
+    const published = async () => {
+      const answer = (await (await server.get('/.well-known/jwks.json')).json()) as { keys: { kid: string }[] }
+      return answer.keys.map(key => key.kid)
+    }
+    const old = (await deviceTokens(server, client, ada)).access_token
+    expect(await published()).toEqual([kidOf(old)])
+
+    const { code, stdout } = await runCommand(['key', 'rotate'], server.env)
+    expect(code).toBe(0)
+    const kid = /^New tokens are signed with (\S+)\. /.exec(stdout)?.[1]
+    while ((await published()).length < 2) await Bun.sleep(10) // the server is told by notification
+    expect(await published()).toEqual([kid!, kidOf(old)])
+
+    const fresh = (await deviceTokens(server, client, ada)).access_token
+    expect(kidOf(fresh)).toBe(kid!)
+    expect(kidOf(old)).not.toBe(kid!)
+    for (const token of [old, fresh]) expect((await rpc(server, token, 'tools/list')).status).toBe(200)
+  } finally {
+    await server.close()
+  }
+})
+
+test.skipIf(onPostgres)(
+  'a second serve on the same data directory refuses and names the holder; the first goes on',
+  async () => {
+    const server = await startServer()
+    try {
+      const env: Record<string, string> = { ...server.env, PORT: String(await freePort()) }
+      expect(await runCommand(['serve'], env)).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `${env.DATA_DIR} is in use by process ${process.pid} (serve); stop it, or set DATA_DIR to another directory\n`,
+      })
+      expect((await server.get('/readyz')).status).toBe(200)
+    } finally {
+      await server.close()
+    }
+  },
+)
+
+test('serve on a port that is in use says so and exits with 1', async () => {
+  const server = await startServer()
+  const database = await emptyDatabase()
+  try {
+    const refused = await runCommand(['serve'], { ...server.env, ...database.env })
+    expect(refused).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `Port ${server.env.PORT} on 127.0.0.1 is in use; stop what uses it, or set PORT\n`,
+    })
+  } finally {
+    await server.close()
+    await database.drop()
+  }
+})
+
+test('serve greets with its addresses, what production needs, and one sign-in link; SIGINT ends it with 0', async () => {
+  const database = await emptyDatabase()
+  try {
+    const port = String(await freePort())
+    const child = startCommand([], {
+      ...database.env,
+      PORT: port,
+      LOG_LEVEL: 'silent',
+      ADMIN_EMAILS: 'root@example.com',
+    })
+    while (!(await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined))?.ok) await Bun.sleep(20)
+    child.kill('SIGINT')
+    expect(await child.exited).toBe(0)
+    const greeting = await child.stdout.text()
+    for (const text of [
+      `listening on 127.0.0.1:${port}`,
+      `MCP endpoint   http://localhost:${port}/mcp`,
+      '- BASE_URL: ',
+      '- a sign-in provider: ',
+      `mcp-oauth-server login http://localhost:${port}`,
+    ])
+      expect(greeting).toContain(text)
+    expect(greeting).not.toContain('- ADMIN_EMAILS')
+    expect(greeting.includes('- DATABASE_URL')).toBe(!onPostgres)
+    expect(greeting.match(/\/auth\/signin\/link\?token=mln_/g)).toHaveLength(1)
+  } finally {
+    await database.drop()
+  }
+})

@@ -1,0 +1,236 @@
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { configSchema, parseConfig } from '../src/config.ts'
+import { UsageError } from '../src/lib/errors.ts'
+import { ROOT, runCommand } from './support/command.ts'
+
+setDefaultTimeout(60_000)
+
+const SECRET = 'a secret of the tests, 32 characters or more'
+const noFiles = () => {
+  throw Object.assign(new Error('no such file'), { code: 'ENOENT' })
+}
+const parse = (env: Record<string, string>) => parseConfig(env, noFiles)
+
+/** The problems that an operator reads, one a line. */
+function problemsOf(env: Record<string, string>, readFile: (path: string) => string = noFiles): string[] {
+  try {
+    parseConfig(env, readFile)
+    return []
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    const [head, ...problems] = error.message.split('\n')
+    expect(head).toBe(`The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:`)
+    return problems.map(line => line.replace(/^ {2}- /, ''))
+  }
+}
+
+describe('.env.example', async () => {
+  const text = await Bun.file(join(ROOT, '.env.example')).text()
+  const entries = [...text.matchAll(/^([A-Z_]+)=(.*)$/gm)].map(([, key, value]) => [key!, value!] as const)
+
+  test("lists exactly the schema's keys, each once and under a comment", () => {
+    expect(entries.map(([key]) => key).sort()).toEqual(Object.keys(configSchema.shape).sort())
+    const lines = text.split('\n')
+    for (const [key] of entries) {
+      expect([key, lines[lines.findIndex(line => line.startsWith(`${key}=`)) - 1]]).toEqual([
+        key,
+        expect.stringMatching(/^# .{10}/),
+      ])
+    }
+  })
+
+  test('copied as it is, changes nothing: its values are the defaults', () => {
+    expect(parse(Object.fromEntries(entries))).toEqual(parse({}))
+  })
+})
+
+describe('parseConfig', () => {
+  test('needs nothing', () => {
+    expect(parse({})).toEqual({
+      BASE_URL: 'http://localhost:3000',
+      DATA_DIR: './data',
+      HOST: '127.0.0.1',
+      PORT: 3000,
+      OIDC_NAME: 'OpenID',
+      ALLOWED_EMAILS: [],
+      ALLOWED_DOMAINS: [],
+      ADMIN_EMAILS: [],
+      REGISTRATION: 'open',
+      TRUSTED_PROXIES: [],
+      LEGACY_SSE: true,
+      ACCESS_TOKEN_TTL: 3600,
+      REFRESH_TOKEN_TTL: 2_592_000,
+      GRANT_TTL: 7_776_000,
+      DEVICE_CODE_TTL: 600,
+      SESSION_TTL: 1_209_600,
+      LOG_LEVEL: 'info',
+    })
+    expect(parse({ PORT: '4000' }).BASE_URL).toBe('http://localhost:4000')
+  })
+
+  test('makes BASE_URL what URLs are compared with: no trailing slash, lower case, no default port', () => {
+    for (const given of ['https://mcp.example.com', 'https://mcp.example.com/', 'https://MCP.Example.com:443/'])
+      expect(parse({ BASE_URL: given }).BASE_URL).toBe('https://mcp.example.com')
+  })
+
+  test('splits lists at commas and spaces, in lower case', () => {
+    const { ADMIN_EMAILS, ALLOWED_DOMAINS, TRUSTED_PROXIES } = parse({
+      ADMIN_EMAILS: 'Ada@Example.com, bob@example.com',
+      ALLOWED_DOMAINS: 'Example.com example.org',
+      TRUSTED_PROXIES: '10.0.0.0/8,::1',
+    })
+    expect(ADMIN_EMAILS).toEqual(['ada@example.com', 'bob@example.com'])
+    expect(ALLOWED_DOMAINS).toEqual(['example.com', 'example.org'])
+    expect(TRUSTED_PROXIES).toEqual(['10.0.0.0/8', '::1'])
+  })
+
+  test('reads NEXTAUTH_URL and NEXTAUTH_SECRET where ours are not set, and names them in problems', () => {
+    const old = { NEXTAUTH_URL: 'https://old.example', NEXTAUTH_SECRET: SECRET }
+    expect(parse(old)).toMatchObject({ BASE_URL: 'https://old.example', AUTH_SECRET: SECRET })
+    expect(parse({ ...old, BASE_URL: 'https://new.example' }).BASE_URL).toBe('https://new.example')
+    expect(problemsOf({ NEXTAUTH_URL: 'https://old.example/api/auth', NEXTAUTH_SECRET: 'short' })).toEqual([
+      'NEXTAUTH_URL must be an http or https URL without a path, such as https://mcp.example.com',
+      'NEXTAUTH_SECRET must have at least 32 characters; make one with: openssl rand -base64 48',
+    ])
+  })
+
+  test('reads a value from the file that NAME_FILE names, without its last line break', () => {
+    const files: Record<string, string> = { '/run/secrets/auth': `${SECRET}\n`, '/run/secrets/empty': '\n' }
+    const read = (path: string) => files[path] ?? noFiles()
+    expect(parseConfig({ AUTH_SECRET_FILE: '/run/secrets/auth' }, read).AUTH_SECRET).toBe(SECRET)
+    expect(parseConfig({ NEXTAUTH_SECRET_FILE: '/run/secrets/auth' }, read).AUTH_SECRET).toBe(SECRET)
+    expect(parseConfig({ AUTH_SECRET: '', AUTH_SECRET_FILE: '/run/secrets/auth' }, read).AUTH_SECRET).toBe(SECRET)
+    expect(parseConfig({ PORT: '4000', PORT_FILE: '/run/secrets/auth' }, read).PORT).toBe(4000)
+    expect(problemsOf({ AUTH_SECRET_FILE: '/run/secrets/empty' }, read)).toEqual([
+      'AUTH_SECRET_FILE names a file that is empty',
+    ])
+  })
+
+  test('a file that cannot be read is one problem, not two, and what was set is not repeated: it may be the secret', () => {
+    expect(problemsOf({ DATABASE_URL: 'postgres://db/x', AUTH_SECRET_FILE: SECRET })).toEqual([
+      'AUTH_SECRET_FILE names a file that cannot be read (ENOENT)',
+    ])
+  })
+
+  test('an empty variable counts as not set', () => {
+    expect(parse({ BASE_URL: '', PORT: '', GOOGLE_CLIENT_ID: '', DATABASE_URL: '' })).toEqual(parse({}))
+  })
+
+  test.each([
+    ['BASE_URL', 'mcp.example.com'],
+    ['BASE_URL', 'ftp://mcp.example.com'],
+    ['BASE_URL', 'https://mcp.example.com/auth'],
+    ['BASE_URL', 'https://mcp.example.com/?a=b'],
+    ['BASE_URL', 'https://user@mcp.example.com/'],
+    ['AUTH_SECRET', 'short'],
+    ['DATABASE_URL', 'mysql://db/x'],
+    ['PORT', '0'],
+    ['PORT', '65536'],
+    ['PORT', 'http'],
+    ['PORT', '80.5'],
+    ['OIDC_NAME', 'x'.repeat(41)],
+    ['ALLOWED_EMAILS', 'example.com'],
+    ['ALLOWED_DOMAINS', '@example.com'],
+    ['ALLOWED_DOMAINS', '*.example.com'],
+    ['ADMIN_EMAILS', 'ada'],
+    ['REGISTRATION', 'yes'],
+    ['TRUSTED_PROXIES', '10.0.0.0/33'],
+    ['TRUSTED_PROXIES', 'proxy'],
+    ['ACCESS_TOKEN_TTL', '1h'],
+    ['ACCESS_TOKEN_TTL', '59'],
+    ['ACCESS_TOKEN_TTL', '86401'],
+    ['SESSION_TTL', '300.5'],
+    ['LOG_LEVEL', 'verbose'],
+  ])('refuses %s=%s with one line that names it and says what it must be', (key, value) => {
+    const problems = problemsOf({ AUTH_SECRET: SECRET, [key]: value })
+    expect(problems).toEqual([expect.stringMatching(new RegExp(`^${key} must (be|have|look like) `))])
+    if (value.length > 4) expect(problems[0]).not.toContain(` ${value}`)
+  })
+
+  test.each([
+    [{ GOOGLE_CLIENT_ID: 'x' }, ['GOOGLE_CLIENT_SECRET is missing: it is needed together with GOOGLE_CLIENT_ID']],
+    [{ GOOGLE_CLIENT_SECRET: 'x' }, ['GOOGLE_CLIENT_ID is missing: it is needed together with GOOGLE_CLIENT_SECRET']],
+    [{ GITHUB_CLIENT_ID: 'x' }, ['GITHUB_CLIENT_SECRET is missing: it is needed together with GITHUB_CLIENT_ID']],
+    [{ GITHUB_CLIENT_SECRET: 'x' }, ['GITHUB_CLIENT_ID is missing: it is needed together with GITHUB_CLIENT_SECRET']],
+    [{ OIDC_ISSUER: 'https://id.example' }, ['OIDC_CLIENT_ID is missing: it is needed together with OIDC_ISSUER']],
+    [
+      { OIDC_CLIENT_SECRET: 'x' },
+      [
+        'OIDC_ISSUER is missing: it is needed together with OIDC_CLIENT_SECRET',
+        'OIDC_CLIENT_ID is missing: it is needed together with OIDC_CLIENT_SECRET',
+      ],
+    ],
+    [{ OIDC_ISSUER: 'https://id.example', OIDC_CLIENT_ID: 'x' }, []],
+    [{ GOOGLE_CLIENT_ID: 'x', GOOGLE_CLIENT_SECRET: 'y' }, []],
+    [
+      { DATABASE_URL: 'postgres://db/x' },
+      [
+        'AUTH_SECRET is missing: with DATABASE_URL it must be set, and be the same on every replica; make one with: openssl rand -base64 48',
+      ],
+    ],
+    [{ REGISTRATION: 'token' }, ['INITIAL_ACCESS_TOKEN is missing: it is needed with REGISTRATION=token']],
+  ] as [Record<string, string>, string[]][])('of what belongs together, %j', (env, problems) => {
+    expect(problemsOf(env)).toEqual(problems)
+  })
+})
+
+describe('serve with what it cannot use', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-'))
+  afterAll(() => rmSync(dir, { recursive: true, force: true }))
+  const file = join(dir, 'file')
+  writeFileSync(file, '', { mode: 0o644 })
+
+  test('prints all problems together, without a stack, and exits with 1', async () => {
+    const env = {
+      PORT: 'x',
+      BASE_URL: 'nowhere',
+      DATABASE_URL: 'postgres://db/x',
+      GITHUB_CLIENT_SECRET: 'a very secret value',
+      LOG_LEVEL: 'loud',
+    }
+    expect(await runCommand(['serve'], env)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `The configuration has 5 problems:
+  - BASE_URL must be an http or https URL without a path, such as https://mcp.example.com
+  - PORT must be a port number
+  - LOG_LEVEL must be fatal, error, warn, info, debug, trace or silent
+  - GITHUB_CLIENT_ID is missing: it is needed together with GITHUB_CLIENT_SECRET
+  - AUTH_SECRET is missing: with DATABASE_URL it must be set, and be the same on every replica; make one with: openssl rand -base64 48
+`,
+    })
+  })
+
+  test.each([
+    [
+      'a DATABASE_URL where nothing listens',
+      { DATABASE_URL: 'postgres://me:hunter2@127.0.0.1:1/x', AUTH_SECRET: SECRET },
+      /^The database cannot be used: .*127\.0\.0\.1:1.*\. Check DATABASE_URL\.\n$/,
+    ],
+    [
+      'a DATA_DIR that is a file',
+      { DATA_DIR: file },
+      /^DATA_DIR \(.*\/file\) cannot be used: .*\. It must be a directory that belongs to the user who runs the server\.\n$/,
+    ],
+    [
+      'a DATA_DIR that is too long for a socket',
+      { DATA_DIR: `/tmp/${'x'.repeat(100)}` },
+      /^DATA_DIR is too long .*\n$/,
+    ],
+    [
+      'a HOST that is not of this machine',
+      { DATA_DIR: dir, HOST: '192.0.2.1' },
+      /^Cannot listen on port 3000 of 192\.0\.2\.1 \(EADDRNOTAVAIL\); set HOST .*\n$/,
+    ],
+  ])('says in one line what is wrong with %s', async (_, env, message) => {
+    const { code, stdout, stderr } = await runCommand(['serve'], { LOG_LEVEL: 'error', ...env } as Record<
+      string,
+      string
+    >)
+    expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(message) })
+    expect(stderr).not.toContain('hunter2')
+  })
+})

@@ -1,0 +1,50 @@
+/** What the README, the Dockerfile and the program say about the same thing is the same. */
+import { describe, expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import packageJson from '../package.json' with { type: 'json' }
+import { configSchema } from '../src/config.ts'
+import { ROOT, runCommand } from './support/command.ts'
+
+const read = (path: string) => Bun.file(join(ROOT, path)).text()
+
+describe('README.md', async () => {
+  const readme = await read('README.md')
+
+  test('shows the example client that is tested', async () => {
+    const [, block] = /```python\n([\s\S]*?)```/.exec(readme)!
+    expect(block!).toBe(await read('test/clients/device_client.py'))
+  })
+
+  test('has a row with the default for every variable of the configuration, and no other', () => {
+    const rows = [...readme.matchAll(/^\| `([A-Z_]+)` \| (.*?) \|/gm)]
+    expect(rows.map(row => row[1]!).sort()).toEqual(Object.keys(configSchema.shape).sort())
+    const defaults: Record<string, unknown> = configSchema.parse({})
+    for (const [, key, text] of rows) {
+      const value = defaults[key!]
+      if (typeof value === 'string' || typeof value === 'number') expect([key, text]).toEqual([key, `\`${value}\``])
+    }
+  })
+
+  test('lists the commands as help does', async () => {
+    const [, block] = /\n## Commands\n\n```\n([\s\S]*?)```/.exec(readme)!
+    const { stdout } = await runCommand(['help'])
+    expect(stdout.split('\n').map(line => line.trim())).toEqual(expect.arrayContaining(block!.trimEnd().split('\n')))
+    expect(block!.trimEnd().split('\n')).toHaveLength(stdout.split('\n').filter(line => line.startsWith('  ')).length)
+  })
+
+  test('names files that exist and scripts that package.json has', () => {
+    for (const [, path] of readme.matchAll(/`?\b((?:src|test|views|sql)\/[a-z/-]+\.(?:ts|tsx|py))\b/g))
+      expect([path, existsSync(join(ROOT, path!))]).toEqual([path, true])
+    for (const [, script] of readme.matchAll(/bun@\S+ run ([a-z:]+)(?![\w/.])/g))
+      expect(Object.keys(packageJson.scripts)).toContain(script!)
+  })
+})
+
+test('the README and the Dockerfile use the Bun that package.json pins', async () => {
+  const pinned = packageJson.packageManager
+  for (const file of ['README.md', 'Dockerfile']) {
+    const versions = [...(await read(file)).matchAll(/\bbun[@:](\d[\d.]*\d)/g)].map(match => `bun@${match[1]}`)
+    expect([file, ...new Set(versions)]).toEqual([file, pinned])
+  }
+})

@@ -4,10 +4,36 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../lib/errors.ts'
+import { allows } from '../oauth/model.ts'
 import type { Principal } from '../oauth/tokens.ts'
 import { TOOLS, type Tool } from './tools.ts'
 
 export const SERVER_INFO = { name: packageJson.name, version: packageJson.version, title: 'MCP OAuth server' }
+
+/** What a caller may keep for how long (2026-07-28, "Caching"); never shared, as it depends on who asks. */
+const CACHE_HINTS = {
+  'server/discover': { ttlMs: 300_000, cacheScope: 'private' },
+  'tools/list': { ttlMs: 60_000, cacheScope: 'private' },
+  'resources/list': { ttlMs: 60_000, cacheScope: 'private' },
+  'resources/templates/list': { ttlMs: 60_000, cacheScope: 'private' },
+  'prompts/list': { ttlMs: 60_000, cacheScope: 'private' },
+} as const
+
+/**
+ * There are no resources and prompts of our own. Clients list what a server says it has, so it says so only to those
+ * whose token opens the list; to others that would be a 403, and a question to the user for nothing.
+ */
+function offerEmptyLists({ server }: McpServer, principal: Principal): void {
+  if (allows(principal.scope, 'mcp:resources:read')) {
+    server.registerCapabilities({ resources: {} })
+    server.setRequestHandler('resources/list', () => ({ resources: [] }))
+    server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [] }))
+  }
+  if (allows(principal.scope, 'mcp:prompts:read')) {
+    server.registerCapabilities({ prompts: {} })
+    server.setRequestHandler('prompts/list', () => ({ prompts: [] }))
+  }
+}
 
 /** How a principal travels through the SDK; the token itself stays outside. */
 export function authInfoOf(principal: Principal): AuthInfo {
@@ -23,7 +49,10 @@ export function buildServer(deps: Deps, principal: Principal): McpServer {
   const server = new McpServer(SERVER_INFO, {
     instructions:
       'Tools about the connection itself: who is connected, which other apps are, and how to disconnect one.',
+    capabilities: { logging: {} },
+    cacheHints: CACHE_HINTS,
   })
+  offerEmptyLists(server, principal)
   for (const tool of TOOLS) {
     if (!tool.allowed(principal)) continue
     const { name, title, description, annotations } = tool

@@ -1,5 +1,5 @@
 /** What outlives a request for clients of the 2025 and 2024 revisions: sessions, bounded in number and in idle time. */
-import type { McpServer, Transport } from '@modelcontextprotocol/server'
+import type { Server, Transport } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
 import type { Principal } from '../oauth/tokens.ts'
 import { ownerOf } from './streams.ts'
@@ -15,14 +15,14 @@ export interface Session<T extends Transport> {
   grantId: string | null
   clientId: string
   transport: T
-  server: McpServer
+  server: Server
   usedAt: number
 }
 
 export interface Sessions<T extends Transport> {
   readonly size: number
   find(id: string, principal: Principal): Session<T> | undefined
-  add(session: { id: string; transport: T; server: McpServer }, principal: Principal): void
+  add(session: { id: string; transport: T; server: Server }, principal: Principal): void
   remove(id: string): void
 }
 

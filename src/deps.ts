@@ -30,6 +30,8 @@ export interface Deps {
   outbound: Outbound
   providers: Providers
   replica: Replica
+  /** Aborted when the server stops: what would keep a connection open for ever ends itself. */
+  stopping: AbortController
   /** Ends everything that was opened, writing what waits. */
   close(): Promise<void>
 }
@@ -76,12 +78,14 @@ export async function openDeps(
       limits: openLimits(),
       outbound,
       providers: openProviders(config),
+      stopping: new AbortController(),
     }
     const replica = await openReplica(base)
     return {
       ...base,
       replica,
       async close() {
+        base.stopping.abort()
         await audit.close()
         await replica.close()
         await db.close()

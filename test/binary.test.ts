@@ -148,8 +148,10 @@ describe('the binary', () => {
     },
   )
 
-  test('at SIGTERM lets a request that runs finish, takes no new ones, and exits with 0', async () => {
+  test('at SIGTERM lets a request that runs finish, ends open streams, takes no new ones, and exits with 0', async () => {
     const slow = await halfRequest()
+    const stream = await running.server.get('/sse', { Authorization: `Bearer ${token}`, Accept: 'text/event-stream' })
+    expect(stream.status).toBe(200)
     await running.server.get('/healthz') // so the server has seen the half request, which came first
     running.child.kill('SIGTERM')
     await running.stdout.until(/"signal":"SIGTERM"/)
@@ -160,6 +162,7 @@ describe('the binary', () => {
       )
     while (!(await refused())) await Bun.sleep(5)
     expect(await slow.finish()).toStartWith('HTTP/1.1 201 ')
+    expect(await stream.text()).toContain('event: endpoint')
     expect(await running.child.exited).toBe(0)
     expect(await running.child.stderr.text()).toBe('')
   })

@@ -24,6 +24,7 @@ export async function run(args: string[]): Promise<void> {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping')
+    deps.stopping.abort()
     // What runs may finish; what does not in time is cut.
     await Promise.race([app.server?.stop(), Bun.sleep(SHUTDOWN_MS)])
     await app.server?.stop(true)

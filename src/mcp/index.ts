@@ -72,7 +72,6 @@ export const mcp = (deps: Deps) => {
   }
 
   const app = new Elysia({ name: 'mcp' })
-    .onStop(() => streams.closeAll())
     .get('/mcp', context => serve(context, hub))
     .post('/mcp', context => serve(context, hub), { parse: 'none' })
     .delete('/mcp', context => serve(context, hub), { parse: 'none' })

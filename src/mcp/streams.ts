@@ -20,11 +20,8 @@ interface OpenStream {
 }
 
 export interface Streams {
-  readonly size: number
   /** Watches over a response if it is an event stream; passes any other one on. */
   guard(principal: Principal, request: Request, server: Server<unknown> | null, response: Response): Response
-  /** Ends every stream, as at shutdown. */
-  closeAll(): void
 }
 
 /** Who a session or stream belongs to: a user, a client and what the one allowed the other. A refreshed token keeps it. */
@@ -104,13 +101,10 @@ export function openStreams(deps: Deps): Streams {
     return new Response(body, { status: response.status, headers: response.headers })
   }
 
-  return {
-    get size() {
-      return open.size
-    },
-    guard,
-    closeAll() {
-      for (const stream of open) stream.end()
-    },
-  }
+  // A server does not stop while a stream is open.
+  deps.stopping.signal.addEventListener('abort', () => {
+    for (const stream of open) stream.end()
+  })
+
+  return { guard }
 }

@@ -30,6 +30,58 @@ function Voucher(voucher: ClientLabel['voucher']) {
   }
 }
 
+/** What a client will be able to do; nothing where there is nothing to list. */
+export function Permissions({ texts }: { texts: string[] }) {
+  return texts.length === 0 ? (
+    ''
+  ) : (
+    <>
+      <h2>It will be able to</h2>
+      <ul>
+        {texts.map(text => (
+          <li safe>{text}</li>
+        ))}
+      </ul>
+    </>
+  )
+}
+
+/** The question at the end of a page that asks: Deny stands as prominent as Approve. `field` says what is decided. */
+export function DecisionForm(props: {
+  action: string
+  csrf: string
+  field: { name: string; value: string }
+  /** Whether there is anything that this user can give. */
+  grantable: boolean
+  hint: string
+}) {
+  return (
+    <>
+      {props.grantable ? (
+        <p class="hint" safe>
+          {props.hint}
+        </p>
+      ) : (
+        <p class="problem">It asks only for what administrators can give. You can deny it.</p>
+      )}
+      <form class="decision" method="post" action={props.action}>
+        <Csrf token={props.csrf} />
+        <input type="hidden" name={props.field.name} value={props.field.value} />
+        <button type="submit" name="decision" value="deny">
+          Deny
+        </button>
+        {props.grantable ? (
+          <button type="submit" name="decision" value="approve">
+            Approve
+          </button>
+        ) : (
+          ''
+        )}
+      </form>
+    </>
+  )
+}
+
 /** A message about what went wrong, read out by screen readers when it appears. */
 export function Problem({ text }: { text: string | undefined }) {
   return text === undefined ? (

@@ -1,5 +1,5 @@
 import { Html } from '@elysiajs/html'
-import { type ClientLabel, ClientName, Csrf } from './components.tsx'
+import { type ClientLabel, ClientName, DecisionForm, Permissions } from './components.tsx'
 import { Layout } from './layout.tsx'
 
 export interface ConsentProps {
@@ -22,18 +22,7 @@ export function consentPage({ email, csrf, request, client, redirectHost, resour
         <p>
           <ClientName client={client} /> asks for access as <b safe>{email}</b>.
         </p>
-        {permissions.length === 0 ? (
-          ''
-        ) : (
-          <>
-            <h2>It will be able to</h2>
-            <ul>
-              {permissions.map(text => (
-                <li safe>{text}</li>
-              ))}
-            </ul>
-          </>
-        )}
+        <Permissions texts={permissions} />
         <dl class="facts">
           <dt>Server</dt>
           <dd safe>{resource}</dd>
@@ -42,25 +31,13 @@ export function consentPage({ email, csrf, request, client, redirectHost, resour
             <b safe>{redirectHost}</b>
           </dd>
         </dl>
-        {permissions.length === 0 ? (
-          <p class="problem">It asks only for what administrators can give. You can deny it.</p>
-        ) : (
-          <p class="hint">Approve only if you have just started this in the app itself.</p>
-        )}
-        <form class="decision" method="post" action="/api/oauth/authorize/decision">
-          <Csrf token={csrf} />
-          <input type="hidden" name="request" value={request} />
-          <button type="submit" name="decision" value="deny">
-            Deny
-          </button>
-          {permissions.length === 0 ? (
-            ''
-          ) : (
-            <button type="submit" name="decision" value="approve">
-              Approve
-            </button>
-          )}
-        </form>
+        <DecisionForm
+          action="/api/oauth/authorize/decision"
+          csrf={csrf}
+          field={{ name: 'request', value: request }}
+          grantable={permissions.length > 0}
+          hint="Approve only if you have just started this in the app itself."
+        />
       </div>
     </Layout>
   )

@@ -1,5 +1,5 @@
 import { Html } from '@elysiajs/html'
-import { type ClientLabel, ClientName, Csrf, Problem, Time } from './components.tsx'
+import { type ClientLabel, ClientName, Csrf, DecisionForm, Permissions, Problem, Time } from './components.tsx'
 import { Layout } from './layout.tsx'
 
 export interface DeviceEntryProps {
@@ -102,18 +102,7 @@ function DeviceDecision({
           {userCode}
         </b>
       </p>
-      {permissions.length === 0 ? (
-        ''
-      ) : (
-        <>
-          <h2>It will be able to</h2>
-          <ul>
-            {permissions.map(({ text }) => (
-              <li safe>{text}</li>
-            ))}
-          </ul>
-        </>
-      )}
+      <Permissions texts={permissions.map(({ text }) => text)} />
       <dl class="facts">
         <dt>Server</dt>
         <dd safe>{resource}</dd>
@@ -132,27 +121,13 @@ function DeviceDecision({
           </small>
         </dd>
       </dl>
-      {permissions.length === 0 ? (
-        <p class="problem">It asks only for what administrators can give. You can deny it.</p>
-      ) : (
-        <p class="hint">
-          Approve only if you started this yourself, just now, and the code is the same on your device.
-        </p>
-      )}
-      <form class="decision" method="post" action="/api/oauth/device/authorize">
-        <Csrf token={csrf} />
-        <input type="hidden" name="id" value={id} />
-        <button type="submit" name="decision" value="deny">
-          Deny
-        </button>
-        {permissions.length === 0 ? (
-          ''
-        ) : (
-          <button type="submit" name="decision" value="approve">
-            Approve
-          </button>
-        )}
-      </form>
+      <DecisionForm
+        action="/api/oauth/device/authorize"
+        csrf={csrf}
+        field={{ name: 'id', value: id }}
+        grantable={permissions.length > 0}
+        hint="Approve only if you started this yourself, just now, and the code is the same on your device."
+      />
     </div>
   )
 }

@@ -4,16 +4,33 @@ import { type ClientRow, deleteClient, insertClient, listClients as queryClients
 import { insertRevocation } from '../../sql/revocations.ts'
 import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
-import { networkOf } from '../http/client-address.ts'
+import { clientAddress, type Handled, networkOf } from '../http/client-address.ts'
+import { type Params, readParams } from '../http/params.ts'
 import { countHit, LIMITS, requireUnlimited } from '../http/rate-limits.ts'
 import { hashSecret, newSecret, sameBytes } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { isMetadataUrl, resolveMetadataClient } from './cimd.ts'
 import { assertionProblem } from './client-keys.ts'
 import { CHANNEL, type GrantType } from './model.ts'
-import { type ClientCredentials, invalidClient } from './protocol.ts'
+import { type ClientCredentials, invalidClient, readClientCredentials } from './protocol.ts'
 import { lookUpClient, remember } from './replicas.ts'
 import { rememberUntil } from './tokens.ts'
+
+/**
+ * Reads a request to an endpoint for clients only, and who sends it.
+ *
+ * @throws OAuthError as {@link authenticateClient}, and `invalid_request` if it is malformed.
+ */
+export async function authenticateRequest(
+  deps: Deps,
+  { request, server }: Handled,
+): Promise<{ client: ClientRow; params: Params; ip: string | null }> {
+  const params = await readParams(request)
+  const credentials = readClientCredentials(request, params)
+  if (!credentials) throw invalidClient(false, 'no client credentials')
+  const ip = clientAddress(deps, request, server)
+  return { client: await authenticateClient(deps, credentials, ip), params, ip }
+}
 
 /**
  * The client these credentials prove. A public client (no secret) proves nothing and only names itself.

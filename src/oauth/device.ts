@@ -10,7 +10,7 @@ import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
 import { clientLabel } from './client-names.ts'
-import { authenticateClient, requireGrantType } from './clients.ts'
+import { authenticateRequest, requireGrantType } from './clients.ts'
 import { grantableBy } from './consents.ts'
 import {
   decideDeviceRequest,
@@ -19,7 +19,7 @@ import {
   requestDeviceAuthorization,
 } from './device-requests.ts'
 import { DEVICE_CODE_GRANT, SCOPES } from './model.ts'
-import { invalidClient, noStoreJson, readClientCredentials } from './protocol.ts'
+import { noStoreJson } from './protocol.ts'
 import { formatUserCode } from './user-codes.ts'
 
 /** The CSRF interaction of the form that takes a code; each request has one of its own. */
@@ -33,14 +33,10 @@ export const device = (deps: Deps) =>
     .use(session(deps))
     .post(
       '/api/oauth/device',
-      async ({ request, server }) => {
-        const params = await readParams(request)
-        const credentials = readClientCredentials(request, params)
-        if (!credentials) throw invalidClient(false, 'no client credentials')
-        const ip = clientAddress(deps, request, server)
-        const client = await authenticateClient(deps, credentials, ip)
+      async context => {
+        const { client, params, ip } = await authenticateRequest(deps, context)
         requireGrantType(client, DEVICE_CODE_GRANT)
-        const userAgent = request.headers.get('user-agent')
+        const userAgent = context.request.headers.get('user-agent')
         return noStoreJson(
           await requestDeviceAuthorization(deps, {
             client,

@@ -2,23 +2,17 @@
 import { Elysia } from 'elysia'
 import type { ClientRow } from '../../sql/clients.ts'
 import type { Deps } from '../deps.ts'
-import { clientAddress } from '../http/client-address.ts'
-import { readParams } from '../http/params.ts'
 import { OAuthError } from '../lib/errors.ts'
-import { authenticateClient } from './clients.ts'
-import { invalidClient, noStoreJson, readClientCredentials } from './protocol.ts'
+import { authenticateRequest } from './clients.ts'
+import { invalidClient, noStoreJson } from './protocol.ts'
 import { type Principal, verifyAccessToken } from './tokens.ts'
 
 export const introspect = (deps: Deps) =>
   new Elysia({ name: 'oauth-introspect' }).post(
     '/api/oauth/introspect',
-    async ({ request, server }) => {
-      const params = await readParams(request)
-      const credentials = readClientCredentials(request, params)
-      if (!credentials) throw invalidClient(false, 'no client credentials')
-      const client = await authenticateClient(deps, credentials, clientAddress(deps, request, server))
-      if (client.auth_method === 'none')
-        throw invalidClient(credentials.basic, 'a public client asked for introspection')
+    async context => {
+      const { client, params } = await authenticateRequest(deps, context)
+      if (client.auth_method === 'none') throw invalidClient(false, 'a public client asked for introspection')
       if (params.token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing')
       return noStoreJson(await describeToken(deps, client, params.token))
     },

@@ -2,22 +2,17 @@
 import { Elysia } from 'elysia'
 import { findRefreshGrant } from '../../sql/refresh-tokens.ts'
 import type { Deps } from '../deps.ts'
-import { clientAddress } from '../http/client-address.ts'
-import { readParams } from '../http/params.ts'
 import { hashSecret, isSecret } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
-import { authenticateClient } from './clients.ts'
-import { invalidClient, noStoreJson, readClientCredentials } from './protocol.ts'
+import { authenticateRequest } from './clients.ts'
+import { noStoreJson } from './protocol.ts'
 import { revokeGrant, revokeToken, verifyAccessToken } from './tokens.ts'
 
 export const revoke = (deps: Deps) =>
   new Elysia({ name: 'oauth-revoke' }).post(
     '/api/oauth/revoke',
-    async ({ request, server }) => {
-      const params = await readParams(request)
-      const credentials = readClientCredentials(request, params)
-      if (!credentials) throw invalidClient(false, 'no client credentials')
-      const client = await authenticateClient(deps, credentials, clientAddress(deps, request, server))
+    async context => {
+      const { client, params } = await authenticateRequest(deps, context)
       if (params.token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing')
       await revokeForClient(deps, params.token, client.id)
       return noStoreJson({}) // also for a token that is none: the client has what it wanted (RFC 7009 2.2)

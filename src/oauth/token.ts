@@ -5,13 +5,13 @@ import type { Deps } from '../deps.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { type Params, readParams } from '../http/params.ts'
 import { OAuthError } from '../lib/errors.ts'
-import { authenticateClient, requireGrantType } from './clients.ts'
+import { authenticateClient, authenticateRequest, requireGrantType } from './clients.ts'
 import { grantAuthorizationCode } from './grants/authorization-code.ts'
 import { grantClientCredentials } from './grants/client-credentials.ts'
 import { grantDeviceCode } from './grants/device-code.ts'
 import { grantRefreshToken } from './grants/refresh-token.ts'
 import { DEVICE_CODE_GRANT } from './model.ts'
-import { invalidClient, noStoreJson, readClientCredentials } from './protocol.ts'
+import { noStoreJson, readClientCredentials } from './protocol.ts'
 import type { TokenResponse } from './tokens.ts'
 
 /** One token request, its client authenticated and registered for the grant type. */
@@ -23,14 +23,8 @@ export interface TokenRequest {
 }
 
 export const token = (deps: Deps) => {
-  const handle = async ({ request, server }: Handled) => {
-    const params = await readParams(request)
-    const credentials = readClientCredentials(request, params)
-    if (!credentials) throw invalidClient(false, 'no client credentials')
-    const ip = clientAddress(deps, request, server)
-    const client = await authenticateClient(deps, credentials, ip)
-    return noStoreJson(await issueTokens(deps, { client, params, ip }))
-  }
+  const handle = async (context: Handled) =>
+    noStoreJson(await issueTokens(deps, await authenticateRequest(deps, context)))
   return new Elysia({ name: 'oauth-token' })
     .post('/api/oauth/token', handle, { parse: 'none' })
     .post('/token', handle, { parse: 'none' }) // for MCP 2025-03-26 clients that read no metadata

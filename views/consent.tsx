@@ -26,7 +26,7 @@ export function consentPage({ email, csrf, request, client, redirectHost, resour
         <dl class="facts">
           <dt>Server</dt>
           <dd safe>{resource}</dd>
-          <dt>Then back to</dt>
+          <dt>Back to</dt>
           <dd>
             <b safe>{redirectHost}</b>
           </dd>

@@ -1,6 +1,7 @@
 /**
  * What every replica keeps in memory, so that a request needs no database: the signing keys, the clients it has seen and
- * what was revoked lately. PostgreSQL's notifications keep it true; while they are lost, it asks the database.
+ * what was revoked lately. PostgreSQL's notifications keep it true; while they are lost, it asks the database, and a
+ * request that the database would have to vouch for fails closed: 503 while the database is away, MCP requests included.
  */
 import { type ClientRow, findClient } from '../../sql/clients.ts'
 import { anyRevoked, listRevocations } from '../../sql/revocations.ts'
@@ -40,7 +41,7 @@ export async function openReplica(deps: ReplicaDeps): Promise<Replica> {
   }
   const ready = Promise.withResolvers<void>()
   const listener = deps.db.listen(CHANNEL, {
-    onPayload: payload => void apply(deps, replica, payload),
+    onPayload: payload => apply(deps, replica, payload),
     async onReady() {
       replica.keys = await loadKeys(deps)
       for (const row of await listRevocations(deps.sql, deps.now()))
@@ -66,14 +67,7 @@ async function apply(deps: ReplicaDeps, replica: Replica, payload: string): Prom
   const subject = payload.slice(space + 1)
   if (kind === 'revoked') remember(deps, replica, subject)
   else if (kind === 'client') replica.clients.delete(subject)
-  else if (kind === 'keys') {
-    try {
-      replica.keys = await loadKeys(deps)
-    } catch (error) {
-      deps.log.error({ err: error }, 'could not load the signing keys after a rotation')
-      replica.current = false
-    }
-  }
+  else if (kind === 'keys') replica.keys = await loadKeys(deps)
 }
 
 /** Refuses a subject's tokens from now on; called at once where the revocation happens, and by notification elsewhere. */
@@ -99,7 +93,9 @@ export async function lookUpClient(deps: Deps, id: string): Promise<ClientRow | 
   const known = replica.clients.get(id)
   if (known) return known
   const found = await findClient(deps.sql, id)
-  if (found && replica.current) bounded(replica.clients, CLIENT_LIMIT).set(id, found)
+  // It may have been removed while it was looked up.
+  if (found && replica.current && !replica.revoked.has(`client:${id}`))
+    bounded(replica.clients, CLIENT_LIMIT).set(id, found)
   return found
 }
 

@@ -2,7 +2,10 @@ import type { Socket } from 'node:net'
 
 /** Longer messages are not read: the largest of ours is a batch of audit events. */
 const MAX_MESSAGE = 16 * 1024 * 1024
-const MAX_STARTUP = 10_000
+/** Of the messages that carry no text or data, and of the first one: the backend's own limit, which ends it. */
+const MAX_SMALL_MESSAGE = 10_000
+/** Longer names the backend would cut. */
+const MAX_NAME = 63
 
 const SSL_REQUEST = 80877103
 const GSS_REQUEST = 80877104
@@ -11,6 +14,7 @@ const PROTOCOL_3 = 3
 
 /** Parse, Bind, Describe, Execute, Close, Query, Sync, Flush, Terminate. COPY, function calls and passwords are not served. */
 const SERVED = new Set('PBDECQSHX')
+const LARGE = new Set('PBQ')
 
 export type TransactionStatus = 'I' | 'T' | 'E'
 
@@ -58,13 +62,16 @@ export class Connection {
       const head = this.peek(this.started ? 5 : 8)
       if (!head) return true
       const length = this.started ? 1 + head.readInt32BE(1) : head.readInt32BE(0)
-      const [shortest, longest] = this.started ? [5, MAX_MESSAGE] : [8, MAX_STARTUP]
+      const type = this.started ? String.fromCharCode(head[0]!) : ''
+      const [shortest, longest] = this.started
+        ? [5, LARGE.has(type) ? MAX_MESSAGE : MAX_SMALL_MESSAGE]
+        : [8, MAX_SMALL_MESSAGE]
       if (length < shortest || length > longest) return false
       const message = this.peek(length)?.subarray(0, length)
       if (!message) return true
       this.chunks = [this.chunks[0]!.subarray(length)]
       this.received -= length
-      if (!(this.started ? this.accept(message) : this.greet(message))) return false
+      if (!(this.started ? this.accept(type, message) : this.greet(message))) return false
     }
     return true
   }
@@ -89,30 +96,27 @@ export class Connection {
     return true
   }
 
-  private accept(message: Buffer): boolean {
-    const type = String.fromCharCode(message[0]!)
+  private accept(type: string, message: Buffer): boolean {
     if (!SERVED.has(type)) return false
     if (type === 'X') {
       this.terminated = true // ends this connection, not the shared backend
       return true
     }
-    if (type === 'P') this.statements.add(text(message, 5))
-    if (type === 'C' && message[5] === 0x53) this.statements.delete(text(message, 6))
+    if (type === 'P') {
+      const name = message.toString('latin1', 5, message.indexOf(0, 5))
+      if (name.length > MAX_NAME) return false
+      if (name !== '') this.statements.add(name)
+    }
     this.messages.push(message)
     this.waitingBytes += message.length
     if (this.waitingBytes > 2 * MAX_MESSAGE) return false
     // Query, Sync and Flush are the messages that make the backend answer.
     if (type !== 'Q' && type !== 'S' && type !== 'H') return true
+    this.waitingBytes += COPY_FAIL.length
     this.batches.push(Buffer.concat([...this.messages, COPY_FAIL]))
     this.messages = []
     return true
   }
-}
-
-/** The zero-terminated text at an offset. */
-function text(message: Buffer, at: number): string {
-  const end = message.indexOf(0, at)
-  return message.toString('latin1', at, end < 0 ? message.length : end)
 }
 
 /** A frontend message: its type (none for the first of a connection) and its body. */

@@ -100,8 +100,8 @@ export async function serveWireProtocol(db: PGlite, path: string, holdMs = 5_000
   }
 
   /** Reads no more from a connection that neither reads its answers nor waits for them. */
-  function flow({ socket, waitingBytes }: Connection): void {
-    if (socket.writableNeedDrain || waitingBytes > MAX_WAITING) socket.pause()
+  function flow({ socket, waits, waitingBytes }: Connection): void {
+    if (socket.writableNeedDrain || (waits && waitingBytes > MAX_WAITING)) socket.pause()
     else socket.resume()
   }
 

@@ -77,24 +77,28 @@ export async function deleteClient(
 
 /**
  * Deletes at most `limit` clients that registered themselves before `before`, never got a token, and are not about to:
- * no device shows a code of theirs. @returns how many.
+ * no device shows a code of theirs. Tells every replica. @returns how many.
  */
 export async function sweepUnusedClients(
   sql: Queries,
-  { before, now, limit }: { before: Date; now: Date; limit: number },
+  { before, now, limit, channel }: { before: Date; now: Date; limit: number; channel: string },
 ): Promise<number> {
   const rows = await sql`
-    delete from clients
-    where id in (
-      select id
-      from clients
-      where source = 'dynamic'
-        and used_at is null
-        and created_at < ${before}
-        and not exists (select from device_codes where client_id = clients.id and expires_at > ${now})
-      limit ${limit}
-      for update skip locked
+    with deleted as (
+      delete from clients
+      where id in (
+        select id
+        from clients
+        where source = 'dynamic'
+          and used_at is null
+          and created_at < ${before}
+          and not exists (select from device_codes where client_id = clients.id and expires_at > ${now})
+        limit ${limit}
+        for update skip locked
+      )
+      returning id
     )
-    returning id`
+    select pg_notify(${channel}, 'client ' || id)
+    from deleted`
   return rows.length
 }

@@ -9,6 +9,7 @@ import { sweepSigningKeys } from '../sql/signing-keys.ts'
 import { sweepThrottles } from '../sql/throttles.ts'
 import { isOutage } from './db/index.ts'
 import type { Deps } from './deps.ts'
+import { CHANNEL } from './oauth/replicas.ts'
 
 const INTERVAL_MS = 60_000
 const BATCH = 500
@@ -30,7 +31,13 @@ export async function sweep(deps: Deps): Promise<number> {
     () => sweepThrottles(deps.sql, now, BATCH),
     () => sweepRevocations(deps.sql, now, BATCH),
     () => sweepSigningKeys(deps.sql, new Date(before.getTime() - deps.config.ACCESS_TOKEN_TTL * 1000), BATCH),
-    () => sweepUnusedClients(deps.sql, { before: new Date(now.getTime() - UNUSED_CLIENT_MS), now, limit: BATCH }),
+    () =>
+      sweepUnusedClients(deps.sql, {
+        before: new Date(now.getTime() - UNUSED_CLIENT_MS),
+        now,
+        limit: BATCH,
+        channel: CHANNEL,
+      }),
   ]
   let total = 0
   for (const task of tasks) {

@@ -188,11 +188,7 @@ function openPool(log: Log, max: number, dial: Dial, embedded = false): Database
     embedded,
     begin: <T>(work: (sql: Queries) => Promise<T>, deadlineMs = DEADLINE_MS) => {
       let late = false
-      const run = () =>
-        pool.begin(transaction => {
-          if (late) throw new DatabaseUnavailable('nobody waits for this transaction any more')
-          return work(transaction as unknown as Queries)
-        }) as Promise<T>
+      const run = () => transact(pool, work, () => late)
       return guarded('a transaction', deadlineMs, run, () => {
         late = true
       })
@@ -203,6 +199,43 @@ function openPool(log: Log, max: number, dial: Dial, embedded = false): Database
       closed = true
       await pool.end({ timeout: 2 })
     },
+  }
+}
+
+/**
+ * One transaction. postgres.js goes on using a transaction's connection after it broke: for the statements that come
+ * next, and for a rollback when one has failed. That throws outside of any promise, which would end the process. So after
+ * a break nothing more is sent, and postgres.js is not told that the work has ended; it rejects by itself.
+ */
+async function transact<T>(pool: Pool, work: (sql: Queries) => Promise<T>, cancelled: () => boolean): Promise<T> {
+  let broken = false
+  const refuseBroken = () => {
+    if (broken) throw new DatabaseUnavailable('the connection of this transaction broke')
+  }
+  try {
+    return (await pool.begin(async transaction => {
+      if (cancelled()) throw new DatabaseUnavailable('nobody waits for this transaction any more')
+      const sql = new Proxy(transaction, {
+        apply(target, self, args) {
+          refuseBroken()
+          return Reflect.apply(target, self, args)
+        },
+        get(target, key) {
+          refuseBroken()
+          return Reflect.get(target, key)
+        },
+      })
+      try {
+        return await work(sql as unknown as Queries)
+      } catch (error) {
+        await new Promise(setImmediate) // a break that caused this error is known by then
+        if (broken || isConnectionLost(error)) await new Promise<never>(() => {})
+        throw error
+      }
+    })) as T
+  } catch (error) {
+    broken = true
+    throw error
   }
 }
 
@@ -239,6 +272,6 @@ const OUTAGE = /^(08|25006|25P03|25P04|28|3D000|40|53|55P03|57|58)/
 function isConnectionLost(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code !== 'string') return false
-  if (error instanceof postgres.PostgresError) return /^(08|57P0)/.test(code)
+  if (error instanceof postgres.PostgresError) return /^(08(?!P01)|57P0)/.test(code)
   return /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOST|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/.test(code)
 }

@@ -36,7 +36,16 @@ export async function startServer(env: Record<string, string> = {}): Promise<Tes
     ...database.env,
     ...env,
   }
-  const config = parseConfig(fullEnv, () => '')
+  return listen(fullEnv, port, database.drop)
+}
+
+/** Another replica of a server: the same address for clients, the same database, a port and a clock of its own. */
+export async function startReplica(of: TestServer, env: Record<string, string> = {}): Promise<TestServer> {
+  return listen({ ...of.env, ...env }, await freePort(), async () => {})
+}
+
+async function listen(env: Record<string, string>, port: number, afterwards: () => Promise<void>): Promise<TestServer> {
+  const config = parseConfig(env, () => '')
   let ahead = 0
   const deps = await openDeps(config, {
     log: openLog(config.LOG_LEVEL),
@@ -53,7 +62,7 @@ export async function startServer(env: Record<string, string> = {}): Promise<Tes
   return {
     base: config.BASE_URL,
     deps,
-    env: fullEnv,
+    env,
     clock: {
       advance(seconds) {
         ahead += seconds * 1000
@@ -72,7 +81,7 @@ export async function startServer(env: Record<string, string> = {}): Promise<Tes
     async close() {
       await app.server?.stop(true)
       await deps.close()
-      await database.drop()
+      await afterwards()
     },
   }
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { listAuditEvents, type NewAuditEvent } from '../../sql/audit-events.ts'
 import type { Queries } from '../../sql/index.ts'
 import { type AuditWriter, openAuditWriter, record } from '../../src/audit.ts'
@@ -7,6 +7,9 @@ import { openLog } from '../../src/lib/log.ts'
 import { addClient } from '../../src/oauth/clients.ts'
 import { registerClient } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+
+// Generous: it is for a machine that is busy with other things.
+setDefaultTimeout(60_000)
 
 let server: TestServer
 beforeAll(async () => {

@@ -1,8 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { addClient } from '../../src/oauth/clients.ts'
 import { decide, deviceTokens, poll, registerClient, requestDevice, rpc, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { countStatements, type StatementCount } from '../support/statements.ts'
+
+// Generous: it is for a machine that is busy with other things.
+setDefaultTimeout(60_000)
 
 let server: TestServer
 let statements: StatementCount
@@ -35,7 +38,7 @@ describe('the budget of database round trips (DESIGN 8)', () => {
 
   test('a device authorization: one', async () => {
     await requestDevice(server, client)
-    expect(statements.take()).toEqual(['insert into'])
+    expect(statements.take()).toEqual(['insert'])
   })
 
   test('a device poll: one, whatever it finds', async () => {
@@ -44,7 +47,7 @@ describe('the budget of database round trips (DESIGN 8)', () => {
     const polled = async () => {
       statements.take()
       statuses.push((await poll(server, client, device_code)).status)
-      expect(statements.take()).toEqual(['with polled'])
+      expect(statements.take()).toEqual(['with'])
     }
     await polled() // pending
     await polled() // too fast
@@ -64,7 +67,7 @@ describe('the budget of database round trips (DESIGN 8)', () => {
     const form = { grant_type: 'client_credentials', client_id: id, client_secret: secret! }
     statements.take()
     expect((await server.post('/api/oauth/token', form)).status).toBe(200)
-    expect(statements.take()).toEqual(['select id,'])
+    expect(statements.take()).toEqual(['select'])
     expect((await server.post('/api/oauth/token', form)).status).toBe(200)
     expect((await server.post('/api/oauth/token', { ...form, client_secret: 'wrong' })).status).toBe(401)
     expect(statements.take()).toEqual([])
@@ -75,9 +78,9 @@ describe('the budget of database round trips (DESIGN 8)', () => {
     const form = { grant_type: 'refresh_token', client_id: client, refresh_token }
     statements.take()
     expect((await server.post('/api/oauth/token', form)).status).toBe(200)
-    expect(statements.take()).toEqual([['select token.grant_id,', 'with consumed']])
+    expect(statements.take()).toEqual([['select', 'with']])
     expect((await server.post('/api/oauth/token', form)).status).toBe(200)
-    expect(statements.take()).toEqual([['select token.grant_id,']])
+    expect(statements.take()).toEqual([['select']])
   })
 
   test('what is public and never changes with users: none', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { randomBytes } from 'node:crypto'
 import { addClient } from '../../src/oauth/clients.ts'
 import { rotateKeys } from '../../src/oauth/keys.ts'
@@ -7,6 +7,9 @@ import { createSignInLink } from '../../src/signin/service.ts'
 import { sweep } from '../../src/sweeper.ts'
 import { DEVICE_CODE_GRANT, deviceTokens, enterCode, registerClient, requestDevice, signIn } from '../support/flows.ts'
 import { onPostgres, startServer, type TestServer } from '../support/server.ts'
+
+// Generous: it is for a machine that is busy with other things.
+setDefaultTimeout(60_000)
 
 const HOUR = 3600
 const DAY = 24 * HOUR

@@ -122,28 +122,57 @@ export function listClients(sql: Queries): Promise<ClientRow[]> {
     order by created_at`
 }
 
-/** @returns whether there was such a client; its grants and codes go with it. */
-export async function deleteClient(sql: Queries, id: string): Promise<boolean> {
+/**
+ * Deletes a client with its grants and codes, tells every replica, and remembers it for as long as one of its access
+ * tokens could live.
+ *
+ * @returns whether there was such a client.
+ */
+export async function deleteClient(
+  sql: Queries,
+  remove: { id: string; now: Date; rememberUntil: Date; channel: string },
+): Promise<boolean> {
   const rows = await sql`
-    delete from clients
-    where id = ${id}
-    returning id`
+    with deleted as (
+      delete from clients
+      where id = ${remove.id}
+      returning 'client:' || id as subject
+    ),
+    remembered as (
+      insert into revocations (subject, revoked_at, expires_at)
+      select subject, ${remove.now}, ${remove.rememberUntil}
+      from deleted
+      on conflict (subject) do nothing
+    )
+    select pg_notify(${remove.channel}, 'revoked ' || subject)
+    from deleted`
   return rows.length === 1
 }
 
-/** Deletes at most `limit` clients that came by themselves before `before` and never got a token. @returns how many. */
-export async function sweepUnusedClients(sql: Queries, before: Date, limit: number): Promise<number> {
+/**
+ * Deletes at most `limit` clients that came by themselves before `before`, never got a token, and are not about to:
+ * no device shows a code of theirs. Tells every replica. @returns how many.
+ */
+export async function sweepUnusedClients(
+  sql: Queries,
+  { before, now, limit, channel }: { before: Date; now: Date; limit: number; channel: string },
+): Promise<number> {
   const rows = await sql`
-    delete from clients
-    where id in (
-      select id
-      from clients
-      where source in ('dynamic', 'metadata')
-        and used_at is null
-        and created_at < ${before}
-      limit ${limit}
-      for update skip locked
+    with deleted as (
+      delete from clients
+      where id in (
+        select id
+        from clients
+        where source in ('dynamic', 'metadata')
+          and used_at is null
+          and created_at < ${before}
+          and not exists (select from device_codes where client_id = clients.id and expires_at > ${now})
+        limit ${limit}
+        for update skip locked
+      )
+      returning id
     )
-    returning id`
+    select pg_notify(${channel}, 'client ' || id)
+    from deleted`
   return rows.length
 }

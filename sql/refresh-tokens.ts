@@ -67,3 +67,12 @@ export async function findRefreshGrant(
       and granted.client_id = ${clientId}`
   return row?.grant_id
 }
+
+/** Deletes at most `limit` tokens that expired before `before`, used or not. @returns how many. */
+export async function sweepRefreshTokens(sql: Queries, before: Date, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from refresh_tokens
+    where token_hash in (select token_hash from refresh_tokens where expires_at < ${before} limit ${limit} for update skip locked)
+    returning token_hash`
+  return rows.length
+}

@@ -45,3 +45,12 @@ export async function retireSigningKeys(
     )
     select pg_notify(${retire.channel}, 'keys')`
 }
+
+/** Deletes at most `limit` keys that were retired before `before`: private halves need not outlive their use. @returns how many. */
+export async function sweepSigningKeys(sql: Queries, before: Date, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from signing_keys
+    where kid in (select kid from signing_keys where retired_at < ${before} limit ${limit} for update skip locked)
+    returning kid`
+  return rows.length
+}

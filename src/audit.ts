@@ -1,6 +1,7 @@
 /** The audit log: which events there are, and a writer that appends them in batches. */
 import { insertAuditEvents, type NewAuditEvent } from '../sql/audit-events.ts'
 import type { Queries } from '../sql/index.ts'
+import { isOutage } from './db/index.ts'
 import type { Log } from './lib/log.ts'
 
 /** Every event that can be recorded, and what it means. */
@@ -48,29 +49,48 @@ const LIMIT = 20_000
 
 export interface AuditWriter {
   add(event: NewAuditEvent): void
-  /** Events that did not fit while the database was away. */
+  /** Events that did not fit while the database was away, or that it refused. */
   readonly dropped: number
   /** Writes what is waiting; resolves when it is stored or the database refused it. */
   flush(): Promise<void>
   close(): Promise<void>
 }
 
-/** Appends events in batches, so that a busy endpoint does not wait for one insert a request. */
+/**
+ * Appends events in batches and in order, so that a busy endpoint does not wait for one insert a request. While the
+ * database is away they wait here, and those past the limit are counted as dropped, as is one that the database would
+ * never take. A batch whose answer was lost is written again, so an event may stand twice, but none is missing.
+ */
 export function openAuditWriter(sql: Queries, log: Log): AuditWriter {
   const waiting: NewAuditEvent[] = []
   let dropped = 0
+  let failing = false
   let writing = Promise.resolve()
   let timer: Timer | undefined
 
   async function write(): Promise<void> {
+    let size = BATCH
     while (waiting.length > 0) {
-      const batch = waiting.splice(0, BATCH)
+      const batch = waiting.slice(0, size)
       try {
         await insertAuditEvents(sql, batch)
+        waiting.splice(0, batch.length)
+        if (failing) log.info({ dropped }, 'the audit log is written again')
+        failing = false
       } catch (error) {
-        waiting.unshift(...batch)
-        log.error({ err: error, waiting: waiting.length }, 'could not write the audit log; will try again')
-        return
+        const { message } = error as Error
+        if (isOutage(error)) {
+          if (!failing) log.error({ detail: message }, 'could not write the audit log; trying until it works')
+          failing = true
+          return
+        }
+        // Something in the batch is not what the table takes: find it, so that it does not hold up the rest.
+        size = Math.floor(batch.length / 2)
+        if (size > 0) continue
+        waiting.shift()
+        size = BATCH
+        dropped += 1
+        log.error({ event: batch[0]?.event, detail: message }, 'the database refused an audit event')
       }
     }
   }
@@ -92,8 +112,7 @@ export function openAuditWriter(sql: Queries, log: Log): AuditWriter {
   return {
     add(event) {
       if (waiting.length >= LIMIT) {
-        dropped += 1
-        if (dropped === 1) log.error('the audit log is full while the database is away: events are being dropped')
+        if (dropped++ === 0) log.error('the audit log is full while the database is away: events are being dropped')
         return
       }
       waiting.push(event)
@@ -106,6 +125,7 @@ export function openAuditWriter(sql: Queries, log: Log): AuditWriter {
     async close() {
       clearTimeout(timer)
       await flush()
+      dropped += waiting.length
       if (waiting.length > 0) log.error({ lost: waiting.length }, 'audit events were lost at shutdown')
     },
   }

@@ -101,6 +101,7 @@ create table refresh_tokens (
   consumed_at timestamptz
 );
 create index refresh_tokens_grant on refresh_tokens (grant_id);
+create index refresh_tokens_expiry on refresh_tokens (expires_at);
 
 create table device_codes (
   id uuid primary key,

@@ -3,14 +3,17 @@ import type postgres from 'postgres'
 
 /** What a listener is told. Between `onLost` and the next `onReady`, payloads may have been missed. */
 export interface Notifications {
-  onPayload(payload: string): void
+  /** A rejection counts as a lost channel, so that everything is loaded anew. */
+  onPayload(payload: string): void | Promise<void>
   /** The channel is listened to (for the first time or again); load what may have been missed. A rejection tries anew. */
   onReady(): Promise<void>
   onLost(): void
 }
 
-const RETRY_MS = 500
-const HEARTBEAT_MS = 5_000
+const RETRY_MS = 250
+/** A connection can die without a word; who believes in the channel is wrong for at most beat and answer together. */
+const HEARTBEAT_MS = 1_000
+const ANSWER_MS = 2_000
 
 type Listening = postgres.Options<Record<string, postgres.PostgresType>> & {
   onnotify?: (channel: string, payload: string) => void
@@ -42,18 +45,19 @@ export function listenForNotifications(
         max_lifetime: 0,
         prepare: false,
         onclose: () => lost(),
-        onnotify: (_, payload) => onPayload(payload),
+        onnotify: (_, payload) => void Promise.resolve(payload).then(onPayload).catch(lost),
       })
       connection = sql
       let ready = false
       try {
-        await sql.unsafe(`listen ${channel}`)
+        const listening = sql.unsafe(`listen ${channel}`).then(() => true)
+        if (!(await Promise.race([listening, pause(ANSWER_MS).then(() => false)]))) throw new Error('no answer')
         await onReady()
         ready = true
         for (;;) {
           const outcome = await Promise.race([gone.then(() => 'gone'), pause(HEARTBEAT_MS).then(() => 'beat')])
           if (ending.signal.aborted || outcome === 'gone') break
-          const alive = await Promise.race([sql`select 1`.then(() => true), pause(2_000).then(() => false)])
+          const alive = await Promise.race([sql`select 1`.then(() => true), pause(ANSWER_MS).then(() => false)])
           if (!alive) break
         }
       } catch {

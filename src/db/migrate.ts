@@ -1,5 +1,5 @@
 import type { Queries } from '../../sql/index.ts'
-import { migrations } from '../../sql/migrations/index.ts'
+import { type Migration, migrations } from '../../sql/migrations/index.ts'
 import { UsageError } from '../lib/errors.ts'
 import type { Database } from './index.ts'
 
@@ -12,19 +12,20 @@ const DEADLINE_MS = 10 * 60_000
  * Brings the schema up to this binary's version: one transaction a migration, its row claimed first, under an advisory
  * lock, so that replicas may start together.
  *
+ * @param list Those of this binary, in order.
  * @returns the names of the migrations that this call applied.
  * @throws UsageError if the database was migrated by a newer binary.
  */
-export async function migrate(db: Database): Promise<string[]> {
+export async function migrate(db: Database, list: readonly Migration[] = migrations): Promise<string[]> {
   const applied: string[] = []
   for (;;) {
-    const name = await db.begin(applyNext, DEADLINE_MS)
+    const name = await db.begin(sql => applyNext(sql, list), DEADLINE_MS)
     if (name === undefined) return applied
     applied.push(name)
   }
 }
 
-async function applyNext(sql: Queries): Promise<string | undefined> {
+async function applyNext(sql: Queries, list: readonly Migration[]): Promise<string | undefined> {
   await sql`set local statement_timeout = 0`
   await sql`set local lock_timeout = 0`
   await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK})`
@@ -36,12 +37,12 @@ async function applyNext(sql: Queries): Promise<string | undefined> {
     )`
   const [row] = await sql<{ current: number }[]>`select coalesce(max(id), 0)::int as current from schema_migrations`
   const current = row?.current ?? 0
-  if (current > migrations.length) {
+  if (current > list.length) {
     throw new UsageError(
-      `The database is at version ${current}, this binary knows ${migrations.length}: a newer mcp-oauth-server has migrated it. Use that version.`,
+      `The database is at version ${current}, this binary knows ${list.length}: a newer mcp-oauth-server has migrated it. Use that version.`,
     )
   }
-  const next = migrations[current]
+  const next = list[current]
   if (!next) return undefined
   await sql`insert into schema_migrations (id, name) values (${current + 1}, ${next.name})`
   await sql.unsafe(next.text)

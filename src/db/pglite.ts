@@ -1,4 +1,4 @@
-import { existsSync, fdatasyncSync } from 'node:fs'
+import fs, { existsSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
@@ -42,7 +42,7 @@ class DurableNodeFS extends NodeFS {
     const sync = (module: unknown) => {
       const { NODEFS } = module as { NODEFS: { stream_ops: { fsync?: (stream: { nfd: number }) => number } } }
       NODEFS.stream_ops.fsync = stream => {
-        fdatasyncSync(stream.nfd)
+        fs.fdatasyncSync(stream.nfd)
         return 0
       }
     }

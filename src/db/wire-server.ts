@@ -1,68 +1,128 @@
 import { chmod } from 'node:fs/promises'
-import { createServer, type Socket } from 'node:net'
+import { createServer } from 'node:net'
 import type { PGlite } from '@electric-sql/pglite'
+import { Connection, closeStatements, ROLLBACK, SYNC, splitAnswer, startup } from './wire-connection.ts'
+
+/** Bytes of answers that a connection may leave unread before it is cut. */
+const MAX_UNREAD = 64 * 1024 * 1024
+/** Bytes of requests that may wait for one connection before no more are read from it. */
+const MAX_WAITING = 1024 * 1024
 
 /**
  * PostgreSQL's wire protocol on a Unix socket, in front of PGlite's single backend. Several connections share the one
  * backend: a connection owns it from its first message until the backend reports "idle" (ReadyForQuery `I`), so neither
- * transactions nor the unnamed statement and portal of two connections can mix. Notifications go to every connection.
+ * transactions nor the unnamed statement and portal of two connections can mix; the next owner is who waited longest.
+ * A connection that dies is rolled back and its prepared statements are closed. Settings (`set`) and subscriptions
+ * (`listen`) are the backend's and so everybody's; notifications go to every connection. Whoever breaks the protocol is
+ * cut, before the backend sees any of it: what kills a real server's backend would kill the only one here.
  * Protocol: PostgreSQL documentation, chapter "Frontend/Backend Protocol".
+ *
+ * @param holdMs how long a connection may own the backend without sending anything.
  */
-export async function serveWireProtocol(db: PGlite, path: string): Promise<{ close(): Promise<void> }> {
+export async function serveWireProtocol(db: PGlite, path: string, holdMs = 5_000): Promise<{ close(): Promise<void> }> {
   const connections = new Set<Connection>()
   const waiting: Connection[] = []
   let owner: Connection | undefined
+  let holding: Timer | undefined
   let running = false
+  let turn: Promise<void> = Promise.resolve()
   let closing = false
+
+  async function exchange(messages: Buffer) {
+    const chunks: Uint8Array[] = []
+    // Not execProtocolRaw: it keeps every parsed answer for ever.
+    await db.runExclusive(() =>
+      db.execProtocolRawStream(messages, { syncToFs: false, onRawData: bytes => chunks.push(bytes.slice()) }),
+    )
+    return splitAnswer(Buffer.concat(chunks))
+  }
+
+  // What every connection is told first is the same, whatever it asks for: there is one backend and one user.
+  const greeting = (await exchange(startup())).forOwner
 
   async function run(): Promise<void> {
     if (running) return
     running = true
+    clearTimeout(holding)
     try {
-      for (;;) {
+      while (!closing) {
         owner ??= waiting.shift()
-        if (!owner) break
+        if (!owner) return
         if (owner.closed) {
-          if (owner.state === 'T' || owner.state === 'E') await db.exec('rollback')
+          await cleanUp(owner)
           owner = undefined
           continue
         }
-        const batch = owner.batches.shift()
-        if (!batch) break // in a transaction, or between two parts of one exchange: wait for its next message
-        const answer = await db.runExclusive(() => db.execProtocolRaw(batch, { syncToFs: false }))
-        const { forOwner, forAll, status } = splitAnswer(answer)
+        const batch = owner.take()
+        if (!batch) {
+          // In a transaction, or between two parts of one exchange.
+          const silent = owner
+          holding = setTimeout(() => silent.socket.destroy(), holdMs)
+          return
+        }
+        const { forOwner, forAll, status } = await exchange(batch)
         owner.state = status ?? 'busy'
-        if (forOwner.length > 0 && !owner.closed) owner.socket.write(forOwner)
-        if (forAll.length > 0) for (const connection of connections) connection.socket.write(forAll)
-        if (owner.state !== 'I') continue
-        if (owner.batches.length > 0) waiting.push(owner)
-        owner = undefined
+        send(owner, forOwner)
+        if (forAll.length > 0) for (const connection of connections) if (connection.started) send(connection, forAll)
+        flow(owner)
+        if (owner.state === 'I') {
+          if (owner.waits || owner.closed) waiting.push(owner)
+          else if (owner.terminated) owner.socket.end()
+          owner = undefined
+        }
+        await new Promise(setImmediate) // between two batches the rest of the process has its turn
       }
     } finally {
       running = false
     }
   }
 
-  const server = createServer(socket => {
-    const connection = new Connection(socket)
-    connections.add(connection)
-    const wake = () => {
-      if (connection !== owner && !waiting.includes(connection)) waiting.push(connection)
-      // A failure here is the backend's, not the query's (those come back as messages): end all connections.
-      run().catch(() => {
-        for (const other of connections) other.socket.destroy()
-      })
-    }
-    socket.on('data', (chunk: Buffer) => {
-      connection.receive(chunk)
-      if (connection.batches.length > 0) wake()
-      if (connection.terminated) socket.end()
+  /** Leaves the backend as the next owner expects it. */
+  async function cleanUp({ state, statements }: Connection): Promise<void> {
+    const status = state === 'busy' ? (await exchange(SYNC)).status : state
+    if (status !== 'I') await exchange(ROLLBACK)
+    if (statements.size > 0) await exchange(closeStatements(statements))
+  }
+
+  function wake(connection: Connection): void {
+    if (connection !== owner && !waiting.includes(connection)) waiting.push(connection)
+    // A failure here is the backend's, not the query's (those come back as messages): end all connections.
+    if (running) return
+    turn = run().catch(() => {
+      for (const other of connections) other.socket.destroy()
     })
+  }
+
+  function send(connection: Connection, bytes: Buffer): void {
+    if (connection.closed || bytes.length === 0) return
+    connection.socket.write(bytes)
+    if (connection.socket.writableLength > MAX_UNREAD) connection.socket.destroy()
+  }
+
+  /** Reads no more from a connection that neither reads its answers nor waits for them. */
+  function flow({ socket, waits, waitingBytes }: Connection): void {
+    if (socket.writableNeedDrain || (waits && waitingBytes > MAX_WAITING)) socket.pause()
+    else socket.resume()
+  }
+
+  const server = createServer(socket => {
+    const connection = new Connection(socket, greeting)
+    connections.add(connection)
+    socket.on('data', (chunk: Buffer) => {
+      if (!connection.receive(chunk)) {
+        socket.destroy()
+        return
+      }
+      flow(connection)
+      if (connection.waits) wake(connection)
+      else if (connection.terminated && connection !== owner) socket.end()
+    })
+    socket.on('drain', () => flow(connection))
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
       connection.closed = true
       connections.delete(connection)
-      if (connection === owner && !closing) wake()
+      if (!closing && (connection === owner || connection.statements.size > 0)) wake(connection)
     })
   })
   await new Promise<void>((resolve, reject) => {
@@ -73,90 +133,10 @@ export async function serveWireProtocol(db: PGlite, path: string): Promise<{ clo
   return {
     async close() {
       closing = true
+      clearTimeout(holding)
       for (const connection of connections) connection.socket.destroy()
       await new Promise<void>(resolve => server.close(() => resolve()))
+      await turn
     },
   }
-}
-
-type TransactionStatus = 'I' | 'T' | 'E'
-
-const SSL_REQUEST = 80877103
-const GSS_REQUEST = 80877104
-const CANCEL_REQUEST = 80877102
-
-/** One client of the socket: splits its bytes into messages and groups them into batches that end in an answer. */
-class Connection {
-  /** The last ReadyForQuery: idle, in a transaction, in a failed one; busy while an exchange has not come to it. */
-  state: TransactionStatus | 'busy' = 'I'
-  closed = false
-  terminated = false
-  /** What the backend is to be given next, each a run of messages that makes it answer. */
-  readonly batches: Buffer[] = []
-  private started = false
-  private bytes: Buffer = Buffer.alloc(0)
-  private messages: Buffer[] = []
-
-  constructor(readonly socket: Socket) {}
-
-  receive(chunk: Buffer): void {
-    this.bytes = this.bytes.length === 0 ? chunk : Buffer.concat([this.bytes, chunk])
-    for (;;) {
-      const length = this.messageLength()
-      if (length === undefined || this.bytes.length < length) return
-      const message = this.bytes.subarray(0, length)
-      this.bytes = this.bytes.subarray(length)
-      this.accept(message)
-    }
-  }
-
-  /** The whole length of the next message in bytes; the first ones of a connection have no type byte. */
-  private messageLength(): number | undefined {
-    if (!this.started) return this.bytes.length >= 8 ? this.bytes.readInt32BE(0) : undefined
-    return this.bytes.length >= 5 ? 1 + this.bytes.readInt32BE(1) : undefined
-  }
-
-  private accept(message: Buffer): void {
-    if (!this.started) {
-      const code = message.readInt32BE(4)
-      if (code === SSL_REQUEST || code === GSS_REQUEST) {
-        this.socket.write('N')
-        return
-      }
-      if (code === CANCEL_REQUEST) {
-        this.terminated = true // one backend, one query at a time: there is nothing to interrupt
-        return
-      }
-      this.started = true
-      this.batches.push(message)
-      return
-    }
-    const type = String.fromCharCode(message[0]!)
-    if (type === 'X') {
-      this.terminated = true // ends this connection, not the shared backend
-      return
-    }
-    this.messages.push(message)
-    // Query, Sync and Flush are the messages that make the backend answer.
-    if (type !== 'Q' && type !== 'S' && type !== 'H') return
-    this.batches.push(Buffer.concat(this.messages))
-    this.messages = []
-  }
-}
-
-/** Separates the notifications (`A`), which belong to every connection, from the answer, and finds its last status. */
-function splitAnswer(answer: Uint8Array): { forOwner: Buffer; forAll: Buffer; status: TransactionStatus | undefined } {
-  const bytes = Buffer.from(answer.buffer, answer.byteOffset, answer.byteLength)
-  const own: Buffer[] = []
-  const shared: Buffer[] = []
-  let status: TransactionStatus | undefined
-  for (let at = 0; at + 5 <= bytes.length; ) {
-    const end = at + 1 + bytes.readInt32BE(at + 1)
-    const message = bytes.subarray(at, end)
-    if (message[0] === 0x41) shared.push(message)
-    else own.push(message)
-    if (message[0] === 0x5a) status = String.fromCharCode(message[5]!) as TransactionStatus
-    at = end
-  }
-  return { forOwner: Buffer.concat(own), forAll: Buffer.concat(shared), status }
 }

@@ -1,7 +1,6 @@
 /** Clients: who they are, how they prove it, and how they come to be. */
 import { randomBytes } from 'node:crypto'
 import { type ClientRow, deleteClient, insertClient, listClients as queryClients } from '../../sql/clients.ts'
-import { insertRevocation } from '../../sql/revocations.ts'
 import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { clientAddress, type Handled, networkOf } from '../http/client-address.ts'
@@ -133,10 +132,9 @@ export function listClients(deps: Deps): Promise<ClientRow[]> {
 
 /** Removes a client and all its grants; its access tokens end on every replica within a second. */
 export async function removeClient(deps: Deps, id: string): Promise<boolean> {
-  if (!(await deleteClient(deps.sql, id))) return false
-  const subject = `client:${id}`
-  await insertRevocation(deps.sql, { subject, now: deps.now(), expiresAt: rememberUntil(deps), channel: CHANNEL })
-  remember(deps, deps.replica, subject)
+  const removal = { id, now: deps.now(), rememberUntil: rememberUntil(deps), channel: CHANNEL }
+  if (!(await deleteClient(deps.sql, removal))) return false
+  remember(deps, deps.replica, `client:${id}`)
   record(deps, 'client.removed', { clientId: id })
   return true
 }

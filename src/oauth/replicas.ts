@@ -1,6 +1,7 @@
 /**
  * What every replica keeps in memory, so that a request needs no database: the signing keys, the clients it has seen and
- * what was revoked lately. PostgreSQL's notifications keep it true; while they are lost, it asks the database.
+ * what was revoked lately. PostgreSQL's notifications keep it true; while they are lost, it asks the database, and a
+ * request that the database would have to vouch for fails closed: 503 while the database is away, MCP requests included.
  */
 import { type ClientRow, findClient } from '../../sql/clients.ts'
 import { anyRevoked, listRevocations } from '../../sql/revocations.ts'
@@ -41,7 +42,7 @@ export async function openReplica(deps: ReplicaDeps): Promise<Replica> {
   }
   const ready = Promise.withResolvers<void>()
   const listener = deps.db.listen(CHANNEL, {
-    onPayload: payload => void apply(deps, replica, payload),
+    onPayload: payload => apply(deps, replica, payload),
     async onReady() {
       replica.keys = await loadKeys(deps)
       for (const row of await listRevocations(deps.sql, deps.now()))
@@ -67,14 +68,7 @@ async function apply(deps: ReplicaDeps, replica: Replica, payload: string): Prom
   const subject = payload.slice(space + 1)
   if (kind === 'revoked') remember(deps, replica, subject)
   else if (kind === 'client') replica.clients.delete(subject)
-  else if (kind === 'keys') {
-    try {
-      replica.keys = await loadKeys(deps)
-    } catch (error) {
-      deps.log.error({ err: error }, 'could not load the signing keys after a rotation')
-      replica.current = false
-    }
-  }
+  else if (kind === 'keys') replica.keys = await loadKeys(deps)
 }
 
 /** Refuses a subject's tokens from now on; called at once where the revocation happens, and by notification elsewhere. */
@@ -105,9 +99,10 @@ export async function lookUpClient(deps: Deps, id: string): Promise<ClientRow | 
   return found
 }
 
-/** Keeps a client in memory, while changes elsewhere would be heard of. */
+/** Keeps a client in memory, while changes elsewhere would be heard of; it may have been removed while it was looked up. */
 export function rememberClient(replica: Replica, client: ClientRow): void {
-  if (replica.current) bounded(replica.clients, CLIENT_LIMIT).set(client.id, client)
+  if (replica.current && !replica.revoked.has(`client:${client.id}`))
+    bounded(replica.clients, CLIENT_LIMIT).set(client.id, client)
 }
 
 export function rememberVerified(replica: Replica, hash: string, principal: Principal): void {

@@ -37,7 +37,21 @@ export async function startServer(env: Record<string, string> = {}, outbound?: O
     ...database.env,
     ...env,
   }
-  const config = parseConfig(fullEnv, () => '')
+  return listen(fullEnv, port, database.drop, outbound)
+}
+
+/** Another replica of a server: the same address for clients, the same database, a port and a clock of its own. */
+export async function startReplica(of: TestServer, env: Record<string, string> = {}): Promise<TestServer> {
+  return listen({ ...of.env, ...env }, await freePort(), async () => {}, undefined)
+}
+
+async function listen(
+  env: Record<string, string>,
+  port: number,
+  afterwards: () => Promise<void>,
+  outbound: Outbound | undefined,
+): Promise<TestServer> {
+  const config = parseConfig(env, () => '')
   let ahead = 0
   const deps = await openDeps(config, {
     log: openLog(config.LOG_LEVEL),
@@ -55,7 +69,7 @@ export async function startServer(env: Record<string, string> = {}, outbound?: O
   return {
     base: config.BASE_URL,
     deps,
-    env: fullEnv,
+    env,
     clock: {
       advance(seconds) {
         ahead += seconds * 1000
@@ -65,7 +79,7 @@ export async function startServer(env: Record<string, string> = {}, outbound?: O
     async close() {
       await app.server?.stop(true)
       await deps.close()
-      await database.drop()
+      await afterwards()
     },
   }
 }

@@ -27,17 +27,19 @@ function asPostgres(command: string[]): string[] {
     : command
 }
 
-function run(command: string[]): void {
-  const result = Bun.spawnSync(command, { stdout: 'pipe', stderr: 'pipe', cwd: tmpdir() })
-  if (result.exitCode !== 0) throw new Error(`${command.join(' ')}: ${result.stdout}${result.stderr}`)
+async function run(command: string[]): Promise<void> {
+  // Not 'pipe': the server would inherit the pipe, and its end never come.
+  const child = Bun.spawn(command, { stdin: 'ignore', stdout: 'ignore', stderr: 'inherit', cwd: tmpdir() })
+  if ((await child.exited) !== 0) throw new Error(`${command.join(' ')} failed`)
 }
 
 export interface Cluster {
   url: string
-  restart(): void
-  stop(): void
-  start(): void
-  remove(): void
+  /** Ends the server at once, as a crash would, and starts it again. */
+  restart(): Promise<void>
+  stop(): Promise<void>
+  start(): Promise<void>
+  remove(): Promise<void>
 }
 
 /** A running cluster whose only user is `postgres`, without a password, reachable from this machine only. */
@@ -49,7 +51,7 @@ export async function startCluster(): Promise<Cluster> {
     chownSync(dir, id('-u'), id('-g'))
   }
   const data = join(dir, 'data')
-  run(
+  await run(
     asPostgres([
       join(bin, 'initdb'),
       '-D',
@@ -70,17 +72,17 @@ export async function startCluster(): Promise<Cluster> {
     run(asPostgres([join(bin, 'pg_ctl'), '-D', data, '-w', '-l', join(dir, 'log'), ...args]))
   const start = () => control('-o', options, 'start')
   const stop = () => control('-m', 'immediate', 'stop')
-  start()
+  await start()
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     start,
     stop,
-    restart() {
-      stop()
-      start()
+    async restart() {
+      await stop()
+      await start()
     },
-    remove() {
-      stop()
+    async remove() {
+      await stop()
       rmSync(dir, { recursive: true, force: true })
     },
   }
@@ -95,6 +97,6 @@ if (import.meta.main) {
     })
     process.exitCode = await child.exited
   } finally {
-    cluster.remove()
+    await cluster.remove()
   }
 }

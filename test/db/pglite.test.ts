@@ -1,0 +1,190 @@
+import { afterEach, describe, expect, setDefaultTimeout, spyOn, test } from 'bun:test'
+import fs, { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { connect, type Database } from '../../src/db/index.ts'
+import { openLog } from '../../src/lib/log.ts'
+import { registerClient } from '../support/flows.ts'
+import { run, serve, start } from '../support/processes.ts'
+import { emptyDatabase, onPostgres, startServer } from '../support/server.ts'
+
+// Generous: it is for a machine that is busy with other things.
+setDefaultTimeout(60_000)
+
+const cleanup: (() => unknown)[] = []
+afterEach(async () => {
+  for (const undo of cleanup.splice(0).reverse()) await undo()
+})
+
+async function newDataDir(): Promise<string> {
+  const { env, drop } = await emptyDatabase()
+  cleanup.push(drop)
+  return env.DATA_DIR!
+}
+
+async function open(dataDir: string): Promise<Database> {
+  const db = await connect({ databaseUrl: undefined, dataDir, serving: true, log: openLog('silent') })
+  cleanup.push(() => db.close())
+  return db
+}
+
+const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8)
+
+describe.skipIf(onPostgres)('the embedded database (DESIGN 8, SECURITY "Faults")', () => {
+  test('a second server on the same data directory refuses to start and names who holds it', async () => {
+    const server = await startServer()
+    cleanup.push(() => server.close())
+    const { code, output } = await run(['serve'], { DATA_DIR: server.env.DATA_DIR!, LOG_LEVEL: 'silent', PORT: '1' })
+    expect(output.trim()).toBe(
+      `${server.env.DATA_DIR} is in use by process ${process.pid} (serve); stop it, or set DATA_DIR to another directory`,
+    )
+    expect(code).toBe(1)
+    expect((await server.get('/readyz')).status).toBe(200)
+  })
+
+  test('a command beside a running server shares it, and the server notices what the command revokes', async () => {
+    const server = await startServer()
+    cleanup.push(() => server.close())
+    const env = { DATA_DIR: server.env.DATA_DIR!, BASE_URL: server.base }
+    const added = await run(['client', 'add', 'Robot', '--grant', 'client_credentials'], env)
+    expect(added.code).toBe(0)
+    const [, id] = /client_id +(\S+)/.exec(added.output)!
+    const [, secret] = /client_secret +(\S+)/.exec(added.output)!
+    const credentials = { grant_type: 'client_credentials', client_id: id!, client_secret: secret! }
+    const answer = await server.post('/api/oauth/token', credentials)
+    expect(answer.status).toBe(200)
+    const { access_token } = (await answer.json()) as { access_token: string }
+    const validate = () => server.post('/api/oauth/validate', {}, { Authorization: `Bearer ${access_token}` })
+    expect((await validate()).status).toBe(200)
+
+    expect(await run(['client', 'remove', id!], env)).toEqual({
+      code: 0,
+      output: `Removed ${id}; its tokens have stopped working.\n`,
+    })
+    expect((await validate()).status).toBe(401)
+    expect((await server.post('/api/oauth/token', credentials)).status).toBe(401)
+  })
+
+  test('what a killed server leaves behind (socket, holder) does not keep the next one from starting', async () => {
+    const dataDir = await newDataDir()
+    const killed = await serve({ DATA_DIR: dataDir, LOG_LEVEL: 'silent' })
+    const answer = await fetch(`${killed.base}/api/oauth/register`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ token_endpoint_auth_method: 'none', redirect_uris: ['http://localhost/callback'] }),
+    })
+    const { client_id } = (await answer.json()) as { client_id: string }
+    killed.kill('SIGKILL')
+    await killed.exited
+    expect(existsSync(join(dataDir, 'postgres.sock'))).toBe(true)
+    expect(readFileSync(join(dataDir, 'holder'), 'utf8')).toBe(`process ${killed.pid} (serve)`)
+
+    const server = await startServer({ DATA_DIR: dataDir })
+    cleanup.push(() => server.close())
+    expect([...(await server.deps.sql`select id from clients`)]).toEqual([{ id: client_id }])
+    expect(readFileSync(join(dataDir, 'holder'), 'utf8')).toBe(`process ${process.pid} (serve)`)
+  })
+
+  test('only its owner can read it, whatever the umask: directory 0700, socket and secret 0600', async () => {
+    const parent = await newDataDir()
+    const dataDir = join(parent, 'data')
+    mkdirSync(dataDir, { mode: 0o755 })
+    const before = process.umask(0)
+    cleanup.push(() => process.umask(before))
+    const server = await startServer({ DATA_DIR: dataDir })
+    cleanup.push(() => server.close())
+    expect(modeOf(dataDir)).toBe('700')
+    expect(modeOf(join(dataDir, 'postgres.sock'))).toBe('600')
+    expect(modeOf(join(dataDir, 'auth-secret'))).toBe('600')
+    expect(readFileSync(join(dataDir, 'auth-secret'), 'utf8')).toMatch(/^[A-Za-z0-9_-]{64}$/)
+  })
+
+  test('a first start that was cut short half way begins anew', async () => {
+    const dataDir = await newDataDir()
+    const partial = join(dataDir, 'postgres.partial')
+    mkdirSync(partial)
+    writeFileSync(join(partial, 'PG_VERSION'), 'half')
+    const db = await open(dataDir)
+    expect([...(await db.sql`select 1 as one`)]).toEqual([{ one: 1 }])
+    expect(existsSync(partial)).toBe(false)
+  })
+
+  test.skipIf(!existsSync('/proc/net/tcp'))('opens no TCP port', async () => {
+    const before = listeningPorts()
+    const db = await open(await newDataDir())
+    await db.sql`select 1`
+    expect(listeningPorts()).toEqual(before)
+    const server = await startServer()
+    cleanup.push(() => server.close())
+    expect(listeningPorts()).toHaveLength(before.length + 1) // the measure itself sees ports
+  })
+
+  test('every commit is synced to the disk before it is acknowledged', async () => {
+    const sync = spyOn(fs, 'fdatasyncSync')
+    cleanup.push(() => sync.mockRestore())
+    const db = await open(await newDataDir())
+    await db.sql`create table synced (number integer)`
+    for (let number = 0; number < 20; number++) {
+      const before = sync.mock.calls.length
+      await db.sql`insert into synced values (${number})`
+      expect(sync.mock.calls.length).toBeGreaterThan(before)
+    }
+    const before = sync.mock.calls.length
+    await db.sql`select count(*) from synced`
+    expect(sync.mock.calls.length).toBe(before)
+  })
+
+  test('kill -9 of a writing process, 8 times over, loses no acknowledged row', async () => {
+    const dataDir = await newDataDir()
+    const writer = join(import.meta.dir, '../support/pglite-writer.ts')
+    let last = 0
+    for (let round = 0; round < 8; round++) {
+      const program = start(writer, [], { DATA_DIR: dataDir })
+      await program.printed(`stored ${last + 10 + round * 7}\n`)
+      program.kill('SIGKILL')
+      await program.exited
+      last = Number([...program.output().matchAll(/^stored (\d+)\n/gm)].at(-1)![1])
+    }
+    const db = await open(dataDir)
+    const [row] = await db.sql<{ count: number; max: number }[]>`
+      select count(*)::int as count, max(number) as max from written`
+    expect(row!.count).toBe(row!.max) // none is missing in between
+    expect(row!.max).toBeGreaterThanOrEqual(last)
+  })
+
+  test('an overlong data directory is refused with the reason, before anything is made', async () => {
+    const dataDir = join(await newDataDir(), 'x'.repeat(100))
+    await expect(open(dataDir)).rejects.toThrow('too long for a Unix socket')
+    expect(existsSync(dataDir)).toBe(false)
+  })
+
+  test('a server that was stopped has written everything: the next start needs no recovery of rows', async () => {
+    const dataDir = await newDataDir()
+    const server = await startServer({ DATA_DIR: dataDir })
+    const id = await registerClient(server)
+    await server.close()
+    const db = await open(dataDir)
+    expect([...(await db.sql`select id from clients`)]).toEqual([{ id }])
+    const [event] = await db.sql`select event, client_id from audit_events`
+    expect(event).toEqual({ event: 'client.registered', client_id: id })
+  })
+})
+
+/** TCP sockets on which this process listens, by the inode that both /proc/net and its file descriptors show. */
+function listeningPorts(): string[] {
+  const mine = new Set(
+    readdirSync('/proc/self/fd').map(fd => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`)
+      } catch {
+        return '' // closed meanwhile
+      }
+    }),
+  )
+  return ['/proc/net/tcp', '/proc/net/tcp6'].filter(existsSync).flatMap(path =>
+    readFileSync(path, 'utf8')
+      .split('\n')
+      .map(line => line.trim().split(/\s+/))
+      .filter(fields => fields[3] === '0A' && mine.has(`socket:[${fields[9]}]`))
+      .map(fields => fields[1]!),
+  )
+}

@@ -1,0 +1,185 @@
+import { expect, setDefaultTimeout, test } from 'bun:test'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { connect } from '../src/db/index.ts'
+import { openLog } from '../src/lib/log.ts'
+import { csrfOf, DEVICE_CODE_GRANT, type DeviceAnswer, type TokenAnswer } from './support/flows.ts'
+import { run, serve } from './support/processes.ts'
+import { emptyDatabase, onPostgres } from './support/server.ts'
+
+setDefaultTimeout(60_000)
+
+/** Everything a server was sent and has answered, and which of it is secret. */
+function browser(base: string) {
+  const secrets = new Map<string, string>()
+  const errors: string[] = []
+  const send = async (path: string, init: RequestInit) => {
+    const answer = await fetch(base + path, { redirect: 'manual', ...init })
+    if (answer.status >= 400) errors.push(await answer.clone().text(), JSON.stringify([...answer.headers]))
+    return answer
+  }
+  return {
+    secrets,
+    errors,
+    get: (path: string, headers: Record<string, string> = {}) => send(path, { headers }),
+    post: (path: string, form: Record<string, string>, headers: Record<string, string> = {}) =>
+      send(path, { method: 'POST', headers, body: new URLSearchParams(form) }),
+    raw: (path: string, body: string, type: string, headers: Record<string, string> = {}) =>
+      send(path, { method: 'POST', headers: { 'Content-Type': type, ...headers }, body }),
+  }
+}
+
+/** The forms in which a secret could be found again: as it is, and its bytes as a dump writes them. */
+function formsOf(secret: string): string[] {
+  const bytes = Buffer.from(secret)
+  const random = Buffer.from(secret.slice(4), 'base64url')
+  return [
+    secret,
+    encodeURIComponent(secret),
+    bytes.toString('hex'),
+    bytes.toString('base64').replace(/=+$/, ''),
+    ...(/^m[a-z]{2}_/.test(secret) ? [random.toString('hex'), random.toString('base64').replace(/=+$/, '')] : []),
+  ]
+}
+
+async function dump(env: Record<string, string>): Promise<string> {
+  const db = await connect({
+    databaseUrl: env.DATABASE_URL,
+    dataDir: env.DATA_DIR!,
+    serving: false,
+    log: openLog('silent'),
+  })
+  const tables = await db.sql<{ name: string }[]>`
+    select table_name as name from information_schema.tables where table_schema = 'public' order by 1`
+  let text = ''
+  for (const { name } of tables) {
+    const rows = await db.sql<{ row: string }[]>`select to_jsonb(t)::text as row from ${db.sql(name)} as t`
+    text += `${name}\n${rows.map(({ row }) => row).join('\n')}\n`
+  }
+  await db.close()
+  return text
+}
+
+test('a dump of the database, the log at debug level and all error bodies hold none of the secrets (SECURITY "Secrets")', async () => {
+  const database = await emptyDatabase()
+  const env: Record<string, string> & { INITIAL_ACCESS_TOKEN: string; OIDC_CLIENT_SECRET: string } = {
+    ...database.env,
+    LOG_LEVEL: 'debug',
+    INITIAL_ACCESS_TOKEN: 'an initial access token of the tests, long enough',
+    // With a way to sign in the server prints no link of its own, which would be meant to be read.
+    OIDC_ISSUER: 'http://127.0.0.1:9',
+    OIDC_CLIENT_ID: 'id',
+    OIDC_CLIENT_SECRET: 'a client secret of the tests at the provider',
+  }
+  const server = await serve(env)
+  const { secrets, errors, get, post, raw } = browser(server.base)
+  secrets.set('initial access token', env.INITIAL_ACCESS_TOKEN)
+  secrets.set('provider client secret', env.OIDC_CLIENT_SECRET)
+  const authSecret = onPostgres ? database.env.AUTH_SECRET! : readFileSync(join(env.DATA_DIR!, 'auth-secret'), 'utf8')
+  secrets.set('AUTH_SECRET', authSecret)
+
+  // Sign-in by link, the second use of which is refused.
+  const command = async (args: string[]) => {
+    const { code, output } = await run(args, { ...env, LOG_LEVEL: 'silent', BASE_URL: server.base })
+    expect(code).toBe(0)
+    return output
+  }
+  const link = await command(['user', 'link', 'ada@example.com', '--admin'])
+  const token = /token=(mln_[A-Za-z0-9_-]{43})/.exec(link)![1]!
+  secrets.set('sign-in link', token)
+  expect((await get(`/auth/signin/link?token=${token}`)).status).toBe(200)
+  const signedIn = await post('/auth/signin/link', { token })
+  expect(signedIn.status).toBe(303)
+  const Cookie = signedIn.headers.getSetCookie().map(cookie => cookie.split(';')[0]!)[0]!
+  secrets.set('session cookie', Cookie.slice(Cookie.indexOf('=') + 1))
+  expect((await post('/auth/signin/link', { token })).status).toBe(403)
+
+  // A client with a secret, and a machine.
+  const registration = await raw(
+    '/api/oauth/register',
+    JSON.stringify({ client_name: 'With a secret', grant_types: [DEVICE_CODE_GRANT, 'refresh_token'] }),
+    'application/json',
+    { Authorization: `Bearer ${env.INITIAL_ACCESS_TOKEN}` },
+  )
+  const { client_id, client_secret } = (await registration.json()) as { client_id: string; client_secret: string }
+  secrets.set('client secret', client_secret)
+  const client = { client_id, client_secret }
+  const added = await command(['client', 'add', 'Robot', '--grant', 'client_credentials'])
+  const [, robotId] = /client_id +(\S+)/.exec(added)!
+  const [, robotSecret] = /client_secret +(\S+)/.exec(added)!
+  secrets.set('client secret of a machine', robotSecret!)
+
+  // The device flow, with a poll too many before and after.
+  const device = (await (await post('/api/oauth/device', { ...client, scope: 'mcp' })).json()) as DeviceAnswer
+  secrets.set('device code', device.device_code)
+  const poll = () =>
+    post('/api/oauth/token', { ...client, grant_type: DEVICE_CODE_GRANT, device_code: device.device_code })
+  expect((await poll()).status).toBe(400)
+  const entry = await (await get(`/auth/device?code=${device.user_code}`, { Cookie })).text()
+  const csrf = csrfOf(entry, '/api/oauth/device/verify')
+  const html = { Cookie, Accept: 'text/html' }
+  const entered = await post('/api/oauth/device/verify', { user_code: device.user_code, csrf }, html)
+  const path = entered.headers.get('location')!
+  const page = await (await get(path, { Cookie })).text()
+  const decision = {
+    id: path.split('/').at(-1)!,
+    decision: 'approve',
+    csrf: csrfOf(page, '/api/oauth/device/authorize'),
+  }
+  expect((await post('/api/oauth/device/authorize', decision, html)).status).toBe(303)
+  const tokens = (await (await poll()).json()) as TokenAnswer
+  expect((await poll()).status).toBe(400)
+
+  // Client credentials, in the header; refresh, twice; and MCP.
+  const Authorization = `Basic ${Buffer.from(`${robotId}:${robotSecret}`).toString('base64')}`
+  const machine = await post('/api/oauth/token', { grant_type: 'client_credentials' }, { Authorization })
+  secrets.set('access token of a machine', ((await machine.json()) as TokenAnswer).access_token)
+  const refresh = { ...client, grant_type: 'refresh_token', refresh_token: tokens.refresh_token }
+  const next = (await (await post('/api/oauth/token', refresh)).json()) as TokenAnswer
+  secrets.set('access token', tokens.access_token)
+  secrets.set('refresh token', tokens.refresh_token)
+  secrets.set('next access token', next.access_token)
+  secrets.set('next refresh token', next.refresh_token)
+  const bearer = { Authorization: `Bearer ${next.access_token}`, Accept: 'application/json, text/event-stream' }
+  const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } }
+  expect((await raw('/mcp', JSON.stringify(call), 'application/json', bearer)).status).toBe(200)
+
+  // Secrets where they do not belong, and requests that fail with secrets in them.
+  for (const secret of secrets.values()) {
+    await raw('/api/oauth/token', `{"refresh_token": "${secret}`, 'application/json')
+    await raw(
+      '/api/oauth/token',
+      `refresh_token=${secret}&refresh_token=${secret}`,
+      'application/x-www-form-urlencoded',
+    )
+    await post('/api/oauth/token', { ...client, grant_type: secret })
+    await post('/api/oauth/token', { ...client, grant_type: 'refresh_token', refresh_token: secret, scope: secret })
+    await post('/api/oauth/token', { grant_type: 'client_credentials', client_id: secret, client_secret: secret })
+    await post('/api/oauth/device', { client_id, client_secret: secret, scope: secret, resource: secret })
+    await post('/api/oauth/validate', { token: secret })
+    await raw('/mcp', secret, 'application/json', { Authorization: `Bearer ${secret}` })
+    await raw('/mcp', `{"jsonrpc":"2.0","id":1,"method":"${secret}"}`, 'application/json', bearer)
+    await get(`/mcp?access_token=${encodeURIComponent(secret)}`)
+    await get(`/auth/signin/link/${encodeURIComponent(secret).replaceAll('%', '')}`)
+    await get('/account', { Cookie: `mcp-oauth-session=${secret}` })
+    await post('/api/oauth/device/verify', { user_code: secret, csrf: secret }, html)
+  }
+  await post('/api/oauth/revoke', { ...client, token: next.refresh_token })
+  expect((await raw('/mcp', JSON.stringify(call), 'application/json', bearer)).status).toBe(401)
+
+  server.kill('SIGTERM')
+  expect(await server.exited).toBe(0)
+  const places = { log: server.output(), 'error bodies': errors.join('\n'), database: await dump(database.env) }
+  expect(secrets.size).toBe(13)
+  expect(places.log).toContain('"level":20') // debug
+  expect(places.database).toContain(client_id)
+  expect(errors.length).toBeGreaterThan(200)
+  const found: string[] = []
+  for (const [place, text] of Object.entries(places)) {
+    for (const [name, secret] of secrets) {
+      if (formsOf(secret).some(form => text.includes(form))) found.push(`${name} in ${place}`)
+    }
+  }
+  expect(found).toEqual([])
+  await database.drop()
+})

@@ -1,0 +1,67 @@
+/** The program as a process of its own: what it prints, how it ends, and what it leaves behind when it is killed. */
+import { resolve } from 'node:path'
+import { freePort } from './ports.ts'
+
+const MAIN = resolve(import.meta.dir, '../../src/main.ts')
+
+export interface Program {
+  pid: number
+  /** What it has printed so far, on both outputs. */
+  output(): string
+  /** Resolves when it has printed the text. @throws if it ends before, with what it did print. */
+  printed(text: string): Promise<void>
+  exited: Promise<number>
+  kill(signal: NodeJS.Signals): void
+}
+
+/** Starts a script with nothing in its environment but what a program needs to run, and `env`. */
+export function start(script: string, args: string[], env: Record<string, string>): Program {
+  const child = Bun.spawn([process.execPath, 'run', script, ...args], {
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  let output = ''
+  let changed = Promise.withResolvers<void>()
+  const read = async (stream: ReadableStream<Uint8Array>) => {
+    const decoder = new TextDecoder()
+    for await (const chunk of stream) {
+      output += decoder.decode(chunk, { stream: true })
+      changed.resolve()
+      changed = Promise.withResolvers()
+    }
+  }
+  const ended = Promise.all([read(child.stdout), read(child.stderr), child.exited])
+  return {
+    pid: child.pid,
+    output: () => output,
+    async printed(text) {
+      let over = false
+      void ended.then(() => {
+        over = true
+        changed.resolve()
+      })
+      while (!output.includes(text)) {
+        if (over) throw new Error(`it ended without printing "${text}", but:\n${output}`)
+        await changed.promise
+      }
+    },
+    exited: ended.then(([, , code]) => code),
+    kill: signal => child.kill(signal),
+  }
+}
+
+/** Runs a command to its end. */
+export async function run(args: string[], env: Record<string, string>): Promise<{ code: number; output: string }> {
+  const program = start(MAIN, args, env)
+  return { code: await program.exited, output: program.output() }
+}
+
+/** Starts `serve` on a free port and waits until it listens. */
+export async function serve(env: Record<string, string>): Promise<Program & { base: string; port: number }> {
+  const port = await freePort()
+  const program = start(MAIN, ['serve'], { PORT: String(port), BASE_URL: `http://localhost:${port}`, ...env })
+  await program.printed('is listening on')
+  return { ...program, base: `http://127.0.0.1:${port}`, port }
+}

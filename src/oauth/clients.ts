@@ -27,7 +27,8 @@ export async function authenticateClient(
   ip: string | null,
 ): Promise<ClientRow> {
   const { clientId, basic } = credentials
-  const guesser = `client ${clientId} ${networkOf(ip)}`
+  // No client's id is longer than 500; what strangers send beyond that must not fill the memory.
+  const guesser = `client ${clientId.slice(0, 501)} ${networkOf(ip)}`
   requireUnlimited(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
   const client = await findClient(deps, clientId)
   const refusal = await refusalOf(deps, client, credentials)

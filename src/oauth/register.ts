@@ -5,7 +5,7 @@ import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { bearerToken } from '../http/bearer.ts'
 import { clientAddress, type Handled, networkOf } from '../http/client-address.ts'
-import { LIMITS, takeHit } from '../http/rate-limits.ts'
+import { giveBack, LIMITS, takeHit } from '../http/rate-limits.ts'
 import { hashSecret, sameBytes } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { removeClient } from './clients.ts'
@@ -19,8 +19,10 @@ export const register = (deps: Deps) => {
   const handle = async ({ request, server }: Handled) => {
     const trusted = mayRegister(deps, request)
     const ip = clientAddress(deps, request, server)
-    takeHit(deps.limits, deps.now(), LIMITS.registrations, networkOf(ip))
+    const network = networkOf(ip)
+    takeHit(deps.limits, deps.now(), LIMITS.registrations, network)
     const { client, secret, managementToken } = await registerClient(deps, await readMetadata(request), trusted)
+    if (!managementToken) giveBack(deps.limits, LIMITS.registrations, network) // it was there already
     record(deps, 'client.registered', { clientId: client.id, ip, detail: { name: client.name } })
     return noStoreJson(clientInformation(deps, client, { secret, managementToken }), 201)
   }

@@ -123,10 +123,11 @@ export function listClients(sql: Queries): Promise<ClientRow[]> {
 }
 
 /** @returns whether there was such a client; its grants and codes go with it. */
-export async function deleteClient(sql: Queries, id: string): Promise<boolean> {
+export async function deleteClient(sql: Queries, id: string, unlessShared: boolean): Promise<boolean> {
   const rows = await sql`
     delete from clients
     where id = ${id}
+      and not (shared and ${unlessShared})
     returning id`
   return rows.length === 1
 }

@@ -115,9 +115,13 @@ export function listClients(deps: Deps): Promise<ClientRow[]> {
   return queryClients(deps.sql)
 }
 
-/** Removes a client and all its grants; its access tokens end on every replica within a second. */
-export async function removeClient(deps: Deps, id: string): Promise<boolean> {
-  if (!(await deleteClient(deps.sql, id))) return false
+/**
+ * Removes a client and all its grants; its access tokens end on every replica within a second.
+ *
+ * @param unlessShared leaves alone a client that several installations have.
+ */
+export async function removeClient(deps: Deps, id: string, { unlessShared = false } = {}): Promise<boolean> {
+  if (!(await deleteClient(deps.sql, id, unlessShared))) return false
   const subject = `client:${id}`
   await insertRevocation(deps.sql, { subject, now: deps.now(), expiresAt: rememberUntil(deps), channel: CHANNEL })
   remember(deps, deps.replica, subject)

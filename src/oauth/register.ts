@@ -30,7 +30,11 @@ export const register = (deps: Deps) => {
     .post(PATH, handle, { parse: 'none' })
     .post('/register', handle, { parse: 'none' }) // for MCP 2025-03-26 clients that read no metadata
     .get(`${PATH}/:id`, async ({ request, params }) =>
-      noStoreJson(clientInformation(deps, await requireManager(deps, request, params.id))),
+      noStoreJson(
+        clientInformation(deps, await requireManager(deps, request, params.id), {
+          managementToken: bearerToken(request),
+        }),
+      ),
     )
     .put(
       `${PATH}/:id`,
@@ -38,14 +42,15 @@ export const register = (deps: Deps) => {
         const client = requireUnshared(await requireManager(deps, request, params.id))
         const changed = await changeRegistration(deps, client, await readMetadata(request))
         record(deps, 'client.updated', { clientId: client.id })
-        return noStoreJson(clientInformation(deps, requireUnshared(changed)))
+        return noStoreJson(clientInformation(deps, requireUnshared(changed), { managementToken: bearerToken(request) }))
       },
       { parse: 'none' },
     )
     .delete(
       `${PATH}/:id`,
       async ({ request, params }) => {
-        await removeClient(deps, requireUnshared(await requireManager(deps, request, params.id)).id)
+        const client = requireUnshared(await requireManager(deps, request, params.id))
+        if (!(await removeClient(deps, client.id, { unlessShared: true }))) requireUnshared(undefined)
         return new Response(null, { status: 204, headers: { 'Cache-Control': 'no-store' } })
       },
       { parse: 'none' },

@@ -126,16 +126,17 @@ export function listClients(sql: Queries): Promise<ClientRow[]> {
  * Deletes a client with its grants and codes, tells every replica, and remembers it for as long as one of its access
  * tokens could live.
  *
- * @returns whether there was such a client.
+ * @returns whether there was such a client; a shared one counts as none with `unlessShared`.
  */
 export async function deleteClient(
   sql: Queries,
-  remove: { id: string; now: Date; rememberUntil: Date; channel: string },
+  remove: { id: string; unlessShared: boolean; now: Date; rememberUntil: Date; channel: string },
 ): Promise<boolean> {
   const rows = await sql`
     with deleted as (
       delete from clients
       where id = ${remove.id}
+        and not (shared and ${remove.unlessShared})
       returning 'client:' || id as subject
     ),
     remembered as (

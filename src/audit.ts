@@ -13,7 +13,7 @@ export const AUDIT_EVENTS = {
   'client.added': 'An operator added a client',
   'client.registered': 'A client registered itself',
   'client.updated': 'A client changed its registration',
-  'client.removed': 'An operator removed a client',
+  'client.removed': 'A client was removed, by an operator or by itself',
   'client.refused': 'A client gave wrong credentials',
   'device.requested': 'A device asked to be authorized',
   'device.wrong_code': 'Somebody entered a code that is not one',

@@ -73,6 +73,8 @@ create table clients (
   check ((auth_method = 'private_key_jwt') = (jwks is not null or jwks_uri is not null)),
   check (jwks is null or jwks_uri is null),
   check ((source = 'metadata') = (fresh_until is not null)),
+  -- A machine proves itself, always.
+  check (auth_method <> 'none' or 'client_credentials' <> all (grant_types)),
   check (source in ('operator', 'token') or 'client_credentials' <> all (grant_types)),
   check (fingerprint is null or (source = 'dynamic' and auth_method = 'none'))
 );

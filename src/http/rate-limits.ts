@@ -59,3 +59,9 @@ export function takeHit(limits: Limits, now: Date, limit: Limit, key: string): v
   requireUnlimited(limits, now, limit, key)
   countHit(limits, now, limit, key)
 }
+
+/** Takes back a hit that turned out not to cost anything. */
+export function giveBack(limits: Limits, limit: Limit, key: string): void {
+  const counter = limits.get(`${limit.name} ${key}`)
+  if (counter) counter.hits -= 1
+}

@@ -61,7 +61,12 @@ export async function resolveMetadataClient(deps: Deps, url: string): Promise<Cl
   if (stored?.fresh_until && stored.fresh_until > deps.now()) return stored
   let fetching = pending.get(url)
   if (!fetching) {
-    takeHit(deps.limits, deps.now(), LIMITS.documents, new URL(url).host)
+    try {
+      takeHit(deps.limits, deps.now(), LIMITS.documents, new URL(url).host)
+    } catch (error) {
+      if (stored) return stored // whoever uses up the host's share locks nobody out
+      throw error
+    }
     fetching = refresh(deps, url, stored).finally(() => pending.delete(url))
     pending.set(url, fetching)
   }

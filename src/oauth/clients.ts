@@ -43,7 +43,8 @@ export async function authenticateClient(
   ip: string | null,
 ): Promise<ClientRow> {
   const { clientId, basic } = credentials
-  const guesser = `client ${clientId} ${networkOf(ip)}`
+  // No client's id is longer than 500; what strangers send beyond that must not fill the memory.
+  const guesser = `client ${clientId.slice(0, 501)} ${networkOf(ip)}`
   requireUnlimited(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
   const client = await findClient(deps, clientId)
   const refusal = await refusalOf(deps, client, credentials)
@@ -130,9 +131,13 @@ export function listClients(deps: Deps): Promise<ClientRow[]> {
   return queryClients(deps.sql)
 }
 
-/** Removes a client and all its grants; its access tokens end on every replica within a second. */
-export async function removeClient(deps: Deps, id: string): Promise<boolean> {
-  const removal = { id, now: deps.now(), rememberUntil: rememberUntil(deps), channel: CHANNEL }
+/**
+ * Removes a client and all its grants; its access tokens end on every replica within a second.
+ *
+ * @param unlessShared leaves alone a client that several installations have.
+ */
+export async function removeClient(deps: Deps, id: string, { unlessShared = false } = {}): Promise<boolean> {
+  const removal = { id, unlessShared, now: deps.now(), rememberUntil: rememberUntil(deps), channel: CHANNEL }
   if (!(await deleteClient(deps.sql, removal))) return false
   remember(deps, deps.replica, `client:${id}`)
   record(deps, 'client.removed', { clientId: id })

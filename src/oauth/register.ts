@@ -5,7 +5,7 @@ import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { bearerToken } from '../http/bearer.ts'
 import { clientAddress, type Handled, networkOf } from '../http/client-address.ts'
-import { LIMITS, takeHit } from '../http/rate-limits.ts'
+import { giveBack, LIMITS, takeHit } from '../http/rate-limits.ts'
 import { hashSecret, sameBytes } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { removeClient } from './clients.ts'
@@ -19,8 +19,10 @@ export const register = (deps: Deps) => {
   const handle = async ({ request, server }: Handled) => {
     const trusted = mayRegister(deps, request)
     const ip = clientAddress(deps, request, server)
-    takeHit(deps.limits, deps.now(), LIMITS.registrations, networkOf(ip))
+    const network = networkOf(ip)
+    takeHit(deps.limits, deps.now(), LIMITS.registrations, network)
     const { client, secret, managementToken } = await registerClient(deps, await readMetadata(request), trusted)
+    if (!managementToken) giveBack(deps.limits, LIMITS.registrations, network) // it was there already
     record(deps, 'client.registered', { clientId: client.id, ip, detail: { name: client.name } })
     return noStoreJson(clientInformation(deps, client, { secret, managementToken }), 201)
   }
@@ -28,7 +30,11 @@ export const register = (deps: Deps) => {
     .post(PATH, handle, { parse: 'none' })
     .post('/register', handle, { parse: 'none' }) // for MCP 2025-03-26 clients that read no metadata
     .get(`${PATH}/:id`, async ({ request, params }) =>
-      noStoreJson(clientInformation(deps, await requireManager(deps, request, params.id))),
+      noStoreJson(
+        clientInformation(deps, await requireManager(deps, request, params.id), {
+          managementToken: bearerToken(request),
+        }),
+      ),
     )
     .put(
       `${PATH}/:id`,
@@ -36,14 +42,15 @@ export const register = (deps: Deps) => {
         const client = requireUnshared(await requireManager(deps, request, params.id))
         const changed = await changeRegistration(deps, client, await readMetadata(request))
         record(deps, 'client.updated', { clientId: client.id })
-        return noStoreJson(clientInformation(deps, requireUnshared(changed)))
+        return noStoreJson(clientInformation(deps, requireUnshared(changed), { managementToken: bearerToken(request) }))
       },
       { parse: 'none' },
     )
     .delete(
       `${PATH}/:id`,
       async ({ request, params }) => {
-        await removeClient(deps, requireUnshared(await requireManager(deps, request, params.id)).id)
+        const client = requireUnshared(await requireManager(deps, request, params.id))
+        if (!(await removeClient(deps, client.id, { unlessShared: true }))) requireUnshared(undefined)
         return new Response(null, { status: 204, headers: { 'Cache-Control': 'no-store' } })
       },
       { parse: 'none' },

@@ -8,8 +8,9 @@ import { OAuthError } from '../lib/errors.ts'
 import { keyMaterial } from './client-keys.ts'
 import { clientDetails, displayName } from './client-names.ts'
 import { newClientId } from './clients.ts'
-import { AUTH_METHODS, CHANNEL, GRANT_TYPES, SCOPES, USER_SCOPES } from './model.ts'
+import { AUTH_METHODS, allows, CHANNEL, GRANT_TYPES, SCOPES, USER_SCOPES } from './model.ts'
 import { redirectUriProblem } from './redirect-uris.ts'
+import { rememberClient } from './replicas.ts'
 
 const BODY_LIMIT = 64 * 1024
 const MAX_REDIRECT_URIS = 20
@@ -72,19 +73,33 @@ export async function registerClient(
   return { client, secret, managementToken: client.id === id ? managementToken : undefined }
 }
 
-/** Replaces a registration (RFC 7592 2.2); how the client authenticates stays. @returns nothing if others share it by now. */
-export function changeRegistration(deps: Deps, client: ClientRow, metadata: Metadata): Promise<ClientRow | undefined> {
+/**
+ * Replaces a registration (RFC 7592 2.2). How the client authenticates stays; and as the initial access token is not given
+ * again, nothing that needed it is added: no scope, and no machine that was none.
+ *
+ * @returns nothing if others share it by now.
+ */
+export async function changeRegistration(
+  deps: Deps,
+  client: ClientRow,
+  metadata: Metadata,
+): Promise<ClientRow | undefined> {
   const asked = {
     ...metadata,
     token_endpoint_auth_method: client.auth_method,
     jwks: client.jwks,
     jwks_uri: client.jwks_uri ?? undefined,
   }
-  return updateRegistration(deps.sql, {
-    ...narrowMetadata(asked, client.source === 'token'),
+  const narrowed = narrowMetadata(asked, client.grant_types.includes('client_credentials'))
+  const scope = narrowed.scope.filter(name => allows(client.scope, name))
+  const changed = await updateRegistration(deps.sql, {
+    ...narrowed,
+    scope: scope.length > 0 ? scope : client.scope,
     id: client.id,
     channel: CHANNEL,
   })
+  if (changed) rememberClient(deps.replica, changed)
+  return changed
 }
 
 type Narrowed = Pick<

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { createHash, randomBytes } from 'node:crypto'
 import { addClient } from '../../src/oauth/clients.ts'
-import { csrfOf, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
+import { consent as consentTo, csrfOf, pkce, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const REDIRECT = 'https://app.example/callback'
@@ -20,10 +19,6 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-const pkce = () => {
-  const verifier = randomBytes(32).toString('base64url')
-  return { verifier, challenge: createHash('sha256').update(verifier).digest('base64url') }
-}
 const { verifier, challenge } = pkce()
 
 /** A good request, and what a test changes of it; `undefined` leaves a parameter out. */
@@ -46,20 +41,8 @@ function query(changes: Record<string, string | undefined> = {}): string {
 const authorize = (changes: Record<string, string | undefined> = {}, cookie = ada) =>
   server.get(`/api/oauth/authorize?${query(changes)}`, cookie ? { Cookie: cookie } : {})
 
-/** Presses a button on the consent page. @returns the parameters of the redirect. */
-async function consent(
-  changes: Record<string, string | undefined> = {},
-  decision = 'approve',
-  cookie = ada,
-): Promise<URL> {
-  const shown = await authorize(changes, cookie)
-  expect(shown.status).toBe(200)
-  const html = await shown.text()
-  const form = { request: query(changes), decision, csrf: csrfOf(html, '/api/oauth/authorize/decision') }
-  const decided = await server.post('/api/oauth/authorize/decision', form, { Cookie: cookie, Accept: 'text/html' })
-  expect(decided.status).toBe(303)
-  return new URL(decided.headers.get('location')!)
-}
+const consent = (changes: Record<string, string | undefined> = {}, decision?: 'approve' | 'deny') =>
+  consentTo(server, ada, query(changes), decision)
 
 const exchange = (code: string, changes: Record<string, string> = {}) =>
   server.post('/api/oauth/token', {
@@ -288,12 +271,16 @@ describe('the code exchange (RFC 6749 4.1.3, RFC 7636 4.6, RFC 9700 2.1.1)', () 
     expect((await rpc(server, access_token, 'tools/list')).status).toBe(401)
   })
 
-  test('of 20 parallel redemptions at most one gives tokens, and one grant results, 20 times over', async () => {
-    for (let round = 0; round < 20; round++) {
+  test('of 20 parallel redemptions exactly one gives tokens, and one grant results, 100 times over', async () => {
+    const grants = async () =>
+      Number((await server.deps.sql`select count(*) as n from grants where client_id = ${client}`)[0]!.n)
+    const before = await grants()
+    for (let round = 0; round < 100; round++) {
       const code = await freshCode()
       const answers = await Promise.all(Array.from({ length: 20 }, () => exchange(code)))
       expect(answers.filter(answer => answer.status === 200).length).toBe(1)
     }
+    expect(await grants()).toBe(before + 100)
   })
 
   test('the token is for the resource that was asked for, and for no other (RFC 8707)', async () => {

@@ -1,5 +1,6 @@
 /** What clients and people do, step by step over HTTP, so that a test can say only what is special about it. */
 import { expect } from 'bun:test'
+import { createHash, randomBytes } from 'node:crypto'
 import { createSignInLink } from '../../src/signin/service.ts'
 import type { TestServer } from './server.ts'
 
@@ -100,6 +101,31 @@ export async function decide(
   const decided = await server.post('/api/oauth/device/authorize', form, { Cookie: cookie, ...HTML })
   expect(decided.status).toBe(303)
   return path
+}
+
+/** Presses a button on the consent page. @param query the authorization request. @returns where the browser goes then. */
+export async function consent(
+  server: TestServer,
+  cookie: string,
+  query: string,
+  decision: 'approve' | 'deny' = 'approve',
+): Promise<URL> {
+  const shown = await server.get(`/api/oauth/authorize?${query}`, { Cookie: cookie })
+  expect(shown.status).toBe(200)
+  const form = { request: query, decision, csrf: csrfOf(await shown.text(), '/api/oauth/authorize/decision') }
+  const decided = await server.post('/api/oauth/authorize/decision', form, { Cookie: cookie, ...HTML })
+  expect(decided.status).toBe(303)
+  return new URL(decided.headers.get('location')!)
+}
+
+export function pkce(): { verifier: string; challenge: string } {
+  const verifier = randomBytes(32).toString('base64url')
+  return { verifier, challenge: createHash('sha256').update(verifier).digest('base64url') }
+}
+
+/** An HTTP Basic Authorization header, not percent-encoded. */
+export function basic(id: string, secret: string): Record<string, string> {
+  return { Authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` }
 }
 
 /** The whole device flow. */

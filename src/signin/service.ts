@@ -1,6 +1,6 @@
 /** Who may enter, and as whom: admission, invitations and one-time links. */
 import { randomUUID } from 'node:crypto'
-import { insertSignInLink, consumeSignInLink as useLink } from '../../sql/sessions.ts'
+import { deleteSessionsOfUser, insertSignInLink, consumeSignInLink as useLink } from '../../sql/sessions.ts'
 import {
   findInvitedUser,
   findUserByEmail,
@@ -8,6 +8,7 @@ import {
   insertIdentity,
   insertUser,
   promoteUser,
+  setDisabled,
   type UserRow,
   updateSignedInUser,
 } from '../../sql/users.ts'
@@ -81,6 +82,23 @@ export async function inviteUser(deps: Deps, email: string, isAdmin = false): Pr
     (await insertUser(deps.sql, { id: randomUUID(), email, name: '', isAdmin, invitedAt: deps.now(), now: deps.now() }))
   if (isAdmin && !user.is_admin) await promoteUser(deps.sql, user.id)
   return user
+}
+
+/** Disables everybody with this address: they are signed out and cannot sign in. @returns who that is. */
+export async function disableUsers(deps: Deps, email: string): Promise<{ id: string }[]> {
+  const users = await setDisabled(deps.sql, email, deps.now())
+  for (const { id } of users) {
+    await deleteSessionsOfUser(deps.sql, id)
+    record(deps, 'user.disabled', { userId: id })
+  }
+  return users
+}
+
+/** Undoes {@link disableUsers}: they may sign in again, and connect their apps anew. */
+export async function enableUsers(deps: Deps, email: string): Promise<{ id: string }[]> {
+  const users = await setDisabled(deps.sql, email, null)
+  for (const { id } of users) record(deps, 'user.enabled', { userId: id })
+  return users
 }
 
 /** A link that signs somebody in once, within {@link LINK_MINUTES}. Only its hash is stored. */

@@ -1,0 +1,56 @@
+/** The program as somebody at a terminal runs it: `bun run src/main.ts …`, in a process of its own. */
+import { join } from 'node:path'
+
+export const ROOT = join(import.meta.dir, '../..')
+
+export interface Finished {
+  code: number
+  stdout: string
+  stderr: string
+}
+
+/** A command that runs; its environment has nothing but what is given, and PATH. */
+export function startCommand(args: string[], env: Record<string, string> = {}) {
+  return Bun.spawn([process.execPath, 'run', 'src/main.ts', ...args], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH ?? '', ...env },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+}
+
+export async function runCommand(args: string[], env: Record<string, string> = {}): Promise<Finished> {
+  const child = startCommand(args, env)
+  const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
+  return { code, stdout, stderr }
+}
+
+/** Reads what a process prints, piece by piece. */
+export function follow(stream: ReadableStream<Uint8Array>) {
+  const reader = stream.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+
+  async function more(): Promise<boolean> {
+    const { value, done } = await reader.read()
+    text += decoder.decode(value, { stream: !done })
+    return !done
+  }
+
+  return {
+    /** Waits until `pattern` matches all that has come so far. @returns the match. */
+    async until(pattern: RegExp): Promise<RegExpExecArray> {
+      for (;;) {
+        const found = pattern.exec(text)
+        if (found) return found
+        if (!(await more())) throw new Error(`the stream ended without ${pattern}:\n${text}`)
+      }
+    },
+    /** All of it, when the process has closed the stream. */
+    async text(): Promise<string> {
+      while (await more());
+      return text
+    },
+  }
+}

@@ -92,11 +92,28 @@ export async function promoteUser(sql: Queries, id: string): Promise<void> {
     where id = ${id}`
 }
 
-/** Disables (at a time) or enables (null) everybody with this address. @returns who that is. */
-export async function setDisabled(sql: Queries, email: string, disabledAt: Date | null): Promise<{ id: string }[]> {
+/** Disables everybody with this address and ends their sessions. @returns who that is. */
+export function disableUsers(sql: Queries, email: string, now: Date): Promise<{ id: string }[]> {
+  return sql<{ id: string }[]>`
+    with disabled as (
+      update users
+      set disabled_at = ${now}
+      where lower(email) = lower(${email})
+      returning id
+    ),
+    signed_out as (
+      delete from sessions
+      where user_id in (select id from disabled)
+    )
+    select id
+    from disabled`
+}
+
+/** @returns who is enabled by this. */
+export function enableUsers(sql: Queries, email: string): Promise<{ id: string }[]> {
   return sql<{ id: string }[]>`
     update users
-    set disabled_at = ${disabledAt}
+    set disabled_at = null
     where lower(email) = lower(${email})
     returning id`
 }

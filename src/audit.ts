@@ -7,11 +7,11 @@ import type { Log } from './lib/log.ts'
 export const AUDIT_EVENTS = {
   'user.signed_in': 'Somebody signed in',
   'user.signed_out': 'Somebody signed out',
+  'user.refused': 'A provider vouched for somebody who may not enter',
+  'user.link_created': 'An operator made a one-time sign-in link',
   'user.signed_out_everywhere': 'Somebody ended all their sessions and connections',
   'user.disabled': 'An operator disabled a user',
   'user.enabled': 'An operator enabled a user again',
-  'user.refused': 'A provider vouched for somebody who may not enter',
-  'user.link_created': 'An operator made a one-time sign-in link',
   'client.added': 'An operator added a client',
   'client.registered': 'A client registered itself',
   'client.updated': 'A client changed its registration',

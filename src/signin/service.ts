@@ -1,14 +1,15 @@
 /** Who may enter, and as whom: admission, invitations and one-time links. */
 import { randomUUID } from 'node:crypto'
-import { deleteSessionsOfUser, insertSignInLink, consumeSignInLink as useLink } from '../../sql/sessions.ts'
+import { insertSignInLink, consumeSignInLink as useLink } from '../../sql/sessions.ts'
 import {
+  disableUsers as disableByAddress,
+  enableUsers as enableByAddress,
   findInvitedUser,
   findUserByEmail,
   findUserByIdentity,
   insertIdentity,
   insertUser,
   promoteUser,
-  setDisabled,
   type UserRow,
   updateSignedInUser,
 } from '../../sql/users.ts'
@@ -86,17 +87,14 @@ export async function inviteUser(deps: Deps, email: string, isAdmin = false): Pr
 
 /** Disables everybody with this address: they are signed out and cannot sign in. @returns who that is. */
 export async function disableUsers(deps: Deps, email: string): Promise<{ id: string }[]> {
-  const users = await setDisabled(deps.sql, email, deps.now())
-  for (const { id } of users) {
-    await deleteSessionsOfUser(deps.sql, id)
-    record(deps, 'user.disabled', { userId: id })
-  }
+  const users = await disableByAddress(deps.sql, email, deps.now())
+  for (const { id } of users) record(deps, 'user.disabled', { userId: id })
   return users
 }
 
 /** Undoes {@link disableUsers}: they may sign in again, and connect their apps anew. */
 export async function enableUsers(deps: Deps, email: string): Promise<{ id: string }[]> {
-  const users = await setDisabled(deps.sql, email, null)
+  const users = await enableByAddress(deps.sql, email)
   for (const { id } of users) record(deps, 'user.enabled', { userId: id })
   return users
 }

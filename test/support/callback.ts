@@ -9,8 +9,14 @@ export interface Callback {
   close(): Promise<void>
 }
 
-/** @param host as it stands in the redirect URI. */
-export function startCallback(host: string, { tls = false } = {}): Callback {
+/**
+ * @param host as it stands in the redirect URI.
+ * @param options `onward` is where the browser is sent on to, as by applications that have a page for it elsewhere.
+ */
+export function startCallback(
+  host: string,
+  { tls = false, onward }: { tls?: boolean; onward?: string } = {},
+): Callback {
   const arrived: URLSearchParams[] = []
   const waiting: ((answer: URLSearchParams) => void)[] = []
   const server = Bun.serve({
@@ -23,6 +29,7 @@ export function startCallback(host: string, { tls = false } = {}): Callback {
         const waiter = waiting.shift()
         if (waiter) waiter(searchParams)
         else arrived.push(searchParams)
+        if (onward !== undefined) return Response.redirect(onward, 302)
       }
       return new Response('<!doctype html><title>App</title><h1>Back in the app</h1>', {
         headers: { 'Content-Type': 'text/html' },

@@ -98,6 +98,14 @@ export async function consumeAuthorizationCode(
   return rows.length === 1
 }
 
+/** Deletes a user's codes that were not exchanged yet; one that is being exchanged is waited for. */
+export async function deleteUnusedCodes(sql: Queries, userId: string): Promise<void> {
+  await sql`
+    delete from authorization_codes
+    where user_id = ${userId}
+      and consumed_at is null`
+}
+
 /** Deletes at most `limit` codes that expired before `before`. @returns how many. */
 export async function sweepAuthorizationCodes(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`

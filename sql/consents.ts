@@ -33,10 +33,10 @@ export async function upsertConsent(sql: Queries, consent: ConsentKey & { scope:
       created_at = excluded.created_at`
 }
 
-/** Forgets what a user gave a client. */
-export async function deleteConsents(sql: Queries, userId: string, clientId: string): Promise<void> {
+/** Forgets what a user gave clients. */
+export async function deleteConsents(sql: Queries, userId: string, clientIds: string[]): Promise<void> {
   await sql`
     delete from consents
     where user_id = ${userId}
-      and client_id = ${clientId}`
+      and client_id = any (${clientIds}::text[])`
 }

@@ -197,6 +197,18 @@ export async function decideDeviceCode(
   return rows.length === 1
 }
 
+/** Denies the codes that a user entered and no device has fetched tokens for; one that is being fetched is waited for. */
+export async function denyUnfetchedCodes(sql: Queries, userId: string, now: Date): Promise<void> {
+  await sql`
+    update device_codes
+    set
+      decision = 'denied',
+      decided_at = ${now}
+    where user_id = ${userId}
+      and consumed_at is null
+      and decision is distinct from 'denied'`
+}
+
 /** Deletes at most `limit` codes that ended before `before`. @returns how many. */
 export async function sweepDeviceCodes(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`

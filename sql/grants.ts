@@ -55,6 +55,34 @@ export function revokeGrants(
     from ended`
 }
 
+/**
+ * Ends all of a user's grants, as {@link revokeGrants} does.
+ *
+ * @returns the grants that were alive until now.
+ */
+export function revokeGrantsOfUser(
+  sql: Queries,
+  revoke: { userId: string; now: Date; rememberUntil: Date; channel: string },
+): Promise<{ id: string; client_id: string }[]> {
+  return sql<{ id: string; client_id: string }[]>`
+    with ended as (
+      update grants
+      set revoked_at = ${revoke.now}
+      where user_id = ${revoke.userId}
+        and revoked_at is null
+        and expires_at > ${revoke.now}
+      returning id, client_id
+    ),
+    remembered as (
+      insert into revocations (subject, revoked_at, expires_at)
+      select 'grant:' || id, ${revoke.now}, ${revoke.rememberUntil}
+      from ended
+      on conflict (subject) do nothing
+    )
+    select id, client_id, pg_notify(${revoke.channel}, 'revoked grant:' || id) as notified
+    from ended`
+}
+
 /** Deletes at most `limit` grants that nobody can use since `before`. @returns how many. */
 export async function sweepGrants(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`

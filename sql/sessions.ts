@@ -42,6 +42,12 @@ export async function deleteSession(sql: Queries, idHash: Uint8Array): Promise<v
     where id_hash = ${idHash}`
 }
 
+export async function deleteSessionsOfUser(sql: Queries, userId: string): Promise<void> {
+  await sql`
+    delete from sessions
+    where user_id = ${userId}`
+}
+
 export async function insertSignInLink(
   sql: Queries,
   link: { tokenHash: Uint8Array; userId: string; now: Date; expiresAt: Date },

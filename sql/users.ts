@@ -32,15 +32,20 @@ export async function findUserByEmail(sql: Queries, email: string): Promise<User
   return row
 }
 
-/** Somebody an operator named by this address, and as whom nobody has signed in through a provider yet. */
+/**
+ * Whom an operator named by this address: somebody they disabled; else somebody as whom nobody has signed in through a
+ * provider yet.
+ */
 export async function findInvitedUser(sql: Queries, email: string): Promise<UserRow | undefined> {
   const [row] = await sql<UserRow[]>`
     select *
     from users
     where lower(email) = lower(${email})
-      and invited_at is not null
-      and not exists (select from identities where identities.user_id = users.id)
-    order by created_at
+      and (
+        disabled_at is not null
+        or (invited_at is not null and not exists (select from identities where identities.user_id = users.id))
+      )
+    order by disabled_at is null, created_at
     limit 1`
   return row
 }
@@ -90,6 +95,32 @@ export async function promoteUser(sql: Queries, id: string): Promise<void> {
     update users
     set is_admin = true
     where id = ${id}`
+}
+
+/** Disables everybody with this address and ends their sessions. @returns who that is. */
+export function disableUsers(sql: Queries, email: string, now: Date): Promise<{ id: string }[]> {
+  return sql<{ id: string }[]>`
+    with disabled as (
+      update users
+      set disabled_at = ${now}
+      where lower(email) = lower(${email})
+      returning id
+    ),
+    signed_out as (
+      delete from sessions
+      where user_id in (select id from disabled)
+    )
+    select id
+    from disabled`
+}
+
+/** @returns who is enabled by this. */
+export function enableUsers(sql: Queries, email: string): Promise<{ id: string }[]> {
+  return sql<{ id: string }[]>`
+    update users
+    set disabled_at = null
+    where lower(email) = lower(${email})
+    returning id`
 }
 
 export async function findUserById(sql: Queries, id: string): Promise<UserRow | undefined> {

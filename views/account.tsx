@@ -6,6 +6,7 @@ export interface AccountProps {
   email: string
   csrf: string
   signOutCsrf: string
+  signOutEverywhereCsrf: string
   connections: {
     id: string
     client: ClientLabel
@@ -16,7 +17,7 @@ export interface AccountProps {
   }[]
 }
 
-export function accountPage({ email, csrf, signOutCsrf, connections }: AccountProps) {
+export function accountPage({ email, csrf, signOutCsrf, signOutEverywhereCsrf, connections }: AccountProps) {
   return (
     <Layout title="Connected apps" email={email} wide>
       <h1>Connected apps</h1>
@@ -60,6 +61,13 @@ export function accountPage({ email, csrf, signOutCsrf, connections }: AccountPr
         <Csrf token={signOutCsrf} />
         <button class="small" type="submit">
           Sign out
+        </button>
+      </form>
+      <form class="quiet" method="post" action="/account/signout-everywhere">
+        <Csrf token={signOutEverywhereCsrf} />
+        <p class="hint">Lost a device, or saw an app that you do not know? End all your sessions and connections.</p>
+        <button class="small" type="submit">
+          Sign out everywhere
         </button>
       </form>
     </Layout>

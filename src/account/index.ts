@@ -1,17 +1,18 @@
-/** The page where a user sees which apps are connected as them, and ends a connection. */
+/** The page where a user sees which apps are connected as them, and ends a connection, or everything at once. */
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { accountPage } from '../../views/account.tsx'
 import type { Deps } from '../deps.ts'
 import { page, seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
-import { csrfToken, requireCsrf, session } from '../http/session.ts'
+import { csrfToken, endAllSessions, requireCsrf, session } from '../http/session.ts'
 import { clientLabel } from '../oauth/client-names.ts'
 import { SCOPES } from '../oauth/model.ts'
-import { listConnections, revokeGrant } from '../oauth/tokens.ts'
+import { listConnections, revokeGrant, revokeGrantsOfUser } from '../oauth/tokens.ts'
 import { signOutToken } from '../signin/index.ts'
 
 const END = 'end-connection'
+const END_ALL = 'end-everything'
 const endSchema = z.object({ id: z.uuid(), csrf: z.string().optional() })
 
 export const account = (deps: Deps) =>
@@ -26,6 +27,7 @@ export const account = (deps: Deps) =>
             email: viewer.email,
             csrf: csrfToken(deps, viewer, END),
             signOutCsrf: signOutToken(deps, viewer),
+            signOutEverywhereCsrf: csrfToken(deps, viewer, END_ALL),
             connections: connections.map(connection => ({
               id: connection.id,
               client: clientLabel({
@@ -50,6 +52,17 @@ export const account = (deps: Deps) =>
         requireCsrf(deps, request, viewer, END, params as Record<string, string>)
         await revokeGrant(deps, { grantId: params.id, userId: viewer.userId, by: 'user' })
         return seeOther('/account') // also if it had ended already: the page shows what is left
+      },
+      { parse: 'none', signedIn: true },
+    )
+    .post(
+      '/account/signout-everywhere',
+      async ({ request, viewer }) => {
+        requireCsrf(deps, request, viewer, END_ALL, await readParams(request))
+        // The sessions first, so that none of them can allow anything new.
+        const cookie = await endAllSessions(deps, viewer)
+        await revokeGrantsOfUser(deps, viewer.userId, 'user')
+        return seeOther('/', { 'Set-Cookie': cookie })
       },
       { parse: 'none', signedIn: true },
     )

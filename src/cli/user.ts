@@ -1,22 +1,51 @@
+import type { Deps } from '../deps.ts'
 import { UsageError } from '../lib/errors.ts'
-import { createSignInLink, inviteUser, LINK_MINUTES } from '../signin/service.ts'
+import { revokeGrantsOfUser } from '../oauth/tokens.ts'
+import { createSignInLink, disableUsers, enableUsers, inviteUser, LINK_MINUTES } from '../signin/service.ts'
 import { readArgs, withDeps } from './environment.ts'
 
-const USAGE = 'Usage: mcp-oauth-server user link EMAIL [--admin] | invite EMAIL [--admin]'
+const USAGE =
+  'Usage: mcp-oauth-server user link EMAIL [--admin] | invite EMAIL [--admin] | disable EMAIL | enable EMAIL'
+
+const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => Promise<void>> = {
+  async link(deps, email, isAdmin) {
+    await inviteEnabled(deps, email, isAdmin)
+    console.log(await createSignInLink(deps, email, { isAdmin }))
+    console.error(`Works once, for ${LINK_MINUTES} minutes.`)
+  },
+  async invite(deps, email, isAdmin) {
+    await inviteEnabled(deps, email, isAdmin)
+    console.log(`${email} may sign in now, with a provider that has verified this address.`)
+  },
+  async disable(deps, email) {
+    // Also of somebody who was disabled before: what an earlier command did not finish, this one does.
+    for (const { id } of someone(await disableUsers(deps, email), email)) await revokeGrantsOfUser(deps, id, 'operator')
+    console.log(`${email} is signed out everywhere and cannot sign in; their apps have lost access.`)
+  },
+  async enable(deps, email) {
+    someone(await enableUsers(deps, email), email)
+    console.log(`${email} may sign in again, and has to connect their apps anew.`)
+  },
+}
 
 export async function run(args: string[]): Promise<void> {
   const { values, positionals } = readArgs(args, { admin: { type: 'boolean', default: false } })
-  const [action, email, ...more] = positionals
-  if (!email || more.length > 0 || (action !== 'link' && action !== 'invite')) throw new UsageError(USAGE)
-  if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw new UsageError(`${email} is not an e-mail address`)
+  const [name = '', email, ...more] = positionals
+  const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined
   const isAdmin = values.admin === true
-  await withDeps(async deps => {
-    if (action === 'link') {
-      console.log(await createSignInLink(deps, email, { isAdmin }))
-      console.error(`Works once, for ${LINK_MINUTES} minutes.`)
-    } else {
-      await inviteUser(deps, email, isAdmin)
-      console.log(`${email} may sign in now, with a provider that has verified this address.`)
-    }
-  })
+  if (!action || !email || more.length > 0 || (isAdmin && name !== 'link' && name !== 'invite'))
+    throw new UsageError(USAGE)
+  if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw new UsageError(`${email} is not an e-mail address`)
+  await withDeps(deps => action(deps, email, isAdmin))
+}
+
+async function inviteEnabled(deps: Deps, email: string, isAdmin: boolean): Promise<void> {
+  const user = await inviteUser(deps, email, isAdmin)
+  if (user.disabled_at)
+    throw new UsageError(`${email} is disabled and could not sign in; first: mcp-oauth-server user enable ${email}`)
+}
+
+function someone<T>(users: T[], email: string): T[] {
+  if (users.length === 0) throw new UsageError(`There is no user with the address ${email}`)
+  return users
 }

@@ -1,6 +1,6 @@
 /** Who is signed in: the session cookie, and the CSRF tokens that belong to it. */
 import { Elysia } from 'elysia'
-import { deleteSession, findSession, insertSession } from '../../sql/sessions.ts'
+import { deleteSession, deleteSessionsOfUser, findSession, insertSession } from '../../sql/sessions.ts'
 import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { hashSecret, hmac, isSecret, newSecret, sameBytes } from '../lib/crypto.ts'
@@ -80,6 +80,13 @@ export async function startSession(
 export async function endSession(deps: Deps, viewer: Viewer): Promise<string> {
   await deleteSession(deps.sql, viewer.sessionHash)
   record(deps, 'user.signed_out', { userId: viewer.userId })
+  return setCookie(deps.config, COOKIE, '', 0)
+}
+
+/** Ends all sessions of the viewer's user. @returns as {@link endSession}. */
+export async function endAllSessions(deps: Deps, viewer: Viewer): Promise<string> {
+  await deleteSessionsOfUser(deps.sql, viewer.userId)
+  record(deps, 'user.signed_out_everywhere', { userId: viewer.userId })
   return setCookie(deps.config, COOKIE, '', 0)
 }
 

@@ -125,7 +125,8 @@ function showConsent(
       permissions: request.scope.map(scope => SCOPES[scope] ?? scope),
     }),
     200,
-    [formTarget(request.redirectUri)],
+    // Chromium checks the whole chain of redirects after the form, and many apps send the browser on to a page of theirs.
+    [formTarget(request.redirectUri), 'https:'],
   )
 }
 

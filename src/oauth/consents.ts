@@ -30,9 +30,9 @@ export async function rememberConsent(deps: Deps, viewer: Viewer, request: Autho
   await upsertConsent(deps.sql, { ...consentKey(viewer, request), scope: request.scope, now: deps.now() })
 }
 
-/** The user is asked again from now on. */
-export async function withdrawConsent(deps: Deps, userId: string, clientId: string): Promise<void> {
-  await deleteConsents(deps.sql, userId, clientId)
+/** The user is asked again from now on, whatever they let these clients do. */
+export async function withdrawConsents(deps: Deps, userId: string, clientIds: string[]): Promise<void> {
+  await deleteConsents(deps.sql, userId, clientIds)
 }
 
 /** A code for the client, good for a minute, once. */

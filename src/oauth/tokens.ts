@@ -1,15 +1,20 @@
 /** Access tokens (RFC 9068), the grants behind them, and how both end. Refresh tokens are in `grants/refresh-token.ts`. */
 import { randomUUID } from 'node:crypto'
+import { deleteUnusedCodes } from '../../sql/authorization-codes.ts'
+import { denyUnfetchedCodes } from '../../sql/device-codes.ts'
 import {
   type Connection,
   listConnections as queryConnections,
   revokeGrants as updateRevoked,
+  revokeGrantsOfUser as updateRevokedOfUser,
 } from '../../sql/grants.ts'
 import { insertRevocation } from '../../sql/revocations.ts'
 import { record } from '../audit.ts'
+import { inTransaction } from '../db/index.ts'
 import type { Deps } from '../deps.ts'
 import { hashSecret } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
+import { withdrawConsents } from './consents.ts'
 import { signJwt, verifyJwt } from './keys.ts'
 import { CHANNEL } from './model.ts'
 import { isRevoked, remember, rememberVerified } from './replicas.ts'
@@ -119,7 +124,8 @@ export function listConnections(deps: Deps, userId: string): Promise<Connection[
 }
 
 /**
- * Ends a grant: its refresh tokens at once, its access tokens on every replica within a second.
+ * Ends a grant: its refresh tokens at once, its access tokens on every replica within a second. A user who ends it
+ * withdraws the consent, too.
  *
  * @param revoke `userId` restricts it to that user's grants; `by` says in the audit log who did it.
  * @returns whether there was a living grant to end.
@@ -143,7 +149,28 @@ export async function revokeGrant(
     userId: ended.user_id,
     detail: { by: revoke.by },
   })
+  if (revoke.by === 'user') await withdrawConsents(deps, ended.user_id, [ended.client_id])
   return true
+}
+
+/** Ends all of a user's grants, as {@link revokeGrant} does, and every code that could still become one. */
+export async function revokeGrantsOfUser(deps: Deps, userId: string, by: 'user' | 'operator'): Promise<void> {
+  const now = deps.now()
+  const ended = await inTransaction(deps, async sql => {
+    // The codes first: an exchange under way is waited for, so that its grant is there to be ended.
+    await deleteUnusedCodes(sql, userId)
+    await denyUnfetchedCodes(sql, userId, now)
+    return updateRevokedOfUser(sql, { userId, now, rememberUntil: rememberUntil(deps), channel: CHANNEL })
+  })
+  for (const { id, client_id: clientId } of ended) {
+    remember(deps, deps.replica, `grant:${id}`)
+    record(deps, 'grant.revoked', { grantId: id, clientId, userId, detail: { by } })
+  }
+  await withdrawConsents(
+    deps,
+    userId,
+    ended.map(grant => grant.client_id),
+  )
 }
 
 /** Ends one access token that has no grant (client credentials). */

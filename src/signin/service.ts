@@ -3,6 +3,8 @@ import { randomUUID } from 'node:crypto'
 import type { Queries } from '../../sql/index.ts'
 import { insertSignInLink, consumeSignInLink as useLink } from '../../sql/sessions.ts'
 import {
+  disableUsers as disableByAddress,
+  enableUsers as enableByAddress,
   findInvitedUser,
   findUserByEmail,
   findUserByIdentity,
@@ -102,6 +104,20 @@ export async function inviteUser(deps: Deps, email: string, isAdmin = false): Pr
     (await insertUser(deps.sql, { id: randomUUID(), email, name: '', isAdmin, invitedAt: deps.now(), now: deps.now() }))
   if (isAdmin && !user.is_admin) await promoteUser(deps.sql, user.id)
   return user
+}
+
+/** Disables everybody with this address: they are signed out and cannot sign in. @returns who that is. */
+export async function disableUsers(deps: Deps, email: string): Promise<{ id: string }[]> {
+  const users = await disableByAddress(deps.sql, email, deps.now())
+  for (const { id } of users) record(deps, 'user.disabled', { userId: id })
+  return users
+}
+
+/** Undoes {@link disableUsers}: they may sign in again, and connect their apps anew. */
+export async function enableUsers(deps: Deps, email: string): Promise<{ id: string }[]> {
+  const users = await enableByAddress(deps.sql, email)
+  for (const { id } of users) record(deps, 'user.enabled', { userId: id })
+  return users
 }
 
 /** A link that signs somebody in once, within {@link LINK_MINUTES}. Only its hash is stored. */

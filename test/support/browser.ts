@@ -25,7 +25,8 @@ export interface TabOptions {
   javaScriptEnabled?: boolean
 }
 
-export function launchBrowser(): Promise<Browser> {
+/** @param args more of Chromium's own, such as where a host name leads. */
+export function launchBrowser(...args: string[]): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
     args: [
@@ -37,6 +38,7 @@ export function launchBrowser(): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      ...args,
     ],
   })
 }

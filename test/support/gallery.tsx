@@ -43,7 +43,7 @@ const connection = (name: string, byOperator: boolean, scope: string[], resource
 })
 
 const entry = { ...who, code: '' }
-const account = { ...who, signOutCsrf: 'canned', connections: [] }
+const account = { ...who, signOutCsrf: 'canned', signOutEverywhereCsrf: 'canned', connections: [] }
 
 const consent = {
   ...who,

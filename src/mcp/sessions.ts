@@ -6,7 +6,11 @@ import { ownerOf } from './streams.ts'
 
 const PER_PRINCIPAL = 32
 const OVERALL = 10_000
-const IDLE_MS = 60 * 60_000
+/**
+ * Much longer than an access token lives: installed clients refresh a token that expired while nobody used them, but do not
+ * begin a new session when theirs is gone.
+ */
+const IDLE_MS = 24 * 60 * 60_000
 
 /** One client's conversation. It belongs to the user, client and grant that began it; to anybody else it does not exist. */
 export interface Session<T extends Transport> {

@@ -1,4 +1,4 @@
-import { expect, setDefaultTimeout, test } from 'bun:test'
+import { afterAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from '../src/db/index.ts'
@@ -8,6 +8,11 @@ import { run, serve } from './support/processes.ts'
 import { emptyDatabase, onPostgres } from './support/server.ts'
 
 setDefaultTimeout(60_000)
+
+const cleanup: (() => unknown)[] = []
+afterAll(async () => {
+  for (const undo of cleanup.reverse()) await undo()
+})
 
 /** Everything a server was sent and has answered, and which of it is secret. */
 function browser(base: string) {
@@ -62,6 +67,7 @@ async function dump(env: Record<string, string>): Promise<string> {
 
 test('a dump of the database, the log at debug level and all error bodies hold none of the secrets (SECURITY "Secrets")', async () => {
   const database = await emptyDatabase()
+  cleanup.push(database.drop)
   const env: Record<string, string> & { INITIAL_ACCESS_TOKEN: string; OIDC_CLIENT_SECRET: string } = {
     ...database.env,
     LOG_LEVEL: 'debug',
@@ -72,6 +78,7 @@ test('a dump of the database, the log at debug level and all error bodies hold n
     OIDC_CLIENT_SECRET: 'a client secret of the tests at the provider',
   }
   const server = await serve(env)
+  cleanup.push(() => server.kill('SIGKILL'))
   const { secrets, errors, get, post, raw } = browser(server.base)
   secrets.set('initial access token', env.INITIAL_ACCESS_TOKEN)
   secrets.set('provider client secret', env.OIDC_CLIENT_SECRET)
@@ -181,5 +188,4 @@ test('a dump of the database, the log at debug level and all error bodies hold n
     }
   }
   expect(found).toEqual([])
-  await database.drop()
 })

@@ -1,6 +1,6 @@
 import fs, { existsSync } from 'node:fs'
-import { rename, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { open, readdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import { NodeFS } from '@electric-sql/pglite/nodefs'
 // PGlite finds these beside its own source; a compiled binary has no such place, so they are embedded by path.
@@ -32,9 +32,11 @@ const START_PARAMS = [
 ]
 
 /**
- * PGlite's directory file system, with an fsync that syncs. As shipped, its fsync does nothing, even with `fsync=on`:
- * a killed process loses nothing (the writes are the kernel's by then), but a machine that loses power loses
- * acknowledged commits, and possibly the cluster. One sync costs about half a millisecond a commit on an SSD.
+ * PGlite's directory file system, with an fsync that syncs. As shipped nothing is ever synced: PGlite starts PostgreSQL
+ * with `-F`, and without it (`fsync=on`) the calls still end in emscripten's NODEFS, which has no fsync. A killed process
+ * loses nothing then, because its writes are the kernel's by that time, but a machine that loses power loses acknowledged
+ * commits and possibly the cluster. With the operation below and `wal_sync_method=fsync`, strace shows one fdatasync a
+ * commit and none for a read; 200 single inserts took 165 to 188 ms instead of 75 on an SSD.
  */
 class DurableNodeFS extends NodeFS {
   override async init(...args: Parameters<NodeFS['init']>): ReturnType<NodeFS['init']> {
@@ -74,10 +76,25 @@ export async function openPglite(dir: string, socket: string): Promise<{ close()
   }
 }
 
-/** Unpacks beside the final place and renames, so that a crash half way leaves nothing that looks like a cluster. */
+/**
+ * Unpacks beside the final place and renames, so that a crash half way leaves nothing that looks like a cluster. All of it
+ * is synced first: commits that are safe in the log are worth nothing on a cluster that is not.
+ */
 async function unpackEmptyCluster(cluster: string): Promise<void> {
   const partial = `${cluster}.partial`
   await rm(partial, { recursive: true, force: true })
   await new Bun.Archive(await Bun.file(emptyClusterPath).bytes()).extract(partial)
+  const names = await readdir(partial, { recursive: true })
+  await Promise.all([partial, ...names.map(name => join(partial, name))].map(sync))
   await rename(partial, cluster)
+  await sync(dirname(cluster))
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
 }

@@ -67,6 +67,7 @@ describe.skipIf(onPostgres)('the embedded database (DESIGN 8, SECURITY "Faults")
   test('what a killed server leaves behind (socket, holder) does not keep the next one from starting', async () => {
     const dataDir = await newDataDir()
     const killed = await serve({ DATA_DIR: dataDir, LOG_LEVEL: 'silent' })
+    cleanup.push(() => killed.kill('SIGKILL'))
     const answer = await fetch(`${killed.base}/api/oauth/register`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
@@ -139,6 +140,7 @@ describe.skipIf(onPostgres)('the embedded database (DESIGN 8, SECURITY "Faults")
     let last = 0
     for (let round = 0; round < 8; round++) {
       const program = start(writer, [], { DATA_DIR: dataDir })
+      cleanup.push(() => program.kill('SIGKILL'))
       await program.printed(`stored ${last + 10 + round * 7}\n`)
       program.kill('SIGKILL')
       await program.exited

@@ -46,7 +46,7 @@ export async function openReplica(deps: ReplicaDeps): Promise<Replica> {
     async onReady() {
       replica.keys = await loadKeys(deps)
       for (const row of await listRevocations(deps.sql, deps.now()))
-        replica.revoked.set(row.subject, row.expires_at.getTime())
+        refuse(replica, row.subject, row.expires_at.getTime())
       replica.clients.clear()
       replica.current = true
       ready.resolve()
@@ -74,13 +74,18 @@ async function apply(deps: ReplicaDeps, replica: Replica, payload: string): Prom
 /** Refuses a subject's tokens from now on; called at once where the revocation happens, and by notification elsewhere. */
 export function remember(deps: Pick<Deps, 'config' | 'now'>, replica: Replica, subject: string): void {
   const now = deps.now().getTime()
-  replica.revoked.set(subject, now + deps.config.ACCESS_TOKEN_TTL * 1000)
-  if (subject.startsWith('client:')) replica.clients.delete(subject.slice(7))
-  for (const listener of replica.onRevoked) listener(subject)
+  refuse(replica, subject, now + deps.config.ACCESS_TOKEN_TTL * 1000)
   for (const [old, until] of replica.revoked) {
     if (until > now) break // oldest first
     replica.revoked.delete(old)
   }
+}
+
+function refuse(replica: Replica, subject: string, until: number): void {
+  const known = replica.revoked.has(subject)
+  replica.revoked.set(subject, until)
+  if (subject.startsWith('client:')) replica.clients.delete(subject.slice(7))
+  if (!known) for (const listener of replica.onRevoked) listener(subject)
 }
 
 /** Whether any of the subjects is revoked. No database, unless notifications are lost. */

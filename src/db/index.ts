@@ -8,6 +8,7 @@ import postgres from 'postgres'
 import type { Queries } from '../../sql/index.ts'
 import { DatabaseUnavailable, UsageError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import { arrayTypes } from './arrays.ts'
 import { listenForNotifications, type Notifications } from './listener.ts'
 import { lockDataDir } from './lock.ts'
 
@@ -122,6 +123,8 @@ function openPool(log: Log, max: number, dial: Dial, embedded = false): Database
     connect_timeout: CONNECT_TIMEOUT_S,
     backoff: () => PROBE_MS / 1000,
     transform: { undefined: null },
+    fetch_types: false,
+    types: arrayTypes,
   }
   const make = () => dial({ ...shared, max, idle_timeout: embedded ? 0 : 60 })
   let pool = make()

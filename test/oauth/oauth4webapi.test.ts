@@ -222,17 +222,17 @@ describe('oauth4webapi', () => {
       'invalid_redirect_uri',
     ])
     // With Basic, and for an endpoint that wants a token, the answer is a challenge that the library can parse.
-    for (const [request, scheme] of [
-      [credentials(machine, oauth.ClientSecretBasic('wrong')), 'basic'],
-      [oauth.protectedResourceRequest('no-token', 'POST', new URL(hub), undefined, null, http), 'bearer'],
-      [
-        oauth
-          .dynamicClientRegistrationRequest(as, {}, { ...http, initialAccessToken: 'wrong' })
-          .then(oauth.processDynamicClientRegistrationResponse),
-        'bearer',
-      ],
+    const noToken = () => oauth.protectedResourceRequest('no-token', 'POST', new URL(hub), undefined, null, http)
+    const wrongInitialToken = async () =>
+      oauth.processDynamicClientRegistrationResponse(
+        await oauth.dynamicClientRegistrationRequest(as, {}, { ...http, initialAccessToken: 'wrong' }),
+      )
+    for (const [ask, scheme] of [
+      [() => credentials(machine, oauth.ClientSecretBasic('wrong')), 'basic'],
+      [noToken, 'bearer'],
+      [wrongInitialToken, 'bearer'],
     ] as const) {
-      const error = await request.then(
+      const error = await ask().then(
         () => undefined,
         (reason: unknown) => reason,
       )

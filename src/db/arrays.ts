@@ -1,0 +1,19 @@
+/**
+ * How arrays of text and of uuid travel. postgres.js would ask each new connection for all array types, and if that
+ * connection breaks meanwhile, reject outside of anybody's promise, which ends the process. These are all that we use.
+ */
+export const arrayTypes = {
+  textArray: { to: 1009, from: [1009], parse: parseArray, serialize: serializeArray },
+  uuidArray: { to: 2951, from: [2951], parse: parseArray, serialize: serializeArray },
+}
+
+/** PostgreSQL documentation, "Arrays", "Array Input and Output Syntax": one dimension, every element quoted. */
+function serializeArray(items: readonly string[]): string {
+  return `{${items.map(item => `"${item.replace(/[\\"]/g, '\\$&')}"`).join(',')}}`
+}
+
+/** One dimension, without NULL elements. */
+function parseArray(text: string): string[] {
+  const elements = text.slice(1, -1).matchAll(/"((?:[^"\\]|\\.)*)"|([^",]+)/gs)
+  return [...elements].map(([, quoted, plain]) => plain ?? quoted!.replace(/\\(.)/gs, '$1'))
+}

@@ -34,6 +34,13 @@ export async function run(args: string[]): Promise<void> {
   }
   process.on('SIGTERM', () => void stop('SIGTERM'))
   process.on('SIGINT', () => void stop('SIGINT'))
+  // A promise that nobody waits for must not let one request end the service for everybody; it is a bug, and logged as one.
+  process.on('unhandledRejection', error => {
+    log.error(
+      { err: { message: (error as Error)?.message, stack: (error as Error)?.stack } },
+      'a rejection that nobody handled',
+    )
+  })
 
   try {
     app.listen({

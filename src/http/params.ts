@@ -81,6 +81,8 @@ function collect(entries: Iterable<[string, string]>): Params {
     if (repeated && params[name] !== value) {
       throw new OAuthError('invalid_target', 'A token is for one resource; ask for one at a time') // as RFC 8707 2 allows
     }
+    if (!value.isWellFormed())
+      throw new OAuthError('invalid_request', `The parameter ${printable(name)} is not valid Unicode`)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
     if (/[\u0000-\u001f\u007f]/.test(value)) {
       throw new OAuthError('invalid_request', `The parameter ${printable(name)} has control characters`)

@@ -43,12 +43,13 @@ export class SafeFetchError extends Error {
 
 /** GETs a JSON document. @throws SafeFetchError whatever goes wrong. */
 export async function safeFetchJson(url: string, options: SafeFetchOptions): Promise<SafeResponse> {
+  const target = URL.parse(url)
+  if (target?.protocol !== 'https:' || target.username || target.password) throw new SafeFetchError('not an https URL')
   const signal = AbortSignal.timeout(options.timeoutMs)
+  // Nothing may be thrown between here and the race: nobody would be there for the rejection when the time is over.
   const late = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () => reject(new SafeFetchError(`no answer within ${options.timeoutMs} ms`)))
   })
-  const target = URL.parse(url)
-  if (target?.protocol !== 'https:' || target.username || target.password) throw new SafeFetchError('not an https URL')
   return Promise.race([exchange(target, options, signal), late])
 }
 

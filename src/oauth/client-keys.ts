@@ -19,9 +19,25 @@ const KEYS_MAX_BYTES = 64 * 1024
 const KEYS_AGE_MS = 5 * 60_000
 const KEYS_LIMIT = 1_000
 
+/** Of a key only what verifying needs is kept (RFC 7517 4, RFC 7518 6); all of it is short text. */
+const member = z.string().max(2000).optional()
 const jwksSchema = z.object({
   keys: z
-    .array(z.looseObject({ kty: z.enum(['EC', 'RSA', 'OKP']) }))
+    .array(
+      z.object({
+        kty: z.enum(['EC', 'RSA', 'OKP']),
+        kid: member,
+        use: member,
+        alg: member,
+        crv: member,
+        x: member,
+        y: member,
+        n: member,
+        e: member,
+        // Somebody who publishes a private key must not have it accepted, nor stored here.
+        d: z.undefined().optional(),
+      }),
+    )
     .min(1)
     .max(20),
 })
@@ -32,11 +48,9 @@ export function keyMaterial(
   jwksUri: string | undefined,
 ): { jwks: { keys: Record<string, unknown>[] } } | { jwksUri: string } | undefined {
   const parsed = jwksSchema.safeParse(jwks)
-  // Somebody who publishes a private key must not have it accepted, nor stored here.
-  if (parsed.success && parsed.data.keys.every(key => !('d' in key))) return { jwks: parsed.data }
-  return jwksUri !== undefined && URL.parse(jwksUri)?.protocol === 'https:' && jwksUri.length <= 2000
-    ? { jwksUri }
-    : undefined
+  if (parsed.success) return { jwks: parsed.data }
+  const url = jwksUri === undefined || jwksUri.length > 2000 ? null : URL.parse(jwksUri)
+  return jwksUri !== undefined && url?.protocol === 'https:' && !url.username && !url.password ? { jwksUri } : undefined
 }
 
 /** The client that an assertion names, unverified. */

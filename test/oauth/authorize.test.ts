@@ -208,6 +208,15 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     }
   })
 
+  test('a decision about text that is not Unicode is refused like any other malformed one', async () => {
+    const answer = await fetch(`${server.base.replace('localhost', '127.0.0.1')}/api/oauth/authorize/decision`, {
+      method: 'POST',
+      body: '{"request":"\\ud800"}',
+      headers: { 'Content-Type': 'application/json', Accept: 'text/html' },
+    })
+    expect([answer.status, (await answer.text()).includes('not valid Unicode')]).toEqual([400, true])
+  })
+
   test('consent is remembered for an operator’s client at a web host, until it asks for more; never for a registered or loopback one', async () => {
     const known = (
       await addClient(server.deps, {

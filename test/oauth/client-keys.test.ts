@@ -163,4 +163,24 @@ describe('private_key_jwt (RFC 7523)', () => {
     })
     expect(await registered.json()).toMatchObject({ token_endpoint_auth_method: 'none' })
   })
+
+  test('of registered keys only short, flat members are kept; an address with a user name is not', async () => {
+    const register = async (more: Record<string, unknown>) =>
+      (await (
+        await server.postJson('/api/oauth/register', {
+          grant_types: [DEVICE_CODE_GRANT],
+          token_endpoint_auth_method: 'private_key_jwt',
+          ...more,
+        })
+      ).json()) as Record<string, unknown>
+    const key = await exportJWK(keys.publicKey)
+    const odd = { ...key, x5c: ['AA'], extra: { deep: [[[]]] } }
+    expect(await register({ jwks: { keys: [odd] } })).toMatchObject({ jwks: { keys: [key] } })
+    const nested = JSON.parse(`${'['.repeat(5000)}${']'.repeat(5000)}`)
+    for (const bad of [
+      { jwks: { keys: [{ ...key, kid: nested }] } },
+      { jwks_uri: 'https://a:b@keys.example/keys.json' },
+    ])
+      expect(await register(bad)).toMatchObject({ token_endpoint_auth_method: 'none' })
+  })
 })

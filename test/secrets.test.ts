@@ -65,7 +65,7 @@ async function dump(env: Record<string, string>): Promise<string> {
   return text
 }
 
-test('a dump of the database, the log at debug level and all error bodies hold none of the secrets (SECURITY "Secrets")', async () => {
+test('a dump of the database, the log at debug level and all error bodies hold none of the secrets', async () => {
   const database = await emptyDatabase()
   cleanup.push(database.drop)
   const env: Record<string, string> & { INITIAL_ACCESS_TOKEN: string; OIDC_CLIENT_SECRET: string } = {

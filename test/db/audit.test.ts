@@ -59,7 +59,7 @@ const numbers = async () =>
   (await listAuditEvents(server.deps.sql, 50_000)).map(row => row.detail.number as number).reverse()
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i)
 
-describe('the audit log (DESIGN 8: batches, flushed on shutdown, a drop is counted)', () => {
+describe('the audit log: batches, flushed on shutdown, a drop is counted', () => {
   test('stores who, what, when and from where', async () => {
     const userId = crypto.randomUUID()
     const grantId = crypto.randomUUID()

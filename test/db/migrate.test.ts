@@ -38,7 +38,7 @@ async function tables(db: Database): Promise<string[]> {
 
 const first: Migration = { name: '0001_first', text: 'create table first (id integer)' }
 
-describe('migrations (DESIGN 8)', () => {
+describe('migrations', () => {
   test('the list names every file, in order, without a gap', () => {
     const files = readdirSync(join(import.meta.dir, '../../sql/migrations')).filter(name => name.endsWith('.sql'))
     expect(migrations.map(migration => `${migration.name}.sql`)).toEqual(files.sort())

@@ -11,7 +11,7 @@ import { type Cluster, startCluster } from '../support/with-postgres.ts'
 
 setDefaultTimeout(120_000)
 
-/** SECURITY "Faults": an answer within 5 s, and back to normal within 5 s. */
+/** An answer within 5 s, and back to normal within 5 s. */
 const PROMISED_MS = 5_000
 const ROUNDS = Number(process.env.RESTART_ROUNDS ?? 20)
 
@@ -113,7 +113,7 @@ describe('which database errors pass by themselves', () => {
   })
 })
 
-describe.skipIf(!onPostgres)('while the database is away (SECURITY "Faults")', () => {
+describe.skipIf(!onPostgres)('while the database is away', () => {
   test('everything that needs it answers 503 in time, the rest goes on, and all is well when it is back', async () => {
     const tokens = await deviceTokens(server, client, ada)
     expect(await mcp(server, tokens.access_token)()).toBe(200)
@@ -207,7 +207,7 @@ describe.skipIf(!onPostgres)('a database that restarts under load', () => {
       async () => void (await ask(() => rpc(server, access_token, 'ping'))),
       async () => void (await ask(() => server.get('/account', { Cookie: ada }))),
       async () => {
-        // A lost answer is asked for again, and the token survives it (DESIGN 7).
+        // A lost answer is asked for again, and the token survives it.
         const answer = await ask(() => refresh(refresh_token))
         if (answer.status === 200) ({ access_token, refresh_token } = (await answer.json()) as TokenAnswer)
       },
@@ -270,7 +270,7 @@ describe.skipIf(!onPostgres)('statements that hang', () => {
   })
 })
 
-describe.skipIf(!onPostgres)('two replicas on one database (DESIGN 7: within a second)', () => {
+describe.skipIf(!onPostgres)('two replicas on one database, within a second', () => {
   test('a grant that ends on one ends on the other', async () => {
     const { access_token, refresh_token } = await deviceTokens(server, client, ada)
     expect(await mcp(other, access_token)()).toBe(200)

@@ -29,7 +29,7 @@ async function open(dataDir: string): Promise<Database> {
 
 const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8)
 
-describe.skipIf(onPostgres)('the embedded database (DESIGN 8, SECURITY "Faults")', () => {
+describe.skipIf(onPostgres)('the embedded database', () => {
   test('a second server on the same data directory refuses to start and names who holds it', async () => {
     const server = await startServer()
     cleanup.push(() => server.close())

@@ -24,7 +24,7 @@ beforeEach(() => {
   statements.take()
 })
 
-describe('the budget of database round trips (DESIGN 8)', () => {
+describe('the budget of database round trips', () => {
   test('an MCP request: none, of a token seen for the first time or again, good or bad', async () => {
     const { access_token } = await deviceTokens(server, client, ada)
     statements.take()

@@ -1,4 +1,4 @@
-/** CORS for MCP clients that run in a browser (HTTP.md 1): which paths another site's page may call, and what it sees. */
+/** CORS for MCP clients that run in a browser: which paths another site's page may call, and what it sees. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { deviceTokens, registerClient, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'

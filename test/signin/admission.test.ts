@@ -68,7 +68,7 @@ const person = (more: Partial<ExternalIdentity>): ExternalIdentity => ({
   ...more,
 })
 
-describe('who may enter (HTTP.md 4: by address, domain, invitation or link)', () => {
+describe('who may enter: by address, domain, invitation or link', () => {
   test.each([
     ['an address of ALLOWED_EMAILS', 'ada@lovelace.uk', false],
     ['the same in capitals', 'ADA@Lovelace.UK', false],

@@ -1,9 +1,9 @@
+import packageJson from '../../package.json' with { type: 'json' }
 import { createApp } from '../app.ts'
-import type { Config } from '../config.ts'
 import { type Deps, openDeps } from '../deps.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
-import { createSignInLink, LINK_MINUTES } from '../signin/service.ts'
+import { createSignInLink, inviteUser, LINK_MINUTES } from '../signin/service.ts'
 import { startSweeper } from '../sweeper.ts'
 import { readArgs, readConfig } from './environment.ts'
 
@@ -20,10 +20,12 @@ export async function run(args: string[]): Promise<void> {
   const sweeper = startSweeper(deps)
   const app = createApp(deps)
   let stopping = false
+  let greeted = Promise.resolve()
   const stop = async (signal: string) => {
     if (stopping) return
     stopping = true
     log.info({ signal }, 'stopping')
+    await Promise.allSettled([greeted]) // it needs the database; how it failed, run() says
     deps.stopping.abort()
     // What runs may finish; what does not in time is cut.
     await Promise.race([app.server?.stop(), Bun.sleep(SHUTDOWN_MS)])
@@ -61,8 +63,14 @@ export async function run(args: string[]): Promise<void> {
         : `Cannot listen on port ${config.PORT} of ${config.HOST} (${code}); set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and PORT to one that this user may open`,
     )
   }
-  await greet(deps)
+  greeted = greet(deps)
+  await greeted
 }
+
+/** How the person at the terminal can run another command: as this one was run. */
+const PROGRAM = import.meta.path.startsWith('/$bunfs/')
+  ? process.execPath
+  : `npx -y ${packageJson.packageManager} run src/main.ts`
 
 /** What the person at the terminal wants to know. */
 async function greet(deps: Deps): Promise<void> {
@@ -74,30 +82,40 @@ async function greet(deps: Deps): Promise<void> {
     `  MCP endpoint   ${config.BASE_URL}/mcp`,
     `  Web page       ${config.BASE_URL}/`,
   ]
-  const missing = missingForProduction(config)
+  const missing = missingForProduction(deps)
   if (missing.length > 0) lines.push('', '  Before others use it:', ...missing.map(item => `    - ${item}`))
   if (deps.providers.size === 0) {
-    const link = await createSignInLink(deps, config.ADMIN_EMAILS[0] ?? 'admin@localhost', { isAdmin: true })
-    lines.push('', `  Sign in as the administrator (works once, for ${LINK_MINUTES} minutes):`, `    ${link}`)
+    const email = config.ADMIN_EMAILS[0] ?? 'admin@localhost'
+    const user = await inviteUser(deps, email, true)
+    if (user.disabled_at) lines.push('', `  ${email} is disabled; to let them in: ${PROGRAM} user enable ${email}`)
+    else {
+      const link = await createSignInLink(deps, email, { isAdmin: true })
+      lines.push(
+        '',
+        `  Sign in as the administrator, ${email} (works once, for ${LINK_MINUTES} minutes):`,
+        `    ${link}`,
+      )
+      lines.push(`  Another such link, later: ${PROGRAM} user link ${email}`)
+    }
   }
-  lines.push(
-    '',
-    '  Try it from another terminal:',
-    `    mcp-oauth-server login ${config.BASE_URL}`,
-    `    (from source: bun run src/main.ts login ${config.BASE_URL})`,
-    '',
-  )
+  lines.push('', '  Try it from another terminal:', `    ${PROGRAM} login ${config.BASE_URL}/mcp`, '')
   console.log(lines.join('\n'))
 }
 
-function missingForProduction(config: Config): string[] {
+function missingForProduction(deps: Deps): string[] {
+  const { config } = deps
   const missing: string[] = []
   if (!config.BASE_URL.startsWith('https://'))
     missing.push('BASE_URL: the https address under which people reach it, behind a TLS proxy')
-  if (!config.GOOGLE_CLIENT_ID && !config.GITHUB_CLIENT_ID && !config.OIDC_ISSUER) {
+  if (deps.providers.size === 0) {
     missing.push('a sign-in provider: GOOGLE_CLIENT_ID, GITHUB_CLIENT_ID or OIDC_ISSUER with their secrets')
   }
-  if (config.ADMIN_EMAILS.length === 0) missing.push('ADMIN_EMAILS: who administers it')
+  if (
+    deps.providers.size > 0 &&
+    [config.ADMIN_EMAILS, config.ALLOWED_EMAILS, config.ALLOWED_DOMAINS].every(list => list.length === 0)
+  )
+    missing.push('ADMIN_EMAILS, ALLOWED_EMAILS or ALLOWED_DOMAINS: as it is, only invited people can sign in')
+  else if (config.ADMIN_EMAILS.length === 0) missing.push('ADMIN_EMAILS: who administers it')
   if (!config.DATABASE_URL)
     missing.push(`DATABASE_URL: a PostgreSQL, for more than one replica (now: embedded, in ${config.DATA_DIR})`)
   return missing

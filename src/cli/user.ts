@@ -9,13 +9,15 @@ const USAGE =
 
 const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => Promise<void>> = {
   async link(deps, email, isAdmin) {
-    await inviteEnabled(deps, email, isAdmin)
+    const user = await inviteEnabled(deps, email, isAdmin)
     console.log(await createSignInLink(deps, email, { isAdmin }))
-    console.error(`Works once, for ${LINK_MINUTES} minutes.`)
+    const role = isAdmin || user.is_admin ? 'an administrator' : 'not an administrator; --admin makes one'
+    console.error(`Signs in ${email} (${role}), once, within ${LINK_MINUTES} minutes.`)
   },
   async invite(deps, email, isAdmin) {
     await inviteEnabled(deps, email, isAdmin)
     console.log(`${email} may sign in now, with a provider that has verified this address.`)
+    if (deps.providers.size === 0) console.error('No provider is configured; a one-time link works without: user link')
   },
   async disable(deps, email) {
     // Also of somebody who was disabled before: what an earlier command did not finish, this one does.
@@ -39,10 +41,11 @@ export async function run(args: string[]): Promise<void> {
   await withDeps(deps => action(deps, email, isAdmin))
 }
 
-async function inviteEnabled(deps: Deps, email: string, isAdmin: boolean): Promise<void> {
+async function inviteEnabled(deps: Deps, email: string, isAdmin: boolean) {
   const user = await inviteUser(deps, email, isAdmin)
   if (user.disabled_at)
     throw new UsageError(`${email} is disabled and could not sign in; first: mcp-oauth-server user enable ${email}`)
+  return user
 }
 
 function someone<T>(users: T[], email: string): T[] {

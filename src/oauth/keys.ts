@@ -114,7 +114,9 @@ function keyRing(deps: KeyDeps, rows: SigningKeyRow[]): KeyRing {
     pem = unseal(deps.secrets.signingKeys, current.private_key)
   } catch {
     throw new UsageError(
-      'AUTH_SECRET is not the one that sealed the signing keys of this database; set the old one, or delete the rows of signing_keys to sign everybody out',
+      deps.db.embedded
+        ? `AUTH_SECRET is not the one that this data directory began with; unset it to use the one in ${deps.config.DATA_DIR}/auth-secret, or set the old one`
+        : 'AUTH_SECRET is not the one that sealed the signing keys of this database; set the old one, or delete the rows of signing_keys to sign everybody out',
     )
   }
   return {

@@ -142,7 +142,8 @@ test('serve greets with its addresses, what production needs, and one sign-in li
       `MCP endpoint   http://localhost:${port}/mcp`,
       '- BASE_URL: ',
       '- a sign-in provider: ',
-      `mcp-oauth-server login http://localhost:${port}`,
+      'Sign in as the administrator, root@example.com',
+      `run src/main.ts login http://localhost:${port}/mcp`,
     ])
       expect(greeting).toContain(text)
     expect(greeting).not.toContain('- ADMIN_EMAILS')

@@ -52,6 +52,8 @@ export async function run(args: string[]): Promise<void> {
       reusePort: false,
       maxRequestBodySize: MAX_BODY,
       idleTimeout: IDLE_SECONDS,
+      // Otherwise what escapes the error boundary is answered with a page that shows source code and paths.
+      development: false,
     })
   } catch (error) {
     sweeper.stop()

@@ -7,9 +7,15 @@ import { AppError, OAuthError, SignInRequired } from '../lib/errors.ts'
 import { page, seeOther, wantsJson } from './pages.ts'
 
 export const errorBoundary = (deps: Deps) =>
-  new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, ({ error, request }) =>
-    respondTo(deps, error, request),
-  )
+  new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request }) => {
+    try {
+      return await respondTo(deps, error, request)
+    } catch (another) {
+      // Past this point the runtime would answer, with a page of its own that shows source code.
+      deps.log.error({ err: withoutQuery(another) }, 'an error could not be answered')
+      return oauthJson('server_error', 'Something broke on our side', 500)
+    }
+  })
 
 /** Seconds after which a client may try again while the database is away. */
 const RETRY_AFTER = '5'
@@ -21,12 +27,15 @@ export function respondTo(deps: Deps, error: unknown, request: Request): Respons
 
   if (error instanceof SignInRequired) {
     if (wantsJson(request)) return oauthJson('access_denied', 'Sign in first', 401)
-    return seeOther(`/auth/signin?return_to=${encodeURIComponent(error.returnTo)}`)
+    return seeOther(`/auth/signin?return_to=${encodeURIComponent(error.returnTo.toWellFormed())}`)
   }
   if (error instanceof OAuthError) {
     log(error.status >= 500 ? 'error' : 'debug', error.detail ?? error.description, error.status)
     if (isWebPath(path) && !wantsJson(request))
-      return page(errorPage({ title: 'That did not work', advice: error.description }), error.status)
+      return withHeaders(
+        page(errorPage({ title: 'That did not work', advice: error.description }), error.status),
+        error.headers,
+      )
     return oauthJson(error.error, error.description, error.status, error.headers)
   }
   if (error instanceof AppError) {

@@ -66,7 +66,14 @@ function jsonParams(text: string): Params {
       entries.push([name, value.join(' ')])
     else throw new OAuthError('invalid_request', `The parameter ${printable(name)} must be a string`)
   }
+  if (memberNames(text) !== Object.keys(body).length)
+    throw new OAuthError('invalid_request', 'A parameter is given more than once')
   return collect(entries)
+}
+
+/** How many names a flat JSON object has in its text: of those given twice, JSON.parse keeps the last and tells nobody. */
+function memberNames(text: string): number {
+  return (text.match(/"(?:[^"\\]|\\.)*"\s*:?/g) ?? []).filter(token => token.endsWith(':')).length
 }
 
 function collect(entries: Iterable<[string, string]>): Params {

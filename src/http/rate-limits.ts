@@ -16,10 +16,12 @@ export const LIMITS = {
   registrations: { name: 'register', hits: 200, seconds: 600 },
   /** Device codes that one client asks for from one network. */
   deviceCodes: { name: 'device', hits: 600, seconds: 60 },
-  /** Client id metadata documents fetched from one host. */
+  /** Client id metadata documents and key sets fetched from one host. */
   documents: { name: 'document', hits: 60, seconds: 60 },
   /** Failed proofs of one client from one network. */
   clientGuesses: { name: 'guess', hits: 20, seconds: 300 },
+  /** Audit lines of refused strangers from one network: each is a row, and the log is not theirs to fill. */
+  refusals: { name: 'refused', hits: 100, seconds: 60 },
 } satisfies Record<string, Limit>
 
 const MAX_KEYS = 100_000
@@ -52,6 +54,12 @@ export function countHit(limits: Limits, now: Date, limit: Limit, key: string): 
   limits.delete(name)
   if (limits.size >= MAX_KEYS) limits.delete(limits.keys().next().value!) // the one that began first
   limits.set(name, { hits: 1, resetsAt: now.getTime() + limit.seconds * 1000 })
+}
+
+/** Counts a hit. @returns whether it is within the limit. */
+export function isWithinLimit(limits: Limits, now: Date, limit: Limit, key: string): boolean {
+  countHit(limits, now, limit, key)
+  return limits.get(`${limit.name} ${key}`)!.hits <= limit.hits
 }
 
 /** Counts a hit that is allowed. @throws OAuthError as {@link requireUnlimited}. */

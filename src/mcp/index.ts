@@ -26,6 +26,8 @@ import { openStreams } from './streams.ts'
 const BODY_LIMIT = 4 * 1024 * 1024
 /** Deeper JSON than any tool needs; a deeper one costs more to walk than it is worth. */
 const MAX_DEPTH = 64
+/** Each message of a batch is work of its own. */
+const MAX_BATCH = 100
 
 export const mcp = (deps: Deps) => {
   const resources = resourcesOf(deps.config)
@@ -117,6 +119,8 @@ function parseMessage(text: string): unknown {
   }
   if (typeof message !== 'object' || message === null)
     return jsonRpcError(400, -32600, 'Invalid request: the body must be a JSON-RPC message')
+  if (Array.isArray(message) && message.length > MAX_BATCH)
+    return jsonRpcError(400, -32600, `Invalid request: a batch must have at most ${MAX_BATCH} messages`)
   if (depthOver(message, MAX_DEPTH))
     return jsonRpcError(400, -32600, `Invalid request: the body is nested deeper than ${MAX_DEPTH}`)
   return message

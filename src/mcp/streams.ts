@@ -16,6 +16,8 @@ const OPENING = new TextEncoder().encode(':\n\n')
 interface OpenStream {
   owner: string
   subjects: readonly string[]
+  /** Ends it when its token expires. */
+  expiry?: Timer
   end(): void
 }
 
@@ -37,6 +39,7 @@ export function openStreams(deps: Deps): Streams {
   })
 
   function leave(stream: OpenStream): void {
+    clearTimeout(stream.expiry)
     if (!open.delete(stream)) return
     const left = perOwner.get(stream.owner)! - 1
     if (left === 0) perOwner.delete(stream.owner)
@@ -58,11 +61,9 @@ export function openStreams(deps: Deps): Streams {
     const body = new ReadableStream<Uint8Array>(
       {
         start(controller) {
-          const expiry = setTimeout(() => stream.end(), Math.max(0, principal.expiresAt * 1000 - deps.now().getTime()))
-          const finish = () => {
-            clearTimeout(expiry)
-            leave(stream)
-          }
+          const lives = Math.max(0, principal.expiresAt * 1000 - deps.now().getTime())
+          stream.expiry = setTimeout(() => stream.end(), lives)
+          const finish = () => leave(stream)
           stream.end = () => {
             if (!open.has(stream)) return
             finish()

@@ -4,7 +4,9 @@ import { z } from 'zod'
 import type { ClientRow } from '../../sql/clients.ts'
 import { useAssertion } from '../../sql/used-assertions.ts'
 import type { Deps } from '../deps.ts'
+import { LIMITS, takeHit } from '../http/rate-limits.ts'
 import { hashSecret } from '../lib/crypto.ts'
+import { OAuthError } from '../lib/errors.ts'
 import { SafeFetchError, safeFetchJson } from '../lib/safe-fetch.ts'
 
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -19,8 +21,11 @@ const KEYS_MAX_BYTES = 64 * 1024
 const KEYS_AGE_MS = 5 * 60_000
 const KEYS_LIMIT = 1_000
 
-/** Of a key only what verifying needs is kept (RFC 7517 4, RFC 7518 6); all of it is short text. */
-const member = z.string().max(2000).optional()
+/** Of a key only what verifying needs is kept (RFC 7517 4, RFC 7518 6); all of it is short ASCII text. */
+const member = z
+  .string()
+  .regex(/^[\x20-\x7e]{0,2000}$/)
+  .optional()
 const jwksSchema = z.object({
   keys: z
     .array(
@@ -57,7 +62,7 @@ export function keyMaterial(
 export function assertedClientId(assertion: string): string | undefined {
   try {
     const { iss, sub } = decodeJwt(assertion)
-    return iss !== undefined && iss === sub ? iss : undefined
+    return typeof iss === 'string' && iss === sub ? iss : undefined
   } catch {
     return undefined
   }
@@ -82,10 +87,13 @@ export async function assertionProblem(deps: Deps, client: ClientRow, assertion:
   } catch (error) {
     if (error instanceof errors.JOSEError) return `assertion refused: ${error.code}`
     if (error instanceof SafeFetchError) return `the key set ${error.message}`
-    throw error
+    if (error instanceof OAuthError) throw error
+    return 'a key in the set is none' // what importing such a key throws has no type of its own
   }
   const expiresAt = new Date((claims.exp! + SKEW_SECONDS) * 1000)
-  if (expiresAt.getTime() - deps.now().getTime() > (MAX_LIFETIME_SECONDS + 2 * SKEW_SECONDS) * 1000)
+  const lifetime = expiresAt.getTime() - deps.now().getTime()
+  if (!(lifetime <= (MAX_LIFETIME_SECONDS + 2 * SKEW_SECONDS) * 1000))
+    // also where it is too late for a Date: NaN
     return 'assertion lives too long'
   const idHash = hashSecret(JSON.stringify([client.id, claims.jti]))
   return (await useAssertion(deps.sql, { idHash, expiresAt })) ? undefined : 'assertion used again'
@@ -100,6 +108,7 @@ async function keysOf(deps: Deps, client: ClientRow): Promise<JSONWebKeySet> {
   const now = deps.now().getTime()
   let entry = fetched.get(url)
   if (!entry || entry.until <= now) {
+    takeHit(deps.limits, deps.now(), LIMITS.documents, new URL(url).host)
     if (fetched.size >= KEYS_LIMIT) fetched.delete(fetched.keys().next().value!)
     entry = { keys: fetchKeys(deps, url), until: now + KEYS_AGE_MS }
     fetched.set(url, entry)

@@ -34,6 +34,7 @@ export function clientDetails(metadata: {
 /** Without control, format (bidi, zero width) and private characters, which could make a name look like another one. */
 function printableText(value: string): string {
   return value
+    .slice(0, 2000) // before anything that takes longer than the text is long
     .normalize('NFC')
     .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '')
     .replace(/\s+/g, ' ')

@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { type ClientRow, deleteClient, insertClient, listClients as queryClients } from '../../sql/clients.ts'
 import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
+
 import { clientAddress, type Handled, networkOf } from '../http/client-address.ts'
 import { type Params, readParams } from '../http/params.ts'
-import { countHit, LIMITS, requireUnlimited } from '../http/rate-limits.ts'
+import { countHit, isWithinLimit, LIMITS, requireUnlimited } from '../http/rate-limits.ts'
+
 import { hashSecret, newSecret, sameBytes } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { isMetadataUrl, resolveMetadataClient } from './cimd.ts'
@@ -50,11 +52,10 @@ export async function authenticateClient(
   const refusal = await refusalOf(deps, client, credentials)
   if (!client || refusal) {
     countHit(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
-    record(deps, 'client.refused', {
-      clientId: client?.id ?? null,
-      ip,
-      detail: { reason: refusal ?? 'unknown client' },
-    })
+    if (isWithinLimit(deps.limits, deps.now(), LIMITS.refusals, networkOf(ip))) {
+      const reason = refusal ?? 'unknown client'
+      record(deps, 'client.refused', { clientId: client?.id ?? null, ip, detail: { reason } })
+    }
     throw invalidClient(basic, refusal ?? 'unknown client')
   }
   return client

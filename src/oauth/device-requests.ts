@@ -8,7 +8,7 @@ import {
   findDeviceRequest,
   insertDeviceCode,
 } from '../../sql/device-codes.ts'
-import { countFailure, findFullThrottle } from '../../sql/throttles.ts'
+import { countAttempt, uncountAttempt } from '../../sql/throttles.ts'
 import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { networkOf } from '../http/client-address.ts'
@@ -98,7 +98,8 @@ export async function enterUserCode(
     `device:user:${viewer.userId}`,
     `device:network:${networkOf(ip)}`,
   ]
-  const fullUntil = await findFullThrottle(deps.sql, { keys, limit: WRONG_CODES, now })
+  const resetsAt = new Date(now.getTime() + WRONG_CODES_WINDOW_MS)
+  const fullUntil = await countAttempt(deps.sql, { keys, limit: WRONG_CODES, now, resetsAt })
   if (fullUntil) {
     const seconds = Math.ceil((fullUntil.getTime() - now.getTime()) / 1000)
     throw new OAuthError(
@@ -114,8 +115,10 @@ export async function enterUserCode(
   const id =
     userCode &&
     (await claimDeviceCode(deps.sql, { userCode, sessionHash: viewer.sessionHash, userId: viewer.userId, now }))
-  if (id) return id
-  await countFailure(deps.sql, { keys, now, resetsAt: new Date(now.getTime() + WRONG_CODES_WINDOW_MS) })
+  if (id) {
+    await uncountAttempt(deps.sql, keys)
+    return id
+  }
   record(deps, 'device.wrong_code', { userId: viewer.userId, ip })
   return undefined
 }

@@ -27,8 +27,9 @@ async function describeToken(deps: Deps, client: ClientRow, token: string) {
     if (error instanceof OAuthError) return { active: false }
     throw error
   }
-  // Anybody may register themselves: such a client learns about its own tokens only (RFC 7662 4).
-  if (client.source === 'dynamic' && principal.clientId !== client.id) return { active: false }
+  // Anybody may register themselves or publish a document: such a client learns about its own tokens only (RFC 7662 4).
+  if ((client.source === 'dynamic' || client.source === 'metadata') && principal.clientId !== client.id)
+    return { active: false }
   return {
     active: true,
     token_type: 'Bearer',

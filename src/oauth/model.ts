@@ -43,7 +43,7 @@ export function allows(granted: readonly string[], needed: string): boolean {
  */
 export function narrowScope(requested: string | undefined, allowed: readonly string[]): string[] {
   const wanted = requested === undefined ? DEFAULT_SCOPE : requested.split(' ').filter(Boolean)
-  const granted = [...new Set(wanted)].filter(scope => scope in SCOPES && allows(allowed, scope))
+  const granted = [...new Set(wanted)].filter(scope => Object.hasOwn(SCOPES, scope) && allows(allowed, scope))
   const useful = granted.filter(scope => scope !== 'offline_access')
   if (useful.length > 0) return granted
   // A client whose own scopes leave nothing of the default gets what it has.

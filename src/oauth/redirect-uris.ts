@@ -15,6 +15,8 @@ const FORBIDDEN_SCHEMES = new Set([
   'mailto:',
   'tel:',
 ])
+/** RFC 6749 4.1.2, RFC 9207 2: once each in an answer. */
+const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error']
 const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
 
 /** Whether a redirect URI is the registered one: as raw text, but for the port on loopback (RFC 8252 7.3). */
@@ -26,7 +28,7 @@ export function matchesRedirectUri(registered: string, asked: string): boolean {
 
 function withoutLoopbackPort(uri: string): string | undefined {
   const parts = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?([/?].*)?$/.exec(uri)
-  return parts ? `${parts[1]}${parts[2] ?? ''}` : undefined
+  return parts && URL.canParse(uri) ? `${parts[1]}${parts[2] ?? ''}` : undefined
 }
 
 /**
@@ -44,6 +46,11 @@ export function redirectUriProblem(uri: unknown, privateSchemes: boolean): strin
   if (url.username || url.password) return 'A redirect URI must not have a user name or password'
   if (uri.includes('*')) return 'A redirect URI must not have a wildcard'
   if (FORBIDDEN_SCHEMES.has(url.protocol)) return 'A redirect URI must not use that scheme'
+  // As browsers read it from a Location header, and without what has a meaning of its own in a policy's grammar.
+  if (/^https?:/.test(url.protocol) && !/^https?:\/\/[A-Za-z0-9._:[\]-]+([/?]|$)/i.test(uri))
+    return 'A redirect URI must have a plain host after //'
+  if (ANSWER_PARAMETERS.some(name => url.searchParams.has(name)))
+    return `A redirect URI must not have the query parameters ${ANSWER_PARAMETERS.join(', ')}: they are the answer's`
   if (url.protocol === 'https:') return undefined
   if (url.protocol === 'http:') {
     return LOOPBACK.has(url.hostname)

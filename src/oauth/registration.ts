@@ -162,6 +162,6 @@ function usableRedirectUris(metadata: Metadata, grantTypes: readonly string[], p
 
 /** A client asks the user for what it needs when it needs it, so it is registered for all that a user may give. */
 function registeredScope(asked: string | undefined, trusted: boolean): string[] {
-  const known = (asked ?? '').split(' ').filter(scope => scope in SCOPES)
+  const known = (asked ?? '').split(' ').filter(scope => Object.hasOwn(SCOPES, scope))
   return trusted && known.length > 0 ? [...new Set(known)] : [...USER_SCOPES]
 }

@@ -19,6 +19,8 @@ import { record } from '../audit.ts'
 import type { Config } from '../config.ts'
 import { inTransaction } from '../db/index.ts'
 import type { Deps } from '../deps.ts'
+import { networkOf } from '../http/client-address.ts'
+import { isWithinLimit, LIMITS } from '../http/rate-limits.ts'
 import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
 import type { ExternalIdentity } from './identity.ts'
@@ -145,7 +147,8 @@ export async function useSignInLink(deps: Deps, token: string, ip: string | null
     ? await useLink(deps.sql, { tokenHash: hashSecret(token), now: deps.now() })
     : undefined
   if (!used) {
-    record(deps, 'user.refused', { ip, detail: { how: 'link' } })
+    if (isWithinLimit(deps.limits, deps.now(), LIMITS.refusals, networkOf(ip)))
+      record(deps, 'user.refused', { ip, detail: { how: 'link' } })
     throw new AppError(
       'This link does not work any more',
       `A sign-in link works once, and for ${LINK_MINUTES} minutes. Ask for a new one: restart the server, or run "mcp-oauth-server user link" with your address.`,

@@ -64,6 +64,7 @@ async function listen(
     port,
     maxRequestBodySize: 8 * 1024 * 1024,
     idleTimeout: 30,
+    development: false,
   })
   const base = `http://127.0.0.1:${port}`
   return {

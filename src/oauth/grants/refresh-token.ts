@@ -12,7 +12,7 @@ import { inTransaction } from '../../db/index.ts'
 import type { Deps } from '../../deps.ts'
 import { hashSecret, hmac, isSecret, SECRET_KINDS } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
-import { allows, findResource } from '../model.ts'
+import { allows, findResource, SCOPES } from '../model.ts'
 import type { TokenRequest } from '../token.ts'
 import { issueAccessToken, revokeGrant, type TokenResponse } from '../tokens.ts'
 
@@ -80,7 +80,7 @@ function narrowedScope(deps: Deps, token: RefreshTokenRow, params: TokenRequest[
   }
   if (params.scope === undefined) return token.scope
   const asked = [...new Set(params.scope.split(' ').filter(Boolean))]
-  if (asked.length === 0 || !asked.every(scope => allows(token.scope, scope))) {
+  if (asked.length === 0 || !asked.every(scope => Object.hasOwn(SCOPES, scope) && allows(token.scope, scope))) {
     throw new OAuthError('invalid_scope', 'The scope is wider than what was granted; ask the user again')
   }
   return asked

@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { type DocumentHost, startDocumentHost } from '../support/document-host.ts'
+import { DEVICE_CODE_GRANT } from '../support/flows.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+const TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+
+let host: DocumentHost
+let server: TestServer
+beforeAll(async () => {
+  host = await startDocumentHost()
+  server = await startServer({}, host.outbound)
+})
+afterAll(async () => {
+  await server.close()
+  host.close()
+})
+beforeEach(() => server.clock.advance(601)) // away from the limits of the tests before
+
+const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+const unsigned = (claims: Record<string, unknown>, alg = 'ES256') =>
+  `${part({ alg })}.${part({ aud: server.base, exp: Math.floor(server.deps.now().getTime() / 1000) + 60, jti: 'x', ...claims })}.${'A'.repeat(86)}`
+const prove = (client_assertion: string) =>
+  server.post('/api/oauth/token', {
+    grant_type: DEVICE_CODE_GRANT,
+    device_code: 'x',
+    client_assertion,
+    client_assertion_type: TYPE,
+  })
+const register = async (keys: Record<string, unknown>) =>
+  (await (
+    await server.postJson('/api/oauth/register', {
+      grant_types: [DEVICE_CODE_GRANT],
+      token_endpoint_auth_method: 'private_key_jwt',
+      ...keys,
+    })
+  ).json()) as { client_id: string; token_endpoint_auth_method: string }
+const auditRows = async () => {
+  await server.deps.audit.flush()
+  return (await server.deps.sql<{ n: number }[]>`select count(*)::int as n from audit_events`)[0]!.n
+}
+
+describe('an assertion (RFC 7523 3) that is not what it should be', () => {
+  test.each([[5], [null], [{}], [['a']], ['']])('from the issuer %j names no client', async iss => {
+    const answer = await prove(unsigned({ iss, sub: iss }))
+    expect([400, 401]).toContain(answer.status)
+    expect(['invalid_request', 'invalid_client']).toContain(((await answer.json()) as { error: string }).error)
+  })
+
+  test.each([
+    ['a point off the curve', { kty: 'EC', crv: 'P-256', x: 'AA', y: 'AA' }, 'ES256'],
+    ['an unknown curve', { kty: 'EC', crv: 'P-999', x: 'AA', y: 'AA' }, 'ES256'],
+    ['no members', { kty: 'EC' }, 'ES256'],
+    ['a tiny modulus', { kty: 'RSA', n: 'AQ', e: 'AQ' }, 'RS256'],
+    ['a short Edwards key', { kty: 'OKP', crv: 'Ed25519', x: 'A' }, 'EdDSA'],
+    ['an RSA key for PS256', { kty: 'RSA', n: 'AA', e: 'AA' }, 'PS256'],
+  ])('against %s is refused like any other', async (_, key, alg) => {
+    const { client_id } = await register({ jwks: { keys: [key] } })
+    const answer = await prove(unsigned({ iss: client_id, sub: client_id }, alg))
+    expect([answer.status, await answer.json()]).toMatchObject([401, { error: 'invalid_client' }])
+  })
+
+  test.each(['\u0000', '\ud800', '\u202e'])('a key id %j is not stored', async kid => {
+    expect(await register({ jwks: { keys: [{ kty: 'EC', kid }] } })).toMatchObject({
+      token_endpoint_auth_method: 'none',
+    })
+  })
+})
+
+describe('what strangers can make the server do', () => {
+  test('its key sets are not fetched from one host for ever: 429 with Retry-After', async () => {
+    const before = host.connections
+    let last = new Response()
+    for (let i = 0; i < 4; i++) {
+      const jwks_uri = `https://keys.example:${host.port}/none-${i}.json`
+      const { client_id } = await register({ jwks_uri })
+      for (let j = 0; j < 19; j++) last = await prove(unsigned({ iss: client_id, sub: client_id }))
+    }
+    expect(host.connections - before).toBe(60)
+    expect([last.status, Number(last.headers.get('retry-after')) > 0, await last.json()]).toMatchObject([
+      429,
+      true,
+      { error: 'slow_down' },
+    ])
+  })
+
+  test('of one network’s refused attempts at most a hundred a minute are rows of the audit log', async () => {
+    const before = await auditRows()
+    for (let i = 0; i < 150; i++)
+      expect((await server.post('/api/oauth/token', { grant_type: 'x', client_id: `unknown${i}` })).status).toBe(401)
+    for (let i = 0; i < 30; i++)
+      expect((await server.post('/auth/signin/link', { token: `unknown${i}` })).status).toBe(403)
+    expect((await auditRows()) - before).toBe(100)
+    server.clock.advance(61)
+    await server.post('/api/oauth/token', { grant_type: 'x', client_id: 'unknown' })
+    expect((await auditRows()) - before).toBe(101)
+  })
+
+  test('a page that is 429 says when to try again', async () => {
+    const request = (i: number) =>
+      server.get(
+        `/api/oauth/authorize?client_id=${encodeURIComponent(`https://client.example:${host.port}/none-${i}.json`)}`,
+        { Accept: 'text/html' },
+      )
+    let last = await request(0)
+    for (let i = 1; i <= 60; i++) last = await request(i)
+    expect([last.status, last.headers.get('content-type')]).toEqual([429, 'text/html; charset=utf-8'])
+    expect(Number(last.headers.get('retry-after'))).toBeGreaterThan(0)
+  })
+})

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { deviceTokens, registerClient, signIn } from '../support/flows.ts'
+import { sendRaw } from '../support/raw.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+let server: TestServer
+let full: string
+let narrow: string
+beforeAll(async () => {
+  server = await startServer({ HOST: '0.0.0.0' })
+  const ada = await signIn(server)
+  const client = await registerClient(server)
+  full = (await deviceTokens(server, client, ada, { scope: 'mcp' })).access_token
+  narrow = (await deviceTokens(server, client, ada, { scope: 'mcp:tools:read' })).access_token
+})
+afterAll(() => server.close())
+
+const send = (body: string, token = narrow, headers: Record<string, string> = {}) =>
+  fetch(`${server.base.replace('localhost', '127.0.0.1')}/mcp`, {
+    method: 'POST',
+    body,
+    headers: {
+      Authorization: `Bearer ${token}`,
+      'Content-Type': 'application/json',
+      Accept: 'application/json, text/event-stream',
+      ...headers,
+    },
+    signal: AbortSignal.timeout(5_000),
+  })
+const CALL = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}'
+const META =
+  '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}'
+
+describe('a call beyond the token’s scope', () => {
+  test.each([
+    ['in a batch', `[${CALL}]`],
+    ['in a batch among what is none', `[null,5,${CALL}]`],
+    ['as a notification', CALL.replace('"id":1,', '')],
+    ['with an escaped name', CALL.replace('tools/call', 'tools\\u002fcall')],
+    ['behind another method of the same name', CALL.replace('"method"', '"method":"ping","method"')],
+    ['in a batch that begins with initialize', `[{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}},${CALL}]`],
+  ])('%s is 403', async (_, body) => {
+    expect((await send(body)).status).toBe(403)
+  })
+
+  test.each([
+    ['nested batches', `[[${CALL}]]`],
+    ['a method that is an object', CALL.replace('"tools/call"', '{"toString":"tools/call"}')],
+    ['a method that is a list', CALL.replace('"tools/call"', '["tools/call"]')],
+    ['a message in __proto__', `{"__proto__":${CALL}}`],
+    [
+      'a method in __proto__',
+      '{"jsonrpc":"2.0","id":1,"__proto__":{"method":"tools/call"},"params":{"name":"whoami"}}',
+    ],
+    ['another spelling', CALL.replace('tools/call', 'Tools/Call')],
+    ['white space', CALL.replace('tools/call', 'tools/call ')],
+  ])('by %s calls nothing', async (_, body) => {
+    const text = await (await send(body)).text()
+    expect([text.includes('"error"'), text.includes('ada@example.com')]).toEqual([true, false])
+  })
+
+  test('is 403 in 2026-07-28 whatever the headers say', async () => {
+    const body = CALL.replace('"arguments":{}', `"arguments":{},${META}`)
+    for (const method of ['tools/call', 'ping', 'server/discover']) {
+      const headers = { 'MCP-Protocol-Version': '2026-07-28', 'Mcp-Method': method, 'Mcp-Name': 'whoami' }
+      expect((await send(body, narrow, headers)).status).toBe(403)
+    }
+  })
+})
+
+describe('a batch', () => {
+  test('that cancels its own request is answered', async () => {
+    const cancel = '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}'
+    const answer = await send(`[${CALL},${cancel}]`, full)
+    expect([answer.status, (await answer.text()).includes('ada@example.com')]).toEqual([200, true])
+  })
+
+  test('of more than a hundred messages is refused, over HTTP+SSE, too', async () => {
+    const body = `[${Array(101).fill(CALL).join(',')}]`
+    const stopped = new AbortController()
+    const base = server.base.replace('localhost', '127.0.0.1')
+    const stream = await fetch(`${base}/sse`, {
+      headers: { Authorization: `Bearer ${full}`, Accept: 'text/event-stream' },
+      signal: stopped.signal,
+    })
+    let text = ''
+    for (const reader = stream.body!.getReader(); !/data: \S+\n/.test(text); )
+      text += new TextDecoder().decode((await reader.read()).value)
+    const answers = [
+      await send(body, full),
+      await fetch(base + /data: (\S+)/.exec(text)![1], {
+        method: 'POST',
+        body,
+        headers: { Authorization: `Bearer ${full}`, 'Content-Type': 'application/json' },
+      }),
+    ]
+    stopped.abort()
+    for (const answer of answers)
+      expect([answer.status, await answer.json()]).toMatchObject([400, { error: { code: -32600 } }])
+  })
+})
+
+describe('a strange Host header', () => {
+  test.each(['[::1', '', 'a b', '%zz', 'a:99999999'])(
+    '%p, where the server is not bound to loopback, breaks nothing',
+    async host => {
+      const body = '{"jsonrpc":"2.0","id":1,"method":"ping"}'
+      const headers = [`Host: ${host}`, `Authorization: Bearer ${full}`, `Content-Length: ${body.length}`]
+      const answer = await sendRaw(
+        server.base,
+        `POST /mcp HTTP/1.1\r\n${headers.join('\r\n')}\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n${body}`,
+      )
+      expect([answer.status, answer.body.includes('"result":{}')]).toEqual([200, true])
+    },
+  )
+})

@@ -1,3 +1,4 @@
+import { heapStats } from 'bun:jsc'
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { deviceTokens, registerClient, signIn } from '../support/flows.ts'
 import { sendRaw } from '../support/raw.ts'
@@ -113,4 +114,27 @@ describe('a strange Host header', () => {
       expect([answer.status, answer.body.includes('"result":{}')]).toEqual([200, true])
     },
   )
+})
+
+describe('a stream', () => {
+  test('whose reader goes away leaves no timer behind', async () => {
+    const timers = () => {
+      Bun.gc(true)
+      return (heapStats().objectTypeCounts as Record<string, number>).Timeout ?? 0
+    }
+    const before = timers()
+    for (let i = 0; i < 60; i++) {
+      const stopped = new AbortController()
+      const stream = await fetch(`${server.base.replace('localhost', '127.0.0.1')}/sse`, {
+        headers: { Authorization: `Bearer ${full}`, Accept: 'text/event-stream' },
+        signal: stopped.signal,
+      })
+      await stream.body!.getReader().read()
+      stopped.abort()
+      if (i % 20 === 19) await Bun.sleep(50) // the server hears of it a moment later
+    }
+    const until = Date.now() + 3_000
+    while (timers() > before + 20 && Date.now() < until) await Bun.sleep(50)
+    expect(timers()).toBeLessThanOrEqual(before + 20)
+  })
 })

@@ -1,40 +1,47 @@
 import type { Queries } from './index.ts'
 
 /**
- * Counts one attempt for every key before it is known whether it fails, so that attempts at the same moment see each other.
- * A counter whose time is over starts at one.
+ * Locks the counters of `keys` for the rest of the transaction, so that attempts at the same moment see each other's
+ * failures. A counter whose time is over starts at none.
  *
- * @returns when the last of the counters that are over `limit` with this attempt starts anew, if any is.
+ * @returns when the last of the full counters starts anew, if any is full.
  */
-export async function countAttempt(
+export async function lockThrottles(
   sql: Queries,
-  count: { keys: string[]; limit: number; now: Date; resetsAt: Date },
+  lock: { keys: string[]; limit: number; now: Date; resetsAt: Date },
 ): Promise<Date | undefined> {
   const [row] = await sql<{ resets_at: Date | null }[]>`
-    with counted as (
+    with locked as (
       insert into throttles (key, failures, resets_at)
-      select key, 1, ${count.resetsAt}
-      from unnest(${count.keys}::text[]) as key
+      select key, 0, ${lock.resetsAt}
+      from unnest(${lock.keys}::text[]) as key
       order by key
       on conflict (key) do update
       set
-        failures = case when throttles.resets_at > ${count.now} then throttles.failures + 1 else 1 end,
-        resets_at = case when throttles.resets_at > ${count.now} then throttles.resets_at else excluded.resets_at end
+        failures = case when throttles.resets_at > ${lock.now} then throttles.failures else 0 end,
+        resets_at = case when throttles.resets_at > ${lock.now} then throttles.resets_at else excluded.resets_at end
       returning failures, resets_at
     )
     select max(resets_at) as resets_at
-    from counted
-    where failures > ${count.limit}`
+    from locked
+    where failures >= ${lock.limit}`
   return row?.resets_at ?? undefined
 }
 
-/** Takes an attempt back that did not fail. */
-export async function uncountAttempt(sql: Queries, keys: string[]): Promise<void> {
+/** Counts one failure for every locked key. */
+export async function countFailure(sql: Queries, keys: string[]): Promise<void> {
   await sql`
     update throttles
-    set failures = failures - 1
-    where key in (select key from throttles where key = any (${keys}::text[]) order by key for update)
-      and failures > 0`
+    set failures = failures + 1
+    where key = any (${keys}::text[])`
+}
+
+/** Forgets the locked counters that have counted nothing. */
+export async function deleteEmptyThrottles(sql: Queries, keys: string[]): Promise<void> {
+  await sql`
+    delete from throttles
+    where key = any (${keys}::text[])
+      and failures = 0`
 }
 
 /** Deletes at most `limit` counters whose time is over. @returns how many. */

@@ -8,8 +8,9 @@ import {
   findDeviceRequest,
   insertDeviceCode,
 } from '../../sql/device-codes.ts'
-import { countAttempt, uncountAttempt } from '../../sql/throttles.ts'
+import { countFailure, deleteEmptyThrottles, lockThrottles } from '../../sql/throttles.ts'
 import { record } from '../audit.ts'
+import { inTransaction } from '../db/index.ts'
 import type { Deps } from '../deps.ts'
 import { networkOf } from '../http/client-address.ts'
 import { LIMITS, takeHit } from '../http/rate-limits.ts'
@@ -99,7 +100,16 @@ export async function enterUserCode(
     `device:network:${networkOf(ip)}`,
   ]
   const resetsAt = new Date(now.getTime() + WRONG_CODES_WINDOW_MS)
-  const fullUntil = await countAttempt(deps.sql, { keys, limit: WRONG_CODES, now, resetsAt })
+  // One transaction: guesses sent at the same moment are counted one after the other.
+  const { fullUntil, id } = await inTransaction(deps, async sql => {
+    const fullUntil = await lockThrottles(sql, { keys, limit: WRONG_CODES, now, resetsAt })
+    if (fullUntil) return { fullUntil, id: undefined }
+    const userCode = parseUserCode(typed)
+    const claim = { sessionHash: viewer.sessionHash, userId: viewer.userId, now }
+    const id = userCode && (await claimDeviceCode(sql, { userCode, ...claim }))
+    await (id ? deleteEmptyThrottles(sql, keys) : countFailure(sql, keys))
+    return { fullUntil, id }
+  })
   if (fullUntil) {
     const seconds = Math.ceil((fullUntil.getTime() - now.getTime()) / 1000)
     throw new OAuthError(
@@ -111,14 +121,7 @@ export async function enterUserCode(
       },
     )
   }
-  const userCode = parseUserCode(typed)
-  const id =
-    userCode &&
-    (await claimDeviceCode(deps.sql, { userCode, sessionHash: viewer.sessionHash, userId: viewer.userId, now }))
-  if (id) {
-    await uncountAttempt(deps.sql, keys)
-    return id
-  }
+  if (id) return id
   record(deps, 'device.wrong_code', { userId: viewer.userId, ip })
   return undefined
 }

@@ -85,7 +85,7 @@ describe('openid-client', () => {
   ])('registers with %s, gets a code, refreshes and revokes', async (method, auth) => {
     const config = await registerApp({ token_endpoint_auth_method: method }, auth)
     const first = await codeFlow(config)
-    expect([first.token_type, first.scope, first.expiresIn()]).toEqual(['bearer', SCOPE, 3600])
+    expect([first.token_type, first.scope, first.expires_in]).toEqual(['bearer', SCOPE, 3600])
     const second = await openid.refreshTokenGrant(config, first.refresh_token!, { resource: hub })
     const called = () =>
       openid.fetchProtectedResource(config, second.access_token, new URL(hub), 'POST', JSON.stringify(PING), JSON_RPC)

@@ -32,17 +32,89 @@ export interface AuditEventRow {
   at: Date
   event: string
   user_id: string | null
+  /** The user's address now, if there still is such a user. */
+  email: string | null
   client_id: string | null
   grant_id: string | null
   ip: string | null
   detail: Record<string, unknown>
 }
 
-/** The newest events first. */
-export function listAuditEvents(sql: Queries, limit: number): Promise<AuditEventRow[]> {
-  return sql<AuditEventRow[]>`
-    select at, event, user_id, client_id, grant_id, ip, detail
-    from audit_events
-    order by id desc
-    limit ${limit}`
+/** A place in the audit log, between two events. */
+export interface AuditPosition {
+  at: Date
+  id: string
+}
+
+export interface AuditFilter {
+  event?: string | undefined
+  email?: string | undefined
+  clientId?: string | undefined
+  ip?: string | undefined
+  /** Included. */
+  since?: Date | undefined
+  /** Not included. */
+  until?: Date | undefined
+}
+
+export interface AuditBatch {
+  /** The events that match, newest first, with their places. */
+  found: (AuditEventRow & { id: string })[]
+  /** How many were looked at; fewer than `size` at the end of the log. */
+  looked: number
+  /** The place behind the last one that was looked at. */
+  end: AuditPosition | undefined
+}
+
+/**
+ * Looks through the `size` events before a position for those that match, so that one statement never reads more than that.
+ *
+ * @param limit How many matches at most.
+ */
+export async function searchAuditEvents(
+  sql: Queries,
+  filter: AuditFilter,
+  { before, size, limit }: { before: AuditPosition | undefined; size: number; limit: number },
+): Promise<AuditBatch> {
+  const rows = await sql<(AuditEventRow & { id: string | null; looked: number; end_at: Date; end_id: string })[]>`
+    with batch as materialized (
+      select *
+      from audit_events
+      where at >= coalesce(${filter.since}::timestamptz, '-infinity')
+        and at < coalesce(${filter.until}::timestamptz, 'infinity')
+        and at <= coalesce(${before?.at}::timestamptz, 'infinity')
+        and (at, id) < (coalesce(${before?.at}::timestamptz, 'infinity'), coalesce(${before?.id}::bigint, 0))
+      order by at desc, id desc
+      limit ${size}
+    ),
+    found as (
+      select batch.*, users.email
+      from batch
+      left join users on users.id = batch.user_id
+      where (${filter.event}::text is null or batch.event = ${filter.event})
+        and (${filter.email}::text is null or lower(users.email) = lower(${filter.email}))
+        and (${filter.clientId}::text is null or batch.client_id = ${filter.clientId})
+        and (${filter.ip}::text is null or batch.ip = ${filter.ip})
+      order by batch.at desc, batch.id desc
+      limit ${limit}
+    ),
+    bounds as (
+      select
+        count(*)::int as looked,
+        (select at from batch order by at, id limit 1) as end_at,
+        (select id from batch order by at, id limit 1) as end_id
+      from batch
+    )
+    select bounds.*, found.*
+    from bounds
+    left join found on true
+    order by found.at desc, found.id desc`
+  const [first] = rows
+  return {
+    found: rows.flatMap(({ looked: _, end_at: __, end_id: ___, ...row }) =>
+      row.id === null ? [] : [{ ...row, id: row.id }],
+    ),
+    looked: first!.looked,
+    end: first!.looked > 0 ? { at: first!.end_at, id: first!.end_id } : undefined,
+  }
 }

@@ -1,7 +1,15 @@
-/** The audit log: which events there are, and a writer that appends them in batches. */
-import { insertAuditEvents, type NewAuditEvent } from '../sql/audit-events.ts'
+/** The audit log: which events there are, a writer that appends them in batches, and the search through them. */
+import {
+  type AuditEventRow,
+  type AuditFilter,
+  type AuditPosition,
+  insertAuditEvents,
+  type NewAuditEvent,
+  searchAuditEvents,
+} from '../sql/audit-events.ts'
 import type { Queries } from '../sql/index.ts'
 import { isOutage } from './db/index.ts'
+import { AppError } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
 
 /** Every event that can be recorded, and what it means. */
@@ -149,4 +157,64 @@ export function record(
     ip: details.ip ?? null,
     detail: details.detail ?? {},
   })
+}
+
+/** Events that one statement looks through: few enough that nobody else waits long for the embedded database. */
+const SEARCH_BATCH = 10_000
+/** Events that one search looks through; a longer one goes on from the cursor. */
+const SEARCH_MOST = 1_000_000
+
+export interface AuditSearch extends AuditFilter {
+  /** How many events to find. */
+  limit: number
+  /** `nextCursor` of the search to go on with. */
+  cursor?: string | undefined
+}
+
+export interface AuditSearchResult {
+  /** Newest first. */
+  events: AuditEventRow[]
+  /** Where older events begin; null at the end of the log. */
+  nextCursor: string | null
+}
+
+/**
+ * Searches the log, what waits to be written included.
+ *
+ * @param options.onSearched Told after each statement how many events were looked through so far.
+ * @throws AppError if the cursor is none, and the reason of `options.signal` when that is aborted.
+ */
+export async function searchAuditLog(
+  deps: { audit: AuditWriter; sql: Queries },
+  { limit, cursor, ...filter }: AuditSearch,
+  options: { signal?: AbortSignal | undefined; onSearched?: (count: number) => void } = {},
+): Promise<AuditSearchResult> {
+  await deps.audit.flush()
+  const events: AuditEventRow[] = []
+  let before = cursor === undefined ? undefined : parseCursor(cursor)
+  let searched = 0
+  for (;;) {
+    options.signal?.throwIfAborted()
+    const wanted = limit - events.length
+    const batch = await searchAuditEvents(deps.sql, filter, { before, size: SEARCH_BATCH, limit: wanted })
+    events.push(...batch.found.map(({ id: _, ...event }) => event))
+    const last = batch.found.length === wanted ? batch.found.at(-1)! : undefined
+    before = last ?? batch.end
+    if (!last && batch.looked < SEARCH_BATCH) return { events, nextCursor: null }
+    searched += batch.looked
+    if (last || searched >= SEARCH_MOST) return { events, nextCursor: formatCursor(before!) }
+    options.onSearched?.(searched)
+  }
+}
+
+function formatCursor({ at, id }: AuditPosition): string {
+  return `${at.toISOString()}_${id}`
+}
+
+function parseCursor(cursor: string): AuditPosition {
+  const [, at, id] = /^(\d{4}-\d\d-\d\dT[\d:.]{8,12}Z)_(\d{1,18})$/.exec(cursor) ?? []
+  const time = new Date(at ?? '')
+  if (id === undefined || Number.isNaN(time.getTime()))
+    throw new AppError('The cursor is not valid', 'Take it from next_cursor of an earlier answer, unchanged.')
+  return { at: time, id }
 }

@@ -1,6 +1,7 @@
 /** What a token opens: the scopes that a message needs, and the tools that a principal may use. */
 import { allows } from '../oauth/model.ts'
 import type { Principal } from '../oauth/tokens.ts'
+import { findTool, TOOLS, type Tool } from './tools.ts'
 
 /** Scopes by JSON-RPC method; a method that is not here needs only a good token. */
 const NEEDED: Readonly<Record<string, string>> = {
@@ -17,9 +18,23 @@ const NEEDED: Readonly<Record<string, string>> = {
 /** The scopes that a message (or a batch of them) needs and the principal lacks; all that it needs, if it lacks any. */
 export function missingScope(principal: Principal, message: unknown): string[] {
   const messages: unknown[] = Array.isArray(message) ? message : [message]
-  const needed = messages.flatMap(item => {
-    const method = (item as { method?: unknown } | null)?.method
-    return typeof method === 'string' && Object.hasOwn(NEEDED, method) ? [NEEDED[method]!] : []
-  })
+  const needed = messages.flatMap(scopesFor)
   return needed.every(scope => allows(principal.scope, scope)) ? [] : [...new Set(needed)]
+}
+
+function scopesFor(message: unknown): readonly string[] {
+  const { method, params } = (message ?? {}) as { method?: unknown; params?: { name?: unknown } | null }
+  if (typeof method !== 'string' || !Object.hasOwn(NEEDED, method)) return []
+  const scope = NEEDED[method]!
+  return method === 'tools/call' ? [scope, ...(findTool(params?.name)?.scopes ?? [])] : [scope]
+}
+
+/** Whether a principal may see and call a tool. */
+export function mayUse(principal: Principal, tool: Tool): boolean {
+  return tool.scopes.every(scope => allows(principal.scope, scope)) && (!tool.forUsers || principal.userId !== null)
+}
+
+/** Whether two principals see the same list of tools. */
+export function seeSameTools(one: Principal, other: Principal): boolean {
+  return one.tokenId === other.tokenId || TOOLS.every(tool => mayUse(one, tool) === mayUse(other, tool))
 }

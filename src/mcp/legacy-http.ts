@@ -3,113 +3,131 @@
  * initializes; one that cannot, or that comes without a session, is served request by request, in JSON.
  */
 import { randomUUID } from 'node:crypto'
-import { isInitializeRequest, WebStandardStreamableHTTPServerTransport } from '@modelcontextprotocol/server'
+import {
+  type InitializeRequest,
+  isInitializeRequest,
+  type JSONRPCMessage,
+  parseJSONRPCMessage,
+  SUPPORTED_PROTOCOL_VERSIONS,
+} from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
 import type { Principal } from '../oauth/tokens.ts'
-import { boundedEventStore } from './event-store.ts'
+import { openEventLogs } from './event-log.ts'
+import { type HttpTransport, openHttpTransport } from './http-transport.ts'
+import { type Accepts, INVALID_REQUEST, jsonRpcError, SESSION_NOT_FOUND, TRANSPORT_ERROR } from './messages.ts'
 import { authInfoOf, buildServer } from './server.ts'
 import { openSessions, type Sessions } from './sessions.ts'
 
-type HttpSessions = Sessions<WebStandardStreamableHTTPServerTransport>
+/** From this revision on, a stream begins with an event without data. */
+const PRIMED_SINCE = '2025-11-25'
+/** What a client that does not say is taken to speak. */
+const OLDEST = '2024-11-05'
+
+type HttpSessions = Sessions<HttpTransport>
+type Answer = Response | Promise<Response>
 
 export interface LegacyHttp {
   readonly sessions: HttpSessions
-  /** @param message The parsed body of a POST. */
-  serve(principal: Principal, request: Request, message: unknown): Promise<Response>
+  /** @param body The parsed body of a POST. */
+  serve(principal: Principal, request: Request, accepts: Accepts, body: object | undefined): Answer
 }
 
 export function openLegacyHttp(deps: Deps): LegacyHttp {
   const sessions: HttpSessions = openSessions(deps)
+  const openLog = openEventLogs()
+
+  /** A request in a session. */
+  function serveSession(id: string, principal: Principal, request: Request, accepts: Accepts, body?: object): Answer {
+    const session = sessions.find(id, principal)
+    if (!session) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
+    const refusal = refuseVersion(request)
+    if (refusal) return refusal
+    if (request.method === 'DELETE') {
+      sessions.remove(id)
+      return new Response(null, { status: 200 })
+    }
+    if (request.method === 'GET') {
+      if (!accepts.stream) return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept text/event-stream')
+      return session.transport.listen(request.headers.get('last-event-id'))
+    }
+    const messages = parseMessages(body!)
+    if (!messages || messages.some(isInitializeRequest)) return refuseMessages(messages)
+    return session.transport.receive(messages, authInfoOf(principal), accepts.stream ? 'stream' : 'json')
+  }
+
+  async function beginSession(principal: Principal, message: InitializeRequest & JSONRPCMessage): Promise<Response> {
+    const server = buildServer(deps, principal)
+    const session = { id: randomUUID(), log: openLog() }
+    const primed = message.params.protocolVersion >= PRIMED_SINCE
+    const transport = openHttpTransport({ session, primed })
+    await server.connect(transport)
+    sessions.add({ id: session.id, transport, server }, principal)
+    return transport.receive([message], authInfoOf(principal), 'stream')
+  }
+
+  /** A server for one request, or for one batch. */
+  async function serveOnce(principal: Principal, request: Request, messages: JSONRPCMessage[]): Promise<Response> {
+    const refusal = refuseVersion(request)
+    if (refusal) return refusal
+    const server = buildServer(deps, principal)
+    const transport = openHttpTransport()
+    await server.connect(transport)
+    try {
+      return await transport.receive(messages, authInfoOf(principal), 'json')
+    } finally {
+      await server.close()
+    }
+  }
+
   return {
     sessions,
-    async serve(principal, request, message) {
+    serve(principal, request, accepts, body) {
       const id = request.headers.get('mcp-session-id')
-      const options = { authInfo: authInfoOf(principal), ...(message === undefined ? {} : { parsedBody: message }) }
-      if (id !== null) {
-        const session = sessions.find(id, principal)
-        if (!session) return jsonRpcError(404, -32001, 'Session not found')
-        // The client knows best which of its streams lives: a new one takes the place of the old.
-        if (request.method === 'GET') session.transport.closeStandaloneSSEStream()
-        return session.transport.handleRequest(withAccept(request), options)
-      }
+      if (id !== null) return serveSession(id, principal, request, accepts, body)
       if (request.method !== 'POST') {
         // No session, so no stream of its own and nothing to delete: clients take 405 for that and go on.
-        return jsonRpcError(405, -32000, 'Method not allowed without a session', { Allow: 'POST' })
+        return jsonRpcError(405, TRANSPORT_ERROR, 'Method not allowed without a session', { Allow: 'POST' })
       }
-      const complete = completeInitialize(message)
-      return isInitializeRequest(complete) && readsStreams(request)
-        ? beginSession(deps, sessions, principal, request, complete)
-        : serveOnce(deps, principal, request, complete)
+      const messages = parseMessages(completeInitialize(body!))
+      const [first] = messages ?? []
+      if (!messages || (messages.length > 1 && messages.some(isInitializeRequest))) return refuseMessages(messages)
+      return isInitializeRequest(first) && accepts.stream
+        ? beginSession(principal, first)
+        : serveOnce(principal, request, messages)
     },
   }
 }
 
-async function beginSession(
-  deps: Deps,
-  sessions: HttpSessions,
-  principal: Principal,
-  request: Request,
-  message: unknown,
-): Promise<Response> {
-  const server = buildServer(deps, principal)
-  const transport: WebStandardStreamableHTTPServerTransport = new WebStandardStreamableHTTPServerTransport({
-    sessionIdGenerator: randomUUID,
-    onsessioninitialized: id => sessions.add({ id, transport, server }, principal),
-    onsessionclosed: id => sessions.remove(id),
-    eventStore: boundedEventStore(),
-  })
-  await server.connect(transport)
-  return transport.handleRequest(withAccept(request), { authInfo: authInfoOf(principal), parsedBody: message })
-}
-
-/** A server for one request. */
-async function serveOnce(deps: Deps, principal: Principal, request: Request, message: unknown): Promise<Response> {
-  const server = buildServer(deps, principal)
-  const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true })
-  await server.connect(transport)
-  const parsedBody = withoutCancellations(message)
+/** @returns nothing if one of them is no JSON-RPC message. */
+function parseMessages(body: object): JSONRPCMessage[] | undefined {
   try {
-    return await transport.handleRequest(withAccept(request), { authInfo: authInfoOf(principal), parsedBody })
-  } finally {
-    await server.close()
+    const items: unknown[] = Array.isArray(body) ? body : [body]
+    return items.length > 0 ? items.map(parseJSONRPCMessage) : undefined
+  } catch {
+    return undefined // how it is malformed is nobody's secret, but nobody needs it either
   }
 }
 
-/** A cancelled request is never answered, so a batch that cancels its own would wait for ever; nothing else runs here. */
-function withoutCancellations(message: unknown): unknown {
-  if (!Array.isArray(message)) return message
-  const rest = message.filter(item => item?.method !== 'notifications/cancelled')
-  return rest.length > 0 ? rest : message
+function refuseMessages(messages: JSONRPCMessage[] | undefined): Response {
+  return jsonRpcError(
+    400,
+    INVALID_REQUEST,
+    messages ? 'initialize must come alone, and once in a session' : 'The body must be a JSON-RPC message',
+  )
 }
 
-function readsStreams(request: Request): boolean {
-  return (request.headers.get('accept') ?? '').includes('text/event-stream')
-}
-
-/** A client that takes anything, or JSON alone, gets JSON; the SDK insists on both types by name. */
-function withAccept(request: Request): Request {
-  if (request.method !== 'POST') return request
-  const headers = new Headers(request.headers)
-  headers.set('accept', 'application/json, text/event-stream')
-  // The transport reads headers only, and what some put into Host makes no URL.
-  return new Request('http://localhost', { method: 'POST', headers })
+function refuseVersion(request: Request): Response | undefined {
+  const version = request.headers.get('mcp-protocol-version')
+  if (version === null || SUPPORTED_PROTOCOL_VERSIONS.includes(version)) return undefined
+  const supported = SUPPORTED_PROTOCOL_VERSIONS.join(', ')
+  return jsonRpcError(400, TRANSPORT_ERROR, `Unsupported protocol version; with initialize these are: ${supported}`)
 }
 
 /** Simple clients send `initialize` without parameters: they are served as the oldest revision. */
-function completeInitialize(message: unknown): unknown {
-  if (typeof message !== 'object' || message === null || !('method' in message)) return message
-  if (message.method !== 'initialize' || ('params' in message && message.params)) return message
+function completeInitialize(body: object): object {
+  if (!('method' in body) || body.method !== 'initialize' || ('params' in body && body.params)) return body
   return {
-    ...message,
-    params: { protocolVersion: '2024-11-05', capabilities: {}, clientInfo: { name: 'unknown', version: '0' } },
+    ...body,
+    params: { protocolVersion: OLDEST, capabilities: {}, clientInfo: { name: 'unknown', version: '0' } },
   }
-}
-
-export function jsonRpcError(
-  status: number,
-  code: number,
-  message: string,
-  headers: Record<string, string> = {},
-): Response {
-  return Response.json({ jsonrpc: '2.0', error: { code, message }, id: null }, { status, headers })
 }

@@ -3,85 +3,54 @@
  * come on the stream. The token is checked on every request, as anywhere else.
  */
 import { randomUUID } from 'node:crypto'
-import type { JSONRPCMessage, MessageExtraInfo, Transport } from '@modelcontextprotocol/server'
+import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
 import type { Principal } from '../oauth/tokens.ts'
-import { jsonRpcError } from './legacy-http.ts'
+import { type EventStream, openEventStream } from './event-stream.ts'
+import { jsonRpcError, SESSION_NOT_FOUND } from './messages.ts'
 import { authInfoOf, buildServer } from './server.ts'
 import { openSessions, type Sessions } from './sessions.ts'
 
-const KEEP_ALIVE_MS = 15_000
-
 export interface LegacySse {
-  readonly sessions: Sessions<SseTransport>
+  readonly sessions: Sessions<Transport>
   /** Opens the stream. */
   open(principal: Principal): Promise<Response>
   /** Takes a message for the session that the address names. */
-  receive(principal: Principal, sessionId: string, message: unknown): Response
-}
-
-interface SseTransport extends Transport {
-  body: ReadableStream<Uint8Array>
+  receive(principal: Principal, sessionId: string, message: object): Response
 }
 
 export function openLegacySse(deps: Deps): LegacySse {
-  const sessions: Sessions<SseTransport> = openSessions(deps)
+  const sessions: Sessions<Transport> = openSessions(deps)
   return {
     sessions,
     async open(principal) {
       const id = randomUUID()
-      const transport = sseTransport(`/messages?sessionId=${id}`, () => sessions.remove(id))
+      const events = openEventStream(() => sessions.remove(id))
+      events.write(`event: endpoint\ndata: /messages?sessionId=${id}\n\n`)
+      const transport = sseTransport(events)
       const server = buildServer(deps, principal)
       await server.connect(transport)
       sessions.add({ id, transport, server }, principal)
-      return new Response(transport.body, {
-        headers: {
-          'Content-Type': 'text/event-stream',
-          'Cache-Control': 'no-cache, no-transform',
-          'X-Accel-Buffering': 'no',
-        },
-      })
+      return events.response
     },
     receive(principal, sessionId, message) {
       const session = sessions.find(sessionId, principal)
-      if (!session) return jsonRpcError(404, -32001, 'Session not found')
-      const extra: MessageExtraInfo = { authInfo: authInfoOf(principal) }
+      if (!session) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
       for (const item of Array.isArray(message) ? message : [message])
-        session.transport.onmessage?.(item as JSONRPCMessage, extra)
+        session.transport.onmessage?.(item as JSONRPCMessage, { authInfo: authInfoOf(principal) })
       return new Response('Accepted', { status: 202 })
     },
   }
 }
 
-function sseTransport(endpoint: string, onEnd: () => void): SseTransport {
-  const encoder = new TextEncoder()
-  let controller: ReadableStreamDefaultController<Uint8Array> | undefined
-  let keepAlive: Timer | undefined
-  const write = (text: string) => controller?.enqueue(encoder.encode(text))
-  const end = () => {
-    clearInterval(keepAlive)
-    controller = undefined
-  }
-  const transport: SseTransport = {
-    body: new ReadableStream<Uint8Array>({
-      start(opened) {
-        controller = opened
-        write(`event: endpoint\ndata: ${endpoint}\n\n`)
-        keepAlive = setInterval(() => write(': keepalive\n\n'), KEEP_ALIVE_MS)
-      },
-      cancel() {
-        end()
-        onEnd()
-      },
-    }),
+function sseTransport(events: EventStream): Transport {
+  const transport: Transport = {
     start: async () => {},
     async send(message) {
-      write(`event: message\ndata: ${JSON.stringify(message)}\n\n`)
+      events.write(`event: message\ndata: ${JSON.stringify(message)}\n\n`)
     },
     async close() {
-      const closing = controller
-      end()
-      closing?.close()
+      events.end()
       transport.onclose?.()
     },
   }

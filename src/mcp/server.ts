@@ -6,7 +6,10 @@ import {
   type AuthInfo,
   type CallToolResult,
   ProtocolError,
+  ResourceNotFoundError,
   Server,
+  type ServerCapabilities,
+  type ServerContext,
   type Tool as ToolDescription,
 } from '@modelcontextprotocol/server'
 import { z } from 'zod'
@@ -16,7 +19,8 @@ import type { Deps } from '../deps.ts'
 import { AppError } from '../lib/errors.ts'
 import { allows } from '../oauth/model.ts'
 import type { Principal } from '../oauth/tokens.ts'
-import { TOOLS, type Tool } from './tools.ts'
+import { mayUse } from './access.ts'
+import { type CallContext, findTool, TOOLS, type Tool } from './tools.ts'
 
 export const SERVER_INFO = { name: packageJson.name, version: packageJson.version, title: 'MCP OAuth server' }
 
@@ -58,43 +62,75 @@ export function principalOf(authInfo: AuthInfo | undefined): Principal {
   return authInfo?.extra?.principal as Principal
 }
 
+/** What a server says it can do for a principal. */
+function capabilitiesFor(principal: Principal): ServerCapabilities {
+  return {
+    tools: { listChanged: true },
+    logging: {},
+    // There are no resources and prompts of our own. Clients list what a server says it has, so it says so only to those
+    // whose token opens the list; to others that would be a 403, and a question to the user for nothing.
+    ...(allows(principal.scope, 'mcp:resources:read') ? { resources: {} } : {}),
+    ...(allows(principal.scope, 'mcp:prompts:read') ? { prompts: {} } : {}),
+  }
+}
+
 /** @param principal Who the server is for; in a session, later requests may carry another token of the same grant. */
 export function buildServer(deps: Deps, principal: Principal): Server {
-  const server = new Server(SERVER_INFO, {
-    instructions: INSTRUCTIONS,
-    capabilities: { tools: { listChanged: true }, logging: {} },
-    cacheHints: CACHE_HINTS,
+  const capabilities = capabilitiesFor(principal)
+  const server = new Server(SERVER_INFO, { instructions: INSTRUCTIONS, capabilities, cacheHints: CACHE_HINTS })
+  const callerOf = (context: ServerContext) => principalOf(context.http?.authInfo) ?? principal
+
+  server.setRequestHandler('tools/list', ({ params }, context) => {
+    refuseCursor(params?.cursor)
+    return { tools: listTools(callerOf(context)) }
   })
-  server.setRequestHandler('tools/list', (_, context) => {
-    const caller = principalOf(context.http?.authInfo) ?? principal
-    return { tools: CATALOGUE.filter(({ tool }) => tool.allowed(caller)).map(({ description }) => description) }
-  })
-  server.setRequestHandler('tools/call', (request, context) =>
-    callTool(
-      deps,
-      principalOf(context.http?.authInfo) ?? principal,
-      request.params.name,
-      request.params.arguments ?? {},
-    ),
+  server.setRequestHandler('tools/call', ({ params }, context) =>
+    callTool(deps, callerOf(context), params.name, params.arguments, {
+      signal: context.mcpReq.signal,
+      report: reporter(context),
+    }),
   )
-  offerEmptyLists(server, principal)
+  if (capabilities.resources) {
+    server.setRequestHandler('resources/list', ({ params }) => {
+      refuseCursor(params?.cursor)
+      return { resources: [] }
+    })
+    server.setRequestHandler('resources/templates/list', ({ params }) => {
+      refuseCursor(params?.cursor)
+      return { resourceTemplates: [] }
+    })
+    server.setRequestHandler('resources/read', ({ params }) => {
+      throw new ResourceNotFoundError(params.uri, 'There is no such resource')
+    })
+  }
+  if (capabilities.prompts) {
+    server.setRequestHandler('prompts/list', ({ params }) => {
+      refuseCursor(params?.cursor)
+      return { prompts: [] }
+    })
+    server.setRequestHandler('prompts/get', () => {
+      throw new ProtocolError(INVALID_PARAMS, 'There is no such prompt')
+    })
+  }
   return server
 }
 
-/**
- * There are no resources and prompts of our own. Clients list what a server says it has, so it says so only to those
- * whose token opens the list; to others that would be a 403, and a question to the user for nothing.
- */
-function offerEmptyLists(server: Server, principal: Principal): void {
-  if (allows(principal.scope, 'mcp:resources:read')) {
-    server.registerCapabilities({ resources: {} })
-    server.setRequestHandler('resources/list', () => ({ resources: [] }))
-    server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [] }))
+/** Every list is one page, so no cursor is one of ours (2026-07-28, "Pagination"). */
+function refuseCursor(cursor: string | undefined): void {
+  if (cursor !== undefined) throw new ProtocolError(INVALID_PARAMS, 'There is no page with this cursor')
+}
+
+/** Tells the caller of a request about progress, if it gave a token to be told by. */
+function reporter({ mcpReq }: ServerContext): CallContext['report'] {
+  const progressToken = mcpReq._meta?.progressToken
+  if (progressToken === undefined) return undefined
+  return (progress, message) => {
+    void mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress, message } })
   }
-  if (allows(principal.scope, 'mcp:prompts:read')) {
-    server.registerCapabilities({ prompts: {} })
-    server.setRequestHandler('prompts/list', () => ({ prompts: [] }))
-  }
+}
+
+function listTools(principal: Principal): ToolDescription[] {
+  return CATALOGUE.filter(({ tool }) => mayUse(principal, tool)).map(({ description }) => description)
 }
 
 /**
@@ -103,23 +139,26 @@ function offerEmptyLists(server: Server, principal: Principal): void {
  * @throws ProtocolError if there is no such tool for this principal; wrong arguments and failures are results, so that
  *   the agent can read them and try again.
  */
-async function callTool(
+export async function callTool(
   deps: Deps,
   principal: Principal,
   name: string,
-  args: Record<string, unknown>,
+  args: Record<string, unknown> | undefined,
+  context: CallContext,
 ): Promise<CallToolResult> {
-  const tool = TOOLS.find(candidate => candidate.name === name && candidate.allowed(principal))
-  if (!tool) throw new ProtocolError(INVALID_PARAMS, 'There is no such tool for this connection')
-  const input = tool.input.safeParse(args)
+  const tool = findTool(name)
+  if (!tool || !mayUse(principal, tool))
+    throw new ProtocolError(INVALID_PARAMS, 'There is no such tool for this connection')
+  const input = tool.input.safeParse(args ?? {})
   if (!input.success) return failure(`The arguments are not valid: ${z.prettifyError(input.error)}`)
   let failed = true
   try {
-    const structuredContent = await tool.call(deps, principal, input.data)
+    const structuredContent = await tool.call(deps, principal, input.data, context)
     failed = false
     return { content: [{ type: 'text', text: JSON.stringify(structuredContent) }], structuredContent }
   } catch (error) {
     if (error instanceof AppError) return failure(`${error.title}. ${error.advice}`)
+    if (context.signal?.aborted) return failure('The call was cancelled.')
     deps.log.error({ tool: tool.name, err: { message: (error as Error).message } }, 'a tool failed')
     return failure('The tool failed on the server; try again later.')
   } finally {

@@ -2,9 +2,11 @@
 import type { Server, Transport } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
 import type { Principal } from '../oauth/tokens.ts'
-import { ownerOf } from './streams.ts'
+import { seeSameTools } from './access.ts'
+import { ownerOf, personOf } from './streams.ts'
 
-const PER_PRINCIPAL = 32
+const PER_CONNECTION = 32
+const PER_PERSON = 256
 const OVERALL = 10_000
 /**
  * Much longer than an access token lives: installed clients refresh a token that expired while nobody used them, but do not
@@ -15,9 +17,8 @@ const IDLE_MS = 24 * 60 * 60_000
 /** One client's conversation. It belongs to the user, client and grant that began it; to anybody else it does not exist. */
 export interface Session<T extends Transport> {
   id: string
-  owner: string
-  grantId: string | null
-  clientId: string
+  /** Whose token was used last; a refreshed one may have less scope. */
+  principal: Principal
   transport: T
   server: Server
   usedAt: number
@@ -39,21 +40,25 @@ export function openSessions<T extends Transport>(deps: Deps): Sessions<T> {
     if (session && sessions.delete(id)) void session.server.close()
   }
 
-  function makeRoom(owner: string): void {
+  /** Removes what is idle; of those who have too many, the session that they used least recently. */
+  function makeRoom(principal: Principal): void {
     const now = deps.now().getTime()
     for (const session of sessions.values()) {
       if (session.usedAt + IDLE_MS > now) break
       remove(session.id)
     }
-    const own = [...sessions.values()].filter(session => session.owner === owner)
-    if (own.length >= PER_PRINCIPAL) remove(own[0]!.id)
-    if (sessions.size >= OVERALL) remove(sessions.keys().next().value!)
+    const owner = ownerOf(principal)
+    const person = personOf(principal)
+    const ofPerson = [...sessions.values()].filter(session => personOf(session.principal) === person)
+    const ofConnection = ofPerson.filter(session => ownerOf(session.principal) === owner)
+    if (ofConnection.length >= PER_CONNECTION) remove(ofConnection[0]!.id)
+    else if (ofPerson.length >= PER_PERSON) remove(ofPerson[0]!.id)
+    else if (sessions.size >= OVERALL) remove(sessions.keys().next().value!)
   }
 
   deps.replica.onRevoked.add(subject => {
-    for (const session of sessions.values()) {
-      if (subject === `grant:${session.grantId}` || subject === `client:${session.clientId}`) remove(session.id)
-    }
+    for (const { id, principal } of sessions.values())
+      if (subject === `grant:${principal.grantId}` || subject === `client:${principal.clientId}`) remove(id)
   })
 
   return {
@@ -62,22 +67,22 @@ export function openSessions<T extends Transport>(deps: Deps): Sessions<T> {
     },
     find(id, principal) {
       const session = sessions.get(id)
-      if (!session || session.owner !== ownerOf(principal)) return undefined
+      if (!session || ownerOf(session.principal) !== ownerOf(principal)) return undefined
       const now = deps.now().getTime()
       if (session.usedAt + IDLE_MS <= now) {
         remove(id)
         return undefined
       }
+      if (!seeSameTools(session.principal, principal)) void session.server.sendToolListChanged()
+      session.principal = principal
       session.usedAt = now
       sessions.delete(id)
       sessions.set(id, session)
       return session
     },
     add(session, principal) {
-      const owner = ownerOf(principal)
-      makeRoom(owner)
-      const { grantId, clientId } = principal
-      sessions.set(session.id, { ...session, owner, grantId, clientId, usedAt: deps.now().getTime() })
+      makeRoom(principal)
+      sessions.set(session.id, { ...session, principal, usedAt: deps.now().getTime() })
     },
     remove,
   }

@@ -5,25 +5,41 @@
 import type { Server } from 'bun'
 import type { Deps } from '../deps.ts'
 import { type Principal, revocableSubjects } from '../oauth/tokens.ts'
+import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 
-const PER_PRINCIPAL = 32
+const PER_CONNECTION = 32
+const PER_PERSON = 256
 const OVERALL = 10_000
-/** Bytes that a reader may be behind. */
+/** Bytes that a reader may be behind, not counting what was sent last. */
 const MAX_UNREAD = 1024 * 1024
 /** Bun holds a stream's headers back until its first bytes, so there are some at once: an SSE comment. */
 const OPENING = new TextEncoder().encode(':\n\n')
+const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n')
+/** Shorter than proxies and clients wait in silence. */
+const KEEP_ALIVE_MS = 15_000
 
 interface OpenStream {
-  owner: string
   subjects: readonly string[]
-  /** Ends it when its token expires. */
-  expiry?: Timer
+  /** Sends a comment, so that nobody on the way takes the silence for an end. */
+  keepAlive(): void
+  /** Says goodbye, if there is a way to, and ends it. */
   end(): void
 }
 
 export interface Streams {
-  /** Watches over a response if it is an event stream; passes any other one on. */
-  guard(principal: Principal, request: Request, server: Server<unknown> | null, response: Response): Response
+  readonly size: number
+  /**
+   * Watches over a response if it is an event stream; passes any other one on.
+   *
+   * @param farewell What to send before we end it, if it does not end by itself.
+   */
+  guard(
+    principal: Principal,
+    request: Request,
+    server: Server<unknown> | null,
+    response: Response,
+    farewell?: string,
+  ): Response
 }
 
 /** Who a session or stream belongs to: a user, a client and what the one allowed the other. A refreshed token keeps it. */
@@ -31,69 +47,107 @@ export function ownerOf({ userId, clientId, grantId }: Principal): string {
   return JSON.stringify([userId, clientId, grantId])
 }
 
+/** Who is behind all of somebody's connections: a user, or a machine. */
+export function personOf({ userId, clientId }: Principal): string {
+  return userId ?? clientId
+}
+
 export function openStreams(deps: Deps): Streams {
   const open = new Set<OpenStream>()
-  const perOwner = new Map<string, number>()
+  /** How many streams an owner and a person have. */
+  const counts = new Map<string, number>()
+  const count = (key: string, change: 1 | -1) => {
+    const total = (counts.get(key) ?? 0) + change
+    if (total === 0) counts.delete(key)
+    else counts.set(key, total)
+  }
+
   deps.replica.onRevoked.add(subject => {
     for (const stream of open) if (stream.subjects.includes(subject)) stream.end()
   })
+  const keepAlive = setInterval(() => {
+    for (const stream of open) stream.keepAlive()
+  }, KEEP_ALIVE_MS)
+  // A server does not stop while a stream is open.
+  deps.stopping.signal.addEventListener('abort', () => {
+    clearInterval(keepAlive)
+    for (const stream of open) stream.end()
+  })
 
-  function leave(stream: OpenStream): void {
-    clearTimeout(stream.expiry)
-    if (!open.delete(stream)) return
-    const left = perOwner.get(stream.owner)! - 1
-    if (left === 0) perOwner.delete(stream.owner)
-    else perOwner.set(stream.owner, left)
-  }
-
-  function guard(principal: Principal, request: Request, server: Server<unknown> | null, response: Response): Response {
+  function guard(
+    principal: Principal,
+    request: Request,
+    server: Server<unknown> | null,
+    response: Response,
+    farewell = '',
+  ): Response {
     if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) return response
     const owner = ownerOf(principal)
-    const count = perOwner.get(owner) ?? 0
+    const person = personOf(principal)
     const source = response.body.getReader()
-    if (count >= PER_PRINCIPAL || open.size >= OVERALL) {
+    if ((counts.get(owner) ?? 0) >= PER_CONNECTION || (counts.get(person) ?? 0) >= PER_PERSON || open.size >= OVERALL) {
       void source.cancel()
-      const error = { code: -32000, message: 'Too many open streams; close one first' }
-      return Response.json({ jsonrpc: '2.0', error, id: null }, { status: 429, headers: { 'Retry-After': '5' } })
+      return jsonRpcError(429, TRANSPORT_ERROR, 'Too many open streams; close one first', { 'Retry-After': '5' })
     }
     server?.timeout(request, 0) // it may be quiet for longer than a request may idle
-    const stream: OpenStream = { owner, subjects: revocableSubjects(principal), end: () => {} }
+    let expiry: Timer | undefined
+    let controller: ReadableStreamDefaultController<Uint8Array>
+    const leave = () => {
+      clearTimeout(expiry)
+      if (!open.delete(stream)) return false
+      count(owner, -1)
+      count(person, -1)
+      return true
+    }
+    /** @returns whether there was room for it. */
+    const write = (chunk: Uint8Array) => {
+      if ((controller.desiredSize ?? 0) <= 0) return false
+      controller.enqueue(chunk)
+      return true
+    }
+    const cut = () => {
+      if (!leave()) return
+      void source.cancel()
+      controller.close()
+    }
+    const stream: OpenStream = {
+      subjects: revocableSubjects(principal),
+      keepAlive: () => void (write(KEEP_ALIVE) || cut()),
+      end() {
+        if (open.has(stream) && farewell !== '') write(new TextEncoder().encode(farewell))
+        cut()
+      },
+    }
+    const pump = async () => {
+      for (;;) {
+        const { done, value } = await source.read()
+        if (!open.has(stream)) return
+        if (done) {
+          leave()
+          controller.close()
+          return
+        }
+        if (!write(value)) return cut()
+      }
+    }
     const body = new ReadableStream<Uint8Array>(
       {
-        start(controller) {
-          const lives = Math.max(0, principal.expiresAt * 1000 - deps.now().getTime())
-          stream.expiry = setTimeout(() => stream.end(), lives)
-          const finish = () => leave(stream)
-          stream.end = () => {
-            if (!open.has(stream)) return
-            finish()
-            void source.cancel()
-            controller.close()
-          }
-          const pump = async () => {
-            for (;;) {
-              const { done, value } = await source.read()
-              if (!open.has(stream)) return
-              if (done) {
-                finish()
-                controller.close()
-                return
-              }
-              controller.enqueue(value)
-              if ((controller.desiredSize ?? 0) <= 0) return stream.end()
-            }
-          }
+        start(opened) {
+          controller = opened
           open.add(stream)
-          perOwner.set(owner, count + 1)
-          controller.enqueue(OPENING)
+          count(owner, 1)
+          count(person, 1)
+          expiry = setTimeout(stream.end, Math.max(0, principal.expiresAt * 1000 - deps.now().getTime()))
+          write(OPENING)
           pump().catch(error => {
-            finish()
+            leave()
             controller.error(error)
           })
+          // The token was good when the request came, and may have been revoked while it was worked on.
+          if (stream.subjects.some(subject => deps.replica.revoked.has(subject))) stream.end()
         },
         cancel() {
-          stream.end = () => {}
-          leave(stream)
+          leave()
           return source.cancel()
         },
       },
@@ -102,10 +156,10 @@ export function openStreams(deps: Deps): Streams {
     return new Response(body, { status: response.status, headers: response.headers })
   }
 
-  // A server does not stop while a stream is open.
-  deps.stopping.signal.addEventListener('abort', () => {
-    for (const stream of open) stream.end()
-  })
-
-  return { guard }
+  return {
+    get size() {
+      return open.size
+    },
+    guard,
+  }
 }

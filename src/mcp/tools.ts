@@ -1,10 +1,9 @@
 /** The built-in tools: what a connected app can ask this server about itself and its user. */
 import { z } from 'zod'
-import { listAuditEvents } from '../../sql/audit-events.ts'
 import { findUserById } from '../../sql/users.ts'
+import { AUDIT_EVENTS, searchAuditLog } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../lib/errors.ts'
-import { allows } from '../oauth/model.ts'
 import { lookUpClient } from '../oauth/replicas.ts'
 import { listConnections, type Principal, revokeGrant } from '../oauth/tokens.ts'
 
@@ -16,10 +15,25 @@ export interface Tool {
   input: z.ZodObject
   output: z.ZodObject
   annotations: { readOnlyHint: boolean; destructiveHint: boolean; idempotentHint: boolean; openWorldHint: boolean }
-  /** Whether this principal may see and call it. */
-  allowed(principal: Principal): boolean
+  /** The scopes that it needs besides the one that calling any tool needs. */
+  scopes: readonly string[]
+  /** Whether it is about a user, so that a machine has no use for it. */
+  forUsers: boolean
   /** @returns the structured content, of the shape of `output`. */
-  call(deps: Deps, principal: Principal, input: Record<string, unknown>): Promise<Record<string, unknown>>
+  call(
+    deps: Deps,
+    principal: Principal,
+    input: Record<string, unknown>,
+    context: CallContext,
+  ): Promise<Record<string, unknown>>
+}
+
+/** What a call can tell its caller while it runs, and hear from it. */
+export interface CallContext {
+  /** Aborted when the caller does not want the result any more. */
+  signal?: AbortSignal | undefined
+  /** Absent if the caller did not ask to be told. @param progress A number that only grows. */
+  report?: ((progress: number, message: string) => void) | undefined
 }
 
 const READ_ONLY = { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false }
@@ -40,7 +54,8 @@ const whoami: Tool = {
     expires_at: z.string().describe('When the access token expires, ISO 8601'),
   }),
   annotations: READ_ONLY,
-  allowed: () => true,
+  scopes: [],
+  forUsers: false,
   async call(deps, principal) {
     const [client, user] = await Promise.all([
       lookUpClient(deps, principal.clientId),
@@ -73,7 +88,8 @@ const listConnectionsTool: Tool = {
   input: z.object({}),
   output: z.object({ connections: z.array(connectionSchema) }),
   annotations: READ_ONLY,
-  allowed: principal => principal.userId !== null,
+  scopes: [],
+  forUsers: true,
   async call(deps, principal) {
     const connections = await listConnections(deps, principal.userId!)
     return {
@@ -98,7 +114,8 @@ const revokeConnection: Tool = {
   input: z.object({ id: z.uuid().describe('The connection’s id, from list_connections') }),
   output: z.object({ revoked: z.boolean() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
-  allowed: principal => principal.userId !== null,
+  scopes: [],
+  forUsers: true,
   async call(deps, principal, input) {
     const revoked = await revokeGrant(deps, { grantId: String(input.id), userId: principal.userId!, by: 'user' })
     if (!revoked)
@@ -107,31 +124,63 @@ const revokeConnection: Tool = {
   },
 }
 
-const searchAuditLog: Tool = {
+const AUDIT_SEARCH = z.object({
+  event: z.enum(Object.keys(AUDIT_EVENTS) as [string, ...string[]]).optional(),
+  email: z.string().max(320).optional().describe('Only events of the users with this address'),
+  client_id: z.string().max(2048).optional(),
+  ip: z.string().max(64).optional(),
+  since: z.iso.datetime({ offset: true }).optional().describe('Earliest time, ISO 8601, included'),
+  until: z.iso.datetime({ offset: true }).optional().describe('Latest time, ISO 8601, not included'),
+  limit: z.int().min(1).max(200).default(50).describe('How many events at most'),
+  cursor: z.string().max(100).optional().describe('The next_cursor of an earlier answer, to go on from there'),
+})
+
+const searchAuditLogTool: Tool = {
   name: 'search_audit_log',
   title: 'Search the audit log',
-  description: 'Lists the newest events of this server’s audit log. For administrators.',
-  input: z.object({ limit: z.int().min(1).max(200).default(50).describe('How many events, newest first') }),
+  description:
+    'Searches this server’s audit log, newest events first: who signed in, which clients registered, got tokens or were refused, which tools were called. For administrators.',
+  input: AUDIT_SEARCH,
   output: z.object({
     events: z.array(
       z.object({
         at: z.string(),
         event: z.string(),
+        meaning: z.string(),
         user_id: z.string().nullable(),
+        email: z.string().nullable(),
         client_id: z.string().nullable(),
         grant_id: z.string().nullable(),
         ip: z.string().nullable(),
         detail: z.record(z.string(), z.unknown()),
       }),
     ),
+    next_cursor: z.string().nullable().describe('For older events; null if there are none'),
   }),
   annotations: READ_ONLY,
-  allowed: principal => allows(principal.scope, 'admin'),
-  async call(deps, _principal, input) {
-    await deps.audit.flush()
-    const events = await listAuditEvents(deps.sql, Number(input.limit))
-    return { events: events.map(event => ({ ...event, at: event.at.toISOString() })) }
+  scopes: ['admin'],
+  forUsers: false,
+  async call(deps, _principal, input, { signal, report }) {
+    const { since, until, client_id: clientId, ...rest } = input as z.infer<typeof AUDIT_SEARCH>
+    const { events, nextCursor } = await searchAuditLog(
+      deps,
+      { ...rest, clientId, since: since ? new Date(since) : undefined, until: until ? new Date(until) : undefined },
+      { signal, onSearched: count => report?.(count, `Searched ${count} events`) },
+    )
+    return {
+      events: events.map(({ at, event, ...more }) => ({
+        at: at.toISOString(),
+        event,
+        meaning: AUDIT_EVENTS[event as keyof typeof AUDIT_EVENTS] ?? '',
+        ...more,
+      })),
+      next_cursor: nextCursor,
+    }
   },
 }
 
-export const TOOLS: readonly Tool[] = [whoami, listConnectionsTool, revokeConnection, searchAuditLog]
+export const TOOLS: readonly Tool[] = [whoami, listConnectionsTool, revokeConnection, searchAuditLogTool]
+
+export function findTool(name: unknown): Tool | undefined {
+  return TOOLS.find(tool => tool.name === name)
+}

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
-import { listAuditEvents } from '../../sql/audit-events.ts'
 import { parseConfig } from '../../src/config.ts'
 import { openDeps } from '../../src/deps.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { addClient } from '../../src/oauth/clients.ts'
 import { verifyAccessToken } from '../../src/oauth/tokens.ts'
+import { newestEvents } from '../support/audit.ts'
 import {
   csrfOf,
   decide,
@@ -138,7 +138,7 @@ describe('Sign out everywhere', () => {
     expect(await (await server.get('/account', { Cookie: again })).text()).toContain('No app is connected as you.')
 
     await server.deps.audit.flush()
-    const events = (await listAuditEvents(server.deps.sql, 50)).map(({ event, detail }) => [event, detail.by])
+    const events = (await newestEvents(server, 50)).map(({ event, detail }) => [event, detail.by])
     expect(events.filter(([event]) => event === 'user.signed_out_everywhere').length).toBe(1)
     expect(events.filter(([event, by]) => event === 'grant.revoked' && by === 'user').length).toBeGreaterThanOrEqual(3)
   })

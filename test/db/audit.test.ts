@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { listAuditEvents, type NewAuditEvent } from '../../sql/audit-events.ts'
+import type { NewAuditEvent } from '../../sql/audit-events.ts'
 import type { Queries } from '../../sql/index.ts'
 import { type AuditWriter, openAuditWriter, record } from '../../src/audit.ts'
 import { DatabaseUnavailable } from '../../src/lib/errors.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { addClient } from '../../src/oauth/clients.ts'
+import { newestEvents } from '../support/audit.ts'
 import { registerClient } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
@@ -55,8 +56,7 @@ function event(number: number, more: Partial<NewAuditEvent> = {}): NewAuditEvent
   }
 }
 
-const numbers = async () =>
-  (await listAuditEvents(server.deps.sql, 50_000)).map(row => row.detail.number as number).reverse()
+const numbers = async () => (await newestEvents(server, 50_000)).map(row => row.detail.number as number).reverse()
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i)
 
 describe('the audit log: batches, flushed on shutdown, a drop is counted', () => {
@@ -68,10 +68,9 @@ describe('the audit log: batches, flushed on shutdown, a drop is counted', () =>
     const detail = { scope: 'mcp', failed: false, count: 3 }
     record({ audit, now: () => at }, 'grant.revoked', { userId, grantId, clientId: 'c_1', ip: '2001:db8::1', detail })
     await audit.flush()
-    const stored = await listAuditEvents(server.deps.sql, 10)
-    expect([...stored]).toEqual([
-      { at, event: 'grant.revoked', user_id: userId, client_id: 'c_1', grant_id: grantId, ip: '2001:db8::1', detail },
-    ])
+    const stored = await newestEvents(server, 10)
+    const ids = { user_id: userId, client_id: 'c_1', grant_id: grantId }
+    expect(stored).toEqual([{ at, event: 'grant.revoked', email: null, ...ids, ip: '2001:db8::1', detail }])
   })
 
   test('writes 1200 events in order with three statements', async () => {
@@ -140,15 +139,15 @@ describe('the audit log: batches, flushed on shutdown, a drop is counted', () =>
     const form = { grant_type: 'client_credentials', client_id: id, client_secret: wrong }
     expect((await server.post('/api/oauth/token', form)).status).toBe(401)
     await server.deps.audit.flush()
-    const [last] = await listAuditEvents(server.deps.sql, 1)
+    const [last] = await newestEvents(server, 1)
     expect(last).toMatchObject({ event: 'client.refused', client_id: id, detail: { reason: 'wrong secret' } })
-    expect(JSON.stringify(await listAuditEvents(server.deps.sql, 100))).not.toContain('mcs_')
+    expect(JSON.stringify(await newestEvents(server, 100))).not.toContain('mcs_')
   })
 
   test('a name of any characters is stored as it was registered', async () => {
     const id = await registerClient(server, { client_name: 'Zoë "quoted" \\ 🎈 {}' })
     await server.deps.audit.flush()
-    const [last] = await listAuditEvents(server.deps.sql, 1)
+    const [last] = await newestEvents(server, 1)
     expect(last).toMatchObject({
       event: 'client.registered',
       client_id: id,

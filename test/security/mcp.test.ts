@@ -70,10 +70,10 @@ describe('a call beyond the token’s scope', () => {
 })
 
 describe('a batch', () => {
-  test('that cancels its own request is answered', async () => {
+  test('that cancels its own request ends without an answer, and does not hang', async () => {
     const cancel = '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}'
     const answer = await send(`[${CALL},${cancel}]`, full)
-    expect([answer.status, (await answer.text()).includes('ada@example.com')]).toEqual([200, true])
+    expect([answer.status, await answer.text()]).toEqual([202, ''])
   })
 
   test('of more than a hundred messages is refused, over HTTP+SSE, too', async () => {

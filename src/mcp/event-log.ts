@@ -1,0 +1,74 @@
+/**
+ * The last events of sessions, for clients that lost their connection and resume with Last-Event-ID (MCP 2025-11-25,
+ * "Resumability and Redelivery"). Bounded for each session and for all of them together.
+ */
+
+const MAX_EVENTS = 256
+const MAX_BYTES = 1024 * 1024
+const MAX_BYTES_OVERALL = 128 * 1024 * 1024
+
+/** One event: what it says, and its id, `<stream>-<number>`, which no other event of its session has. */
+export interface LoggedEvent {
+  id: string
+  stream: number
+  number: number
+  /** JSON, or nothing in an event that is only there to be resumed from. */
+  data: string
+}
+
+export interface EventLog {
+  append(stream: number, data: string): LoggedEvent
+  /** What came after an event on its stream; nothing if no event of that stream is known any more. */
+  after(event: { stream: number; number: number }): LoggedEvent[] | undefined
+  clear(): void
+}
+
+/** Where an event id says that its reader stopped. */
+export function parseEventId(id: string): { stream: number; number: number } | undefined {
+  const match = /^(\d{1,12})-(\d{1,12})$/.exec(id)
+  return match ? { stream: Number(match[1]), number: Number(match[2]) } : undefined
+}
+
+/** @returns how to open the log of a session. */
+export function openEventLogs(): () => EventLog {
+  /** The size of each log in use, the one written to least recently first. */
+  const sizes = new Map<EventLog, number>()
+  let bytesOverall = 0
+
+  function resize(log: EventLog, size: number): void {
+    bytesOverall += size - (sizes.get(log) ?? 0)
+    sizes.delete(log)
+    if (size > 0) sizes.set(log, size)
+  }
+
+  return () => {
+    let events: LoggedEvent[] = []
+    let bytes = 0
+    let last = 0
+    const log: EventLog = {
+      append(stream, data) {
+        const event = { id: `${stream}-${++last}`, stream, number: last, data }
+        events.push(event)
+        bytes += data.length
+        while (events.length > MAX_EVENTS || (bytes > MAX_BYTES && events.length > 1))
+          bytes -= events.shift()!.data.length
+        resize(log, bytes)
+        for (const longest of sizes.keys()) {
+          if (bytesOverall <= MAX_BYTES_OVERALL || longest === log) break
+          longest.clear()
+        }
+        return event
+      },
+      after({ stream, number }) {
+        const known = events.filter(event => event.stream === stream)
+        return known.length > 0 ? known.filter(event => event.number > number) : undefined
+      },
+      clear() {
+        events = []
+        bytes = 0
+        resize(log, 0)
+      },
+    }
+    return log
+  }
+}

@@ -1,0 +1,75 @@
+/** JSON-RPC messages as they come over HTTP, and the answers to what is none. */
+import { readText } from '../http/body.ts'
+import { OAuthError } from '../lib/errors.ts'
+
+const BODY_LIMIT = 4 * 1024 * 1024
+/** Deeper JSON than any tool needs; a deeper one costs more to walk than it is worth. */
+const MAX_DEPTH = 64
+/** Each message of a batch is work of its own. */
+const MAX_BATCH = 100
+
+const PARSE_ERROR = -32700
+export const INVALID_REQUEST = -32600
+/** Errors of the transport. Codes of this range have no meaning of their own; clients know these two. */
+export const TRANSPORT_ERROR = -32000
+export const SESSION_NOT_FOUND = -32001
+
+/** The parsed JSON of a POST, or the answer to a body that can be no JSON-RPC message. */
+export async function readMessage(request: Request): Promise<object | Response> {
+  if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? ''))
+    return jsonRpcError(415, TRANSPORT_ERROR, 'The content type must be application/json')
+  const tooLarge = (error: unknown) => error instanceof OAuthError && error.status === 413
+  const text = await readText(request, BODY_LIMIT).catch(error => {
+    if (tooLarge(error)) return ''
+    throw error
+  })
+  if (text === '') return jsonRpcError(400, PARSE_ERROR, `The body must be JSON of at most ${BODY_LIMIT} bytes`)
+  let message: unknown
+  try {
+    message = JSON.parse(text)
+  } catch {
+    return jsonRpcError(400, PARSE_ERROR, 'The body is not valid JSON')
+  }
+  if (typeof message !== 'object' || message === null)
+    return jsonRpcError(400, INVALID_REQUEST, 'The body must be a JSON-RPC message')
+  if (Array.isArray(message) && message.length > MAX_BATCH)
+    return jsonRpcError(400, INVALID_REQUEST, `A batch must have at most ${MAX_BATCH} messages`)
+  if (depthOver(message, MAX_DEPTH))
+    return jsonRpcError(400, INVALID_REQUEST, `The body must not be nested deeper than ${MAX_DEPTH}`)
+  return message
+}
+
+function depthOver(value: unknown, left: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return left === 0 || Object.values(value).some(item => depthOver(item, left - 1))
+}
+
+/** An error that belongs to no request, as the id of one could not be read or does not matter. */
+export function jsonRpcError(
+  status: number,
+  code: number,
+  message: string,
+  headers: Record<string, string> = {},
+): Response {
+  return Response.json({ jsonrpc: '2.0', error: { code, message }, id: null }, { status, headers })
+}
+
+/** How a client can be answered: in JSON, as an event stream, or in neither way. */
+export interface Accepts {
+  json: boolean
+  stream: boolean
+}
+
+/**
+ * What the Accept header says. Clients must name both types; those that take anything, or name JSON alone, are answered
+ * in JSON.
+ */
+export function acceptedBy(request: Request): Accepts {
+  const accept = request.headers.get('accept')
+  if (accept === null) return { json: true, stream: false }
+  const types = accept.split(',').map(item => item.split(';')[0]!.trim().toLowerCase())
+  return {
+    json: types.some(type => type === 'application/json' || type === 'application/*' || type === '*/*'),
+    stream: types.includes('text/event-stream'),
+  }
+}

@@ -4,7 +4,6 @@
  * 2024-11-05; `sessions` and `streams` are what outlives a request; `server` and `tools` are what all serve; `access` is
  * what a token opens. Tokens themselves live in `oauth/`.
  */
-import { isLegacyRequest } from '@modelcontextprotocol/server'
 import { Elysia } from 'elysia'
 import type { Deps } from '../deps.ts'
 import { insufficientScope, requireBearer } from '../http/bearer.ts'
@@ -52,13 +51,9 @@ export const mcp = (deps: Deps) => {
     if (message instanceof Response) return message
     if (message && !accepts.json)
       return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept application/json and text/event-stream')
-    const isLegacy = message === undefined || (await isLegacyRequest(request, message))
-    if (isLegacy) {
-      const response = await legacyHttp.serve(principal, request, accepts, message)
-      return streams.guard(principal, request, server, response)
-    }
-    const response = await modern.serve(principal, request, accepts, message)
-    return streams.guard(principal, request, server, response, modern.farewell(message))
+    const modernAnswer = message && (await modern.serve(principal, request, accepts, message))
+    const response = modernAnswer ?? (await legacyHttp.serve(principal, request, accepts, message))
+    return streams.guard(principal, request, server, response, modernAnswer && modern.farewell(message))
   }
 
   /** HTTP+SSE: the stream. */

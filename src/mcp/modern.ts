@@ -2,17 +2,20 @@
 import {
   createMcpHandler,
   isJSONRPCRequest,
+  isLegacyRequest,
   LOG_LEVEL_META_KEY,
   SERVER_INFO_META_KEY,
   SUBSCRIPTION_ID_META_KEY,
 } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
 import type { Principal } from '../oauth/tokens.ts'
+import { openDispatcher, plainRequest } from './dispatcher.ts'
 import { type Accepts, jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 import { authInfoOf, buildServer, principalOf, SERVER_INFO } from './server.ts'
 
 export interface Modern {
-  serve(principal: Principal, request: Request, accepts: Accepts, message: object): Promise<Response>
+  /** @returns nothing if the message is not of this revision. */
+  serve(principal: Principal, request: Request, accepts: Accepts, message: object): Promise<Response | undefined>
   /** What ends the stream of a subscription that we end, rather than the client (2026-07-28, "Graceful Closure"). */
   farewell(message: object): string | undefined
 }
@@ -23,12 +26,18 @@ export function openModern(deps: Deps): Modern {
     keepAliveMs: 0, // streams.ts keeps all streams alive
     onerror: error => deps.log.debug({ detail: error.message }, 'mcp request refused'),
   })
+  const dispatcher = openDispatcher(deps)
   return {
     async serve(principal, request, accepts, message) {
+      const plain = plainRequest(request, message)
+      const direct = plain && (await dispatcher.answer(principal, request, plain))
+      if (direct) return direct
+      if (await isLegacyRequest(request, message)) return undefined
       if (!accepts.stream && subscriptionOf(message) !== undefined)
         return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept text/event-stream')
       const parsedBody = accepts.stream ? message : withoutNotifications(message)
-      return handler.fetch(request, { authInfo: authInfoOf(principal), parsedBody })
+      const response = await handler.fetch(request, { authInfo: authInfoOf(principal), parsedBody })
+      return plain ? dispatcher.learn(principal, plain, response) : response
     },
     farewell(message) {
       const id = subscriptionOf(message)
@@ -41,7 +50,8 @@ export function openModern(deps: Deps): Modern {
 
 /** The id of a request to be told of changes. */
 function subscriptionOf(message: object): string | number | undefined {
-  return isJSONRPCRequest(message) && message.method === 'subscriptions/listen' ? message.id : undefined
+  const isSubscription = 'method' in message && message.method === 'subscriptions/listen'
+  return isSubscription && isJSONRPCRequest(message) ? message.id : undefined
 }
 
 /** A client that reads no event stream gets its answer only: nothing that comes before it is asked for. */

@@ -81,7 +81,8 @@ export function openStreams(deps: Deps): Streams {
     response: Response,
     farewell = '',
   ): Response {
-    if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) return response
+    // In this order: to look at the body of another response would make a stream of it, which is slower to send.
+    if (!response.headers.get('content-type')?.startsWith('text/event-stream') || !response.body) return response
     const owner = ownerOf(principal)
     const person = personOf(principal)
     const source = response.body.getReader()

@@ -3,7 +3,7 @@
  * ratio means something on a busy machine. Usage: bun run bench (TEST_DATABASE_URL for PostgreSQL; see with-postgres.ts)
  */
 import { addClient } from '../../src/oauth/clients.ts'
-import { deviceTokens, poll, registerClient, requestDevice, signIn } from '../support/flows.ts'
+import { deviceTokens, modernRpc, poll, registerClient, requestDevice, signIn } from '../support/flows.ts'
 import { onPostgres, startServer } from '../support/server.ts'
 
 const REQUESTS = 4_000
@@ -22,29 +22,16 @@ const basic = { Authorization: `Basic ${btoa(`${machine.id}:${machine.secret}`)}
 const bearer = { Authorization: `Bearer ${access_token}`, Accept: 'application/json, text/event-stream' }
 const { device_code } = await requestDevice(server, client)
 
-const modern = (method: string, params: object, name?: string) => {
-  const _meta = {
-    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-    'io.modelcontextprotocol/clientInfo': { name: 'bench', version: '1' },
-    'io.modelcontextprotocol/clientCapabilities': {},
-  }
-  const headers = {
-    ...bearer,
-    'MCP-Protocol-Version': '2026-07-28',
-    'Mcp-Method': method,
-    ...(name ? { 'Mcp-Name': name } : {}),
-  }
-  return server.postJson('/mcp', { jsonrpc: '2.0', id: 1, method, params: { ...params, _meta } }, headers)
-}
-
 const cases: Record<string, () => Promise<Response>> = {
   'constant answer (healthz)': () => server.get('/healthz'),
   'server metadata': () => server.get('/.well-known/oauth-authorization-server'),
   'MCP without a token (401)': () => server.postJson('/mcp', {}),
-  'MCP tools/list, 2026-07-28': () => modern('tools/list', {}),
+  'MCP tools/list, 2026-07-28': () => modernRpc(server, access_token, 'tools/list'),
+  'the same by the SDK': () => modernRpc(server, access_token, 'tools/list', {}, { meta: { progressToken: 1 } }),
   'MCP tools/list, 2025, no session': () =>
     server.postJson('/mcp', { jsonrpc: '2.0', id: 1, method: 'tools/list' }, bearer),
-  'MCP tools/call whoami, 2026-07-28': () => modern('tools/call', { name: 'whoami', arguments: {} }, 'whoami'),
+  'MCP tools/call whoami, 2026-07-28': () =>
+    modernRpc(server, access_token, 'tools/call', { name: 'whoami', arguments: {} }),
   introspect: () => server.post('/api/oauth/introspect', { token: access_token }, basic),
   'client credentials': () => server.post('/api/oauth/token', { grant_type: 'client_credentials' }, basic),
   'device poll, pending': () => poll(server, client, device_code),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
+import { deviceTokens, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
@@ -27,30 +27,9 @@ describe('many at once', () => {
         return Reflect.apply(target as never, self, args)
       },
     })
-    const modern = (token: string, id: number) => {
-      const meta = {
-        'io.modelcontextprotocol/protocolVersion': '2026-07-28',
-        'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
-        'io.modelcontextprotocol/clientCapabilities': {},
-      }
-      const message = {
-        jsonrpc: '2.0',
-        id,
-        method: 'tools/call',
-        params: { name: 'whoami', arguments: {}, _meta: meta },
-      }
-      return server.postJson('/mcp', message, {
-        Authorization: `Bearer ${token}`,
-        Accept: 'application/json, text/event-stream',
-        'MCP-Protocol-Version': '2026-07-28',
-        'Mcp-Method': 'tools/call',
-        'Mcp-Name': 'whoami',
-      })
-    }
     const calls = Array.from({ length: 200 }, async (_, i) => {
       const { email, token } = people[i % 20]!
-      const answer =
-        i % 2 ? await modern(token, i) : await rpc(server, token, 'tools/call', { name: 'whoami', arguments: {} })
+      const answer = await (i % 2 ? modernRpc : rpc)(server, token, 'tools/call', { name: 'whoami', arguments: {} })
       const { result } = (await answer.json()) as { result: { structuredContent: { user: { email: string } } } }
       return [email, result.structuredContent.user.email]
     })

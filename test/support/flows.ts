@@ -156,3 +156,33 @@ export function rpc(
     { Authorization: `Bearer ${token}`, Accept: 'application/json, text/event-stream' },
   )
 }
+
+/** One request of 2026-07-28, with the headers that it needs. @param more More of `_meta`, headers and fetch's options. */
+export function modernRpc(
+  server: TestServer,
+  token: string,
+  method: string,
+  params: Record<string, unknown> = {},
+  more: { meta?: Record<string, unknown>; headers?: Record<string, string>; id?: unknown; signal?: AbortSignal } = {},
+): Promise<Response> {
+  const _meta = {
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+    'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
+    'io.modelcontextprotocol/clientCapabilities': {},
+    ...more.meta,
+  }
+  return fetch(`http://127.0.0.1:${new URL(server.base).port}/mcp`, {
+    method: 'POST',
+    headers: {
+      Authorization: `Bearer ${token}`,
+      'Content-Type': 'application/json',
+      Accept: 'application/json, text/event-stream',
+      'MCP-Protocol-Version': '2026-07-28',
+      'Mcp-Method': method,
+      ...(typeof params.name === 'string' ? { 'Mcp-Name': params.name } : {}),
+      ...more.headers,
+    },
+    body: JSON.stringify({ jsonrpc: '2.0', id: more.id ?? 1, method, params: { ...params, _meta } }),
+    ...(more.signal ? { signal: more.signal } : {}),
+  })
+}

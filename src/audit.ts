@@ -194,9 +194,9 @@ export async function searchAuditLog(
   let before = cursor === undefined ? undefined : parseCursor(cursor)
   let searched = 0
   for (;;) {
-    options.signal?.throwIfAborted()
     const wanted = limit - events.length
     const batch = await searchAuditEvents(deps.sql, filter, { before, size: SEARCH_BATCH, limit: wanted })
+    options.signal?.throwIfAborted()
     events.push(...batch.found.map(({ id: _, ...event }) => event))
     const last = batch.found.length === wanted ? batch.found.at(-1)! : undefined
     before = last ?? batch.end

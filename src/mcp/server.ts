@@ -125,6 +125,7 @@ function reporter({ mcpReq }: ServerContext): CallContext['report'] {
   const progressToken = mcpReq._meta?.progressToken
   if (progressToken === undefined) return undefined
   return (progress, message) => {
+    if (mcpReq.signal.aborted) return // nobody is there to be told
     void mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress, message } })
   }
 }

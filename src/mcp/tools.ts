@@ -124,11 +124,18 @@ const revokeConnection: Tool = {
   },
 }
 
+/** Text without control characters, which the database would not take. */
+const printable = (length: number) =>
+  z
+    .string()
+    .max(length)
+    .regex(/^\P{Cc}*$/u, 'must not have control characters')
+
 const AUDIT_SEARCH = z.object({
   event: z.enum(Object.keys(AUDIT_EVENTS) as [string, ...string[]]).optional(),
-  email: z.string().max(320).optional().describe('Only events of the users with this address'),
-  client_id: z.string().max(2048).optional(),
-  ip: z.string().max(64).optional(),
+  email: printable(320).optional().describe('Only events of the users with this address'),
+  client_id: printable(2048).optional(),
+  ip: printable(64).optional(),
   since: z.iso.datetime({ offset: true }).optional().describe('Earliest time, ISO 8601, included'),
   until: z.iso.datetime({ offset: true }).optional().describe('Latest time, ISO 8601, not included'),
   limit: z.int().min(1).max(200).default(50).describe('How many events at most'),

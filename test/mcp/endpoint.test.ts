@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { addClient } from '../../src/oauth/clients.ts'
-import { deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
+import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
@@ -21,20 +20,6 @@ const challenge = (path: string, error?: string) =>
 const endpoint = () => `${server.base.replace('localhost', '127.0.0.1')}/mcp`
 const bearer = (value: string) => ({ Authorization: `Bearer ${value}` })
 const withScope = async (scope: string) => (await deviceTokens(server, client, ada, { scope })).access_token
-const machineToken = async (scope: string[]) => {
-  const { id, secret } = await addClient(server.deps, {
-    name: 'Machine',
-    grantTypes: ['client_credentials'],
-    redirectUris: [],
-    scope,
-  })
-  const answer = await server.post('/api/oauth/token', {
-    grant_type: 'client_credentials',
-    client_id: id,
-    client_secret: secret!,
-  })
-  return ((await answer.json()) as TokenAnswer).access_token
-}
 
 describe('without a good token (RFC 6750 3, RFC 9728 5.1)', () => {
   test.each(['/mcp', '/api/sse'])('%s answers 401 with the challenge, to POST and to GET', async path => {
@@ -137,72 +122,6 @@ describe('scopes (RFC 6750 3.1, MCP authorization "Scope Challenge Handling")', 
       { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: 'whoami', arguments: {} } },
     ]
     expect((await server.postJson('/mcp', batch, bearer(narrow))).status).toBe(403)
-  })
-})
-
-describe('built-in tools', () => {
-  const call = async (value: string, name: string, args: unknown = {}) =>
-    (
-      (await (await rpc(server, value, 'tools/call', { name, arguments: args })).json()) as {
-        result: { structuredContent: never; isError?: boolean; content: { text: string }[] }
-      }
-    ).result
-
-  test('a machine is told who it is, and has no connections to list', async () => {
-    const machine = await machineToken(['mcp:tools:read', 'mcp:tools:call'])
-    const { result } = (await (await rpc(server, machine, 'tools/list')).json()) as {
-      result: { tools: { name: string }[] }
-    }
-    expect(result.tools.map(tool => tool.name)).toEqual(['whoami'])
-    expect((await call(machine, 'whoami')).structuredContent).toMatchObject({ user: null, client: { name: 'Machine' } })
-    const refused = await rpc(server, machine, 'tools/call', { name: 'list_connections', arguments: {} })
-    expect(await refused.json()).toMatchObject({ error: { code: -32602 } })
-  })
-
-  test('list_connections shows the caller’s own, and revoke_connection ends one of them at once', async () => {
-    const bob = await signIn(server, 'bob@example.com')
-    const first = (await deviceTokens(server, client, bob)).access_token
-    const second = (await deviceTokens(server, client, bob)).access_token
-    const { connections } = (await call(first, 'list_connections')).structuredContent as {
-      connections: { id: string; current: boolean }[]
-    }
-    expect(connections.map(connection => connection.current).sort()).toEqual([false, true])
-    const other = connections.find(connection => !connection.current)!
-    expect((await call(first, 'revoke_connection', { id: other.id })).structuredContent).toEqual({
-      revoked: true,
-    } as never)
-    expect((await rpc(server, second, 'tools/list')).status).toBe(401)
-    expect((await rpc(server, first, 'tools/list')).status).toBe(200)
-    expect(await call(first, 'revoke_connection', { id: other.id })).toMatchObject({
-      isError: true,
-      content: [{ text: expect.stringContaining('There is no such connection') }],
-    })
-  })
-
-  test('nobody ends or sees another user’s connection', async () => {
-    const mine = (await call(token, 'list_connections')).structuredContent as { connections: { id: string }[] }
-    const eve = (await deviceTokens(server, client, await signIn(server, 'eve@example.com'))).access_token
-    for (const { id } of mine.connections)
-      expect(await call(eve, 'revoke_connection', { id })).toMatchObject({ isError: true })
-    expect((await rpc(server, token, 'tools/list')).status).toBe(200)
-  })
-
-  test('search_audit_log is there for the admin scope alone', async () => {
-    const listed = (
-      (await (await rpc(server, token, 'tools/list')).json()) as { result: { tools: { name: string }[] } }
-    ).result.tools
-    expect(listed.map(tool => tool.name)).not.toContain('search_audit_log')
-    const admin = await machineToken(['mcp', 'admin'])
-    const { events } = (await call(admin, 'search_audit_log', { limit: 5 })).structuredContent as {
-      events: { event: string }[]
-    }
-    expect(events.map(event => event.event)).toEqual([
-      'token.issued',
-      'client.added',
-      expect.any(String),
-      expect.any(String),
-      expect.any(String),
-    ])
   })
 })
 

@@ -1,6 +1,7 @@
+import { heapStats } from 'bun:jsc'
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { deviceTokens, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { slowDown, startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
 let client: string
@@ -19,14 +20,8 @@ describe('many at once', () => {
         return { email, token: (await deviceTokens(server, client, await signIn(server, email))).access_token }
       }),
     )
-    const sql = server.deps.sql
     // Answers overtake each other: every statement waits for a time of its own.
-    server.deps.sql = new Proxy(sql, {
-      apply: async (target, self, args) => {
-        await Bun.sleep(Math.random() * 100)
-        return Reflect.apply(target as never, self, args)
-      },
-    })
+    const restore = slowDown(server, () => Math.random() * 100)
     const calls = Array.from({ length: 200 }, async (_, i) => {
       const { email, token } = people[i % 20]!
       const answer = await (i % 2 ? modernRpc : rpc)(server, token, 'tools/call', { name: 'whoami', arguments: {} })
@@ -34,31 +29,82 @@ describe('many at once', () => {
       return [email, result.structuredContent.user.email]
     })
     for (const [asked, told] of await Promise.all(calls)) expect(told).toBe(asked!)
-    server.deps.sql = sql
+    restore()
   })
 
-  test('5,000 connections that are opened and broken off leave nothing behind', async () => {
+  test('5,000 connections that are opened and broken off leave nothing behind: memory, streams, timers, sessions', async () => {
     const { access_token } = await deviceTokens(server, client, await signIn(server))
-    const headers = { Authorization: `Bearer ${access_token}`, Accept: 'text/event-stream' }
-    const url = `${server.base.replace('localhost', '127.0.0.1')}/sse`
-    const connectAndAbort = async () => {
+    const url = (path: string) => server.base.replace('localhost', '127.0.0.1') + path
+    const headers = { Authorization: `Bearer ${access_token}`, Accept: 'application/json, text/event-stream' }
+    const initialize = {
+      jsonrpc: '2.0',
+      id: 0,
+      method: 'initialize',
+      params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+    }
+    const begun = await server.postJson('/mcp', initialize, headers)
+    await begun.text()
+    const inSession = { ...headers, 'Mcp-Session-Id': begun.headers.get('mcp-session-id')! }
+    const whoami = { name: 'whoami', arguments: {} }
+    const message = { jsonrpc: '2.0', method: 'tools/call', params: whoami }
+    let id = 0
+    const kinds: ((signal: AbortSignal) => Promise<Response>)[] = [
+      signal => fetch(url('/sse'), { headers, signal }),
+      signal => fetch(url('/mcp'), { headers: inSession, signal }),
+      signal =>
+        modernRpc(
+          server,
+          access_token,
+          'subscriptions/listen',
+          { notifications: { toolsListChanged: true } },
+          { signal },
+        ),
+      signal => modernRpc(server, access_token, 'tools/call', whoami, { signal }),
+      signal => {
+        const body = JSON.stringify({ ...message, id: ++id })
+        return fetch(url('/mcp'), {
+          method: 'POST',
+          body,
+          headers: { ...inSession, 'Content-Type': 'application/json' },
+          signal,
+        })
+      },
+    ]
+    /** Breaks a connection off as soon as it is answered, or a moment after the request. */
+    const connectAndAbort = async (i: number) => {
       const abort = new AbortController()
-      const answer = await fetch(url, { headers, signal: abort.signal })
+      const answer = kinds[i % kinds.length]!(abort.signal)
+      if (i % 2) setTimeout(() => abort.abort(), 1)
+      else
+        answer.then(
+          () => abort.abort(),
+          () => {},
+        )
+      const status = await answer.then(
+        ({ status }) => status,
+        error => error.name,
+      )
+      expect([200, 'AbortError']).toContain(status)
       abort.abort()
-      return answer.status
     }
     const round = async (count: number) => {
-      for (let i = 0; i < count; i += 8) await Promise.all(Array.from({ length: 8 }, connectAndAbort))
-      await Bun.sleep(100)
+      for (let i = 0; i < count; i += 10)
+        await Promise.all(Array.from({ length: 10 }, (_, k) => connectAndAbort(i + k)))
+      await Bun.sleep(300)
       Bun.gc(true)
-      return process.memoryUsage().heapUsed
+      const { objectTypeCounts } = heapStats() as { objectTypeCounts: Record<string, number> }
+      const open = ['ReadableStream', 'ReadableStreamDefaultController', 'Timeout', 'Response', 'Map', 'AsyncGenerator']
+      return { heap: process.memoryUsage().heapUsed, objects: open.map(type => objectTypeCounts[type] ?? 0) }
     }
     const before = await round(1000)
     const after = await round(4000)
-    expect(after - before).toBeLessThan(20 * 1024 * 1024)
-    // A principal has room for 32 streams: there would be none if broken ones still counted.
-    const open = await Promise.all(Array.from({ length: 32 }, () => fetch(url, { headers })))
-    expect(open.map(answer => answer.status)).toEqual(Array(32).fill(200))
-    for (const answer of open) await answer.body?.cancel()
+    expect(after.heap - before.heap).toBeLessThan(20 * 1024 * 1024)
+    for (const [i, count] of after.objects.entries()) expect(count - before.objects[i]!).toBeLessThan(200)
+    // One connection has room for 32 streams: there would be none if broken ones still counted.
+    const streams = await Promise.all(Array.from({ length: 32 }, () => fetch(url('/sse'), { headers })))
+    expect(streams.map(answer => answer.status)).toEqual(Array(32).fill(200))
+    for (const answer of streams) await answer.body?.cancel()
+    // And for 32 sessions: this one would have had to go if those of broken streams were still there.
+    expect((await server.postJson('/mcp', { jsonrpc: '2.0', id: 'last', method: 'ping' }, inSession)).status).toBe(200)
   })
 })

@@ -4,6 +4,7 @@ import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { deviceTokens, registerClient, signIn, type TokenAnswer } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+import { openStream } from '../support/streams.ts'
 
 let server: TestServer
 let client: string
@@ -43,31 +44,12 @@ async function begin(token = tokens.access_token): Promise<string> {
 }
 const list = (session: string, token = tokens.access_token) => server.postJson('/mcp', LIST, headers(token, session))
 
-/** Opens a stream and reads until `until` is in what came. */
-async function openStream(path: string, extra: Record<string, string>) {
-  const abort = new AbortController()
-  const answer = await fetch(server.base.replace('localhost', '127.0.0.1') + path, {
-    headers: { Accept: 'text/event-stream', ...extra },
-    signal: abort.signal,
-  })
-  const reader = answer.body?.getReader()
-  let seen = ''
-  return {
-    answer,
-    async readUntil(until: string): Promise<string> {
-      while (reader && !seen.includes(until)) {
-        const { done, value } = await reader.read()
-        if (done) break
-        seen += new TextDecoder().decode(value)
-      }
-      return seen
-    },
-    /** Resolves when the server ends the stream. */
-    async ended(): Promise<void> {
-      while (reader && !(await reader.read()).done);
-    },
-    close: () => abort.abort(),
-  }
+/** A GET of an event stream. */
+function get(path: string, extra: Record<string, string>) {
+  const stop = new AbortController()
+  const url = server.base.replace('localhost', '127.0.0.1') + path
+  const init = { headers: { Accept: 'text/event-stream', ...extra }, signal: stop.signal }
+  return openStream(fetch(url, init), stop)
 }
 
 describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
@@ -144,22 +126,22 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
 describe('streams', () => {
   test('a GET stream opens at once though nothing is said, and a second one takes its place', async () => {
     const id = await begin()
-    const first = await openStream('/mcp', headers(tokens.access_token, id))
+    const first = await get('/mcp', headers(tokens.access_token, id))
     expect([first.answer.status, first.answer.headers.get('content-type')]).toEqual([200, 'text/event-stream'])
     expect(await first.readUntil(':')).toStartWith(':')
-    const second = await openStream('/mcp', headers(tokens.access_token, id))
+    const second = await get('/mcp', headers(tokens.access_token, id))
     expect(second.answer.status).toBe(200)
-    await first.ended()
+    await first.rest()
     second.close()
   })
 
   test('ends when its grant is revoked, and when the token it was opened with expires', async () => {
     const own = await deviceTokens(server, client, ada)
     const id = await begin(own.access_token)
-    const stream = await openStream('/mcp', headers(own.access_token, id))
+    const stream = await get('/mcp', headers(own.access_token, id))
     await stream.readUntil(':')
     await server.post('/api/oauth/revoke', { client_id: client, token: own.refresh_token })
-    await stream.ended()
+    await stream.rest()
 
     const brief = await startServer({ ACCESS_TOKEN_TTL: '60' })
     const id2 = await registerClient(brief)
@@ -177,10 +159,10 @@ describe('streams', () => {
     const own = (await deviceTokens(server, client, ada)).access_token
     const open = []
     for (let i = 0; i < 16; i++) {
-      open.push(await openStream('/sse', headers(own)))
-      open.push(await openStream('/mcp', headers(own, await begin(own))))
+      open.push(await get('/sse', headers(own)))
+      open.push(await get('/mcp', headers(own, await begin(own))))
     }
-    const refused = await openStream('/sse', headers(own))
+    const refused = await get('/sse', headers(own))
     expect([refused.answer.status, refused.answer.headers.get('retry-after')]).toEqual([429, '5'])
     for (const stream of open) stream.close()
   })
@@ -190,10 +172,10 @@ describe('streams', () => {
     const answer = await server.postJson('/mcp', LIST, headers(tokens.access_token, id))
     const events = [...(await answer.text()).matchAll(/id: (\S+)/g)].map(match => match[1]!)
     expect(events).toHaveLength(2) // one to resume from, and the answer
-    const resumed = await openStream('/mcp', { ...headers(tokens.access_token, id), 'Last-Event-ID': events[0]! })
+    const resumed = await get('/mcp', { ...headers(tokens.access_token, id), 'Last-Event-ID': events[0]! })
     expect(await resumed.readUntil('whoami')).toContain(`id: ${events[1]}`)
-    await resumed.ended()
-    const unknown = await openStream('/mcp', { ...headers(tokens.access_token, id), 'Last-Event-ID': '999' })
+    await resumed.rest()
+    const unknown = await get('/mcp', { ...headers(tokens.access_token, id), 'Last-Event-ID': '999' })
     expect(unknown.answer.status).toBe(400)
   })
 })
@@ -232,7 +214,7 @@ describe('HTTP+SSE (2024-11-05)', () => {
   })
 
   test('needs the token on every request, and the session is its own', async () => {
-    const stream = await openStream('/sse', headers())
+    const stream = await get('/sse', headers())
     const endpoint = /data: (\/messages\?sessionId=\S+)/.exec(await stream.readUntil('sessionId='))![1]!
     expect((await server.postJson(endpoint, INITIALIZE)).status).toBe(401)
     const eve = (await deviceTokens(server, client, await signIn(server, 'eve@example.com'))).access_token

@@ -1,6 +1,7 @@
 /** What clients and people do, step by step over HTTP, so that a test can say only what is special about it. */
 import { expect } from 'bun:test'
 import { createHash, randomBytes } from 'node:crypto'
+import { addClient } from '../../src/oauth/clients.ts'
 import { createSignInLink } from '../../src/signin/service.ts'
 import type { TestServer } from './server.ts'
 
@@ -140,6 +141,18 @@ export async function deviceTokens(
   const answer = await poll(server, clientId, device.device_code)
   expect(answer.status).toBe(200)
   return (await answer.json()) as TokenAnswer
+}
+
+/** An access token of a new machine. @param scope What the machine may ask for. @param asked What of it, if not all. */
+export async function machineToken(server: TestServer, scope: string[], asked = scope.join(' ')): Promise<string> {
+  const { id, secret } = await addClient(server.deps, {
+    name: 'Machine',
+    grantTypes: ['client_credentials'],
+    redirectUris: [],
+    scope,
+  })
+  const form = { grant_type: 'client_credentials', client_id: id, client_secret: secret!, scope: asked }
+  return ((await (await server.post('/api/oauth/token', form)).json()) as TokenAnswer).access_token
 }
 
 /** One JSON-RPC request of the 2025 era, without a session. */

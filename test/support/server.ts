@@ -85,6 +85,20 @@ async function listen(
   }
 }
 
+/** Makes every statement outside of transactions wait first. @param ms How long. @returns how to end that. */
+export function slowDown(server: TestServer, ms: () => number): () => void {
+  const { sql } = server.deps
+  server.deps.sql = new Proxy(sql, {
+    apply: async (target, self, args) => {
+      await Bun.sleep(ms())
+      return Reflect.apply(target as never, self, args)
+    },
+  })
+  return () => {
+    server.deps.sql = sql
+  }
+}
+
 /** The requests of a TestServer, to any server. */
 export function requestsTo(base: string): Pick<TestServer, 'get' | 'post' | 'postJson'> {
   return {

@@ -1,0 +1,209 @@
+/** The built-in tools, by what a call answers. */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { insertAuditEvents } from '../../sql/audit-events.ts'
+import { deviceTokens, machineToken, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
+import { slowDown, startServer, type TestServer } from '../support/server.ts'
+
+let server: TestServer
+let token: string
+let client: string
+
+beforeAll(async () => {
+  server = await startServer()
+  client = await registerClient(server)
+  token = (await deviceTokens(server, client, await signIn(server))).access_token
+})
+afterAll(() => server.close())
+
+interface Result {
+  structuredContent: never
+  isError?: boolean
+  content: { text: string }[]
+}
+const call = async (value: string, name: string, args: unknown = {}) =>
+  ((await (await rpc(server, value, 'tools/call', { name, arguments: args })).json()) as { result: Result }).result
+
+test('each has a title, a description, hints and schemas of what goes in and comes out', async () => {
+  const admin = await machineToken(server, ['mcp', 'admin'])
+  const lists = await Promise.all([token, admin].map(async value => (await rpc(server, value, 'tools/list')).json()))
+  const tools = (lists as { result: { tools: Record<string, never>[] } }[]).flatMap(({ result }) => result.tools)
+  expect(tools).toHaveLength(5)
+  for (const tool of tools) {
+    expect(tool).toMatchObject({
+      title: expect.stringMatching(/./),
+      description: expect.stringMatching(/\.$/),
+      inputSchema: { type: 'object' },
+      outputSchema: { type: 'object', required: expect.any(Array) },
+      annotations: { readOnlyHint: tool.name !== ('revoke_connection' as never), openWorldHint: false },
+    })
+  }
+})
+
+test('a machine is told who it is, and has no connections to list', async () => {
+  const machine = await machineToken(server, ['mcp:tools:read', 'mcp:tools:call'])
+  const { result } = (await (await rpc(server, machine, 'tools/list')).json()) as {
+    result: { tools: { name: string }[] }
+  }
+  expect(result.tools.map(tool => tool.name)).toEqual(['whoami'])
+  expect((await call(machine, 'whoami')).structuredContent).toMatchObject({ user: null, client: { name: 'Machine' } })
+  const refused = await rpc(server, machine, 'tools/call', { name: 'list_connections', arguments: {} })
+  expect(await refused.json()).toMatchObject({ error: { code: -32602 } })
+})
+
+test('list_connections shows the caller’s own, and revoke_connection ends one of them at once', async () => {
+  const bob = await signIn(server, 'bob@example.com')
+  const first = (await deviceTokens(server, client, bob)).access_token
+  const second = (await deviceTokens(server, client, bob)).access_token
+  const { connections } = (await call(first, 'list_connections')).structuredContent as {
+    connections: { id: string; current: boolean }[]
+  }
+  expect(connections.map(connection => connection.current).sort()).toEqual([false, true])
+  const other = connections.find(connection => !connection.current)!
+  expect((await call(first, 'revoke_connection', { id: other.id })).structuredContent).toEqual({
+    revoked: true,
+  } as never)
+  expect((await rpc(server, second, 'tools/list')).status).toBe(401)
+  expect((await rpc(server, first, 'tools/list')).status).toBe(200)
+  expect(await call(first, 'revoke_connection', { id: other.id })).toMatchObject({
+    isError: true,
+    content: [{ text: expect.stringContaining('There is no such connection') }],
+  })
+})
+
+test('nobody ends or sees another user’s connection', async () => {
+  const mine = (await call(token, 'list_connections')).structuredContent as { connections: { id: string }[] }
+  const eve = (await deviceTokens(server, client, await signIn(server, 'eve@example.com'))).access_token
+  for (const { id } of mine.connections)
+    expect(await call(eve, 'revoke_connection', { id })).toMatchObject({ isError: true })
+  expect((await rpc(server, token, 'tools/list')).status).toBe(200)
+})
+
+describe('search_audit_log', () => {
+  interface Found {
+    events: { event: string; email: string | null; client_id: string | null; at: string; detail: { n?: number } }[]
+    next_cursor: string | null
+  }
+  const EVENTS = 25_000
+  /** Older than everything that the tests here do. */
+  const EPOCH = Date.UTC(2020, 0, 1)
+  let admin: string
+  const search = async (args: object) => (await call(admin, 'search_audit_log', args)).structuredContent as Found
+  const numbers = ({ events }: Found) => events.map(({ detail }) => detail.n)
+
+  beforeAll(async () => {
+    admin = await machineToken(server, ['mcp', 'admin'])
+    const events = Array.from({ length: EVENTS }, (_, n) => ({
+      at: new Date(EPOCH + Math.floor(n / 2) * 1000), // two at a time
+      event: n % 1000 === 0 ? 'user.refused' : 'tool.called',
+      userId: null,
+      clientId: n % 5000 === 7 ? 'c_rare' : 'c_many',
+      grantId: null,
+      ip: n === 12_345 ? '2001:db8::7' : '192.0.2.1',
+      detail: { n },
+    }))
+    for (let i = 0; i < EVENTS; i += 5_000) await insertAuditEvents(server.deps.sql, events.slice(i, i + 5_000))
+  })
+
+  test('is listed only where it may be called; a call without the scope names both that it needs', async () => {
+    const { result } = (await (await rpc(server, token, 'tools/list')).json()) as {
+      result: { tools: { name: string }[] }
+    }
+    expect(result.tools.map(tool => tool.name)).not.toContain('search_audit_log')
+    for (const ask of [rpc, modernRpc]) {
+      const refused = await ask(server, token, 'tools/call', { name: 'search_audit_log', arguments: {} })
+      expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
+        403,
+        `Bearer resource_metadata="${server.base}/.well-known/oauth-protected-resource/mcp", scope="mcp:tools:call admin", error="insufficient_scope"`,
+      ])
+    }
+  })
+
+  test('shows the newest first: what, when, who and through which client', async () => {
+    await call(token, 'whoami')
+    const { events } = await search({ limit: 3, event: 'tool.called' })
+    expect(events[0]).toMatchObject({
+      event: 'tool.called',
+      email: 'ada@example.com',
+      client_id: client,
+      detail: { tool: 'whoami' },
+    })
+    expect(events.map(({ at }) => at)).toEqual(
+      events
+        .map(({ at }) => at)
+        .sort()
+        .reverse(),
+    )
+  })
+
+  test('finds by event, client, address, email and time, however far back', async () => {
+    const until = new Date(EPOCH + 1e9).toISOString()
+    expect(numbers(await search({ until, event: 'user.refused', limit: 3 }))).toEqual([24_000, 23_000, 22_000])
+    expect(numbers(await search({ until, client_id: 'c_rare' }))).toEqual([20_007, 15_007, 10_007, 5_007, 7])
+    expect(numbers(await search({ ip: '2001:db8::7' }))).toEqual([12_345])
+    expect((await search({ email: 'ADA@example.com', event: 'user.signed_in' })).events).toHaveLength(1)
+    const at = (n: number) => new Date(EPOCH + n * 1000).toISOString()
+    expect(numbers(await search({ since: at(5), until: at(7) }))).toEqual([13, 12, 11, 10])
+    expect(await search({ since: at(99_999), until: at(100_000) })).toEqual({ events: [], next_cursor: null })
+  })
+
+  test('goes on from its cursor, missing nothing and repeating nothing', async () => {
+    const until = new Date(EPOCH + 31 * 1000).toISOString()
+    const seen: (number | undefined)[] = []
+    let cursor: string | null | undefined
+    do {
+      const page = await search({ until, limit: 9, ...(cursor ? { cursor } : {}) })
+      seen.push(...numbers(page))
+      cursor = page.next_cursor
+    } while (cursor)
+    expect(seen).toEqual(Array.from({ length: 62 }, (_, i) => 61 - i))
+  })
+
+  test.each([
+    [{ limit: 0 }],
+    [{ limit: 201 }],
+    [{ event: 'no.such.event' }],
+    [{ since: 'yesterday' }],
+    [{ cursor: 'x' }],
+    [{ cursor: '2020-13-45T99:99:99Z_1' }],
+    [{ cursor: "2020-01-01T00:00:00Z_1' or '1" }],
+    [{ email: 'x'.repeat(400) }],
+    [{ ip: 'a\u0000b' }],
+  ])('%j is an answer that the agent can act on', async args => {
+    const { isError, content } = await call(admin, 'search_audit_log', args)
+    expect([isError, content[0]!.text]).toEqual([true, expect.stringMatching(/not valid/)])
+  })
+
+  test('tells how far it is, if asked to', async () => {
+    const args = { name: 'search_audit_log', arguments: { client_id: 'c_nobody' } }
+    const answer = await modernRpc(server, admin, 'tools/call', args, { meta: { progressToken: 'p' } })
+    expect(answer.headers.get('content-type')).toBe('text/event-stream')
+    const messages = [...(await answer.text()).matchAll(/data: (.*)/g)].map(match => JSON.parse(match[1]!))
+    expect(messages.slice(0, -1).map(({ method, params }) => [method, params.progressToken, params.progress])).toEqual([
+      ['notifications/progress', 'p', 10_000],
+      ['notifications/progress', 'p', 20_000],
+    ])
+    expect(messages.at(-1)).toMatchObject({ id: 1, result: { structuredContent: { events: [], next_cursor: null } } })
+  })
+
+  test('stops when its caller goes away (2026-07-28, "Cancellation")', async () => {
+    let statements = 0
+    const restore = slowDown(server, () => {
+      statements += 1
+      return 200
+    })
+    for (const meta of [{ progressToken: 1 }, {}]) {
+      statements = 0
+      const stop = new AbortController()
+      const args = { name: 'search_audit_log', arguments: { client_id: 'c_nobody' } }
+      const left = modernRpc(server, admin, 'tools/call', args, { meta, signal: stop.signal }).catch(
+        error => error.name,
+      )
+      await Bun.sleep(100)
+      stop.abort()
+      expect(await left).toBe('AbortError')
+      await Bun.sleep(700)
+      expect(statements).toBe(1)
+    }
+    restore()
+  })
+})

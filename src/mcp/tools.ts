@@ -154,15 +154,15 @@ const searchAuditLogTool: Tool = {
         at: z.string(),
         event: z.string(),
         meaning: z.string(),
-        user_id: z.string().nullable(),
-        email: z.string().nullable(),
-        client_id: z.string().nullable(),
-        grant_id: z.string().nullable(),
-        ip: z.string().nullable(),
-        detail: z.record(z.string(), z.unknown()),
+        user_id: z.string().optional(),
+        email: z.string().optional().describe('The user’s address now'),
+        client_id: z.string().optional(),
+        grant_id: z.string().optional(),
+        ip: z.string().optional(),
+        detail: z.record(z.string(), z.string()),
       }),
     ),
-    next_cursor: z.string().nullable().describe('For older events; null if there are none'),
+    next_cursor: z.string().optional().describe('For older events; absent if there are none'),
   }),
   annotations: READ_ONLY,
   scopes: ['admin'],
@@ -175,15 +175,21 @@ const searchAuditLogTool: Tool = {
       { signal, onSearched: count => report?.(count, `Searched ${count} events`) },
     )
     return {
-      events: events.map(({ at, event, ...more }) => ({
+      events: events.map(({ at, event, detail, ...more }) => ({
         at: at.toISOString(),
         event,
         meaning: AUDIT_EVENTS[event as keyof typeof AUDIT_EVENTS] ?? '',
-        ...more,
+        ...withoutNulls(more),
+        detail: Object.fromEntries(Object.entries(detail).map(([name, value]) => [name, String(value)])),
       })),
-      next_cursor: nextCursor,
+      ...(nextCursor === null ? {} : { next_cursor: nextCursor }),
     }
   },
+}
+
+/** Absent rather than null, which fewer clients can express in a schema. */
+function withoutNulls(row: object): object {
+  return Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null))
 }
 
 export const TOOLS: readonly Tool[] = [whoami, listConnectionsTool, revokeConnection, searchAuditLogTool]

@@ -38,6 +38,7 @@ describe('the client of the SDK, version 1', () => {
 describe('the client of the SDK, version 2', () => {
   test.each([
     ['by default', {}, 'legacy'],
+    ['pinned to the revisions before', { versionNegotiation: { mode: 'legacy' } }, 'legacy'],
     ['negotiating', { versionNegotiation: { mode: 'auto' } }, 'modern'],
     ['pinned to 2026-07-28', { versionNegotiation: { mode: { pin: '2026-07-28' } } }, 'modern'],
   ] as const)('lists and calls tools with a token, %s', async (_, options, era) => {

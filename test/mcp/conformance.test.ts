@@ -53,24 +53,23 @@ async function run(scenario: string, version: string): Promise<string> {
 }
 
 describe('@modelcontextprotocol/conformance server', () => {
-  test.each([
-    ['server-initialize', '2025-11-25'],
-    ['server-session-lifecycle', '2025-11-25'],
-    ['logging-set-level', '2025-11-25'],
-    ['ping', '2025-11-25'],
-    ['server-sse-multiple-streams', '2025-11-25'],
-    ['server-sse-multiple-streams', '2026-07-28'],
-    ['tools-list', '2025-11-25'],
-    ['tools-list', '2026-07-28'],
-    ['resources-list', '2025-11-25'],
-    ['resources-list', '2026-07-28'],
-    ['prompts-list', '2025-11-25'],
-    ['prompts-list', '2026-07-28'],
-    ['dns-rebinding-protection', '2025-11-25'],
-    ['dns-rebinding-protection', '2026-07-28'],
-    ['caching', '2026-07-28'],
-    ['http-header-validation', '2026-07-28'],
-  ])('%s of %s', async (scenario, version) => {
+  test.each(
+    Object.entries({
+      'server-initialize': ['2025-06-18', '2025-11-25'],
+      'server-session-lifecycle': ['2025-03-26', '2025-06-18', '2025-11-25'],
+      'logging-set-level': ['2025-06-18', '2025-11-25'],
+      ping: ['2025-06-18', '2025-11-25'],
+      'server-sse-multiple-streams': ['2025-11-25', '2026-07-28'],
+      'tools-list': ['2025-06-18', '2025-11-25', '2026-07-28'],
+      'resources-list': ['2025-06-18', '2025-11-25', '2026-07-28'],
+      'prompts-list': ['2025-06-18', '2025-11-25', '2026-07-28'],
+      'dns-rebinding-protection': ['2025-11-25', '2026-07-28'],
+      'sep-2164-resource-not-found': ['2026-07-28'],
+      caching: ['2026-07-28'],
+      'http-header-validation': ['2026-07-28'],
+      'input-required-result-unsupported-methods': ['2026-07-28'],
+    }).flatMap(([scenario, versions]) => versions.map(version => [scenario, version] as const)),
+  )('%s of %s', async (scenario, version) => {
     expect(await run(scenario, version)).toMatch(/Passed: (\d+)\/\1, 0 failed, 0 warnings/)
   })
 

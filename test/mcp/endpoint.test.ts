@@ -142,6 +142,28 @@ describe('transport safety (MCP Streamable HTTP, "Security")', () => {
   })
 
   test.each([
+    ['POST', '/mcp'],
+    ['GET', '/mcp'],
+    ['DELETE', '/mcp'],
+    ['POST', '/api/sse'],
+    ['GET', '/api/sse'],
+    ['DELETE', '/api/sse'],
+    ['GET', '/sse'],
+    ['POST', '/messages?sessionId=x'],
+  ])('%s %s refuses a foreign Origin and a foreign Host, with a good token and without one', async (method, path) => {
+    for (const foreign of [{ Origin: 'https://evil.example' }, { Host: 'evil.example' }] as Record<string, string>[]) {
+      for (const given of [bearer(token), {}]) {
+        const answer = await fetch(server.base.replace('localhost', '127.0.0.1') + path, {
+          method,
+          headers: { Accept: 'text/event-stream', 'Content-Type': 'application/json', ...given, ...foreign },
+          ...(method === 'POST' ? { body: JSON.stringify(list) } : {}),
+        })
+        expect([answer.status, answer.headers.get('content-type')]).toEqual([403, 'application/json;charset=utf-8'])
+      }
+    }
+  })
+
+  test.each([
     ['not JSON', '{', 400, -32700],
     ['nothing', '', 400, -32700],
     ['not an object', '5', 400, -32600],

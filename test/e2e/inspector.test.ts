@@ -1,0 +1,96 @@
+/** The MCP Inspector in its command-line mode, unmodified and in a process of its own. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { follow, ROOT } from '../support/command.ts'
+import { consent, deviceTokens, machineToken, registerClient, signIn } from '../support/flows.ts'
+import { freePort } from '../support/ports.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+setDefaultTimeout(60_000)
+
+let server: TestServer
+let home: string
+let token: string
+
+beforeAll(async () => {
+  server = await startServer()
+  home = mkdtempSync(join(tmpdir(), 'inspector-'))
+  token = (await deviceTokens(server, await registerClient(server), await signIn(server), { scope: 'mcp' }))
+    .access_token
+})
+afterAll(async () => {
+  await server.close()
+  rmSync(home, { recursive: true, force: true })
+})
+
+function start(path: string, args: string[]) {
+  const program = join(ROOT, 'node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js')
+  // Its imports need a newer Node than Debian has; Bun runs it.
+  return Bun.spawn([process.execPath, '--bun', program, '--cli', server.base + path, '--format', 'json', ...args], {
+    env: { PATH: process.env.PATH ?? '', HOME: home, MCP_AUTO_OPEN_ENABLED: 'true' },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+}
+
+/** Runs it with a token. @returns what it prints. */
+async function inspect(path: string, args: string[], bearer = token) {
+  const child = start(path, ['--header', `Authorization: Bearer ${bearer}`, ...args])
+  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
+  return { code, err, out: out.trim() === '' ? undefined : JSON.parse(out).result }
+}
+
+describe('the Inspector', () => {
+  test.each([
+    ['/mcp', 'http', 'legacy'],
+    ['/mcp', 'http', 'auto'],
+    ['/mcp', 'http', 'modern'],
+    ['/sse', 'sse', 'legacy'],
+    ['/api/sse', 'http', 'legacy'],
+  ])('lists and calls tools at %s over %s, %s', async (path, transport, era) => {
+    const how = ['--transport', transport, '--protocol-era', era]
+    const { tools } = (await inspect(path, [...how, '--method', 'tools/list'])).out
+    expect(tools.map((tool: { name: string }) => tool.name).sort()).toEqual([
+      'list_connections',
+      'revoke_connection',
+      'whoami',
+    ])
+    const called = await inspect(path, [...how, '--method', 'tools/call', '--tool-name', 'whoami'])
+    expect(called.out.structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
+  })
+
+  test('finds nothing in the tools’ schemas that other clients could not take', async () => {
+    const admin = await machineToken(server, ['mcp', 'admin'])
+    for (const bearer of [token, admin]) {
+      const { code, err } = await inspect('/mcp', ['--method', 'tools/list', '--strict'], bearer)
+      expect([code, err]).toEqual([0, ''])
+    }
+  })
+
+  test('takes a tool’s refusal as one', async () => {
+    const args = [
+      '--method',
+      'tools/call',
+      '--tool-name',
+      'revoke_connection',
+      '--tool-arg',
+      `id=${crypto.randomUUID()}`,
+    ]
+    const { code, out } = await inspect('/mcp', args)
+    expect([code, out]).toMatchObject([5, { isError: true }])
+  })
+
+  test('signs its user in by itself', async () => {
+    const callback = `http://127.0.0.1:${await freePort()}/oauth/callback`
+    const child = start('/mcp', ['--callback-url', callback, '--method', 'tools/call', '--tool-name', 'whoami'])
+    const [link] = await follow(child.stderr).until(/http\S+\/api\/oauth\/authorize\?\S+/)
+    const answer = await consent(server, await signIn(server), new URL(link).search.slice(1))
+    expect((await fetch(answer)).status).toBe(200)
+    const { result } = JSON.parse(await child.stdout.text())
+    expect(result.structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
+    expect(await child.exited).toBe(0)
+  })
+})

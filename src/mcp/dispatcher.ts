@@ -15,8 +15,9 @@ import { mayUse } from './access.ts'
 import { callTool, SERVER_INFO } from './server.ts'
 import { findTool } from './tools.ts'
 
-/** Clients differ in name, version and capabilities; each has one envelope. */
+/** Clients differ in name, version and capabilities; each has one envelope, of a few hundred characters. */
 const ENVELOPE_LIMIT = 1_000
+const ENVELOPE_LENGTH = 4_096
 
 /** Methods whose result depends on nothing but what the caller may use. */
 const LISTS: ReadonlySet<string> = new Set(['server/discover', 'tools/list'])
@@ -92,7 +93,9 @@ export function plainRequest({ headers }: Request, message: object): PlainReques
   if (!Object.keys(_meta).every(key => ENVELOPE_KEYS.has(key))) return undefined
   if (headers.get('mcp-protocol-version') !== _meta[PROTOCOL_VERSION_META_KEY]) return undefined
   if (headers.get('mcp-method') !== method) return undefined
-  const plain = { id: id as string | number, method, envelope: JSON.stringify(_meta) }
+  const envelope = JSON.stringify(_meta)
+  if (envelope.length > ENVELOPE_LENGTH) return undefined
+  const plain = { id: id as string | number, method, envelope }
   if (LISTS.has(method)) return name === undefined && args === undefined ? plain : undefined
   if (method !== 'tools/call' || typeof name !== 'string' || headers.get('mcp-name') !== name) return undefined
   return args === undefined || isObject(args) ? { ...plain, name, args } : undefined

@@ -3,14 +3,7 @@
  * is what those revisions mean by it: the answers to one POST, or what the server says by itself (GET). In a session it
  * outlives its connection: what is said meanwhile waits in the log for a client that resumes.
  */
-import {
-  type AuthInfo,
-  isJSONRPCErrorResponse,
-  isJSONRPCRequest,
-  isJSONRPCResultResponse,
-  type JSONRPCMessage,
-  type Transport,
-} from '@modelcontextprotocol/server'
+import type { AuthInfo, JSONRPCMessage, JSONRPCRequest, Transport } from '@modelcontextprotocol/server'
 import { type EventLog, type LoggedEvent, parseEventId } from './event-log.ts'
 import { openEventStream } from './event-stream.ts'
 import { INVALID_REQUEST, jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
@@ -59,14 +52,12 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
   const log = session?.log
   const headers: Record<string, string> = session ? { 'Mcp-Session-Id': session.id } : {}
   const standalone: Stream = { number: STANDALONE, log, owed: new Set() }
-  const streams = new Map([[STANDALONE, standalone]])
-  /** Which stream a request is to be answered on. */
+  /** Which stream a request without an answer is to be answered on. */
   const askedOn = new Map<RequestId, Stream>()
   let lastStream = STANDALONE
 
   function open(requests: RequestId[], log?: EventLog): Stream {
     const stream: Stream = { number: ++lastStream, log, owed: new Set(requests) }
-    streams.set(stream.number, stream)
     for (const id of requests) askedOn.set(id, stream)
     return stream
   }
@@ -81,9 +72,13 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
     const stream = askedOn.get(id)
     askedOn.delete(id)
     stream?.owed.delete(id)
-    if (stream?.owed.size !== 0) return
-    streams.delete(stream.number)
-    stream.connection?.end()
+    if (stream?.owed.size === 0) stream.connection?.end()
+  }
+
+  /** A stream that has not ended and can be resumed. */
+  function findStream(number: number): Stream | undefined {
+    if (number === STANDALONE) return standalone
+    return askedOn.values().find(stream => stream.number === number && stream.log)
   }
 
   /** @param missed What the client has not seen of the stream, if it resumes. */
@@ -119,7 +114,7 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
     ...(session ? { sessionId: session.id } : {}),
     start: async () => {},
     receive(messages, authInfo, as) {
-      const requests = messages.filter(isJSONRPCRequest).map(({ id }) => id)
+      const requests = messages.filter(isRequest).map(({ id }) => id)
       if (new Set(requests).size < requests.length || requests.some(id => askedOn.has(id)))
         return jsonRpcError(400, INVALID_REQUEST, 'The id of a request must not be that of one without an answer')
       let response: Response | Promise<Response> = new Response(null, { status: 202 })
@@ -138,7 +133,7 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
     listen(lastEventId) {
       if (lastEventId === null) return connectEvents(standalone)
       const seen = parseEventId(lastEventId)
-      const stream = seen && streams.get(seen.stream)
+      const stream = seen && findStream(seen.stream)
       const missed = seen && log?.after(seen)
       if (!stream && !missed)
         return jsonRpcError(400, TRANSPORT_ERROR, 'No event with this id is known; what came after it is lost')
@@ -159,8 +154,7 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
       if (answered !== undefined) settle(answered)
     },
     async close() {
-      for (const stream of streams.values()) stream.connection?.end()
-      streams.clear()
+      for (const stream of [standalone, ...askedOn.values()]) stream.connection?.end()
       askedOn.clear()
       log?.clear()
       transport.onclose?.()
@@ -169,8 +163,12 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
   return transport
 }
 
+function isRequest(message: JSONRPCMessage): message is JSONRPCRequest {
+  return 'id' in message && 'method' in message
+}
+
 function isAnswer(message: JSONRPCMessage): message is JSONRPCMessage & { id: RequestId } {
-  return isJSONRPCResultResponse(message) || isJSONRPCErrorResponse(message)
+  return 'id' in message && !('method' in message)
 }
 
 function cancelledRequest(message: JSONRPCMessage): RequestId | undefined {

@@ -18,7 +18,7 @@ import { openLegacyHttp } from './legacy-http.ts'
 import { openLegacySse } from './legacy-sse.ts'
 import { acceptedBy, jsonRpcError, readMessage, TRANSPORT_ERROR } from './messages.ts'
 import { openModern } from './modern.ts'
-import { openStreams } from './streams.ts'
+import { openStreams, tooManyStreams } from './streams.ts'
 
 export const mcp = (deps: Deps) => {
   const resources = resourcesOf(deps.config)
@@ -46,19 +46,24 @@ export const mcp = (deps: Deps) => {
   /** Streamable HTTP. */
   async function serve({ request, server }: Handled, resource: Resource): Promise<Response> {
     const principal = await authorize(request, resource)
-    const accepts = acceptedBy(request)
     const message = request.method === 'POST' ? await receive(request, resource, principal) : undefined
     if (message instanceof Response) return message
+    const accepts = acceptedBy(request)
     if (message && !accepts.json)
       return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept application/json and text/event-stream')
-    const modernAnswer = message && (await modern.serve(principal, request, accepts, message))
-    const response = modernAnswer ?? (await legacyHttp.serve(principal, request, accepts, message))
-    return streams.guard(principal, request, server, response, modernAnswer && modern.farewell(message))
+    const farewell = message && modern.farewell(message)
+    // A call must not be refused after it was made: where there is no room for a stream, the answer is JSON.
+    if (message && farewell === undefined && !streams.hasRoom(principal)) accepts.stream = false
+    const response =
+      (message && (await modern.serve(principal, request, accepts, message))) ??
+      (await legacyHttp.serve(principal, request, accepts, message))
+    return streams.guard(principal, request, server, response, farewell)
   }
 
   /** HTTP+SSE: the stream. */
   async function openSse({ request, server }: Handled, resource: Resource): Promise<Response> {
     const principal = await authorize(request, resource)
+    if (!streams.hasRoom(principal)) return tooManyStreams() // before another session has to go for this one
     return streams.guard(principal, request, server, await legacySse.open(principal))
   }
 

@@ -7,7 +7,8 @@ import type { Deps } from '../deps.ts'
 import { type Principal, revocableSubjects } from '../oauth/tokens.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 
-const PER_CONNECTION = 32
+/** Answers to parallel calls in sessions are streams, too. */
+const PER_CONNECTION = 64
 const PER_PERSON = 256
 const OVERALL = 10_000
 /** Bytes that a reader may be behind, not counting what was sent last. */
@@ -28,6 +29,8 @@ interface OpenStream {
 
 export interface Streams {
   readonly size: number
+  /** Whether a principal may have another stream. */
+  hasRoom(principal: Principal): boolean
   /**
    * Watches over a response if it is an event stream; passes any other one on.
    *
@@ -52,6 +55,10 @@ export function personOf({ userId, clientId }: Principal): string {
   return userId ?? clientId
 }
 
+export function tooManyStreams(): Response {
+  return jsonRpcError(429, TRANSPORT_ERROR, 'Too many open streams; close one first', { 'Retry-After': '5' })
+}
+
 export function openStreams(deps: Deps): Streams {
   const open = new Set<OpenStream>()
   /** How many streams an owner and a person have. */
@@ -60,6 +67,12 @@ export function openStreams(deps: Deps): Streams {
     const total = (counts.get(key) ?? 0) + change
     if (total === 0) counts.delete(key)
     else counts.set(key, total)
+  }
+
+  function hasRoom(principal: Principal): boolean {
+    const has = (key: string) => counts.get(key) ?? 0
+    const isFull = has(ownerOf(principal)) >= PER_CONNECTION || has(personOf(principal)) >= PER_PERSON
+    return !isFull && open.size < OVERALL
   }
 
   deps.replica.onRevoked.add(subject => {
@@ -88,7 +101,7 @@ export function openStreams(deps: Deps): Streams {
     const source = response.body.getReader()
     if ((counts.get(owner) ?? 0) >= PER_CONNECTION || (counts.get(person) ?? 0) >= PER_PERSON || open.size >= OVERALL) {
       void source.cancel()
-      return jsonRpcError(429, TRANSPORT_ERROR, 'Too many open streams; close one first', { 'Retry-After': '5' })
+      return tooManyStreams()
     }
     server?.timeout(request, 0) // it may be quiet for longer than a request may idle
     let expiry: Timer | undefined
@@ -161,6 +174,7 @@ export function openStreams(deps: Deps): Streams {
     get size() {
       return open.size
     },
+    hasRoom,
     guard,
   }
 }

@@ -48,17 +48,14 @@ describe('many at once', () => {
     const whoami = { name: 'whoami', arguments: {} }
     const message = { jsonrpc: '2.0', method: 'tools/call', params: whoami }
     let id = 0
+    const listen = (signal?: AbortSignal) => {
+      const filter = { notifications: { toolsListChanged: true } }
+      return modernRpc(server, access_token, 'subscriptions/listen', filter, signal && { signal })
+    }
     const kinds: ((signal: AbortSignal) => Promise<Response>)[] = [
       signal => fetch(url('/sse'), { headers, signal }),
       signal => fetch(url('/mcp'), { headers: inSession, signal }),
-      signal =>
-        modernRpc(
-          server,
-          access_token,
-          'subscriptions/listen',
-          { notifications: { toolsListChanged: true } },
-          { signal },
-        ),
+      listen,
       signal => modernRpc(server, access_token, 'tools/call', whoami, { signal }),
       signal => {
         const body = JSON.stringify({ ...message, id: ++id })
@@ -100,9 +97,9 @@ describe('many at once', () => {
     const after = await round(4000)
     expect(after.heap - before.heap).toBeLessThan(20 * 1024 * 1024)
     for (const [i, count] of after.objects.entries()) expect(count - before.objects[i]!).toBeLessThan(200)
-    // One connection has room for 32 streams: there would be none if broken ones still counted.
-    const streams = await Promise.all(Array.from({ length: 32 }, () => fetch(url('/sse'), { headers })))
-    expect(streams.map(answer => answer.status)).toEqual(Array(32).fill(200))
+    // One connection has room for 64 streams: there would be none if broken ones still counted.
+    const streams = await Promise.all(Array.from({ length: 64 }, () => listen()))
+    expect(streams.map(answer => answer.status)).toEqual(Array(64).fill(200))
     for (const answer of streams) await answer.body?.cancel()
     // And for 32 sessions: this one would have had to go if those of broken streams were still there.
     expect((await server.postJson('/mcp', { jsonrpc: '2.0', id: 'last', method: 'ping' }, inSession)).status).toBe(200)

@@ -210,8 +210,8 @@ describe('cancellation (2025-11-25, "Cancellation")', () => {
   test('ends the answer’s stream, and nobody has to come back for it', async () => {
     const session = await begin()
     const restore = slowDown(server, () => 300)
-    for (let i = 0; i < 40; i++) {
-      const asking = await open(session, call(i)) // 40 that stayed open would be more than one connection may have
+    for (let i = 0; i < 70; i++) {
+      const asking = await open(session, call(i)) // 70 that stayed open would be more than one connection may have
       expect(asking.answer.status).toBe(200)
       expect((await post(session, cancel(i))).status).toBe(202)
       const text = await asking.rest()

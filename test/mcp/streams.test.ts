@@ -48,15 +48,19 @@ function get(path: string, sent: Record<string, string>, on = server) {
   )
 }
 
+function listen(token: string) {
+  const stop = new AbortController()
+  const filter = { notifications: { toolsListChanged: true } }
+  return openStream(modernRpc(server, token, 'subscriptions/listen', filter, { signal: stop.signal }), stop)
+}
+
 /** One stream of each kind. */
 async function openEach(token: string) {
-  const stop = new AbortController()
-  const listening = { notifications: { toolsListChanged: true } }
   return [
     await get('/sse', headers(token)),
     await get('/api/sse', headers(token)),
     await get('/mcp', headers(token, await begin(token))),
-    await openStream(modernRpc(server, token, 'subscriptions/listen', listening, { signal: stop.signal }), stop),
+    await listen(token),
   ]
 }
 
@@ -150,15 +154,22 @@ describe('ends', () => {
 })
 
 describe('there are at most', () => {
-  test('32 for one connection: then 429 with Retry-After', async () => {
+  test('64 for one connection: then 429 with Retry-After', async () => {
     const token = await newToken()
+    const session = await begin(token)
     const open = []
-    for (let i = 0; i < 16; i++) {
+    for (let i = 0; i < 32; i++) {
       open.push(await get('/sse', headers(token)))
-      open.push(await get('/mcp', headers(token, await begin(token))))
+      open.push(await listen(token))
     }
     const refused = await get('/sse', headers(token))
     expect([refused.answer.status, refused.answer.headers.get('retry-after')]).toEqual([429, '5'])
+    expect((await listen(token)).answer.status).toBe(429)
+    // Calls go on: their answers need no stream.
+    const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } }
+    const called = await server.postJson('/mcp', call, headers(token, session))
+    expect([called.status, called.headers.get('content-type')?.split(';')[0]]).toEqual([200, 'application/json'])
+    expect(await called.json()).toMatchObject({ id: 1, result: { structuredContent: { user: {} } } })
     for (const stream of open) stream.close()
   })
 

@@ -1,5 +1,8 @@
 /** The built-in tools, by what a call answers. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { insertAuditEvents } from '../../sql/audit-events.ts'
 import { deviceTokens, machineToken, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
 import { slowDown, startServer, type TestServer } from '../support/server.ts'
@@ -183,6 +186,30 @@ describe('search_audit_log', () => {
       ['notifications/progress', 'p', 20_000],
     ])
     expect(messages.at(-1)).toMatchObject({ id: 1, result: { structuredContent: { events: [] } } })
+  })
+
+  test.each([
+    ['version 1', ClientV1, TransportV1],
+    ['version 2', Client, StreamableHTTPClientTransport],
+  ])('tells a client of the SDK, %s', async (_, AnyClient, AnyTransport) => {
+    const sdk = new (AnyClient as typeof Client)({ name: 'test', version: '1' })
+    const requestInit = { headers: { Authorization: `Bearer ${admin}` } }
+    await sdk.connect(
+      new (AnyTransport as typeof StreamableHTTPClientTransport)(new URL(`${server.base}/mcp`), { requestInit }),
+    )
+    const told: unknown[] = []
+    const args = { name: 'search_audit_log', arguments: { client_id: 'c_nobody' } }
+    const onprogress = (progress: { progress: number; message?: string }) =>
+      void told.push([progress.progress, progress.message])
+    // Version 1 has a parameter before the options.
+    const call = sdk.callTool.bind(sdk) as (...given: unknown[]) => Promise<{ structuredContent: unknown }>
+    const result = await (AnyClient === ClientV1 ? call(args, undefined, { onprogress }) : call(args, { onprogress }))
+    expect(result.structuredContent).toEqual({ events: [] })
+    expect(told).toEqual([
+      [10_000, 'Searched 10000 events'],
+      [20_000, 'Searched 20000 events'],
+    ])
+    await sdk.close()
   })
 
   test('stops when its caller goes away (2026-07-28, "Cancellation")', async () => {

@@ -214,7 +214,7 @@ function formatCursor({ at, id }: AuditPosition): string {
 function parseCursor(cursor: string): AuditPosition {
   const [, at, id] = /^(\d{4}-\d\d-\d\dT[\d:.]{8,12}Z)_(\d{1,18})$/.exec(cursor) ?? []
   const time = new Date(at ?? '')
-  if (id === undefined || Number.isNaN(time.getTime()))
+  if (id === undefined || !(time.getTime() >= 0))
     throw new AppError('The cursor is not valid', 'Take it from next_cursor of an earlier answer, unchanged.')
   return { at: time, id }
 }

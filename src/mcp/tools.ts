@@ -131,13 +131,17 @@ const printable = (length: number) =>
     .max(length)
     .regex(/^\P{Cc}*$/u, 'must not have control characters')
 
+/** A time that the database can hold, too. */
+const instant = () =>
+  z.iso.datetime({ offset: true }).refine(value => Date.parse(value) >= 0, 'must be a time after the year 1969')
+
 const AUDIT_SEARCH = z.object({
   event: z.enum(Object.keys(AUDIT_EVENTS) as [string, ...string[]]).optional(),
   email: printable(320).optional().describe('Only events of the users with this address'),
   client_id: printable(2048).optional(),
   ip: printable(64).optional(),
-  since: z.iso.datetime({ offset: true }).optional().describe('Earliest time, ISO 8601, included'),
-  until: z.iso.datetime({ offset: true }).optional().describe('Latest time, ISO 8601, not included'),
+  since: instant().optional().describe('Earliest time, ISO 8601, included'),
+  until: instant().optional().describe('Latest time, ISO 8601, not included'),
   limit: z.int().min(1).max(200).default(50).describe('How many events at most'),
   cursor: z.string().max(100).optional().describe('The next_cursor of an earlier answer, to go on from there'),
 })

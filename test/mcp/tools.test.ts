@@ -166,6 +166,8 @@ describe('search_audit_log', () => {
     [{ limit: 201 }],
     [{ event: 'no.such.event' }],
     [{ since: 'yesterday' }],
+    [{ since: '0000-01-01T00:00:00Z' }],
+    [{ cursor: '0000-01-01T00:00:00.000Z_1' }],
     [{ cursor: 'x' }],
     [{ cursor: '2020-13-45T99:99:99Z_1' }],
     [{ cursor: "2020-01-01T00:00:00Z_1' or '1" }],

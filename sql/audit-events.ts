@@ -57,6 +57,10 @@ export interface AuditFilter {
   until?: Date | undefined
 }
 
+/** Before and after all that there can be. */
+const BEGINNING = new Date(0)
+const END = new Date(Date.UTC(9999, 11, 31))
+
 export interface AuditBatch {
   /** The events that match, newest first, with their places. */
   found: (AuditEventRow & { id: string })[]
@@ -67,7 +71,9 @@ export interface AuditBatch {
 }
 
 /**
- * Looks through the `size` events before a position for those that match, so that one statement never reads more than that.
+ * Looks through the `size` events before a position for those that match, so that one statement never reads more than
+ * that. For this there is one bound above: with several, PostgreSQL without statistics (the embedded one) takes few rows
+ * to be left, and sorts them all.
  *
  * @param limit How many matches at most.
  */
@@ -76,14 +82,14 @@ export async function searchAuditEvents(
   filter: AuditFilter,
   { before, size, limit }: { before: AuditPosition | undefined; size: number; limit: number },
 ): Promise<AuditBatch> {
+  const until = { at: filter.until ?? END, id: '0' }
+  const end = before && before.at < until.at ? before : until
   const rows = await sql<(AuditEventRow & { id: string | null; looked: number; end_at: Date; end_id: string })[]>`
     with batch as materialized (
       select *
       from audit_events
-      where at >= coalesce(${filter.since}::timestamptz, '-infinity')
-        and at < coalesce(${filter.until}::timestamptz, 'infinity')
-        and at <= coalesce(${before?.at}::timestamptz, 'infinity')
-        and (at, id) < (coalesce(${before?.at}::timestamptz, 'infinity'), coalesce(${before?.id}::bigint, 0))
+      where at >= ${filter.since ?? BEGINNING}
+        and (at, id) < (${end.at}, ${end.id}::bigint)
       order by at desc, id desc
       limit ${size}
     ),

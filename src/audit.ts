@@ -159,7 +159,8 @@ export function record(
   })
 }
 
-/** Events that one statement looks through: few enough that nobody else waits long for the embedded database. */
+/** Events that one statement looks through; at first few, as often that is enough. Nobody else waits long for the embedded database. */
+const SEARCH_FIRST = 1_000
 const SEARCH_BATCH = 10_000
 /** Events that one search looks through; a longer one goes on from the cursor. */
 const SEARCH_MOST = 1_000_000
@@ -193,17 +194,20 @@ export async function searchAuditLog(
   const events: AuditEventRow[] = []
   let before = cursor === undefined ? undefined : parseCursor(cursor)
   let searched = 0
+  const { since: _, until: __, ...criteria } = filter
+  let size = Object.values(criteria).some(value => value !== undefined) ? SEARCH_FIRST : limit
   for (;;) {
     const wanted = limit - events.length
-    const batch = await searchAuditEvents(deps.sql, filter, { before, size: SEARCH_BATCH, limit: wanted })
+    const batch = await searchAuditEvents(deps.sql, filter, { before, size, limit: wanted })
     options.signal?.throwIfAborted()
     events.push(...batch.found.map(({ id: _, ...event }) => event))
     const last = batch.found.length === wanted ? batch.found.at(-1)! : undefined
     before = last ?? batch.end
-    if (!last && batch.looked < SEARCH_BATCH) return { events, nextCursor: null }
+    if (!last && batch.looked < size) return { events, nextCursor: null }
     searched += batch.looked
     if (last || searched >= SEARCH_MOST) return { events, nextCursor: formatCursor(before!) }
     options.onSearched?.(searched)
+    size = SEARCH_BATCH
   }
 }
 

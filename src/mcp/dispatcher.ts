@@ -9,10 +9,10 @@ import {
   PROTOCOL_VERSION_META_KEY,
   SERVER_INFO_META_KEY,
 } from '@modelcontextprotocol/server'
-import type { Deps } from '../deps.ts'
 import type { Principal } from '../oauth/tokens.ts'
 import { mayUse } from './access.ts'
-import { callTool, SERVER_INFO } from './server.ts'
+import type { Calls } from './calls.ts'
+import { SERVER_INFO } from './server.ts'
 import { findTool } from './tools.ts'
 
 /** Clients differ in name, version and capabilities; each has one envelope, of a few hundred characters. */
@@ -45,7 +45,7 @@ export interface Dispatcher {
   learn(principal: Principal, plain: PlainRequest, response: Response): Promise<Response>
 }
 
-export function openDispatcher(deps: Deps): Dispatcher {
+export function openDispatcher(calls: Calls): Dispatcher {
   const accepted = new Set<string>()
   /** Results, in JSON, by method and by what its caller may use. */
   const results = new Map<string, string>()
@@ -61,7 +61,7 @@ export function openDispatcher(deps: Deps): Dispatcher {
       }
       const tool = findTool(plain.name)
       if (!tool || !mayUse(principal, tool)) return undefined
-      const result = await callTool(deps, principal, tool.name, plain.args, { signal: request.signal })
+      const result = await calls.call(principal, tool.name, plain.args, { signal: request.signal })
       const _meta = { [SERVER_INFO_META_KEY]: SERVER_INFO }
       return answerWith(plain.id, JSON.stringify({ ...result, resultType: 'complete', _meta }))
     },

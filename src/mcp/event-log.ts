@@ -6,6 +6,8 @@
 const MAX_EVENTS = 256
 const MAX_BYTES = 1024 * 1024
 const MAX_BYTES_OVERALL = 128 * 1024 * 1024
+/** What an event takes besides its data. */
+const BYTES_EACH = 150
 
 /** One event: what it says, and its id, `<stream>-<number>`, which no other event of its session has. */
 export interface LoggedEvent {
@@ -49,13 +51,12 @@ export function openEventLogs(): () => EventLog {
       append(stream, data) {
         const event = { id: `${stream}-${++last}`, stream, number: last, data }
         events.push(event)
-        bytes += data.length
-        while (events.length > MAX_EVENTS || (bytes > MAX_BYTES && events.length > 1))
-          bytes -= events.shift()!.data.length
+        bytes += sizeOf(event)
+        while (events.length > MAX_EVENTS || (bytes > MAX_BYTES && events.length > 1)) bytes -= sizeOf(events.shift()!)
         resize(log, bytes)
-        for (const longest of sizes.keys()) {
-          if (bytesOverall <= MAX_BYTES_OVERALL || longest === log) break
-          longest.clear()
+        for (const stalest of sizes.keys()) {
+          if (bytesOverall <= MAX_BYTES_OVERALL || stalest === log) break
+          stalest.clear()
         }
         return event
       },
@@ -71,4 +72,8 @@ export function openEventLogs(): () => EventLog {
     }
     return log
   }
+}
+
+function sizeOf({ data }: LoggedEvent): number {
+  return data.length + BYTES_EACH
 }

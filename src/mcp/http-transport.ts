@@ -35,8 +35,14 @@ export interface HttpTransport extends Transport {
    * Takes the messages of one POST.
    *
    * @param as How its requests are answered: as an event stream, which may be resumed, or in JSON.
+   * @param isBatch Whether they came as a batch, though it may be of one.
    */
-  receive(messages: JSONRPCMessage[], authInfo: AuthInfo, as: 'stream' | 'json'): Response | Promise<Response>
+  receive(
+    messages: JSONRPCMessage[],
+    authInfo: AuthInfo,
+    as: 'stream' | 'json',
+    isBatch?: boolean,
+  ): Response | Promise<Response>
   /** Connects a client to the stream that no request began, or to the one it was cut off from. */
   listen(lastEventId: string | null): Response
 }
@@ -82,7 +88,7 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
   }
 
   /** @param missed What the client has not seen of the stream, if it resumes. */
-  function connectEvents(stream: Stream, missed?: LoggedEvent[]): Response {
+  function connectEvents(stream: Stream, missed: LoggedEvent[] = []): Response {
     stream.connection?.end() // the client knows best which of its connections lives
     const events = openEventStream(() => {
       if (stream.connection === connection) stream.connection = undefined
@@ -90,8 +96,10 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
     const write = (event: LoggedEvent) => events.write(`event: message\nid: ${event.id}\ndata: ${event.data}\n\n`)
     const connection: Connection = { deliver: (_, event) => event && write(event), end: events.end }
     stream.connection = connection
-    if (missed) for (const event of missed.filter(({ data }) => data !== '')) write(event)
-    else if (primed && log) events.write(`id: ${log.append(stream.number, '').id}\nretry: ${RETRY_MS}\ndata: \n\n`)
+    for (const event of missed.filter(({ data }) => data !== '')) write(event)
+    // Also when it resumes: a client forgets where it was when it is cut off before it was told anything.
+    if (primed && stream.log)
+      events.write(`id: ${stream.log.append(stream.number, '').id}\nretry: ${RETRY_MS}\ndata: \n\n`)
     return events.response
   }
 
@@ -113,19 +121,21 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
   const transport: HttpTransport = {
     ...(session ? { sessionId: session.id } : {}),
     start: async () => {},
-    receive(messages, authInfo, as) {
+    receive(messages, authInfo, as, isBatch = false) {
       const requests = messages.filter(isRequest).map(({ id }) => id)
       if (new Set(requests).size < requests.length || requests.some(id => askedOn.has(id)))
         return jsonRpcError(400, INVALID_REQUEST, 'The id of a request must not be that of one without an answer')
       let response: Response | Promise<Response> = new Response(null, { status: 202 })
       if (requests.length > 0) {
-        response =
-          as === 'stream' ? connectEvents(open(requests, log)) : connectJson(open(requests), messages.length > 1)
+        response = as === 'stream' ? connectEvents(open(requests, log)) : connectJson(open(requests), isBatch)
       }
+      const toCome = new Set(requests)
       for (const message of messages) {
-        transport.onmessage?.(message, { authInfo })
-        // It is never answered, and nothing may wait for that.
+        if (isRequest(message)) toCome.delete(message.id)
         const cancelled = cancelledRequest(message)
+        if (cancelled !== undefined && toCome.has(cancelled)) continue // there is no such request yet
+        transport.onmessage?.(message, { authInfo })
+        // What is cancelled is never answered, and nothing may wait for that.
         if (cancelled !== undefined && askedOn.has(cancelled)) settle(cancelled)
       }
       return response
@@ -137,9 +147,10 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
       const missed = seen && log?.after(seen)
       if (!stream && !missed)
         return jsonRpcError(400, TRANSPORT_ERROR, 'No event with this id is known; what came after it is lost')
-      if (stream) return connectEvents(stream, missed ?? [])
+      if (stream) return connectEvents(stream, missed)
       // All was said. To say so with a stream that ends at once would make clients come back, over and over.
-      if (missed!.every(({ data }) => data === '')) return new Response(null, { status: 204, headers })
+      if (missed!.every(({ data }) => data === ''))
+        return jsonRpcError(405, TRANSPORT_ERROR, 'Nothing more comes on this stream', { Allow: 'POST, DELETE' })
       const ended: Stream = { number: seen!.stream, owed: new Set() }
       const response = connectEvents(ended, missed)
       ended.connection?.end()
@@ -154,8 +165,11 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
       if (answered !== undefined) settle(answered)
     },
     async close() {
-      for (const stream of [standalone, ...askedOn.values()]) stream.connection?.end()
-      askedOn.clear()
+      for (const [id, stream] of askedOn) {
+        say(stream, { jsonrpc: '2.0', id, error: { code: TRANSPORT_ERROR, message: 'The session has ended' } })
+        settle(id)
+      }
+      standalone.connection?.end()
       log?.clear()
       transport.onclose?.()
     },

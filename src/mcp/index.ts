@@ -1,8 +1,10 @@
 /**
- * The MCP endpoints: bearer check, origin check, scopes, then the era that the client speaks. `modern` serves
- * 2026-07-28, `legacy-http` the revisions before over `http-transport` and its `event-log`, `legacy-sse` the transport of
- * 2024-11-05; `sessions` and `streams` are what outlives a request; `server` and `tools` are what all serve; `access` is
- * what a token opens. Tokens themselves live in `oauth/`.
+ * The MCP endpoints: bearer check, origin check, scopes, then the era that the client speaks. Tokens live in `oauth/`.
+ *
+ * - `modern` serves 2026-07-28, most of it through `dispatcher`; `legacy-http` the revisions before, over
+ *   `http-transport` and its `event-log`; `legacy-sse` the transport of 2024-11-05.
+ * - `sessions` and `streams` are what outlives a request, and their bounds; `event-stream` and `messages` what is on the wire.
+ * - `server`, `calls` and `tools` are what all eras serve; `access` is what a token opens.
  */
 import { Elysia } from 'elysia'
 import type { Deps } from '../deps.ts'
@@ -13,6 +15,7 @@ import { queryParams } from '../http/params.ts'
 import { type Resource, resourcesOf } from '../oauth/model.ts'
 import type { Principal } from '../oauth/tokens.ts'
 import { missingScope } from './access.ts'
+import { openCalls } from './calls.ts'
 import { discoveryDocument } from './discovery-document.ts'
 import { openLegacyHttp } from './legacy-http.ts'
 import { openLegacySse } from './legacy-sse.ts'
@@ -23,10 +26,11 @@ import { openStreams, tooManyStreams } from './streams.ts'
 export const mcp = (deps: Deps) => {
   const resources = resourcesOf(deps.config)
   const [hub, compatible, sse] = resources
-  const modern = openModern(deps)
+  const calls = openCalls(deps)
   const streams = openStreams(deps)
-  const legacyHttp = openLegacyHttp(deps)
-  const legacySse = openLegacySse(deps)
+  const modern = openModern(calls)
+  const legacyHttp = openLegacyHttp(deps, calls)
+  const legacySse = openLegacySse(deps, calls)
 
   /** Everything that a request must pass before a message is looked at. */
   function authorize(request: Request, resource: Resource): Promise<Principal> {
@@ -44,7 +48,7 @@ export const mcp = (deps: Deps) => {
   }
 
   /** Streamable HTTP. */
-  async function serve({ request, server }: Handled, resource: Resource): Promise<Response> {
+  async function serve({ request }: Handled, resource: Resource): Promise<Response> {
     const principal = await authorize(request, resource)
     const message = request.method === 'POST' ? await receive(request, resource, principal) : undefined
     if (message instanceof Response) return message
@@ -57,14 +61,14 @@ export const mcp = (deps: Deps) => {
     const response =
       (message && (await modern.serve(principal, request, accepts, message))) ??
       (await legacyHttp.serve(principal, request, accepts, message))
-    return streams.guard(principal, request, server, response, farewell)
+    return streams.guard(principal, request, response, farewell)
   }
 
   /** HTTP+SSE: the stream. */
-  async function openSse({ request, server }: Handled, resource: Resource): Promise<Response> {
+  async function openSse({ request }: Handled, resource: Resource): Promise<Response> {
     const principal = await authorize(request, resource)
     if (!streams.hasRoom(principal)) return tooManyStreams() // before another session has to go for this one
-    return streams.guard(principal, request, server, await legacySse.open(principal))
+    return streams.guard(principal, request, await legacySse.open(principal))
   }
 
   const app = new Elysia({ name: 'mcp' })

@@ -12,6 +12,7 @@ import {
 } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
 import type { Principal } from '../oauth/tokens.ts'
+import type { Calls } from './calls.ts'
 import { openEventLogs } from './event-log.ts'
 import { type HttpTransport, openHttpTransport } from './http-transport.ts'
 import { type Accepts, INVALID_REQUEST, jsonRpcError, SESSION_NOT_FOUND, TRANSPORT_ERROR } from './messages.ts'
@@ -27,12 +28,11 @@ type HttpSessions = Sessions<HttpTransport>
 type Answer = Response | Promise<Response>
 
 export interface LegacyHttp {
-  readonly sessions: HttpSessions
   /** @param body The parsed body of a POST. */
   serve(principal: Principal, request: Request, accepts: Accepts, body: object | undefined): Answer
 }
 
-export function openLegacyHttp(deps: Deps): LegacyHttp {
+export function openLegacyHttp(deps: Deps, calls: Calls): LegacyHttp {
   const sessions: HttpSessions = openSessions(deps)
   const openLog = openEventLogs()
 
@@ -52,11 +52,12 @@ export function openLegacyHttp(deps: Deps): LegacyHttp {
     }
     const messages = parseMessages(body!)
     if (!messages || messages.some(isInitializeRequest)) return refuseMessages(messages)
-    return session.transport.receive(messages, authInfoOf(principal), accepts.stream ? 'stream' : 'json')
+    const as = accepts.stream ? 'stream' : 'json'
+    return session.transport.receive(messages, authInfoOf(principal), as, Array.isArray(body))
   }
 
   async function beginSession(principal: Principal, message: InitializeRequest & JSONRPCMessage): Promise<Response> {
-    const server = buildServer(deps, principal)
+    const server = buildServer(calls, principal)
     const session = { id: randomUUID(), log: openLog() }
     const primed = message.params.protocolVersion >= PRIMED_SINCE
     const transport = openHttpTransport({ session, primed })
@@ -66,21 +67,25 @@ export function openLegacyHttp(deps: Deps): LegacyHttp {
   }
 
   /** A server for one request, or for one batch. */
-  async function serveOnce(principal: Principal, request: Request, messages: JSONRPCMessage[]): Promise<Response> {
+  async function serveOnce(
+    principal: Principal,
+    request: Request,
+    messages: JSONRPCMessage[],
+    isBatch: boolean,
+  ): Promise<Response> {
     const refusal = refuseVersion(request)
     if (refusal) return refusal
-    const server = buildServer(deps, principal)
+    const server = buildServer(calls, principal)
     const transport = openHttpTransport()
     await server.connect(transport)
     try {
-      return await transport.receive(messages, authInfoOf(principal), 'json')
+      return await transport.receive(messages, authInfoOf(principal), 'json', isBatch)
     } finally {
       await server.close()
     }
   }
 
   return {
-    sessions,
     serve(principal, request, accepts, body) {
       const id = request.headers.get('mcp-session-id')
       if (id !== null) return serveSession(id, principal, request, accepts, body)
@@ -91,9 +96,9 @@ export function openLegacyHttp(deps: Deps): LegacyHttp {
       const messages = parseMessages(completeInitialize(body!))
       const [first] = messages ?? []
       if (!messages || (messages.length > 1 && messages.some(isInitializeRequest))) return refuseMessages(messages)
-      return isInitializeRequest(first) && accepts.stream
+      return isInitializeRequest(first) && 'id' in first && accepts.stream
         ? beginSession(principal, first)
-        : serveOnce(principal, request, messages)
+        : serveOnce(principal, request, messages, Array.isArray(body))
     },
   }
 }

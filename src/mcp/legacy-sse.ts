@@ -6,29 +6,28 @@ import { randomUUID } from 'node:crypto'
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
 import type { Principal } from '../oauth/tokens.ts'
+import type { Calls } from './calls.ts'
 import { type EventStream, openEventStream } from './event-stream.ts'
 import { jsonRpcError, SESSION_NOT_FOUND } from './messages.ts'
 import { authInfoOf, buildServer } from './server.ts'
 import { openSessions, type Sessions } from './sessions.ts'
 
 export interface LegacySse {
-  readonly sessions: Sessions<Transport>
   /** Opens the stream. */
   open(principal: Principal): Promise<Response>
   /** Takes a message for the session that the address names. */
   receive(principal: Principal, sessionId: string, message: object): Response
 }
 
-export function openLegacySse(deps: Deps): LegacySse {
+export function openLegacySse(deps: Deps, calls: Calls): LegacySse {
   const sessions: Sessions<Transport> = openSessions(deps)
   return {
-    sessions,
     async open(principal) {
       const id = randomUUID()
       const events = openEventStream(() => sessions.remove(id))
       events.write(`event: endpoint\ndata: /messages?sessionId=${id}\n\n`)
       const transport = sseTransport(events)
-      const server = buildServer(deps, principal)
+      const server = buildServer(calls, principal)
       await server.connect(transport)
       sessions.add({ id, transport, server }, principal)
       return events.response

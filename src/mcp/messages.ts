@@ -16,14 +16,17 @@ export const SESSION_NOT_FOUND = -32001
 
 /** The parsed JSON of a POST, or the answer to a body that can be no JSON-RPC message. */
 export async function readMessage(request: Request): Promise<object | Response> {
-  if (!/^application\/json\b/i.test(request.headers.get('content-type') ?? ''))
+  const [mediaType] = (request.headers.get('content-type') ?? '').split(';')
+  if (mediaType!.trim().toLowerCase() !== 'application/json')
     return jsonRpcError(415, TRANSPORT_ERROR, 'The content type must be application/json')
-  const tooLarge = (error: unknown) => error instanceof OAuthError && error.status === 413
-  const text = await readText(request, BODY_LIMIT).catch(error => {
-    if (tooLarge(error)) return ''
-    throw error
-  })
-  if (text === '') return jsonRpcError(400, PARSE_ERROR, `The body must be JSON of at most ${BODY_LIMIT} bytes`)
+  let text: string
+  try {
+    text = await readText(request, BODY_LIMIT)
+  } catch (error) {
+    if (!(error instanceof OAuthError)) throw error
+    return jsonRpcError(error.status, error.status === 413 ? INVALID_REQUEST : PARSE_ERROR, error.description)
+  }
+  if (text === '') return jsonRpcError(400, PARSE_ERROR, 'The body must be JSON, and is empty')
   let message: unknown
   try {
     message = JSON.parse(text)

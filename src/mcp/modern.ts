@@ -7,8 +7,8 @@ import {
   SERVER_INFO_META_KEY,
   SUBSCRIPTION_ID_META_KEY,
 } from '@modelcontextprotocol/server'
-import type { Deps } from '../deps.ts'
 import type { Principal } from '../oauth/tokens.ts'
+import type { Calls } from './calls.ts'
 import { openDispatcher, plainRequest } from './dispatcher.ts'
 import { type Accepts, jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 import { authInfoOf, buildServer, principalOf, SERVER_INFO } from './server.ts'
@@ -20,13 +20,15 @@ export interface Modern {
   farewell(message: object): string | undefined
 }
 
-export function openModern(deps: Deps): Modern {
-  const handler = createMcpHandler(({ authInfo }) => buildServer(deps, principalOf(authInfo)), {
+export function openModern(calls: Calls): Modern {
+  const handler = createMcpHandler(({ authInfo }) => buildServer(calls, principalOf(authInfo)), {
     legacy: 'reject',
-    keepAliveMs: 0, // streams.ts keeps all streams alive
-    onerror: error => deps.log.debug({ detail: error.message }, 'mcp request refused'),
+    // The bounds and the keeping alive of streams are those of all streams, in streams.ts.
+    maxSubscriptions: Number.POSITIVE_INFINITY,
+    keepAliveMs: 0,
+    onerror: error => calls.log.debug({ detail: error.message }, 'mcp request refused'),
   })
-  const dispatcher = openDispatcher(deps)
+  const dispatcher = openDispatcher(calls)
   return {
     async serve(principal, request, accepts, message) {
       const plain = plainRequest(request, message)

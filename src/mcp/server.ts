@@ -1,32 +1,28 @@
 /**
  * The MCP server that serves one request or one session: the tools its principal may use, and nothing else. It is built
- * anew for each, so it is cheap to build: the catalogue and its JSON schemas are made once, when this module loads.
+ * anew for each, so it is cheap to build: what its tools are and do stands in `calls`, once for all.
  */
 import {
   type AuthInfo,
-  type CallToolResult,
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
   ProtocolError,
   ResourceNotFoundError,
   Server,
   type ServerCapabilities,
   type ServerContext,
-  type Tool as ToolDescription,
 } from '@modelcontextprotocol/server'
-import { z } from 'zod'
 import packageJson from '../../package.json' with { type: 'json' }
-import { record } from '../audit.ts'
-import type { Deps } from '../deps.ts'
-import { AppError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
 import { allows } from '../oauth/model.ts'
 import type { Principal } from '../oauth/tokens.ts'
-import { mayUse } from './access.ts'
-import { type CallContext, findTool, TOOLS, type Tool } from './tools.ts'
+import type { Calls } from './calls.ts'
+import type { CallContext } from './tools.ts'
 
 export const SERVER_INFO = { name: packageJson.name, version: packageJson.version, title: 'MCP OAuth server' }
 
 const INSTRUCTIONS =
   'Tools about the connection itself: who is connected, which other apps are, and how to disconnect one.'
-const INVALID_PARAMS = -32602
 
 /** What a caller may keep for how long (2026-07-28, "Caching"); never shared, as it depends on who asks. */
 const CACHE_HINTS = {
@@ -36,22 +32,6 @@ const CACHE_HINTS = {
   'resources/templates/list': { ttlMs: 60_000, cacheScope: 'private' },
   'prompts/list': { ttlMs: 60_000, cacheScope: 'private' },
 } as const
-
-const CATALOGUE: readonly { tool: Tool; description: ToolDescription }[] = TOOLS.map(tool => ({
-  tool,
-  description: {
-    name: tool.name,
-    title: tool.title,
-    description: tool.description,
-    inputSchema: jsonSchema(tool.input, 'input'),
-    outputSchema: jsonSchema(tool.output, 'output'),
-    annotations: { title: tool.title, ...tool.annotations },
-  },
-}))
-
-function jsonSchema(schema: z.ZodObject, io: 'input' | 'output'): ToolDescription['inputSchema'] {
-  return z.toJSONSchema(schema, { io }) as ToolDescription['inputSchema']
-}
 
 /** How a principal travels through the SDK; the token itself stays outside. */
 export function authInfoOf(principal: Principal): AuthInfo {
@@ -74,18 +54,49 @@ function capabilitiesFor(principal: Principal): ServerCapabilities {
   }
 }
 
-/** @param principal Who the server is for; in a session, later requests may carry another token of the same grant. */
-export function buildServer(deps: Deps, principal: Principal): Server {
+/**
+ * The SDK's server, but for the words of its errors. It says what is wrong with params in a dump of its schemas, and for
+ * most methods as an internal error.
+ */
+class PlainSpokenServer extends Server {
+  log: Log | undefined
+
+  protected override _wrapHandler(...[method, handler]: Parameters<Server['_wrapHandler']>) {
+    const answer = super._wrapHandler(method, handler)
+    return async (...args: Parameters<typeof answer>) => {
+      try {
+        return await answer(...args)
+      } catch (error) {
+        const { message } = error as Error
+        if (message.includes('[\n')) throw new ProtocolError(INVALID_PARAMS, `Invalid params for ${method}`)
+        if (error instanceof ProtocolError) throw error
+        this.log?.error({ method, err: { message } }, 'an mcp request failed')
+        throw new ProtocolError(INTERNAL_ERROR, 'Internal error')
+      }
+    }
+  }
+}
+
+/**
+ * @param calls What its tools do.
+ * @param principal Who the server is for; in a session, later requests may carry another token of the same grant.
+ */
+export function buildServer(calls: Calls, principal: Principal): Server {
   const capabilities = capabilitiesFor(principal)
-  const server = new Server(SERVER_INFO, { instructions: INSTRUCTIONS, capabilities, cacheHints: CACHE_HINTS })
+  const server = new PlainSpokenServer(SERVER_INFO, {
+    instructions: INSTRUCTIONS,
+    capabilities,
+    cacheHints: CACHE_HINTS,
+  })
+  server.log = calls.log
   const callerOf = (context: ServerContext) => principalOf(context.http?.authInfo) ?? principal
 
   server.setRequestHandler('tools/list', ({ params }, context) => {
     refuseCursor(params?.cursor)
-    return { tools: listTools(callerOf(context)) }
+    return { tools: calls.list(callerOf(context)) }
   })
   server.setRequestHandler('tools/call', ({ params }, context) =>
-    callTool(deps, callerOf(context), params.name, params.arguments, {
+    calls.call(callerOf(context), params.name, params.arguments, {
       signal: context.mcpReq.signal,
       report: reporter(context),
     }),
@@ -128,46 +139,4 @@ function reporter({ mcpReq }: ServerContext): CallContext['report'] {
     if (mcpReq.signal.aborted) return // nobody is there to be told
     void mcpReq.notify({ method: 'notifications/progress', params: { progressToken, progress, message } })
   }
-}
-
-function listTools(principal: Principal): ToolDescription[] {
-  return CATALOGUE.filter(({ tool }) => mayUse(principal, tool)).map(({ description }) => description)
-}
-
-/**
- * Calls a tool and records it, however it ends. Only our own words reach the agent.
- *
- * @throws ProtocolError if there is no such tool for this principal; wrong arguments and failures are results, so that
- *   the agent can read them and try again.
- */
-export async function callTool(
-  deps: Deps,
-  principal: Principal,
-  name: string,
-  args: Record<string, unknown> | undefined,
-  context: CallContext,
-): Promise<CallToolResult> {
-  const tool = findTool(name)
-  if (!tool || !mayUse(principal, tool))
-    throw new ProtocolError(INVALID_PARAMS, 'There is no such tool for this connection')
-  const input = tool.input.safeParse(args ?? {})
-  if (!input.success) return failure(`The arguments are not valid: ${z.prettifyError(input.error)}`)
-  let failed = true
-  try {
-    const structuredContent = await tool.call(deps, principal, input.data, context)
-    failed = false
-    return { content: [{ type: 'text', text: JSON.stringify(structuredContent) }], structuredContent }
-  } catch (error) {
-    if (error instanceof AppError) return failure(`${error.title}. ${error.advice}`)
-    if (context.signal?.aborted) return failure('The call was cancelled.')
-    deps.log.error({ tool: tool.name, err: { message: (error as Error).message } }, 'a tool failed')
-    return failure('The tool failed on the server; try again later.')
-  } finally {
-    const { clientId, userId, grantId } = principal
-    record(deps, 'tool.called', { clientId, userId, grantId, detail: { tool: tool.name, failed } })
-  }
-}
-
-function failure(text: string): CallToolResult {
-  return { content: [{ type: 'text', text }], isError: true }
 }

@@ -25,7 +25,6 @@ export interface Session<T extends Transport> {
 }
 
 export interface Sessions<T extends Transport> {
-  readonly size: number
   find(id: string, principal: Principal): Session<T> | undefined
   add(session: { id: string; transport: T; server: Server }, principal: Principal): void
   remove(id: string): void
@@ -62,9 +61,6 @@ export function openSessions<T extends Transport>(deps: Deps): Sessions<T> {
   })
 
   return {
-    get size() {
-      return sessions.size
-    },
     find(id, principal) {
       const session = sessions.get(id)
       if (!session || ownerOf(session.principal) !== ownerOf(principal)) return undefined

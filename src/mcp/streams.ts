@@ -2,7 +2,6 @@
  * Open event streams: bounded in number and in unread bytes, kept alive, and ended when the token they were opened with
  * expires or is revoked. A push stream to a reader that stalls would otherwise grow without bound.
  */
-import type { Server } from 'bun'
 import type { Deps } from '../deps.ts'
 import { type Principal, revocableSubjects } from '../oauth/tokens.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
@@ -16,10 +15,12 @@ const MAX_UNREAD = 1024 * 1024
 /** Bun holds a stream's headers back until its first bytes, so there are some at once: an SSE comment. */
 const OPENING = new TextEncoder().encode(':\n\n')
 const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n')
-/** Shorter than proxies and clients wait in silence. */
+/** Shorter than proxies, clients and our own idle time wait in silence; the latter frees the socket of a reader that stalls. */
 const KEEP_ALIVE_MS = 15_000
 
 interface OpenStream {
+  /** Whether it ends by itself, when a call is answered. */
+  isAnswer: boolean
   subjects: readonly string[]
   /** Sends a comment, so that nobody on the way takes the silence for an end. */
   keepAlive(): void
@@ -28,7 +29,6 @@ interface OpenStream {
 }
 
 export interface Streams {
-  readonly size: number
   /** Whether a principal may have another stream. */
   hasRoom(principal: Principal): boolean
   /**
@@ -36,13 +36,7 @@ export interface Streams {
    *
    * @param farewell What to send before we end it, if it does not end by itself.
    */
-  guard(
-    principal: Principal,
-    request: Request,
-    server: Server<unknown> | null,
-    response: Response,
-    farewell?: string,
-  ): Response
+  guard(principal: Principal, request: Request, response: Response, farewell?: string): Response
 }
 
 /** Who a session or stream belongs to: a user, a client and what the one allowed the other. A refreshed token keeps it. */
@@ -84,26 +78,21 @@ export function openStreams(deps: Deps): Streams {
   // A server does not stop while a stream is open.
   deps.stopping.signal.addEventListener('abort', () => {
     clearInterval(keepAlive)
-    for (const stream of open) stream.end()
+    for (const stream of open) if (!stream.isAnswer) stream.end()
   })
 
-  function guard(
-    principal: Principal,
-    request: Request,
-    server: Server<unknown> | null,
-    response: Response,
-    farewell = '',
-  ): Response {
+  function guard(principal: Principal, request: Request, response: Response, farewell = ''): Response {
     // In this order: to look at the body of another response would make a stream of it, which is slower to send.
     if (!response.headers.get('content-type')?.startsWith('text/event-stream') || !response.body) return response
     const owner = ownerOf(principal)
     const person = personOf(principal)
     const source = response.body.getReader()
-    if ((counts.get(owner) ?? 0) >= PER_CONNECTION || (counts.get(person) ?? 0) >= PER_PERSON || open.size >= OVERALL) {
+    // The answer to a call is neither refused nor cut when the server stops: the call was made.
+    const isAnswer = request.method === 'POST' && farewell === ''
+    if (!isAnswer && !hasRoom(principal)) {
       void source.cancel()
       return tooManyStreams()
     }
-    server?.timeout(request, 0) // it may be quiet for longer than a request may idle
     let expiry: Timer | undefined
     let controller: ReadableStreamDefaultController<Uint8Array>
     const leave = () => {
@@ -125,6 +114,7 @@ export function openStreams(deps: Deps): Streams {
       controller.close()
     }
     const stream: OpenStream = {
+      isAnswer,
       subjects: revocableSubjects(principal),
       keepAlive: () => void (write(KEEP_ALIVE) || cut()),
       end() {
@@ -171,9 +161,6 @@ export function openStreams(deps: Deps): Streams {
   }
 
   return {
-    get size() {
-      return open.size
-    },
     hasRoom,
     guard,
   }

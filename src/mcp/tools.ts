@@ -133,7 +133,10 @@ const printable = (length: number) =>
 
 /** A time that the database can hold, too. */
 const instant = () =>
-  z.iso.datetime({ offset: true }).refine(value => Date.parse(value) >= 0, 'must be a time after the year 1969')
+  z.iso.datetime({ offset: true }).refine(value => {
+    const time = Date.parse(value)
+    return time >= 0 && time < Date.UTC(10_000, 0)
+  }, 'must be a time between the years 1970 and 9999')
 
 const AUDIT_SEARCH = z.object({
   event: z.enum(Object.keys(AUDIT_EVENTS) as [string, ...string[]]).optional(),

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
+import { deviceTokens, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
@@ -168,6 +168,7 @@ describe('transport safety (MCP Streamable HTTP, "Security")', () => {
     ['nothing', '', 400, -32700],
     ['not an object', '5', 400, -32600],
     ['nested too deeply', '['.repeat(100) + ']'.repeat(100), 400, -32600],
+    ['larger than 4 MiB', `"${'x'.repeat(4 * 1024 * 1024)}"`, 413, -32600],
   ])('a body that is %s gets a JSON-RPC error', async (_, body, status, code) => {
     const answer = await fetch(endpoint(), {
       method: 'POST',
@@ -194,6 +195,87 @@ describe('transport safety (MCP Streamable HTTP, "Security")', () => {
     })
     expect(answer.status).toBe(400)
     expect((await server.postJson('/mcp', list, bearer(token))).status).toBe(200)
+  })
+})
+
+describe('what the JSON-RPC 2.0 specification says of', () => {
+  test.each([
+    ['tools/call', {}],
+    ['tools/call', { name: 'whoami', arguments: 5 }],
+    ['tools/list', { cursor: 5 }],
+    ['resources/read', {}],
+    ['prompts/get', { name: 7 }],
+  ])('params that are not valid, of %s: -32602, in our words, in both eras', async (method, params) => {
+    const wide = await withScope('mcp')
+    const headers = { 'Mcp-Name': 'whoami' }
+    for (const answer of [
+      await rpc(server, wide, method, params),
+      await modernRpc(server, wide, method, params, { headers }),
+    ]) {
+      const { error } = (await answer.json()) as { error: unknown }
+      expect(error).toEqual({ code: -32602, message: `Invalid params for ${method}` })
+    }
+  })
+
+  test('params that are missing, of logging/setLevel and initialize: -32602, in our words', async () => {
+    for (const message of [{ method: 'logging/setLevel' }, { method: 'initialize', params: { protocolVersion: 5 } }]) {
+      const answer = await server.postJson('/mcp', { jsonrpc: '2.0', id: 1, ...message }, bearer(token))
+      expect(await answer.json()).toEqual({
+        jsonrpc: '2.0',
+        id: 1,
+        error: { code: -32602, message: `Invalid params for ${message.method}` },
+      })
+    }
+  })
+
+  test.each([
+    ['a version that is not served', { method: 'ping' }, { 'MCP-Protocol-Version': '1999-01-01' }, -32000],
+    [
+      'a media type that only looks like JSON',
+      { method: 'ping' },
+      { 'Content-Type': 'application/json-patch+json' },
+      -32000,
+    ],
+    [
+      'initialize in a batch',
+      [
+        { method: 'initialize', id: 1 },
+        { method: 'ping', id: 2 },
+      ],
+      {},
+      -32600,
+    ],
+  ])('%s, without a session, is refused', async (_, message, headers: Record<string, string>, code) => {
+    const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } }
+    const complete = (item: object) => ({ jsonrpc: '2.0', id: 1, params, ...item })
+    const body = Array.isArray(message) ? message.map(complete) : complete(message)
+    const answer = await server.postJson('/mcp', body, { ...bearer(token), ...headers })
+    expect([answer.status, ((await answer.json()) as { error: { code: number } }).error.code]).toEqual([
+      'Content-Type' in headers ? 415 : 400,
+      code,
+    ])
+  })
+
+  test('a batch: an answer for each request, also in a batch of one, and nothing for notifications alone', async () => {
+    const ask = async (...batch: object[]) => {
+      const answer = await server.postJson(
+        '/mcp',
+        batch.map(item => ({ jsonrpc: '2.0', ...item })),
+        bearer(token),
+      )
+      return [answer.status, await answer.text()] as const
+    }
+    const [status, text] = await ask({ id: 1, method: 'ping' })
+    expect([status, JSON.parse(text)]).toEqual([200, [{ jsonrpc: '2.0', id: 1, result: {} }]])
+    const [, both] = await ask({ id: 1, method: 'ping' }, { id: 'b', method: 'nonsense' })
+    expect(JSON.parse(both)).toHaveLength(2)
+    expect(JSON.parse(both)).toContainEqual({ jsonrpc: '2.0', id: 1, result: {} })
+    expect(JSON.parse(both)).toContainEqual({
+      jsonrpc: '2.0',
+      id: 'b',
+      error: { code: -32601, message: 'Method not found' },
+    })
+    expect(await ask({ method: 'notifications/initialized' })).toEqual([202, ''])
   })
 })
 

@@ -171,7 +171,7 @@ describe('subscriptions/listen', () => {
     expect(await lastOf(revoked.stream)).toMatchObject(goodbye)
 
     const early = await deviceTokens(other, id, user)
-    other.clock.advance(59)
+    other.clock.advance(58)
     const expiring = await listen(early.access_token, { toolsListChanged: true }, 7, other)
     expect(await lastOf(expiring)).toMatchObject(goodbye)
 

@@ -1,9 +1,11 @@
 /** What a client gets that lost its connection (2025-11-25, "Resumability and Redelivery"), and one that cancels. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
 import { openEventLogs } from '../../src/mcp/event-log.ts'
+import { openHttpTransport } from '../../src/mcp/http-transport.ts'
 import { addClient } from '../../src/oauth/clients.ts'
 import { DEVICE_CODE_GRANT, deviceTokens, registerClient, signIn, type TokenAnswer } from '../support/flows.ts'
 import { slowDown, startServer, type TestServer } from '../support/server.ts'
@@ -95,7 +97,9 @@ describe('an answer that comes while the client is away', () => {
     const standalone = await open(session)
     const restore = slowDown(server, () => 300)
     const asking = await open(session, call(1))
-    const primed = lastIdIn(await asking.readUntil('data: \n'))
+    const beginning = await asking.readUntil('data: \n')
+    expect(beginning).toContain('\nretry: 2000\n')
+    const primed = lastIdIn(beginning)
     asking.close()
     await Bun.sleep(600)
     restore()
@@ -103,7 +107,7 @@ describe('an answer that comes while the client is away', () => {
     const text = await resumed.rest()
     expect(text.match(/"email\\":/g)).toHaveLength(1)
     const again = await open(session, undefined, { 'Last-Event-ID': lastIdIn(text) })
-    expect([again.answer.status, await again.rest()]).toEqual([204, ''])
+    expect([again.answer.status, again.answer.headers.get('allow')]).toEqual([405, 'POST, DELETE'])
     standalone.close()
     expect(await standalone.rest().catch(error => error.name)).toBe('AbortError') // it had not ended by itself
   })
@@ -132,12 +136,34 @@ describe('an answer that comes while the client is away', () => {
     await close()
   })
 
+  test('reaches clients of both versions of the SDK whose network was cut twice', async () => {
+    const proxies = await Promise.all([1, 2].map(() => startProxy(Number(new URL(server.base).port))))
+    const v1 = await connectV1(proxies[0])
+    const v2 = new Client({ name: 'test', version: '2' })
+    const url = new URL(`${server.base}/mcp`)
+    url.port = String(proxies[1]!.port)
+    const requestInit = { headers: { Authorization: `Bearer ${token}` } }
+    await v2.connect(new StreamableHTTPClientTransport(url, { requestInit }))
+    const restore = slowDown(server, () => 6_000)
+    const calls = [v1.sdk.callTool(WHOAMI), v2.callTool(WHOAMI)]
+    for (const after of [300, 3_000]) {
+      await Bun.sleep(after) // the second one when they have come back, and before there was anything to tell
+      for (const proxy of proxies) proxy.cut()
+    }
+    for (const { structuredContent } of await Promise.all(calls))
+      expect(structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
+    restore()
+    await v1.close()
+    await v2.close()
+    for (const proxy of proxies) await proxy.close()
+  })
+
   test('that is an error does not make a client of the SDK come back for more, over and over', async () => {
     const { sdk, sent, close } = await connectV1()
     const before = sent.length
     await expect(sdk.callTool({ name: 'no_such_tool', arguments: {} })).rejects.toThrow('-32602')
     await Bun.sleep(5_000) // it is told to come back after two seconds
-    expect(sent.slice(before).map(request => request.replace(/ \d+-\d+ /, ' '))).toEqual(['POST null 200', 'GET 204'])
+    expect(sent.slice(before).map(request => request.replace(/ \d+-\d+ /, ' '))).toEqual(['POST null 200', 'GET 405'])
     await close()
   })
 
@@ -147,7 +173,7 @@ describe('an answer that comes while the client is away', () => {
       const session = await begin()
       const resumed = await open(session, undefined, { 'Last-Event-ID': id })
       expect([resumed.answer.status, (await resumed.rest()).includes('-32000')]).toEqual(
-        id === '1-999' ? [204, false] : [400, true],
+        id === '1-999' ? [405, true] : [400, true],
       )
     },
   )
@@ -217,7 +243,7 @@ describe('cancellation (2025-11-25, "Cancellation")', () => {
       const text = await asking.rest()
       expect(text).not.toContain('"result"')
       if (i % 10 === 0)
-        expect((await open(session, undefined, { 'Last-Event-ID': lastIdIn(text) })).answer.status).toBe(204)
+        expect((await open(session, undefined, { 'Last-Event-ID': lastIdIn(text) })).answer.status).toBe(405)
     }
     restore()
     expect(await (await post(session, call('after'))).text()).toContain('"id":"after"')
@@ -235,6 +261,12 @@ describe('cancellation (2025-11-25, "Cancellation")', () => {
     await close()
   })
 
+  test('of a request that comes later in the same batch is ignored', async () => {
+    const session = await begin()
+    const answer = await post(session, [cancel(1), call(1)])
+    expect(await answer.text()).toContain('"result"')
+  })
+
   test('of what is unknown or answered is ignored', async () => {
     const session = await begin()
     await (await post(session, call(1))).text()
@@ -249,6 +281,18 @@ describe('in a session', () => {
     const answer = await post(session, call(1), { Accept: accept })
     expect([answer.status, answer.headers.get('content-type')?.split(';')[0]]).toEqual([200, 'application/json'])
     expect(await answer.json()).toMatchObject({ id: 1, result: { structuredContent: { user: {} } } })
+  })
+
+  test('that ends, a call in progress is told so, in whatever way it was to be answered', async () => {
+    const session = await begin()
+    const restore = slowDown(server, () => 1_000)
+    const calls = [post(session, call(1)), post(session, call(2), { Accept: 'application/json' })]
+    await Bun.sleep(200)
+    const url = `${server.base.replace('localhost', '127.0.0.1')}/mcp`
+    expect((await fetch(url, { method: 'DELETE', headers: headers(session) })).status).toBe(200)
+    for (const [i, answer] of (await Promise.all(calls)).entries())
+      expect(await answer.text()).toContain(`"id":${i + 1},"error":{"code":-32000,"message":"The session has ended"}`)
+    restore()
   })
 
   test('a request whose id is in use is refused, and the first one is answered', async () => {
@@ -278,6 +322,15 @@ describe('in a session', () => {
 })
 
 describe('the log of events', () => {
+  test('is emptied when its session ends', async () => {
+    const log = openEventLogs()()
+    const transport = openHttpTransport({ session: { id: 'x', log } })
+    await transport.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+    expect(log.after({ stream: 0, number: 0 })).toHaveLength(1)
+    await transport.close()
+    expect(log.after({ stream: 0, number: 0 })).toBeUndefined()
+  })
+
   test('holds the last 256 of a session, or the last MiB', () => {
     const log = openEventLogs()()
     for (let i = 0; i < 300; i++) log.append(1, 'x')
@@ -292,7 +345,7 @@ describe('the log of events', () => {
   test('holds 128 MiB of all sessions: whoever said something least recently loses theirs', () => {
     const open = openEventLogs()
     const logs = Array.from({ length: 130 }, open)
-    const megabyte = 'x'.repeat(1024 * 1024)
+    const megabyte = 'x'.repeat(1024 * 1024 - 150) // and what an event takes besides
     for (const log of logs.slice(0, 128)) log.append(0, megabyte)
     expect(logs[0]!.after({ stream: 0, number: 0 })).toHaveLength(1)
     logs[0]!.append(0, megabyte)

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import type { Server, Transport } from '@modelcontextprotocol/server'
+import { openSessions } from '../../src/mcp/sessions.ts'
 import { deviceTokens, registerClient, signIn, type TokenAnswer } from '../support/flows.ts'
 import { onPostgres, startReplica, startServer, type TestServer } from '../support/server.ts'
 import { openStream } from '../support/streams.ts'
@@ -97,6 +99,42 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
     expect((await list(id, refreshed.access_token)).status).toBe(401)
   })
 
+  test.each(['grant:g', 'client:c'])('ends, not only its tokens, when %s is revoked', async subject => {
+    const sessions = openSessions<Transport>(server.deps)
+    const principal = {
+      userId: 'u',
+      clientId: 'c',
+      grantId: 'g',
+      tokenId: 't',
+      scope: [],
+      audience: '',
+      issuedAt: 0,
+      expiresAt: 0,
+    }
+    let closed = 0
+    const fake = {
+      async close() {
+        closed += 1
+      },
+    } as unknown as Server
+    sessions.add({ id: 'mine', transport: {} as Transport, server: fake }, principal)
+    sessions.add(
+      { id: 'other', transport: {} as Transport, server: fake },
+      { ...principal, clientId: 'd', grantId: 'h' },
+    )
+    for (const listener of server.deps.replica.onRevoked) listener(subject)
+    expect([closed, sessions.find('mine', principal)]).toEqual([1, undefined])
+    expect(sessions.find('other', { ...principal, clientId: 'd', grantId: 'h' })).toBeDefined()
+  })
+
+  test('an initialize that asks for no answer begins none', async () => {
+    const own = (await deviceTokens(server, client, ada)).access_token
+    const id = await begin(own)
+    const { id: _, ...notification } = INITIALIZE
+    for (let i = 0; i < 33; i++) expect((await server.postJson('/mcp', notification, headers(own))).status).toBe(202)
+    expect((await list(id, own)).status).toBe(200)
+  })
+
   test('an idle session outlives its access token, and is forgotten after a day', async () => {
     const own = await deviceTokens(server, client, ada)
     const id = await begin(own.access_token)
@@ -126,15 +164,18 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
   test('one person has at most 256, over all apps: the one used least recently goes', async () => {
     const bob = await signIn(server, 'bob@example.com')
     const connections = await Promise.all(
-      Array.from({ length: 9 }, async () => (await deviceTokens(server, client, bob)).access_token),
+      Array.from({ length: 12 }, async () => (await deviceTokens(server, client, bob)).access_token),
     )
     const first = await begin(connections[0])
-    for (let i = 0; i < 255; i++) await begin(connections[1 + (i % 8)])
+    const oldest = await begin(connections[1])
+    const stale = await begin(connections[2])
+    for (let i = 0; i < 253; i++) await begin(connections[3 + (i % 9)])
     expect((await list(first, connections[0])).status).toBe(200)
-    const second = await begin(connections[0]) // instead of the first one of connection 1
-    await begin(connections[0])
-    expect((await list(first, connections[0])).status).toBe(200)
-    expect((await list(second, connections[0])).status).toBe(200)
+    expect((await list(oldest, connections[1])).status).toBe(200)
+    const next = await begin(connections[2]) // one too many: the first of those that were not used since goes
+    expect((await list(oldest, connections[1])).status).toBe(200)
+    expect((await list(stale, connections[2])).status).toBe(404)
+    expect((await list(next, connections[2])).status).toBe(200)
   })
 
   test('one connection has at most 32: the one used least recently goes', async () => {

@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { openStreams } from '../../src/mcp/streams.ts'
 import type { Principal } from '../../src/oauth/tokens.ts'
 import { deviceTokens, modernRpc, registerClient, signIn } from '../support/flows.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { slowDown, startServer, type TestServer } from '../support/server.ts'
 import { openStream } from '../support/streams.ts'
 
 let server: TestServer
@@ -114,16 +114,35 @@ describe('ends', () => {
     const brief = await startServer({ ACCESS_TOKEN_TTL: '60' })
     const id = await registerClient(brief)
     const short = await deviceTokens(brief, id, await signIn(brief))
-    brief.clock.advance(59)
+    brief.clock.advance(58)
     const expiring = await get('/sse', headers(short.access_token), brief)
     expect(expiring.answer.status).toBe(200)
     await expiring.rest()
     await brief.close()
   })
 
-  test('when its reader stops reading: what is not read does not pile up', async () => {
-    const token = await newToken()
-    const socket = connect(Number(new URL(server.base).port), '127.0.0.1')
+  test('when the server stops, but for answers to calls in progress', async () => {
+    const other = await startServer()
+    const token = (await deviceTokens(other, await registerClient(other), await signIn(other))).access_token
+    const begun = await other.postJson('/mcp', INITIALIZE, headers(token))
+    await begun.text()
+    const session = begun.headers.get('mcp-session-id')!
+    const own = await get('/mcp', headers(token, session), other)
+    const restore = slowDown(other, () => 500)
+    const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } }
+    const calling = other.postJson('/mcp', call, headers(token, session))
+    await Bun.sleep(100)
+    other.deps.stopping.abort()
+    await own.rest()
+    expect(await (await calling).text()).toContain('ada@example.com')
+    restore()
+    await other.close()
+  })
+
+  test('when its reader stops reading: what is not read does not pile up, and the connection is closed', async () => {
+    const impatient = await startServer({}, undefined, 4)
+    const token = (await deviceTokens(impatient, await registerClient(impatient), await signIn(impatient))).access_token
+    const socket = connect(Number(new URL(impatient.base).port), '127.0.0.1')
     const { promise, resolve } = Promise.withResolvers<string>()
     let received = ''
     socket.on('data', chunk => {
@@ -143,13 +162,15 @@ describe('ends', () => {
       // A hundred answers of five kilobytes, twice
       for (const offset of [0, 100]) {
         const batch = Array.from({ length: 100 }, (_, i) => ({ ...message, id: megabytes * 200 + offset + i }))
-        status = (await server.postJson(address, batch, headers(token))).status
+        status = (await impatient.postJson(address, batch, headers(token))).status
       }
       await Bun.sleep(5)
     }
     expect(status).toBe(404) // its session ended with it
     expect(process.memoryUsage().rss - before).toBeLessThan(200 * 1024 * 1024)
+    while (impatient.pendingRequests() > 0) await Bun.sleep(100)
     socket.destroy()
+    await impatient.close()
   })
 })
 
@@ -188,7 +209,7 @@ describe('there are at most', () => {
     const request = new Request(server.base)
     const open = (userId: string, grantId: string) => {
       const endless = new Response(new ReadableStream(), { headers: { 'Content-Type': 'text/event-stream' } })
-      return guard({ ...principal, userId, grantId }, request, null, endless)
+      return guard({ ...principal, userId, grantId }, request, endless)
     }
     const streams = Array.from({ length: 256 }, (_, i) => open('bob', `grant ${i % 8}`))
     expect(new Set(streams.map(({ status }) => status))).toEqual(new Set([200]))

@@ -21,12 +21,19 @@ export interface TestServer {
   /** Form-encoded. Redirects are not followed. */
   post(path: string, form: Record<string, string>, headers?: Record<string, string>): Promise<Response>
   postJson(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>
+  /** Requests that are not answered to the end. */
+  pendingRequests(): number
   close(): Promise<void>
 }
 
 export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 
-export async function startServer(env: Record<string, string> = {}, outbound?: Outbound): Promise<TestServer> {
+/** @param idleSeconds After how many a connection on which nothing moves is closed. */
+export async function startServer(
+  env: Record<string, string> = {},
+  outbound?: Outbound,
+  idleSeconds = 30,
+): Promise<TestServer> {
   const port = await freePort()
   const database = await emptyDatabase()
   const fullEnv = {
@@ -37,7 +44,7 @@ export async function startServer(env: Record<string, string> = {}, outbound?: O
     ...database.env,
     ...env,
   }
-  return listen(fullEnv, port, database.drop, outbound)
+  return listen(fullEnv, port, database.drop, outbound, idleSeconds)
 }
 
 /** Another replica of a server: the same address for clients, the same database, a port and a clock of its own. */
@@ -50,6 +57,7 @@ async function listen(
   port: number,
   afterwards: () => Promise<void>,
   outbound: Outbound | undefined,
+  idleSeconds = 30,
 ): Promise<TestServer> {
   const config = parseConfig(env, () => '')
   let ahead = 0
@@ -63,7 +71,7 @@ async function listen(
     hostname: '127.0.0.1',
     port,
     maxRequestBodySize: 8 * 1024 * 1024,
-    idleTimeout: 30,
+    idleTimeout: idleSeconds,
     development: false,
   })
   const base = `http://127.0.0.1:${port}`
@@ -77,6 +85,7 @@ async function listen(
       },
     },
     ...requestsTo(base),
+    pendingRequests: () => app.server?.pendingRequests ?? 0,
     async close() {
       await app.server?.stop(true)
       await deps.close()

@@ -1,0 +1,112 @@
+/**
+ * Lists and calls tools for a principal, whatever the revision it speaks: only those that it may use, so many at a time,
+ * and each call is recorded. The catalogue and its JSON schemas are made once, when this module loads.
+ */
+import {
+  type CallToolResult,
+  INVALID_PARAMS,
+  ProtocolError,
+  type Tool as ToolDescription,
+} from '@modelcontextprotocol/server'
+import { z } from 'zod'
+import { record } from '../audit.ts'
+import type { Deps } from '../deps.ts'
+import { AppError } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
+import type { Principal } from '../oauth/tokens.ts'
+import { mayUse } from './access.ts'
+import { personOf } from './streams.ts'
+import { type CallContext, findTool, TOOLS, type Tool } from './tools.ts'
+
+/** Calls of one person in progress. More of them would only make everybody wait for the database. */
+const PER_PERSON = 128
+
+const CATALOGUE: readonly { tool: Tool; description: ToolDescription }[] = TOOLS.map(tool => ({
+  tool,
+  description: {
+    name: tool.name,
+    title: tool.title,
+    description: tool.description,
+    inputSchema: jsonSchema(tool.input, 'input'),
+    outputSchema: jsonSchema(tool.output, 'output'),
+    annotations: { title: tool.title, ...tool.annotations },
+  },
+}))
+
+function jsonSchema(schema: z.ZodObject, io: 'input' | 'output'): ToolDescription['inputSchema'] {
+  return z.toJSONSchema(schema, { io }) as ToolDescription['inputSchema']
+}
+
+export interface Calls {
+  log: Log
+  list(principal: Principal): ToolDescription[]
+  /**
+   * Calls a tool and records it, however it ends. Only our own words reach the agent.
+   *
+   * @throws ProtocolError if there is no such tool for this principal; wrong arguments and failures are results, so that
+   *   the agent can read them and try again.
+   */
+  call(
+    principal: Principal,
+    name: string,
+    args: Record<string, unknown> | undefined,
+    context: CallContext,
+  ): Promise<CallToolResult>
+}
+
+export function openCalls(deps: Deps): Calls {
+  const inProgress = new Map<string, number>()
+
+  async function call(
+    tool: Tool,
+    principal: Principal,
+    args: Record<string, unknown>,
+    context: CallContext,
+  ): Promise<CallToolResult> {
+    const input = tool.input.safeParse(args)
+    if (!input.success) return failure(`The arguments are not valid: ${z.prettifyError(input.error)}`)
+    try {
+      const structuredContent = await tool.call(deps, principal, input.data, context)
+      return { content: [{ type: 'text', text: JSON.stringify(structuredContent) }], structuredContent }
+    } catch (error) {
+      if (error instanceof AppError) return failure(`${error.title}. ${error.advice}`)
+      if (context.signal?.aborted) return failure('The call was cancelled.')
+      deps.log.error({ tool: tool.name, err: { message: (error as Error).message } }, 'a tool failed')
+      return failure('The tool failed on the server; try again later.')
+    }
+  }
+
+  return {
+    log: deps.log,
+    list(principal) {
+      return CATALOGUE.filter(({ tool }) => mayUse(principal, tool)).map(({ description }) => description)
+    },
+    async call(principal, name, args, context) {
+      const { clientId, userId, grantId } = principal
+      const log = (tool: string, failed: boolean) =>
+        record(deps, 'tool.called', { clientId, userId, grantId, detail: { tool, failed } })
+      const tool = findTool(name)
+      if (!tool || !mayUse(principal, tool)) {
+        log(tool?.name ?? 'unknown', true)
+        throw new ProtocolError(INVALID_PARAMS, 'There is no such tool for this connection')
+      }
+      const person = personOf(principal)
+      const others = inProgress.get(person) ?? 0
+      if (others >= PER_PERSON) return failure(`${PER_PERSON} calls are in progress; wait until some have ended.`)
+      inProgress.set(person, others + 1)
+      try {
+        const result = await call(tool, principal, args ?? {}, context)
+        log(tool.name, result.isError === true)
+        return result
+      } finally {
+        const left = inProgress.get(person)! - 1
+        if (left === 0) inProgress.delete(person)
+        else inProgress.set(person, left)
+      }
+    },
+  }
+}
+
+function failure(text: string): CallToolResult {
+  return { content: [{ type: 'text', text }], isError: true }
+}

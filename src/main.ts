@@ -8,8 +8,15 @@ Usage: mcp-oauth-server [command]
 
   serve                        Start the server (the default)
   login URL                    Sign in to any MCP server by device code, and call it
-  client add NAME              Add a client          --grant TYPE  --scope SCOPE  --redirect-uri URI
-  client list                  List the clients
+      --json                   Print the tokens on standard output
+      --client-id ID           Use this client instead of registering one
+      --scope SCOPE            Ask for this; may be repeated. By default for what the server says it needs
+  client add NAME              Add a client, and print its id and secret. These may be repeated:
+      --grant TYPE             device_code, refresh_token, authorization_code, client_credentials. By default
+                               the first two, or refresh_token and authorization_code with a --redirect-uri
+      --scope SCOPE            What it may ask for. By default mcp:tools:read and mcp:tools:call
+      --redirect-uri URI       Where it may send its user's browser
+  client list                  List the clients: id, who added it, grant types, scopes, name
   client remove ID             Remove a client and end its connections
   user link EMAIL              Print a one-time sign-in link   --admin
   user invite EMAIL            Let somebody sign in with this address   --admin
@@ -19,7 +26,7 @@ Usage: mcp-oauth-server [command]
   migrate                      Bring the database schema up to date, and stop
   help, --version
 
-Configuration comes from the environment; see .env.example or the README.`
+Configuration comes from the environment, or from a file .env in the directory it is started in; see the README.`
 
 /** Every command is a module with `run(args)`; only the one that is asked for is loaded. */
 const COMMANDS: Record<string, () => Promise<{ run(args: string[]): Promise<void> }>> = {
@@ -32,7 +39,7 @@ const COMMANDS: Record<string, () => Promise<{ run(args: string[]): Promise<void
 }
 
 const [name = 'serve', ...args] = process.argv.slice(2)
-if (name === 'help' || name === '--help' || name === '-h') console.log(HELP)
+if (name === 'help' || [name, ...args].some(word => word === '--help' || word === '-h')) console.log(HELP)
 else if (name === '--version' || name === '-v') console.log(packageJson.version)
 else {
   try {

@@ -38,7 +38,8 @@ function words(values: string[] | undefined): string[] {
 async function add(name: string, asked: { grants: string[]; scopes: string[]; redirectUris: string[] }): Promise<void> {
   const problems: string[] = []
   if (name.length > 100) problems.push('NAME must have at most 100 characters')
-  const grantTypes = (asked.grants.length > 0 ? asked.grants : ['device_code', 'refresh_token']).map(grant => {
+  const usual = [asked.redirectUris.length > 0 ? 'authorization_code' : 'device_code', 'refresh_token']
+  const grantTypes = (asked.grants.length > 0 ? asked.grants : usual).map(grant => {
     const known = GRANT_NAMES[shortName(grant)]
     if (!known) problems.push(`--grant ${grant} is not known; use ${Object.keys(GRANT_NAMES).join(', ')}`)
     return known

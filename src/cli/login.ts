@@ -3,14 +3,14 @@
  * registration (RFC 7591), device grant (RFC 8628), then MCP. It knows nothing of the server in this repository.
  */
 import { hostname } from 'node:os'
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import { Client, InsufficientScopeError, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { renderUnicodeCompact } from 'uqr'
 import { z } from 'zod'
 import packageJson from '../../package.json' with { type: 'json' }
 import { UsageError } from '../lib/errors.ts'
 import { readArgs } from './environment.ts'
 
-const USAGE = 'Usage: mcp-oauth-server login URL [--client-id ID] [--scope SCOPE] [--json]'
+const USAGE = 'Usage: mcp-oauth-server login URL [--client-id ID] [--scope SCOPE]... [--json]'
 const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 const TIMEOUT_MS = 10_000
 
@@ -20,21 +20,23 @@ const say = (text: string) => console.error(text)
 export async function run(args: string[]): Promise<void> {
   const { values, positionals } = readArgs(args, {
     'client-id': { type: 'string' },
-    scope: { type: 'string' },
+    scope: { type: 'string', multiple: true },
     json: { type: 'boolean', default: false },
   })
   const url = URL.parse(positionals[0] ?? '')
-  if (!url || !/^https?:$/.test(url.protocol) || positionals.length !== 1) throw new UsageError(USAGE)
+  if (positionals.length !== 1) throw new UsageError(USAGE)
+  if (!url || !/^https?:$/.test(url.protocol))
+    throw new UsageError(`${positionals[0]} is not an address; it begins with http:// or https://`)
 
   const resource = await discoverResource(url)
   const server = await discoverServer(resource.authorizationServer)
   say(`${resource.url} is guarded by ${server.issuer}`)
   const clientId = typeof values['client-id'] === 'string' ? values['client-id'] : await registerClient(server)
-  const scope = typeof values.scope === 'string' ? values.scope : resource.scope
+  const scope = values.scope?.join(' ') ?? resource.scope
   const tokens = await authorizeDevice(server, { clientId, resource: resource.url, scope })
   say('Signed in.\n')
-  await showServer(resource.url, tokens.access_token)
   if (values.json) console.log(JSON.stringify({ client_id: clientId, resource: resource.url, ...tokens }, null, 2))
+  await showServer(resource.url, tokens.access_token)
 }
 
 interface Resource {
@@ -182,7 +184,7 @@ function showCode(device: z.output<typeof deviceSchema>): void {
   say(`\nWaiting until you approve (the code works for ${Math.round(device.expires_in / 60)} minutes) …`)
 }
 
-/** Connects as an MCP client would, asks who it is where the server can tell, and lists the tools. */
+/** Connects as an MCP client would, lists the tools, and asks who it is where the server can tell. */
 async function showServer(url: string, accessToken: string): Promise<void> {
   const client = new Client(
     { name: packageJson.name, version: packageJson.version },
@@ -195,12 +197,17 @@ async function showServer(url: string, accessToken: string): Promise<void> {
   )
   try {
     const { tools } = await client.listTools()
-    if (tools.some(tool => tool.name === 'whoami')) {
-      const result = await client.callTool({ name: 'whoami', arguments: {} })
-      say(`whoami: ${JSON.stringify(result.structuredContent ?? result.content, null, 2)}\n`)
-    }
     say(`${tools.length} tools:`)
     for (const tool of tools) say(`  ${tool.name}  ${(tool.title ?? tool.description ?? '').split('\n')[0]}`)
+    if (tools.some(tool => tool.name === 'whoami')) {
+      const result = await client.callTool({ name: 'whoami', arguments: {} })
+      say(`\nwhoami: ${JSON.stringify(result.structuredContent ?? result.content, null, 2)}`)
+    }
+  } catch (error) {
+    if (!(error instanceof InsufficientScopeError)) throw error
+    say(
+      `The token does not reach further: that needs the scope ${error.requiredScope ?? 'that the server did not name'}.`,
+    )
   } finally {
     await client.close()
   }

@@ -97,7 +97,7 @@ async function greet(deps: Deps): Promise<void> {
         `  Sign in as the administrator, ${email} (works once, for ${LINK_MINUTES} minutes):`,
         `    ${link}`,
       )
-      lines.push(`  Another such link, later: ${PROGRAM} user link ${email}`)
+      lines.push(`  Another such link, later, in this directory: ${PROGRAM} user link ${email}`)
     }
   }
   lines.push('', '  Try it from another terminal:', `    ${PROGRAM} login ${config.BASE_URL}/mcp`, '')

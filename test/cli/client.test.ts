@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { runCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { emptyDatabase, onPostgres, startServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
 
@@ -32,6 +32,20 @@ async function machineToken(id: string, secret: string): Promise<string> {
 }
 
 describe('client add', () => {
+  test('with a redirect URI and no grant adds a client for a browser', async () => {
+    expect((await client('add', 'Browser app', '--redirect-uri', 'https://app.example/cb')).code).toBe(0)
+    const line = (await client('list')).stdout.split('\n').find(text => text.includes('Browser app'))!
+    expect(line.split('\t').slice(1, 3)).toEqual(['operator', 'authorization_code,refresh_token'])
+  })
+
+  test.skipIf(onPostgres)('where there is no database says that it made one, and where', async () => {
+    const elsewhere = await emptyDatabase()
+    const { code, stderr } = await runCommand(['client', 'list'], elsewhere.env)
+    expect([code, stderr]).toEqual([0, expect.stringContaining(`There was no database in ${elsewhere.env.DATA_DIR}`)])
+    expect((await runCommand(['client', 'list'], elsewhere.env)).stderr).toBe('')
+    await elsewhere.drop()
+  })
+
   test('gives a machine an id and a secret that work with Basic, un-encoded Basic and in the body (RFC 6749 2.3.1, 4.4)', async () => {
     const { id, secret } = await addMachine('--scope', 'mcp:tools:read', '--scope', 'mcp:tools:call')
     const percent = (text: string) => text.replace(/[^A-Za-z0-9]/g, char => `%${char.charCodeAt(0).toString(16)}`)

@@ -71,6 +71,22 @@ describe('login URL', () => {
     expect((await rpc(server, tokens.access_token, 'tools/list')).status).toBe(200)
   })
 
+  test.concurrent('with less scope prints its tokens all the same, and says how far they reach', async () => {
+    const login = await startLogin(
+      `${server.base}/mcp`,
+      '--scope',
+      'mcp:tools:read',
+      '--scope',
+      'offline_access',
+      '--json',
+    )
+    await decide(server, ada, login.code)
+    const { code, stdout, stderr } = await finish(login)
+    expect([code, JSON.parse(stdout).scope]).toEqual([0, 'mcp:tools:read offline_access'])
+    expect(stderr).toContain('3 tools:\n')
+    expect(stderr).toEndWith('The token does not reach further: that needs the scope mcp:tools:call.\n')
+  })
+
   test.concurrent('says that the request was denied, and exits with 1', async () => {
     const login = await startLogin(`${server.base}/api/sse`)
     await decide(server, ada, login.code, 'deny')
@@ -110,13 +126,21 @@ describe('login URL', () => {
     })
   })
 
-  test.each([[[]], [['mcp.example.com']], [['ftp://mcp.example.com/']], [['http://a.example/', 'http://b.example/']]])(
-    'explains its use for: login %j',
-    async args => {
-      expect(await runCommand(['login', ...args])).toEqual({
+  test.each([[[]], [['http://a.example/', 'http://b.example/']]])('explains its use for: login %j', async args => {
+    expect(await runCommand(['login', ...args])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^Usage: mcp-oauth-server login URL .*\n$/),
+    })
+  })
+
+  test.each(['mcp.example.com', 'localhost:3000/mcp', 'ftp://mcp.example.com/'])(
+    'says what an address is: login %s',
+    async address => {
+      expect(await runCommand(['login', address])).toEqual({
         code: 1,
         stdout: '',
-        stderr: expect.stringMatching(/^Usage: mcp-oauth-server login URL .*\n$/),
+        stderr: `${address} is not an address; it begins with http:// or https://\n`,
       })
     },
   )

@@ -3,6 +3,11 @@ import { allows } from '../oauth/model.ts'
 import type { Principal } from '../oauth/tokens.ts'
 import { findTool, TOOLS, type Tool } from './tools.ts'
 
+/** Who sends a request, and from which address. */
+export interface Caller extends Principal {
+  ip: string | null
+}
+
 /** Scopes by JSON-RPC method; a method that is not here needs only a good token. */
 const NEEDED: Readonly<Record<string, string>> = {
   'tools/list': 'mcp:tools:read',

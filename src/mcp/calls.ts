@@ -1,5 +1,5 @@
 /**
- * Lists and calls tools for a principal, whatever the revision it speaks: only those that it may use, so many at a time,
+ * Lists and calls tools for a caller, whatever the revision it speaks: only those that it may use, so many at a time,
  * and each call is recorded. The catalogue and its JSON schemas are made once, when this module loads.
  */
 import {
@@ -13,8 +13,7 @@ import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import type { Principal } from '../oauth/tokens.ts'
-import { mayUse } from './access.ts'
+import { type Caller, mayUse } from './access.ts'
 import { personOf } from './streams.ts'
 import { type CallContext, findTool, TOOLS, type Tool } from './tools.ts'
 
@@ -39,15 +38,15 @@ function jsonSchema(schema: z.ZodObject, io: 'input' | 'output'): ToolDescriptio
 
 export interface Calls {
   log: Log
-  list(principal: Principal): ToolDescription[]
+  list(caller: Caller): ToolDescription[]
   /**
    * Calls a tool and records it, however it ends. Only our own words reach the agent.
    *
-   * @throws ProtocolError if there is no such tool for this principal; wrong arguments and failures are results, so that
+   * @throws ProtocolError if there is no such tool for this caller; wrong arguments and failures are results, so that
    *   the agent can read them and try again.
    */
   call(
-    principal: Principal,
+    caller: Caller,
     name: string,
     args: Record<string, unknown> | undefined,
     context: CallContext,
@@ -59,14 +58,14 @@ export function openCalls(deps: Deps): Calls {
 
   async function call(
     tool: Tool,
-    principal: Principal,
+    caller: Caller,
     args: Record<string, unknown>,
     context: CallContext,
   ): Promise<CallToolResult> {
     const input = tool.input.safeParse(args)
     if (!input.success) return failure(`The arguments are not valid: ${z.prettifyError(input.error)}`)
     try {
-      const structuredContent = await tool.call(deps, principal, input.data, context)
+      const structuredContent = await tool.call(deps, caller, input.data, context)
       return { content: [{ type: 'text', text: JSON.stringify(structuredContent) }], structuredContent }
     } catch (error) {
       if (error instanceof AppError) return failure(`${error.title}. ${error.advice}`)
@@ -78,24 +77,24 @@ export function openCalls(deps: Deps): Calls {
 
   return {
     log: deps.log,
-    list(principal) {
-      return CATALOGUE.filter(({ tool }) => mayUse(principal, tool)).map(({ description }) => description)
+    list(caller) {
+      return CATALOGUE.filter(({ tool }) => mayUse(caller, tool)).map(({ description }) => description)
     },
-    async call(principal, name, args, context) {
-      const { clientId, userId, grantId } = principal
+    async call(caller, name, args, context) {
+      const { clientId, userId, grantId, ip } = caller
       const log = (tool: string, failed: boolean) =>
-        record(deps, 'tool.called', { clientId, userId, grantId, detail: { tool, failed } })
+        record(deps, 'tool.called', { clientId, userId, grantId, ip, detail: { tool, failed } })
       const tool = findTool(name)
-      if (!tool || !mayUse(principal, tool)) {
+      if (!tool || !mayUse(caller, tool)) {
         log(tool?.name ?? 'unknown', true)
         throw new ProtocolError(INVALID_PARAMS, 'There is no such tool for this connection')
       }
-      const person = personOf(principal)
+      const person = personOf(caller)
       const others = inProgress.get(person) ?? 0
       if (others >= PER_PERSON) return failure(`${PER_PERSON} calls are in progress; wait until some have ended.`)
       inProgress.set(person, others + 1)
       try {
-        const result = await call(tool, principal, args ?? {}, context)
+        const result = await call(tool, caller, args ?? {}, context)
         log(tool.name, result.isError === true)
         return result
       } finally {

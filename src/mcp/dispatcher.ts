@@ -9,8 +9,7 @@ import {
   PROTOCOL_VERSION_META_KEY,
   SERVER_INFO_META_KEY,
 } from '@modelcontextprotocol/server'
-import type { Principal } from '../oauth/tokens.ts'
-import { mayUse } from './access.ts'
+import { type Caller, mayUse } from './access.ts'
 import type { Calls } from './calls.ts'
 import { SERVER_INFO } from './server.ts'
 import { findTool } from './tools.ts'
@@ -40,38 +39,38 @@ interface PlainRequest {
 
 export interface Dispatcher {
   /** @returns nothing if the SDK must serve it. */
-  answer(principal: Principal, request: Request, plain: PlainRequest): Promise<Response | undefined>
+  answer(caller: Caller, request: Request, plain: PlainRequest): Promise<Response | undefined>
   /** Remembers how the SDK served a plain request. @returns the response to send on. */
-  learn(principal: Principal, plain: PlainRequest, response: Response): Promise<Response>
+  learn(caller: Caller, plain: PlainRequest, response: Response): Promise<Response>
 }
 
 export function openDispatcher(calls: Calls): Dispatcher {
   const accepted = new Set<string>()
   /** Results, in JSON, by method and by what its caller may use. */
   const results = new Map<string, string>()
-  const keyOf = ({ method }: PlainRequest, { userId, scope }: Principal) =>
+  const keyOf = ({ method }: PlainRequest, { userId, scope }: Caller) =>
     `${method} ${userId === null} ${scope.toSorted().join(' ')}`
 
   return {
-    async answer(principal, request, plain) {
+    async answer(caller, request, plain) {
       if (!accepted.has(plain.envelope)) return undefined
       if (LISTS.has(plain.method)) {
-        const result = results.get(keyOf(plain, principal))
+        const result = results.get(keyOf(plain, caller))
         return result === undefined ? undefined : answerWith(plain.id, result)
       }
       const tool = findTool(plain.name)
-      if (!tool || !mayUse(principal, tool)) return undefined
-      const result = await calls.call(principal, tool.name, plain.args, { signal: request.signal })
+      if (!tool || !mayUse(caller, tool)) return undefined
+      const result = await calls.call(caller, tool.name, plain.args, { signal: request.signal })
       const _meta = { [SERVER_INFO_META_KEY]: SERVER_INFO }
       return answerWith(plain.id, JSON.stringify({ ...result, resultType: 'complete', _meta }))
     },
-    async learn(principal, plain, response) {
+    async learn(caller, plain, response) {
       if (response.status !== 200) return response
       if (accepted.size >= ENVELOPE_LIMIT) accepted.delete(accepted.values().next().value!)
       accepted.add(plain.envelope)
       if (!LISTS.has(plain.method)) return response
       const answer = (await response.json()) as { result?: unknown }
-      if (answer.result) results.set(keyOf(plain, principal), JSON.stringify(answer.result))
+      if (answer.result) results.set(keyOf(plain, caller), JSON.stringify(answer.result))
       return Response.json(answer)
     },
   }

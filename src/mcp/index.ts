@@ -9,12 +9,11 @@
 import { Elysia } from 'elysia'
 import type { Deps } from '../deps.ts'
 import { insufficientScope, requireBearer } from '../http/bearer.ts'
-import type { Handled } from '../http/client-address.ts'
+import { clientAddress, type Handled } from '../http/client-address.ts'
 import { requireKnownOrigin } from '../http/origin.ts'
 import { queryParams } from '../http/params.ts'
 import { type Resource, resourcesOf } from '../oauth/model.ts'
-import type { Principal } from '../oauth/tokens.ts'
-import { missingScope } from './access.ts'
+import { type Caller, missingScope } from './access.ts'
 import { openCalls } from './calls.ts'
 import { discoveryDocument } from './discovery-document.ts'
 import { openLegacyHttp } from './legacy-http.ts'
@@ -33,42 +32,44 @@ export const mcp = (deps: Deps) => {
   const legacySse = openLegacySse(deps, calls)
 
   /** Everything that a request must pass before a message is looked at. */
-  function authorize(request: Request, resource: Resource): Promise<Principal> {
+  async function authorize({ request, server }: Handled, resource: Resource): Promise<Caller> {
     requireKnownOrigin(deps.config, request)
-    return requireBearer(deps, request, resource)
+    const principal = await requireBearer(deps, request, resource)
+    return { ...principal, ip: clientAddress(deps, request, server) }
   }
 
-  /** The message of a POST, if the principal may send it. @throws OAuthError `insufficient_scope`. */
-  async function receive(request: Request, resource: Resource, principal: Principal): Promise<object | Response> {
+  /** The message of a POST, if the caller may send it. @throws OAuthError `insufficient_scope`. */
+  async function receive(request: Request, resource: Resource, caller: Caller): Promise<object | Response> {
     const message = await readMessage(request)
     if (message instanceof Response) return message
-    const missing = missingScope(principal, message)
+    const missing = missingScope(caller, message)
     if (missing.length > 0) throw insufficientScope(deps, resource, missing)
     return message
   }
 
   /** Streamable HTTP. */
-  async function serve({ request }: Handled, resource: Resource): Promise<Response> {
-    const principal = await authorize(request, resource)
-    const message = request.method === 'POST' ? await receive(request, resource, principal) : undefined
+  async function serve(handled: Handled, resource: Resource): Promise<Response> {
+    const { request } = handled
+    const caller = await authorize(handled, resource)
+    const message = request.method === 'POST' ? await receive(request, resource, caller) : undefined
     if (message instanceof Response) return message
     const accepts = acceptedBy(request)
     if (message && !accepts.json)
       return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept application/json and text/event-stream')
     const farewell = message && modern.farewell(message)
     // A call must not be refused after it was made: where there is no room for a stream, the answer is JSON.
-    if (message && farewell === undefined && !streams.hasRoom(principal)) accepts.stream = false
+    if (message && farewell === undefined && !streams.hasRoom(caller)) accepts.stream = false
     const response =
-      (message && (await modern.serve(principal, request, accepts, message))) ??
-      (await legacyHttp.serve(principal, request, accepts, message))
-    return streams.guard(principal, request, response, farewell)
+      (message && (await modern.serve(caller, request, accepts, message))) ??
+      (await legacyHttp.serve(caller, request, accepts, message))
+    return streams.guard(caller, request, response, farewell)
   }
 
   /** HTTP+SSE: the stream. */
-  async function openSse({ request }: Handled, resource: Resource): Promise<Response> {
-    const principal = await authorize(request, resource)
-    if (!streams.hasRoom(principal)) return tooManyStreams() // before another session has to go for this one
-    return streams.guard(principal, request, await legacySse.open(principal))
+  async function openSse(handled: Handled, resource: Resource): Promise<Response> {
+    const caller = await authorize(handled, resource)
+    if (!streams.hasRoom(caller)) return tooManyStreams() // before another session has to go for this one
+    return streams.guard(caller, handled.request, await legacySse.open(caller))
   }
 
   const app = new Elysia({ name: 'mcp' })
@@ -87,11 +88,12 @@ export const mcp = (deps: Deps) => {
     .get('/sse', context => openSse(context, sse))
     .post(
       '/messages',
-      async ({ request }) => {
-        const principal = await authorize(request, sse)
-        const message = await receive(request, sse, principal)
+      async context => {
+        const { request } = context
+        const caller = await authorize(context, sse)
+        const message = await receive(request, sse, caller)
         if (message instanceof Response) return message
-        return legacySse.receive(principal, queryParams(request).sessionId ?? '', message)
+        return legacySse.receive(caller, queryParams(request).sessionId ?? '', message)
       },
       { parse: 'none' },
     )

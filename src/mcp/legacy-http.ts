@@ -11,7 +11,7 @@ import {
   SUPPORTED_PROTOCOL_VERSIONS,
 } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
-import type { Principal } from '../oauth/tokens.ts'
+import type { Caller } from './access.ts'
 import type { Calls } from './calls.ts'
 import { openEventLogs } from './event-log.ts'
 import { type HttpTransport, openHttpTransport } from './http-transport.ts'
@@ -29,7 +29,7 @@ type Answer = Response | Promise<Response>
 
 export interface LegacyHttp {
   /** @param body The parsed body of a POST. */
-  serve(principal: Principal, request: Request, accepts: Accepts, body: object | undefined): Answer
+  serve(caller: Caller, request: Request, accepts: Accepts, body: object | undefined): Answer
 }
 
 export function openLegacyHttp(deps: Deps, calls: Calls): LegacyHttp {
@@ -37,8 +37,8 @@ export function openLegacyHttp(deps: Deps, calls: Calls): LegacyHttp {
   const openLog = openEventLogs()
 
   /** A request in a session. */
-  function serveSession(id: string, principal: Principal, request: Request, accepts: Accepts, body?: object): Answer {
-    const session = sessions.find(id, principal)
+  function serveSession(id: string, caller: Caller, request: Request, accepts: Accepts, body?: object): Answer {
+    const session = sessions.find(id, caller)
     if (!session) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
     const refusal = refuseVersion(request)
     if (refusal) return refusal
@@ -53,42 +53,42 @@ export function openLegacyHttp(deps: Deps, calls: Calls): LegacyHttp {
     const messages = parseMessages(body!)
     if (!messages || messages.some(isInitializeRequest)) return refuseMessages(messages)
     const as = accepts.stream ? 'stream' : 'json'
-    return session.transport.receive(messages, authInfoOf(principal), as, Array.isArray(body))
+    return session.transport.receive(messages, authInfoOf(caller), as, Array.isArray(body))
   }
 
-  async function beginSession(principal: Principal, message: InitializeRequest & JSONRPCMessage): Promise<Response> {
-    const server = buildServer(calls, principal)
+  async function beginSession(caller: Caller, message: InitializeRequest & JSONRPCMessage): Promise<Response> {
+    const server = buildServer(calls, caller)
     const session = { id: randomUUID(), log: openLog() }
     const primed = message.params.protocolVersion >= PRIMED_SINCE
     const transport = openHttpTransport({ session, primed })
     await server.connect(transport)
-    sessions.add({ id: session.id, transport, server }, principal)
-    return transport.receive([message], authInfoOf(principal), 'stream')
+    sessions.add({ id: session.id, transport, server }, caller)
+    return transport.receive([message], authInfoOf(caller), 'stream')
   }
 
   /** A server for one request, or for one batch. */
   async function serveOnce(
-    principal: Principal,
+    caller: Caller,
     request: Request,
     messages: JSONRPCMessage[],
     isBatch: boolean,
   ): Promise<Response> {
     const refusal = refuseVersion(request)
     if (refusal) return refusal
-    const server = buildServer(calls, principal)
+    const server = buildServer(calls, caller)
     const transport = openHttpTransport()
     await server.connect(transport)
     try {
-      return await transport.receive(messages, authInfoOf(principal), 'json', isBatch)
+      return await transport.receive(messages, authInfoOf(caller), 'json', isBatch)
     } finally {
       await server.close()
     }
   }
 
   return {
-    serve(principal, request, accepts, body) {
+    serve(caller, request, accepts, body) {
       const id = request.headers.get('mcp-session-id')
-      if (id !== null) return serveSession(id, principal, request, accepts, body)
+      if (id !== null) return serveSession(id, caller, request, accepts, body)
       if (request.method !== 'POST') {
         // No session, so no stream of its own and nothing to delete: clients take 405 for that and go on.
         return jsonRpcError(405, TRANSPORT_ERROR, 'Method not allowed without a session', { Allow: 'POST' })
@@ -97,8 +97,8 @@ export function openLegacyHttp(deps: Deps, calls: Calls): LegacyHttp {
       const [first] = messages ?? []
       if (!messages || (messages.length > 1 && messages.some(isInitializeRequest))) return refuseMessages(messages)
       return isInitializeRequest(first) && 'id' in first && accepts.stream
-        ? beginSession(principal, first)
-        : serveOnce(principal, request, messages, Array.isArray(body))
+        ? beginSession(caller, first)
+        : serveOnce(caller, request, messages, Array.isArray(body))
     },
   }
 }

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
-import type { Principal } from '../oauth/tokens.ts'
+import type { Caller } from './access.ts'
 import type { Calls } from './calls.ts'
 import { type EventStream, openEventStream } from './event-stream.ts'
 import { jsonRpcError, SESSION_NOT_FOUND } from './messages.ts'
@@ -14,29 +14,29 @@ import { openSessions, type Sessions } from './sessions.ts'
 
 export interface LegacySse {
   /** Opens the stream. */
-  open(principal: Principal): Promise<Response>
+  open(caller: Caller): Promise<Response>
   /** Takes a message for the session that the address names. */
-  receive(principal: Principal, sessionId: string, message: object): Response
+  receive(caller: Caller, sessionId: string, message: object): Response
 }
 
 export function openLegacySse(deps: Deps, calls: Calls): LegacySse {
   const sessions: Sessions<Transport> = openSessions(deps)
   return {
-    async open(principal) {
+    async open(caller) {
       const id = randomUUID()
       const events = openEventStream(() => sessions.remove(id))
       events.write(`event: endpoint\ndata: /messages?sessionId=${id}\n\n`)
       const transport = sseTransport(events)
-      const server = buildServer(calls, principal)
+      const server = buildServer(calls, caller)
       await server.connect(transport)
-      sessions.add({ id, transport, server }, principal)
+      sessions.add({ id, transport, server }, caller)
       return events.response
     },
-    receive(principal, sessionId, message) {
-      const session = sessions.find(sessionId, principal)
+    receive(caller, sessionId, message) {
+      const session = sessions.find(sessionId, caller)
       if (!session) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
       for (const item of Array.isArray(message) ? message : [message])
-        session.transport.onmessage?.(item as JSONRPCMessage, { authInfo: authInfoOf(principal) })
+        session.transport.onmessage?.(item as JSONRPCMessage, { authInfo: authInfoOf(caller) })
       return new Response('Accepted', { status: 202 })
     },
   }

@@ -7,21 +7,21 @@ import {
   SERVER_INFO_META_KEY,
   SUBSCRIPTION_ID_META_KEY,
 } from '@modelcontextprotocol/server'
-import type { Principal } from '../oauth/tokens.ts'
+import type { Caller } from './access.ts'
 import type { Calls } from './calls.ts'
 import { openDispatcher, plainRequest } from './dispatcher.ts'
 import { type Accepts, jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
-import { authInfoOf, buildServer, principalOf, SERVER_INFO } from './server.ts'
+import { authInfoOf, buildServer, callerOf, SERVER_INFO } from './server.ts'
 
 export interface Modern {
   /** @returns nothing if the message is not of this revision. */
-  serve(principal: Principal, request: Request, accepts: Accepts, message: object): Promise<Response | undefined>
+  serve(caller: Caller, request: Request, accepts: Accepts, message: object): Promise<Response | undefined>
   /** What ends the stream of a subscription that we end, rather than the client (2026-07-28, "Graceful Closure"). */
   farewell(message: object): string | undefined
 }
 
 export function openModern(calls: Calls): Modern {
-  const handler = createMcpHandler(({ authInfo }) => buildServer(calls, principalOf(authInfo)), {
+  const handler = createMcpHandler(({ authInfo }) => buildServer(calls, callerOf(authInfo)), {
     legacy: 'reject',
     // The bounds and the keeping alive of streams are those of all streams, in streams.ts.
     maxSubscriptions: Number.POSITIVE_INFINITY,
@@ -30,16 +30,16 @@ export function openModern(calls: Calls): Modern {
   })
   const dispatcher = openDispatcher(calls)
   return {
-    async serve(principal, request, accepts, message) {
+    async serve(caller, request, accepts, message) {
       const plain = plainRequest(request, message)
-      const direct = plain && (await dispatcher.answer(principal, request, plain))
+      const direct = plain && (await dispatcher.answer(caller, request, plain))
       if (direct) return direct
       if (await isLegacyRequest(request, message)) return undefined
       if (!accepts.stream && subscriptionOf(message) !== undefined)
         return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept text/event-stream')
       const parsedBody = accepts.stream ? message : withoutNotifications(message)
-      const response = await handler.fetch(request, { authInfo: authInfoOf(principal), parsedBody })
-      return plain ? dispatcher.learn(principal, plain, response) : response
+      const response = await handler.fetch(request, { authInfo: authInfoOf(caller), parsedBody })
+      return plain ? dispatcher.learn(caller, plain, response) : response
     },
     farewell(message) {
       const id = subscriptionOf(message)

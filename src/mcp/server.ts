@@ -1,5 +1,5 @@
 /**
- * The MCP server that serves one request or one session: the tools its principal may use, and nothing else. It is built
+ * The MCP server that serves one request or one session: the tools its caller may use, and nothing else. It is built
  * anew for each, so it is cheap to build: what its tools are and do stands in `calls`, once for all.
  */
 import {
@@ -15,7 +15,7 @@ import {
 import packageJson from '../../package.json' with { type: 'json' }
 import type { Log } from '../lib/log.ts'
 import { allows } from '../oauth/model.ts'
-import type { Principal } from '../oauth/tokens.ts'
+import type { Caller } from './access.ts'
 import type { Calls } from './calls.ts'
 import type { CallContext } from './tools.ts'
 
@@ -33,24 +33,24 @@ const CACHE_HINTS = {
   'prompts/list': { ttlMs: 60_000, cacheScope: 'private' },
 } as const
 
-/** How a principal travels through the SDK; the token itself stays outside. */
-export function authInfoOf(principal: Principal): AuthInfo {
-  return { token: '', clientId: principal.clientId, scopes: [...principal.scope], extra: { principal } }
+/** How a caller travels through the SDK; the token itself stays outside. */
+export function authInfoOf(caller: Caller): AuthInfo {
+  return { token: '', clientId: caller.clientId, scopes: [...caller.scope], extra: { caller } }
 }
 
-export function principalOf(authInfo: AuthInfo | undefined): Principal {
-  return authInfo?.extra?.principal as Principal
+export function callerOf(authInfo: AuthInfo | undefined): Caller {
+  return authInfo?.extra?.caller as Caller
 }
 
-/** What a server says it can do for a principal. */
-function capabilitiesFor(principal: Principal): ServerCapabilities {
+/** What a server says it can do for a caller. */
+function capabilitiesFor(caller: Caller): ServerCapabilities {
   return {
     tools: { listChanged: true },
     logging: {},
     // There are no resources and prompts of our own. Clients list what a server says it has, so it says so only to those
     // whose token opens the list; to others that would be a 403, and a question to the user for nothing.
-    ...(allows(principal.scope, 'mcp:resources:read') ? { resources: {} } : {}),
-    ...(allows(principal.scope, 'mcp:prompts:read') ? { prompts: {} } : {}),
+    ...(allows(caller.scope, 'mcp:resources:read') ? { resources: {} } : {}),
+    ...(allows(caller.scope, 'mcp:prompts:read') ? { prompts: {} } : {}),
   }
 }
 
@@ -79,24 +79,24 @@ class PlainSpokenServer extends Server {
 
 /**
  * @param calls What its tools do.
- * @param principal Who the server is for; in a session, later requests may carry another token of the same grant.
+ * @param caller Who the server is for; in a session, later requests may carry another token of the same grant.
  */
-export function buildServer(calls: Calls, principal: Principal): Server {
-  const capabilities = capabilitiesFor(principal)
+export function buildServer(calls: Calls, caller: Caller): Server {
+  const capabilities = capabilitiesFor(caller)
   const server = new PlainSpokenServer(SERVER_INFO, {
     instructions: INSTRUCTIONS,
     capabilities,
     cacheHints: CACHE_HINTS,
   })
   server.log = calls.log
-  const callerOf = (context: ServerContext) => principalOf(context.http?.authInfo) ?? principal
+  const senderOf = (context: ServerContext) => callerOf(context.http?.authInfo) ?? caller
 
   server.setRequestHandler('tools/list', ({ params }, context) => {
     refuseCursor(params?.cursor)
-    return { tools: calls.list(callerOf(context)) }
+    return { tools: calls.list(senderOf(context)) }
   })
   server.setRequestHandler('tools/call', ({ params }, context) =>
-    calls.call(callerOf(context), params.name, params.arguments, {
+    calls.call(senderOf(context), params.name, params.arguments, {
       signal: context.mcpReq.signal,
       report: reporter(context),
     }),

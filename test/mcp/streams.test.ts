@@ -140,7 +140,7 @@ describe('ends', () => {
   })
 
   test('when its reader stops reading: what is not read does not pile up, and the connection is closed', async () => {
-    const impatient = await startServer({}, undefined, 4)
+    const impatient = await startServer({}, undefined, 10)
     const token = (await deviceTokens(impatient, await registerClient(impatient), await signIn(impatient))).access_token
     const socket = connect(Number(new URL(impatient.base).port), '127.0.0.1')
     const { promise, resolve } = Promise.withResolvers<string>()

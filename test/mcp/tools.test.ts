@@ -125,6 +125,7 @@ describe('search_audit_log', () => {
     await call(token, 'whoami')
     const { events } = await search({ limit: 3, event: 'tool.called' })
     expect(events[0]).toMatchObject({
+      ip: '127.0.0.1',
       event: 'tool.called',
       email: 'ada@example.com',
       client_id: client,

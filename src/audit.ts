@@ -60,6 +60,8 @@ const LIMIT = 20_000
 
 export interface AuditWriter {
   add(event: NewAuditEvent): void
+  /** Events that are not written yet. */
+  readonly waiting: number
   /** Events that did not fit while the database was away, or that it refused. */
   readonly dropped: number
   /** Writes what is waiting; resolves when it is stored or the database refused it. */
@@ -123,11 +125,15 @@ export function openAuditWriter(sql: Queries, log: Log): AuditWriter {
   return {
     add(event) {
       if (waiting.length >= LIMIT) {
-        if (dropped++ === 0) log.error('the audit log is full while the database is away: events are being dropped')
+        if (dropped++ === 0)
+          log.error('events come faster than the database takes them, or it is away: some are not in the audit log')
         return
       }
       waiting.push(event)
       schedule()
+    },
+    get waiting() {
+      return waiting.length
     },
     get dropped() {
       return dropped

@@ -14,11 +14,14 @@ import type { Deps } from '../deps.ts'
 import { AppError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { type Caller, mayUse } from './access.ts'
+import { openCounts } from './counts.ts'
 import { personOf } from './streams.ts'
 import { type CallContext, findTool, TOOLS, type Tool } from './tools.ts'
 
 /** Calls of one person in progress. More of them would only make everybody wait for the database. */
 const PER_PERSON = 128
+/** Audit events that wait to be written, a quarter of what there is room for; from then on calls wait, too. */
+const CROWDED = 5_000
 
 const CATALOGUE: readonly { tool: Tool; description: ToolDescription }[] = TOOLS.map(tool => ({
   tool,
@@ -54,7 +57,7 @@ export interface Calls {
 }
 
 export function openCalls(deps: Deps): Calls {
-  const inProgress = new Map<string, number>()
+  const inProgress = openCounts()
 
   async function call(
     tool: Tool,
@@ -84,23 +87,23 @@ export function openCalls(deps: Deps): Calls {
       const { clientId, userId, grantId, ip } = caller
       const log = (tool: string, failed: boolean) =>
         record(deps, 'tool.called', { clientId, userId, grantId, ip, detail: { tool, failed } })
-      const tool = findTool(name)
-      if (!tool || !mayUse(caller, tool)) {
-        log(tool?.name ?? 'unknown', true)
-        throw new ProtocolError(INVALID_PARAMS, 'There is no such tool for this connection')
-      }
       const person = personOf(caller)
-      const others = inProgress.get(person) ?? 0
-      if (others >= PER_PERSON) return failure(`${PER_PERSON} calls are in progress; wait until some have ended.`)
-      inProgress.set(person, others + 1)
+      if (inProgress.of(person) >= PER_PERSON)
+        return failure(`${PER_PERSON} calls are in progress; wait until some have ended.`)
+      inProgress.add(person)
       try {
+        // Calls are what could fill it, and then the events of others would have no room.
+        if (deps.audit.waiting > CROWDED) await deps.audit.flush()
+        const tool = findTool(name)
+        if (!tool || !mayUse(caller, tool)) {
+          log(tool?.name ?? 'unknown', true)
+          throw new ProtocolError(INVALID_PARAMS, 'There is no such tool for this connection')
+        }
         const result = await call(tool, caller, args ?? {}, context)
         log(tool.name, result.isError === true)
         return result
       } finally {
-        const left = inProgress.get(person)! - 1
-        if (left === 0) inProgress.delete(person)
-        else inProgress.set(person, left)
+        inProgress.remove(person)
       }
     },
   }

@@ -31,19 +31,34 @@ export function parseEventId(id: string): { stream: number; number: number } | u
   return match ? { stream: Number(match[1]), number: Number(match[2]) } : undefined
 }
 
-/** @returns how to open the log of a session. */
-export function openEventLogs(): () => EventLog {
-  /** The size of each log in use, the one written to least recently first. */
-  const sizes = new Map<EventLog, number>()
+/** @returns how to open the log of a session, which is whose. */
+export function openEventLogs(): (person: string) => EventLog {
+  /** Of each log in use, whose it is and its size; the one written to least recently first. */
+  const logs = new Map<EventLog, { person: string; size: number }>()
+  const held = new Map<string, number>()
   let bytesOverall = 0
 
-  function resize(log: EventLog, size: number): void {
-    bytesOverall += size - (sizes.get(log) ?? 0)
-    sizes.delete(log)
-    if (size > 0) sizes.set(log, size)
+  function resize(log: EventLog, person: string, size: number): void {
+    const change = size - (logs.get(log)?.size ?? 0)
+    const total = (held.get(person) ?? 0) + change
+    bytesOverall += change
+    logs.delete(log)
+    held.delete(person)
+    if (size > 0) logs.set(log, { person, size })
+    if (total > 0) held.set(person, total)
   }
 
-  return () => {
+  /** Empties a log of whoever holds most, the one that was written to least recently. */
+  function makeRoom(): void {
+    const [greediest] = [...held].reduce((most, one) => (one[1] > most[1] ? one : most))
+    for (const [log, { person }] of logs) {
+      if (person !== greediest) continue
+      log.clear()
+      return
+    }
+  }
+
+  return person => {
     let events: LoggedEvent[] = []
     let bytes = 0
     let last = 0
@@ -52,12 +67,9 @@ export function openEventLogs(): () => EventLog {
         const event = { id: `${stream}-${++last}`, stream, number: last, data }
         events.push(event)
         bytes += sizeOf(event)
-        while (events.length > MAX_EVENTS || (bytes > MAX_BYTES && events.length > 1)) bytes -= sizeOf(events.shift()!)
-        resize(log, bytes)
-        for (const stalest of sizes.keys()) {
-          if (bytesOverall <= MAX_BYTES_OVERALL || stalest === log) break
-          stalest.clear()
-        }
+        while (events.length > MAX_EVENTS || bytes > MAX_BYTES) bytes -= sizeOf(events.shift()!)
+        resize(log, person, bytes)
+        while (bytesOverall > MAX_BYTES_OVERALL) makeRoom()
         return event
       },
       after({ stream, number }) {
@@ -67,7 +79,7 @@ export function openEventLogs(): () => EventLog {
       clear() {
         events = []
         bytes = 0
-        resize(log, 0)
+        resize(log, person, 0)
       },
     }
     return log

@@ -4,7 +4,7 @@
  * - `modern` serves 2026-07-28, most of it through `dispatcher`; `legacy-http` the revisions before, over
  *   `http-transport` and its `event-log`; `legacy-sse` the transport of 2024-11-05.
  * - `sessions` and `streams` are what outlives a request, and their bounds; `event-stream` and `messages` what is on the wire.
- * - `server`, `calls` and `tools` are what all eras serve; `access` is what a token opens.
+ * - `server`, `calls` and `tools` are what all eras serve; `access` is what a token opens; `counts` counts what is bounded.
  */
 import { Elysia } from 'elysia'
 import type { Deps } from '../deps.ts'
@@ -15,17 +15,23 @@ import { queryParams } from '../http/params.ts'
 import { type Resource, resourcesOf } from '../oauth/model.ts'
 import { type Caller, missingScope } from './access.ts'
 import { openCalls } from './calls.ts'
+import { openCounts } from './counts.ts'
 import { discoveryDocument } from './discovery-document.ts'
 import { openLegacyHttp } from './legacy-http.ts'
 import { openLegacySse } from './legacy-sse.ts'
-import { acceptedBy, jsonRpcError, readMessage, TRANSPORT_ERROR } from './messages.ts'
+import { acceptedBy, jsonRpcError, readMessage, SMALL_BODY, TRANSPORT_ERROR } from './messages.ts'
 import { openModern } from './modern.ts'
-import { openStreams, tooManyStreams } from './streams.ts'
+import { openStreams, personOf, tooManyStreams } from './streams.ts'
+
+/** Bodies of one person that may be large, or whose length is not known, being read at once. */
+const LARGE_BODIES = 32
 
 export const mcp = (deps: Deps) => {
   const resources = resourcesOf(deps.config)
   const [hub, compatible, sse] = resources
   const calls = openCalls(deps)
+  /** Bodies that are being read, by person. */
+  const reading = openCounts()
   const streams = openStreams(deps)
   const modern = openModern(calls)
   const legacyHttp = openLegacyHttp(deps, calls)
@@ -39,19 +45,34 @@ export const mcp = (deps: Deps) => {
   }
 
   /** The message of a POST, if the caller may send it. @throws OAuthError `insufficient_scope`. */
-  async function receive(request: Request, resource: Resource, caller: Caller): Promise<object | Response> {
-    const message = await readMessage(request)
+  async function receive(handled: Handled, resource: Resource, caller: Caller): Promise<object | Response> {
+    const message = await readWithin(personOf(caller), handled.request)
     if (message instanceof Response) return message
+    // Again, for it may have taken its time to send the body, and its token may have been revoked meanwhile.
+    await authorize(handled, resource)
     const missing = missingScope(caller, message)
     if (missing.length > 0) throw insufficientScope(deps, resource, missing)
     return message
+  }
+
+  async function readWithin(person: string, request: Request): Promise<object | Response> {
+    const length = request.headers.get('content-length')
+    if (length !== null && Number(length) <= SMALL_BODY) return readMessage(request)
+    if (reading.of(person) >= LARGE_BODIES)
+      return jsonRpcError(429, TRANSPORT_ERROR, 'Too many large requests at once', { 'Retry-After': '1' })
+    reading.add(person)
+    try {
+      return await readMessage(request)
+    } finally {
+      reading.remove(person)
+    }
   }
 
   /** Streamable HTTP. */
   async function serve(handled: Handled, resource: Resource): Promise<Response> {
     const { request } = handled
     const caller = await authorize(handled, resource)
-    const message = request.method === 'POST' ? await receive(request, resource, caller) : undefined
+    const message = request.method === 'POST' ? await receive(handled, resource, caller) : undefined
     if (message instanceof Response) return message
     const accepts = acceptedBy(request)
     if (message && !accepts.json)
@@ -91,7 +112,7 @@ export const mcp = (deps: Deps) => {
       async context => {
         const { request } = context
         const caller = await authorize(context, sse)
-        const message = await receive(request, sse, caller)
+        const message = await receive(context, sse, caller)
         if (message instanceof Response) return message
         return legacySse.receive(caller, queryParams(request).sessionId ?? '', message)
       },

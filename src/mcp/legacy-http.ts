@@ -7,7 +7,6 @@ import {
   type InitializeRequest,
   isInitializeRequest,
   type JSONRPCMessage,
-  parseJSONRPCMessage,
   SUPPORTED_PROTOCOL_VERSIONS,
 } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
@@ -15,9 +14,17 @@ import type { Caller } from './access.ts'
 import type { Calls } from './calls.ts'
 import { openEventLogs } from './event-log.ts'
 import { type HttpTransport, openHttpTransport } from './http-transport.ts'
-import { type Accepts, INVALID_REQUEST, jsonRpcError, SESSION_NOT_FOUND, TRANSPORT_ERROR } from './messages.ts'
+import {
+  type Accepts,
+  INVALID_REQUEST,
+  jsonRpcError,
+  parseMessages,
+  SESSION_NOT_FOUND,
+  TRANSPORT_ERROR,
+} from './messages.ts'
 import { authInfoOf, buildServer } from './server.ts'
 import { openSessions, type Sessions } from './sessions.ts'
+import { personOf } from './streams.ts'
 
 /** From this revision on, a stream begins with an event without data. */
 const PRIMED_SINCE = '2025-11-25'
@@ -58,7 +65,7 @@ export function openLegacyHttp(deps: Deps, calls: Calls): LegacyHttp {
 
   async function beginSession(caller: Caller, message: InitializeRequest & JSONRPCMessage): Promise<Response> {
     const server = buildServer(calls, caller)
-    const session = { id: randomUUID(), log: openLog() }
+    const session = { id: randomUUID(), log: openLog(personOf(caller)) }
     const primed = message.params.protocolVersion >= PRIMED_SINCE
     const transport = openHttpTransport({ session, primed })
     await server.connect(transport)
@@ -78,6 +85,8 @@ export function openLegacyHttp(deps: Deps, calls: Calls): LegacyHttp {
     const server = buildServer(calls, caller)
     const transport = openHttpTransport()
     await server.connect(transport)
+    // Without a session nobody can come back for the answer.
+    request.signal.addEventListener('abort', () => void server.close(), { once: true })
     try {
       return await transport.receive(messages, authInfoOf(caller), 'json', isBatch)
     } finally {
@@ -100,16 +109,6 @@ export function openLegacyHttp(deps: Deps, calls: Calls): LegacyHttp {
         ? beginSession(caller, first)
         : serveOnce(caller, request, messages, Array.isArray(body))
     },
-  }
-}
-
-/** @returns nothing if one of them is no JSON-RPC message. */
-function parseMessages(body: object): JSONRPCMessage[] | undefined {
-  try {
-    const items: unknown[] = Array.isArray(body) ? body : [body]
-    return items.length > 0 ? items.map(parseJSONRPCMessage) : undefined
-  } catch {
-    return undefined // how it is malformed is nobody's secret, but nobody needs it either
   }
 }
 

@@ -3,12 +3,12 @@
  * come on the stream. The token is checked on every request, as anywhere else.
  */
 import { randomUUID } from 'node:crypto'
-import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/server'
+import type { Transport } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
 import type { Caller } from './access.ts'
 import type { Calls } from './calls.ts'
 import { type EventStream, openEventStream } from './event-stream.ts'
-import { jsonRpcError, SESSION_NOT_FOUND } from './messages.ts'
+import { INVALID_REQUEST, jsonRpcError, parseMessages, SESSION_NOT_FOUND } from './messages.ts'
 import { authInfoOf, buildServer } from './server.ts'
 import { openSessions, type Sessions } from './sessions.ts'
 
@@ -35,8 +35,9 @@ export function openLegacySse(deps: Deps, calls: Calls): LegacySse {
     receive(caller, sessionId, message) {
       const session = sessions.find(sessionId, caller)
       if (!session) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
-      for (const item of Array.isArray(message) ? message : [message])
-        session.transport.onmessage?.(item as JSONRPCMessage, { authInfo: authInfoOf(caller) })
+      const messages = parseMessages(message)
+      if (!messages) return jsonRpcError(400, INVALID_REQUEST, 'The body must be a JSON-RPC message')
+      for (const item of messages) session.transport.onmessage?.(item, { authInfo: authInfoOf(caller) })
       return new Response('Accepted', { status: 202 })
     },
   }

@@ -1,12 +1,17 @@
 /** JSON-RPC messages as they come over HTTP, and the answers to what is none. */
+import { type JSONRPCMessage, parseJSONRPCMessage } from '@modelcontextprotocol/server'
 import { readText } from '../http/body.ts'
 import { OAuthError } from '../lib/errors.ts'
 
 const BODY_LIMIT = 4 * 1024 * 1024
-/** Deeper JSON than any tool needs; a deeper one costs more to walk than it is worth. */
+/** What may be large is the arguments of a tool. Much of anything else would be kept for as long as a session lives. */
+export const SMALL_BODY = 64 * 1024
+/** Deeper JSON, and more values in it, than any tool needs; the cost of checking a message grows with them, not with its bytes. */
 const MAX_DEPTH = 64
+const MAX_VALUES = 10_000
 /** Each message of a batch is work of its own. */
 const MAX_BATCH = 100
+const MAX_ID = 256
 
 const PARSE_ERROR = -32700
 export const INVALID_REQUEST = -32600
@@ -35,16 +40,43 @@ export async function readMessage(request: Request): Promise<object | Response> 
   }
   if (typeof message !== 'object' || message === null)
     return jsonRpcError(400, INVALID_REQUEST, 'The body must be a JSON-RPC message')
-  if (Array.isArray(message) && message.length > MAX_BATCH)
+  const messages: { id?: unknown; method?: unknown }[] = Array.isArray(message) ? message : [message]
+  if (messages.length > MAX_BATCH)
     return jsonRpcError(400, INVALID_REQUEST, `A batch must have at most ${MAX_BATCH} messages`)
-  if (depthOver(message, MAX_DEPTH))
-    return jsonRpcError(400, INVALID_REQUEST, `The body must not be nested deeper than ${MAX_DEPTH}`)
+  if (text.length > SMALL_BODY && !messages.every(item => item?.method === 'tools/call'))
+    return jsonRpcError(413, INVALID_REQUEST, `A body of more than ${SMALL_BODY} bytes must be a tools/call`)
+  if (isTooComplex(message))
+    return jsonRpcError(
+      400,
+      INVALID_REQUEST,
+      `The body must have at most ${MAX_VALUES} values, and not be nested deeper than ${MAX_DEPTH}`,
+    )
+  if (messages.some(item => typeof item?.id === 'string' && item.id.length > MAX_ID))
+    return jsonRpcError(400, INVALID_REQUEST, `The id of a request must have at most ${MAX_ID} characters`)
   return message
 }
 
-function depthOver(value: unknown, left: number): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  return left === 0 || Object.values(value).some(item => depthOver(item, left - 1))
+function isTooComplex(message: object): boolean {
+  let left = MAX_VALUES
+  const walk = (value: object, depth: number): boolean => {
+    for (const key in value) {
+      if (--left < 0) return true
+      const item = (value as Record<string, unknown>)[key]
+      if (typeof item === 'object' && item !== null && (depth === 0 || walk(item, depth - 1))) return true
+    }
+    return false
+  }
+  return walk(message, MAX_DEPTH - 1)
+}
+
+/** The messages of a body. @returns nothing if one of them is no JSON-RPC message. */
+export function parseMessages(body: object): JSONRPCMessage[] | undefined {
+  try {
+    const items: unknown[] = Array.isArray(body) ? body : [body]
+    return items.length > 0 ? items.map(parseJSONRPCMessage) : undefined
+  } catch {
+    return undefined // how it is malformed is nobody's secret, but nobody needs it either
+  }
 }
 
 /** An error that belongs to no request, as the id of one could not be read or does not matter. */

@@ -26,7 +26,8 @@ export function openModern(calls: Calls): Modern {
     // The bounds and the keeping alive of streams are those of all streams, in streams.ts.
     maxSubscriptions: Number.POSITIVE_INFINITY,
     keepAliveMs: 0,
-    onerror: error => calls.log.debug({ detail: error.message }, 'mcp request refused'),
+    // Its messages quote what was sent.
+    onerror: error => calls.log.debug({ code: (error as { code?: unknown }).code }, 'mcp request refused'),
   })
   const dispatcher = openDispatcher(calls)
   return {

@@ -4,6 +4,7 @@
  */
 import type { Deps } from '../deps.ts'
 import { type Principal, revocableSubjects } from '../oauth/tokens.ts'
+import { openCounts } from './counts.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 
 /** Answers to parallel calls in sessions are streams, too. */
@@ -56,16 +57,10 @@ export function tooManyStreams(): Response {
 export function openStreams(deps: Deps): Streams {
   const open = new Set<OpenStream>()
   /** How many streams an owner and a person have. */
-  const counts = new Map<string, number>()
-  const count = (key: string, change: 1 | -1) => {
-    const total = (counts.get(key) ?? 0) + change
-    if (total === 0) counts.delete(key)
-    else counts.set(key, total)
-  }
+  const counts = openCounts()
 
   function hasRoom(principal: Principal): boolean {
-    const has = (key: string) => counts.get(key) ?? 0
-    const isFull = has(ownerOf(principal)) >= PER_CONNECTION || has(personOf(principal)) >= PER_PERSON
+    const isFull = counts.of(ownerOf(principal)) >= PER_CONNECTION || counts.of(personOf(principal)) >= PER_PERSON
     return !isFull && open.size < OVERALL
   }
 
@@ -98,8 +93,8 @@ export function openStreams(deps: Deps): Streams {
     const leave = () => {
       clearTimeout(expiry)
       if (!open.delete(stream)) return false
-      count(owner, -1)
-      count(person, -1)
+      counts.remove(owner)
+      counts.remove(person)
       return true
     }
     /** @returns whether there was room for it. */
@@ -139,8 +134,8 @@ export function openStreams(deps: Deps): Streams {
         start(opened) {
           controller = opened
           open.add(stream)
-          count(owner, 1)
-          count(person, 1)
+          counts.add(owner)
+          counts.add(person)
           expiry = setTimeout(stream.end, Math.max(0, principal.expiresAt * 1000 - deps.now().getTime()))
           write(OPENING)
           pump().catch(error => {

@@ -323,7 +323,7 @@ describe('in a session', () => {
 
 describe('the log of events', () => {
   test('is emptied when its session ends', async () => {
-    const log = openEventLogs()()
+    const log = openEventLogs()('ada')
     const transport = openHttpTransport({ session: { id: 'x', log } })
     await transport.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
     expect(log.after({ stream: 0, number: 0 })).toHaveLength(1)
@@ -332,7 +332,7 @@ describe('the log of events', () => {
   })
 
   test('holds the last 256 of a session, or the last MiB', () => {
-    const log = openEventLogs()()
+    const log = openEventLogs()('ada')
     for (let i = 0; i < 300; i++) log.append(1, 'x')
     expect(log.after({ stream: 1, number: 0 })!.map(({ id }) => id)).toEqual(
       Array.from({ length: 256 }, (_, i) => `1-${i + 45}`),
@@ -342,9 +342,26 @@ describe('the log of events', () => {
     expect(log.after({ stream: 2, number: 0 })!.map(({ number }) => number)).toEqual([304, 305])
   })
 
+  test('does not hold what is larger than that by itself', () => {
+    const log = openEventLogs()('ada')
+    expect(log.append(1, 'x'.repeat(1024 * 1024)).id).toBe('1-1')
+    expect(log.after({ stream: 1, number: 0 })).toBeUndefined()
+  })
+
+  test('takes room from whoever holds most, not from others', () => {
+    const open = openEventLogs()
+    const ada = open('ada')
+    ada.append(0, 'x')
+    const megabyte = 'x'.repeat(1024 * 1024 - 150)
+    const eves = Array.from({ length: 140 }, () => open('eve'))
+    for (const log of eves) log.append(0, megabyte)
+    expect(ada.after({ stream: 0, number: 0 })).toHaveLength(1)
+    expect(eves.filter(log => log.after({ stream: 0, number: 0 }))).toHaveLength(127)
+  })
+
   test('holds 128 MiB of all sessions: whoever said something least recently loses theirs', () => {
     const open = openEventLogs()
-    const logs = Array.from({ length: 130 }, open)
+    const logs = Array.from({ length: 130 }, () => open('ada'))
     const megabyte = 'x'.repeat(1024 * 1024 - 150) // and what an event takes besides
     for (const log of logs.slice(0, 128)) log.append(0, megabyte)
     expect(logs[0]!.after({ stream: 0, number: 0 })).toHaveLength(1)

@@ -1,8 +1,11 @@
 import { heapStats } from 'bun:jsc'
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { connect } from 'node:net'
+import { searchAuditLog } from '../../src/audit.ts'
 import { deviceTokens, registerClient, signIn } from '../support/flows.ts'
 import { sendRaw } from '../support/raw.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+import { openStream } from '../support/streams.ts'
 
 let server: TestServer
 let full: string
@@ -115,6 +118,105 @@ describe('a strange Host header', () => {
     },
   )
 })
+
+describe('a body that would cost much to look at or to keep', () => {
+  const ones = (count: number) => `[${'1,'.repeat(count - 1)}1]`
+  const long = 'x'.repeat(100_000)
+  const initialize = (params: string) =>
+    `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},${params}}}`
+  test.each([
+    ['two million values', CALL.replace('"arguments":{}', `"arguments":{"a":${ones(2_000_000)}}`), 400],
+    ['ten thousand values in a small body', CALL.replace('"arguments":{}', `"arguments":{"a":${ones(10_000)}}`), 400],
+    ['initialize with a long name', initialize(`"clientInfo":{"name":"${long}","version":"1"}`), 413],
+    [
+      'initialize with much that is not valid',
+      initialize(`"clientInfo":{"name":"a","version":"1","icons":${ones(9_000)}}`),
+      200,
+    ],
+    [
+      'a call among others',
+      `[${CALL.replace('"arguments":{}', `"arguments":{"a":"${long}"}`)},{"jsonrpc":"2.0","id":2,"method":"ping"}]`,
+      413,
+    ],
+    ['a long id', CALL.replace('"id":1', `"id":"${'x'.repeat(300)}"`), 400],
+    ['a long id in a batch', `[${CALL.replace('"id":1', `"id":"${'x'.repeat(300)}"`)}]`, 400],
+  ])('%s is refused', async (_, body, status) => {
+    const answer = await send(body, full)
+    const { error } = (await answer.json()) as { error: { code: number; message: string } }
+    expect([answer.status, error.message.length < 120]).toEqual([status, true])
+  })
+
+  test('may be large if it calls a tool', async () => {
+    const answer = await send(CALL.replace('"arguments":{}', `"arguments":{"a":"${'x'.repeat(3_000_000)}"}`), full)
+    expect([answer.status, (await answer.text()).includes('ada@example.com')]).toEqual([200, true])
+  })
+
+  test('is read for one person 32 times at once, and for others all the same', async () => {
+    const eve = (await deviceTokens(server, await registerClient(server), await signIn(server, 'eve@example.com')))
+      .access_token
+    const head = (token: string) =>
+      `POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n{`
+    const sockets = Array.from({ length: 32 }, () => connect(Number(new URL(server.base).port), '127.0.0.1'))
+    for (const socket of sockets) socket.write(head(full))
+    const large = CALL.replace('"arguments":{}', `"arguments":{"a":"${long}"}`)
+    while ((await send(large, full)).status !== 429) await Bun.sleep(20)
+    expect((await send(large, eve)).status).toBe(200)
+    expect((await send(CALL, full)).status).toBe(200)
+    for (const socket of sockets) socket.destroy()
+    while ((await send(large, full)).status !== 200) await Bun.sleep(20)
+  })
+})
+
+test('a token that is revoked while the body is on its way is refused', async () => {
+  const client = await registerClient(server)
+  const own = await deviceTokens(server, client, await signIn(server))
+  const socket = connect(Number(new URL(server.base).port), '127.0.0.1')
+  let answer = ''
+  socket.on('data', chunk => {
+    answer += chunk
+  })
+  const head = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${own.access_token}\r\nContent-Type: application/json\r\nContent-Length: ${CALL.length}\r\n\r\n`
+  socket.write(head + CALL.slice(0, -1))
+  await Bun.sleep(100)
+  await server.post('/api/oauth/revoke', { client_id: client, token: own.refresh_token })
+  socket.write('}')
+  while (!answer.includes('\r\n')) await Bun.sleep(10)
+  expect(answer).toStartWith('HTTP/1.1 401 ')
+  socket.destroy()
+})
+
+test('calls without end leave room in the audit log for what others do', async () => {
+  const flood = CALL.replace('whoami', 'no_such_tool')
+  const batch = `[${Array.from({ length: 100 }, (_, i) => flood.replace('"id":1', `"id":${i}`)).join(',')}]`
+  const rounds = Array.from({ length: 4 }, async () => {
+    for (let i = 0; i < 75; i++) await send(batch, full)
+  })
+  await Bun.sleep(300)
+  const client = await registerClient(server, { client_name: 'Somebody else' })
+  const bob = await deviceTokens(server, client, await signIn(server, 'bob@example.com'))
+  await server.post('/api/oauth/revoke', { client_id: client, token: bob.refresh_token })
+  await Promise.all(rounds)
+  const { events } = await searchAuditLog(server.deps, { limit: 1, event: 'grant.revoked', clientId: client })
+  expect([events.length, server.deps.audit.dropped]).toEqual([1, 0])
+}, 60_000)
+
+test.each(['[null]', '{}', '{"jsonrpc":"1.0","id":1,"method":"ping"}', '{"jsonrpc":"2.0","id":1.5,"method":"ping"}'])(
+  'what is no message is refused over HTTP+SSE, too: %s',
+  async body => {
+    const stop = new AbortController()
+    const base = server.base.replace('localhost', '127.0.0.1')
+    const headers = { Authorization: `Bearer ${full}`, Accept: 'text/event-stream' }
+    const stream = await openStream(fetch(`${base}/sse`, { headers, signal: stop.signal }), stop)
+    const [, address] = /data: (\S+)/.exec(await stream.readUntil('sessionId='))!
+    const answer = await fetch(base + address, {
+      method: 'POST',
+      body,
+      headers: { ...headers, 'Content-Type': 'application/json' },
+    })
+    expect([answer.status, await answer.json()]).toMatchObject([400, { error: { code: -32600 } }])
+    stream.close()
+  },
+)
 
 describe('a stream', () => {
   test('whose reader goes away leaves no timer behind', async () => {

@@ -87,14 +87,18 @@ export function openCalls(deps: Deps): Calls {
       const { clientId, userId, grantId, ip } = caller
       const log = (tool: string, failed: boolean) =>
         record(deps, 'tool.called', { clientId, userId, grantId, ip, detail: { tool, failed } })
+      const tool = findTool(name)
       const person = personOf(caller)
-      if (inProgress.of(person) >= PER_PERSON)
-        return failure(`${PER_PERSON} calls are in progress; wait until some have ended.`)
-      inProgress.add(person)
+      const bounds = [
+        [person, PER_PERSON],
+        [`${person} ${tool?.name}`, tool?.atOnce ?? PER_PERSON],
+      ] as const
+      for (const [key, most] of bounds)
+        if (inProgress.of(key) >= most) return failure(`${most} calls are in progress; wait until some have ended.`)
+      for (const [key] of bounds) inProgress.add(key)
       try {
         // Calls are what could fill it, and then the events of others would have no room.
         if (deps.audit.waiting > CROWDED) await deps.audit.flush()
-        const tool = findTool(name)
         if (!tool || !mayUse(caller, tool)) {
           log(tool?.name ?? 'unknown', true)
           throw new ProtocolError(INVALID_PARAMS, 'There is no such tool for this connection')
@@ -103,7 +107,7 @@ export function openCalls(deps: Deps): Calls {
         log(tool.name, result.isError === true)
         return result
       } finally {
-        inProgress.remove(person)
+        for (const [key] of bounds) inProgress.remove(key)
       }
     },
   }

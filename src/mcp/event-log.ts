@@ -22,6 +22,8 @@ export interface EventLog {
   append(stream: number, data: string): LoggedEvent
   /** What came after an event on its stream; nothing if no event of that stream is known any more. */
   after(event: { stream: number; number: number }): LoggedEvent[] | undefined
+  /** The number of the last event. */
+  readonly last: number
   clear(): void
 }
 
@@ -71,6 +73,9 @@ export function openEventLogs(): (person: string) => EventLog {
         resize(log, person, bytes)
         while (bytesOverall > MAX_BYTES_OVERALL) makeRoom()
         return event
+      },
+      get last() {
+        return last
       },
       after({ stream, number }) {
         const known = events.filter(event => event.stream === stream)

@@ -145,7 +145,7 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
       const seen = parseEventId(lastEventId)
       const stream = seen && findStream(seen.stream)
       const missed = seen && log?.after(seen)
-      if (!stream && !missed)
+      if ((!stream && !missed) || seen!.number > log!.last)
         return jsonRpcError(400, TRANSPORT_ERROR, 'No event with this id is known; what came after it is lost')
       if (stream) return connectEvents(stream, missed)
       // All was said. To say so with a stream that ends at once would make clients come back, over and over.

@@ -19,6 +19,8 @@ export interface Tool {
   scopes: readonly string[]
   /** Whether it is about a user, so that a machine has no use for it. */
   forUsers: boolean
+  /** How many calls of it one person may have in progress, if fewer than of all tools together. */
+  atOnce?: number
   /** @returns the structured content, of the shape of `output`. */
   call(
     deps: Deps,
@@ -174,6 +176,7 @@ const searchAuditLogTool: Tool = {
   annotations: READ_ONLY,
   scopes: ['admin'],
   forUsers: false,
+  atOnce: 4,
   async call(deps, _principal, input, { signal, report }) {
     const { since, until, client_id: clientId, ...rest } = input as z.infer<typeof AUDIT_SEARCH>
     const { events, nextCursor } = await searchAuditLog(

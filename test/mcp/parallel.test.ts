@@ -1,6 +1,6 @@
 import { heapStats } from 'bun:jsc'
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { deviceTokens, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
+import { deviceTokens, machineToken, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
 import { slowDown, startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
@@ -51,6 +51,18 @@ describe('many at once', () => {
     expect(refused[0]!.result.content[0]!.text).toBe('128 calls are in progress; wait until some have ended.')
     restore()
     expect((await whoami(bob!)).result.isError).toBeUndefined()
+  })
+
+  test('4 searches of the audit log by one person at once', async () => {
+    const admin = await machineToken(server, ['mcp', 'admin'])
+    const restore = slowDown(server, () => 300)
+    const search = async () => {
+      const answer = await rpc(server, admin, 'tools/call', { name: 'search_audit_log', arguments: {} })
+      return ((await answer.json()) as { result: { isError?: boolean } }).result.isError === true
+    }
+    expect((await Promise.all(Array.from({ length: 6 }, search))).filter(Boolean)).toHaveLength(2)
+    restore()
+    expect(await search()).toBe(false)
   })
 
   test('5,000 connections that are opened and broken off leave nothing behind: memory, streams, timers', async () => {

@@ -15,13 +15,14 @@ export function readConfig(): Config {
 /** Runs a command with the database open; beside a running server it shares the server's. */
 export async function withDeps(work: (deps: Deps) => Promise<void>): Promise<void> {
   const config = readConfig()
-  if (!config.DATABASE_URL && !existsSync(join(config.DATA_DIR, 'postgres'))) {
+  const isNew = !config.DATABASE_URL && !existsSync(join(config.DATA_DIR, 'postgres'))
+  // A command talks to a person: what it has to say it prints, so the log is for trouble only.
+  const deps = await openDeps(config, { log: openLog('warn'), serving: false })
+  if (isNew) {
     console.error(
       `There was no database in ${resolve(config.DATA_DIR)}; here is a new one. If this was meant for a server that runs, use the directory and the environment of that server.`,
     )
   }
-  // A command talks to a person: what it has to say it prints, so the log is for trouble only.
-  const deps = await openDeps(config, { log: openLog('warn'), serving: false })
   try {
     await work(deps)
   } finally {

@@ -1,4 +1,4 @@
-/** What a token opens: the scopes that a message needs, and the tools that a principal may use. */
+/** Who a caller is, and what a token opens: the scopes that a message needs, and the tools that a principal may use. */
 import { allows } from '../oauth/model.ts'
 import type { Principal } from '../oauth/tokens.ts'
 import { findTool, TOOLS, type Tool } from './tools.ts'
@@ -6,6 +6,16 @@ import { findTool, TOOLS, type Tool } from './tools.ts'
 /** Who sends a request, and from which address. */
 export interface Caller extends Principal {
   ip: string | null
+}
+
+/** Who a session or stream belongs to: a user, a client and what the one allowed the other. A refreshed token keeps it. */
+export function ownerOf({ userId, clientId, grantId }: Principal): string {
+  return JSON.stringify([userId, clientId, grantId])
+}
+
+/** Who is behind all of somebody's connections: a user, or a machine. */
+export function personOf({ userId, clientId }: Principal): string {
+  return userId ?? clientId
 }
 
 /** Scopes by JSON-RPC method; a method that is not here needs only a good token. */

@@ -13,9 +13,8 @@ import { record } from '../audit.ts'
 import type { Deps } from '../deps.ts'
 import { AppError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
-import { type Caller, mayUse } from './access.ts'
+import { type Caller, mayUse, personOf } from './access.ts'
 import { openCounts } from './counts.ts'
-import { personOf } from './streams.ts'
 import { type CallContext, findTool, TOOLS, type Tool } from './tools.ts'
 
 /** Calls of one person in progress. More of them would only make everybody wait for the database. */

@@ -4,7 +4,7 @@
  * - `modern` serves 2026-07-28, most of it through `dispatcher`; `legacy-http` the revisions before, over
  *   `http-transport` and its `event-log`; `legacy-sse` the transport of 2024-11-05.
  * - `sessions` and `streams` are what outlives a request, and their bounds; `event-stream` and `messages` what is on the wire.
- * - `server`, `calls` and `tools` are what all eras serve; `access` is what a token opens; `counts` counts what is bounded.
+ * - `server`, `calls` and `tools` are what all eras serve; `access` is who a caller is and what a token opens; `counts` counts what is bounded.
  */
 import { Elysia } from 'elysia'
 import type { Deps } from '../deps.ts'
@@ -13,7 +13,7 @@ import { clientAddress, type Handled } from '../http/client-address.ts'
 import { requireKnownOrigin } from '../http/origin.ts'
 import { queryParams } from '../http/params.ts'
 import { type Resource, resourcesOf } from '../oauth/model.ts'
-import { type Caller, missingScope } from './access.ts'
+import { type Caller, missingScope, personOf } from './access.ts'
 import { openCalls } from './calls.ts'
 import { openCounts } from './counts.ts'
 import { discoveryDocument } from './discovery-document.ts'
@@ -21,7 +21,7 @@ import { openLegacyHttp } from './legacy-http.ts'
 import { openLegacySse } from './legacy-sse.ts'
 import { acceptedBy, jsonRpcError, readMessage, SMALL_BODY, TRANSPORT_ERROR } from './messages.ts'
 import { openModern } from './modern.ts'
-import { openStreams, personOf, tooManyStreams } from './streams.ts'
+import { openStreams, tooManyStreams } from './streams.ts'
 
 /** Bodies of one person that may be large, or whose length is not known, being read at once. */
 const LARGE_BODIES = 32

@@ -10,7 +10,7 @@ import {
   SUPPORTED_PROTOCOL_VERSIONS,
 } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
-import type { Caller } from './access.ts'
+import { type Caller, personOf } from './access.ts'
 import type { Calls } from './calls.ts'
 import { openEventLogs } from './event-log.ts'
 import { type HttpTransport, openHttpTransport } from './http-transport.ts'
@@ -24,7 +24,6 @@ import {
 } from './messages.ts'
 import { authInfoOf, buildServer } from './server.ts'
 import { openSessions, type Sessions } from './sessions.ts'
-import { personOf } from './streams.ts'
 
 /** From this revision on, a stream begins with an event without data. */
 const PRIMED_SINCE = '2025-11-25'

@@ -2,8 +2,7 @@
 import type { Server, Transport } from '@modelcontextprotocol/server'
 import type { Deps } from '../deps.ts'
 import type { Principal } from '../oauth/tokens.ts'
-import { seeSameTools } from './access.ts'
-import { ownerOf, personOf } from './streams.ts'
+import { ownerOf, personOf, seeSameTools } from './access.ts'
 
 const PER_CONNECTION = 32
 const PER_PERSON = 256

@@ -4,6 +4,7 @@
  */
 import type { Deps } from '../deps.ts'
 import { type Principal, revocableSubjects } from '../oauth/tokens.ts'
+import { ownerOf, personOf } from './access.ts'
 import { openCounts } from './counts.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 
@@ -38,16 +39,6 @@ export interface Streams {
    * @param farewell What to send before we end it, if it does not end by itself.
    */
   guard(principal: Principal, request: Request, response: Response, farewell?: string): Response
-}
-
-/** Who a session or stream belongs to: a user, a client and what the one allowed the other. A refreshed token keeps it. */
-export function ownerOf({ userId, clientId, grantId }: Principal): string {
-  return JSON.stringify([userId, clientId, grantId])
-}
-
-/** Who is behind all of somebody's connections: a user, or a machine. */
-export function personOf({ userId, clientId }: Principal): string {
-  return userId ?? clientId
 }
 
 export function tooManyStreams(): Response {
@@ -155,8 +146,5 @@ export function openStreams(deps: Deps): Streams {
     return new Response(body, { status: response.status, headers: response.headers })
   }
 
-  return {
-    hasRoom,
-    guard,
-  }
+  return { hasRoom, guard }
 }

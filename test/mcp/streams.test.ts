@@ -206,19 +206,22 @@ describe('there are at most', () => {
       issuedAt: 0,
       expiresAt: Date.now() / 1000 + 3600,
     }
-    const request = new Request(server.base)
-    const open = (userId: string, grantId: string) => {
+    const open = (userId: string, grantId: string, method = 'GET') => {
+      const request = new Request(server.base, { method })
       const endless = new Response(new ReadableStream(), { headers: { 'Content-Type': 'text/event-stream' } })
       return guard({ ...principal, userId, grantId }, request, endless)
     }
     const streams = Array.from({ length: 256 }, (_, i) => open('bob', `grant ${i % 8}`))
     expect(new Set(streams.map(({ status }) => status))).toEqual(new Set([200]))
     expect(open('bob', 'grant 9').status).toBe(429)
+    // The answer to a call is let through all the same: the call was made.
+    streams.push(open('bob', 'grant 9', 'POST'))
+    expect(streams.at(-1)!.status).toBe(200)
     streams.push(open('eve', 'grant 9'))
     expect(streams.at(-1)!.status).toBe(200)
-    await streams[0]!.body!.cancel()
+    for (const stream of streams.splice(0, 2)) await stream.body!.cancel()
     streams.push(open('bob', 'grant 9'))
     expect(streams.at(-1)!.status).toBe(200)
-    for (const stream of streams.slice(1)) await stream.body!.cancel()
+    for (const stream of streams) await stream.body!.cancel()
   })
 })

@@ -1,4 +1,5 @@
 import type { Queries } from './index.ts'
+import { CHANNEL } from './notifications.ts'
 
 export type AuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'
 export type ClientSource = 'operator' | 'token' | 'dynamic' | 'metadata'
@@ -94,7 +95,7 @@ export async function upsertMetadataClient(sql: Queries, client: NewClient & { f
 /** Replaces what a client registered, and tells every replica. A client that others share is left alone. */
 export async function updateRegistration(
   sql: Queries,
-  client: Pick<NewClient, 'id' | 'name' | 'grantTypes' | 'redirectUris' | 'scope' | 'details'> & { channel: string },
+  client: Pick<NewClient, 'id' | 'name' | 'grantTypes' | 'redirectUris' | 'scope' | 'details'>,
 ): Promise<ClientRow | undefined> {
   const [row] = await sql<ClientRow[]>`
     with updated as (
@@ -110,7 +111,7 @@ export async function updateRegistration(
         and not shared
       returning *
     )
-    select updated.*, pg_notify(${client.channel}, 'client ' || id) as notified
+    select updated.*, pg_notify(${CHANNEL}, 'client ' || id) as notified
     from updated`
   return row
 }
@@ -130,7 +131,7 @@ export function listClients(sql: Queries): Promise<ClientRow[]> {
  */
 export async function deleteClient(
   sql: Queries,
-  remove: { id: string; unlessShared: boolean; now: Date; rememberUntil: Date; channel: string },
+  remove: { id: string; unlessShared: boolean; now: Date; rememberUntil: Date },
 ): Promise<boolean> {
   const rows = await sql`
     with deleted as (
@@ -145,7 +146,7 @@ export async function deleteClient(
       from deleted
       on conflict (subject) do nothing
     )
-    select pg_notify(${remove.channel}, 'revoked ' || subject)
+    select pg_notify(${CHANNEL}, 'revoked ' || subject)
     from deleted`
   return rows.length === 1
 }
@@ -156,7 +157,7 @@ export async function deleteClient(
  */
 export async function sweepUnusedClients(
   sql: Queries,
-  { before, now, limit, channel }: { before: Date; now: Date; limit: number; channel: string },
+  { before, now, limit }: { before: Date; now: Date; limit: number },
 ): Promise<number> {
   const rows = await sql`
     with deleted as (
@@ -173,7 +174,7 @@ export async function sweepUnusedClients(
       )
       returning id
     )
-    select pg_notify(${channel}, 'client ' || id)
+    select pg_notify(${CHANNEL}, 'client ' || id)
     from deleted`
   return rows.length
 }

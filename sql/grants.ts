@@ -1,5 +1,6 @@
 import type { ClientSource } from './clients.ts'
 import type { Queries } from './index.ts'
+import { CHANNEL } from './notifications.ts'
 
 export interface Connection {
   id: string
@@ -34,7 +35,7 @@ export function listConnections(sql: Queries, userId: string, now: Date): Promis
  */
 export function revokeGrants(
   sql: Queries,
-  revoke: { ids: string[]; userId?: string; now: Date; rememberUntil: Date; channel: string },
+  revoke: { ids: string[]; userId?: string; now: Date; rememberUntil: Date },
 ): Promise<{ id: string; client_id: string; user_id: string }[]> {
   return sql<{ id: string; client_id: string; user_id: string }[]>`
     with ended as (
@@ -51,7 +52,7 @@ export function revokeGrants(
       from ended
       on conflict (subject) do nothing
     )
-    select id, client_id, user_id, pg_notify(${revoke.channel}, 'revoked grant:' || id) as notified
+    select id, client_id, user_id, pg_notify(${CHANNEL}, 'revoked grant:' || id) as notified
     from ended`
 }
 
@@ -62,7 +63,7 @@ export function revokeGrants(
  */
 export function revokeGrantsOfUser(
   sql: Queries,
-  revoke: { userId: string; now: Date; rememberUntil: Date; channel: string },
+  revoke: { userId: string; now: Date; rememberUntil: Date },
 ): Promise<{ id: string; client_id: string }[]> {
   return sql<{ id: string; client_id: string }[]>`
     with ended as (
@@ -79,7 +80,7 @@ export function revokeGrantsOfUser(
       from ended
       on conflict (subject) do nothing
     )
-    select id, client_id, pg_notify(${revoke.channel}, 'revoked grant:' || id) as notified
+    select id, client_id, pg_notify(${CHANNEL}, 'revoked grant:' || id) as notified
     from ended`
 }
 

@@ -1,9 +1,10 @@
 import type { Queries } from './index.ts'
+import { CHANNEL } from './notifications.ts'
 
 /** Remembers a subject and tells every replica. */
 export async function insertRevocation(
   sql: Queries,
-  revocation: { subject: string; now: Date; expiresAt: Date; channel: string },
+  revocation: { subject: string; now: Date; expiresAt: Date },
 ): Promise<void> {
   await sql`
     with remembered as (
@@ -11,7 +12,7 @@ export async function insertRevocation(
       values (${revocation.subject}, ${revocation.now}, ${revocation.expiresAt})
       on conflict (subject) do nothing
     )
-    select pg_notify(${revocation.channel}, ${`revoked ${revocation.subject}`})`
+    select pg_notify(${CHANNEL}, ${`revoked ${revocation.subject}`})`
 }
 
 export function listRevocations(sql: Queries, now: Date): Promise<{ subject: string; expires_at: Date }[]> {

@@ -1,4 +1,5 @@
 import type { Queries } from './index.ts'
+import { CHANNEL } from './notifications.ts'
 
 export interface SigningKeyRow {
   kid: string
@@ -32,10 +33,7 @@ export async function insertSigningKey(
 }
 
 /** Retires every key but the new one, and tells every replica. */
-export async function retireSigningKeys(
-  sql: Queries,
-  retire: { except: string; now: Date; channel: string },
-): Promise<void> {
+export async function retireSigningKeys(sql: Queries, retire: { except: string; now: Date }): Promise<void> {
   await sql`
     with retired as (
       update signing_keys
@@ -43,7 +41,7 @@ export async function retireSigningKeys(
       where kid <> ${retire.except}
         and retired_at is null
     )
-    select pg_notify(${retire.channel}, 'keys')`
+    select pg_notify(${CHANNEL}, 'keys')`
 }
 
 /** Deletes at most `limit` keys that were retired before `before`: private halves need not outlive their use. @returns how many. */

@@ -7,19 +7,24 @@ import { errorBoundary } from './http/error-boundary.ts'
 import { health } from './http/health.ts'
 import { home } from './http/home.ts'
 import { protect } from './http/protect.ts'
+import { openRoutes } from './http/routes.ts'
 import { mcp } from './mcp/index.ts'
 import { oauth } from './oauth/index.ts'
 import { signin } from './signin/index.ts'
 
-export const createApp = (deps: Deps) =>
-  // strictPath: `/token/` is not `/token`, so that a rule for one path cannot be walked around.
-  new Elysia({ strictPath: true, normalize: false })
-    .use(errorBoundary(deps))
-    .use(protect(deps))
-    .use(health(deps))
-    .use(assets())
-    .use(home(deps))
-    .use(signin(deps))
-    .use(account(deps))
-    .use(oauth(deps))
-    .use(mcp(deps))
+export const createApp = (deps: Deps) => {
+  const routes = openRoutes()
+  return routes.complete(
+    // strictPath: `/token/` is not `/token`, so that a rule for one path cannot be walked around.
+    new Elysia({ strictPath: true, normalize: false })
+      .use(errorBoundary(deps, routes))
+      .use(protect(deps, routes))
+      .use(health(deps))
+      .use(assets())
+      .use(home(deps))
+      .use(signin(deps))
+      .use(account(deps))
+      .use(oauth(deps))
+      .use(mcp(deps)),
+  )
+}

@@ -1,51 +1,32 @@
-/** What everything needs, built once and handed down by closure; closed in the opposite order. */
+/** Opens everything in order and closes it in the opposite order. Composition only: nothing is decided here. */
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Queries } from '../sql/index.ts'
-import { type AuditWriter, openAuditWriter } from './audit.ts'
+import { openAuditWriter } from './audit/writer.ts'
+import type { Base, Secrets, Sweep } from './base.ts'
 import type { Config } from './config.ts'
-import { connect, type Database, prepareDataDir } from './db/index.ts'
+import { connect, prepareDataDir } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
-import { type Limits, openLimits } from './http/rate-limits.ts'
+import type { Viewers } from './http/session.ts'
 import { deriveKey } from './lib/crypto.ts'
 import type { Log } from './lib/log.ts'
 import { type Outbound, publicInternet } from './lib/safe-fetch.ts'
-import { openReplica, type Replica } from './oauth/replicas.ts'
+import { openLimits } from './limits.ts'
+import type { OAuthDeps } from './oauth/deps.ts'
+import { openMemory } from './oauth/memory.ts'
+import { openResources } from './oauth/resources.ts'
+import { openScopes } from './oauth/scopes.ts'
+import { oauthSweeps } from './oauth/sweeps.ts'
 import { openProviders, type Providers } from './signin/providers.ts'
+import { openViewers, signInSweeps } from './signin/sessions.ts'
 
-export interface Deps {
-  config: Config
-  log: Log
-  /** The clock. Tests own it; statements get it as a parameter. */
-  now: () => Date
-  db: Database
-  /** The pool's statements; inside a transaction use the one it hands you. */
-  sql: Queries
-  secrets: Secrets
-  audit: AuditWriter
-  /** Counters of this replica; see http/rate-limits. */
-  limits: Limits
-  /** How documents of strangers are fetched. */
-  outbound: Outbound
+export interface Deps extends OAuthDeps {
   providers: Providers
-  replica: Replica
-  /** Aborted when the server stops: what would keep a connection open for ever ends itself. */
-  stopping: AbortController
+  viewers: Viewers
+  /** What the sweeper runs. */
+  sweeps: readonly Sweep[]
   /** Ends everything that was opened, writing what waits. */
   close(): Promise<void>
-}
-
-/** Keys derived from AUTH_SECRET, one a purpose. */
-export interface Secrets {
-  /** Signs the cookie that carries a sign-in to the provider and back. */
-  signInCookie: Buffer
-  /** Makes the CSRF tokens of forms. */
-  csrf: Buffer
-  /** Seals the private signing keys in the database. */
-  signingKeys: Buffer
-  /** Derives the successor of a refresh token. */
-  refresh: Buffer
 }
 
 export interface OpenOptions {
@@ -62,38 +43,36 @@ export async function openDeps(
   config: Config,
   { log, now = () => new Date(), serving, outbound = publicInternet }: OpenOptions,
 ): Promise<Deps> {
+  await using opened = new AsyncDisposableStack()
   const db = await connect({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR, serving, log })
-  try {
-    const applied = await migrate(db)
-    if (applied.length > 0) log.info({ migrations: applied }, 'the database schema was brought up to date')
-    const audit = openAuditWriter(db.sql, log)
-    const base = {
-      config,
-      log,
-      now,
-      db,
-      sql: db.sql,
-      secrets: openSecrets(config),
-      audit,
-      limits: openLimits(),
-      outbound,
-      providers: openProviders(config),
-      stopping: new AbortController(),
-    }
-    const replica = await openReplica(base)
-    return {
-      ...base,
-      replica,
-      async close() {
-        base.stopping.abort()
-        await audit.close()
-        await replica.close()
-        await db.close()
-      },
-    }
-  } catch (error) {
-    await db.close()
-    throw error
+  opened.defer(() => db.close())
+  const applied = await migrate(db)
+  if (applied.length > 0) log.info({ migrations: applied }, 'the database schema was brought up to date')
+  const audit = openAuditWriter(db.sql, log)
+  const base: Base = {
+    config,
+    log,
+    now,
+    db,
+    sql: db.sql,
+    secrets: openSecrets(config),
+    audit,
+    limits: openLimits(),
+    outbound,
+    stopping: new AbortController(),
+  }
+  const memory = await openMemory(base)
+  opened.defer(() => memory.close())
+  opened.defer(() => audit.close())
+  opened.defer(() => base.stopping.abort())
+  const oauth = { ...base, memory, scopes: openScopes(), resources: openResources(config) }
+  const stack = opened.move()
+  return {
+    ...oauth,
+    providers: openProviders(config),
+    viewers: openViewers(base),
+    sweeps: [...oauthSweeps(oauth), ...signInSweeps(base)],
+    close: () => stack.disposeAsync(),
   }
 }
 

@@ -1,52 +1,19 @@
-/** Deletes what nobody can use any more, in small batches. Rows are skipped while another replica sweeps them. */
-import { sweepAuthorizationCodes } from '../sql/authorization-codes.ts'
-import { sweepUnusedClients } from '../sql/clients.ts'
-import { sweepDeviceCodes } from '../sql/device-codes.ts'
-import { sweepGrants } from '../sql/grants.ts'
-import { sweepRefreshTokens } from '../sql/refresh-tokens.ts'
-import { sweepRevocations } from '../sql/revocations.ts'
-import { sweepSessions, sweepSignInLinks } from '../sql/sessions.ts'
-import { sweepSigningKeys } from '../sql/signing-keys.ts'
-import { sweepThrottles } from '../sql/throttles.ts'
-import { sweepUsedAssertions } from '../sql/used-assertions.ts'
+/** Deletes what nobody can use any more, in small batches. Features register what; here is when, and how much at once. */
+import type { Base, Sweep } from './base.ts'
 import { isOutage } from './db/index.ts'
-import type { Deps } from './deps.ts'
-import { CHANNEL } from './oauth/model.ts'
 
 const INTERVAL_MS = 60_000
 const BATCH = 500
-const DAY_MS = 86_400_000
-/** Ended codes and grants are kept this long, so that their late users get a precise answer. */
-const KEEP_MS = DAY_MS
-const UNUSED_CLIENT_MS = 7 * DAY_MS
+
+type SweeperDeps = Pick<Base, 'log' | 'now'> & { sweeps: readonly Sweep[] }
 
 /** One round of sweeping. @returns how many rows went. */
-export async function sweep(deps: Deps): Promise<number> {
+export async function sweep(deps: SweeperDeps): Promise<number> {
   const now = deps.now()
-  const before = new Date(now.getTime() - KEEP_MS)
-  const tasks = [
-    () => sweepDeviceCodes(deps.sql, before, BATCH),
-    () => sweepAuthorizationCodes(deps.sql, before, BATCH),
-    () => sweepGrants(deps.sql, before, BATCH),
-    () => sweepRefreshTokens(deps.sql, before, BATCH),
-    () => sweepSessions(deps.sql, now, BATCH),
-    () => sweepSignInLinks(deps.sql, before, BATCH),
-    () => sweepThrottles(deps.sql, now, BATCH),
-    () => sweepRevocations(deps.sql, now, BATCH),
-    () => sweepUsedAssertions(deps.sql, now, BATCH),
-    () => sweepSigningKeys(deps.sql, new Date(before.getTime() - deps.config.ACCESS_TOKEN_TTL * 1000), BATCH),
-    () =>
-      sweepUnusedClients(deps.sql, {
-        before: new Date(now.getTime() - UNUSED_CLIENT_MS),
-        now,
-        limit: BATCH,
-        channel: CHANNEL,
-      }),
-  ]
   let total = 0
-  for (const task of tasks) {
+  for (const task of deps.sweeps) {
     for (let swept = BATCH; swept === BATCH; ) {
-      swept = await task()
+      swept = await task(now, BATCH)
       total += swept
     }
   }
@@ -54,7 +21,7 @@ export async function sweep(deps: Deps): Promise<number> {
 }
 
 /** Sweeps once a minute, until it is stopped; a round that runs then ends with its statement. */
-export function startSweeper(deps: Deps): { stop(): void } {
+export function startSweeper(deps: SweeperDeps): { stop(): void } {
   let stopped = false
   const timer = setInterval(() => {
     sweep(deps).catch(error => {

@@ -18,9 +18,8 @@ const PUBLIC: readonly string[] = [
   'GET /.well-known/openid-configuration',
   'GET /.well-known/jwks.json',
   'GET /.well-known/oauth-protected-resource',
-  'GET /.well-known/oauth-protected-resource/mcp',
-  'GET /.well-known/oauth-protected-resource/api/sse',
-  'GET /.well-known/oauth-protected-resource/sse',
+  'GET /.well-known/oauth-protected-resource/*',
+  'GET /.well-known/*',
   // Discovery JSON; the stream at the same address is closed.
   'GET /api/sse',
   'GET /auth/signin',
@@ -48,7 +47,11 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-const routesOf = () => createApp(server.deps).routes.map(route => `${route.method} ${route.path}`)
+/** Preflights and the refusals of other methods come with every path; they are tested below. */
+const routesOf = () =>
+  createApp(server.deps)
+    .routes.filter(({ method }) => method !== 'OPTIONS' && method !== 'ALL')
+    .map(route => `${route.method} ${route.path}`)
 
 describe('routes', () => {
   test('the public list names routes that exist', () => {
@@ -71,6 +74,15 @@ describe('routes', () => {
       }
     }
     expect(open).toEqual([])
+  })
+
+  test('another method of a path is refused with 405 and the methods that there are', async () => {
+    const answer = await fetch(`${server.base.replace('localhost', '127.0.0.1')}/api/oauth/token`)
+    expect([answer.status, answer.headers.get('allow'), await answer.json()]).toEqual([
+      405,
+      'POST, OPTIONS',
+      { error: 'invalid_request', error_description: 'This address does not take GET' },
+    ])
   })
 
   test.each([

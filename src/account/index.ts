@@ -2,20 +2,20 @@
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { accountPage } from '../../views/account.tsx'
-import type { Deps } from '../deps.ts'
 import { page, seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
-import { csrfToken, endAllSessions, requireCsrf, session } from '../http/session.ts'
-import { clientLabel } from '../oauth/client-names.ts'
-import { SCOPES } from '../oauth/model.ts'
+import { PAGE } from '../http/routes.ts'
+import { csrfToken, requireCsrf, session, type Viewers } from '../http/session.ts'
+import { clientLabel } from '../oauth/clients/names.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
 import { listConnections, revokeGrant, revokeGrantsOfUser } from '../oauth/tokens.ts'
-import { signOutToken } from '../signin/index.ts'
+import { endAllSessions, signOutToken } from '../signin/sessions.ts'
 
 const END = 'end-connection'
 const END_ALL = 'end-everything'
 const endSchema = z.object({ id: z.uuid(), csrf: z.string().optional() })
 
-export const account = (deps: Deps) =>
+export const account = (deps: OAuthDeps & { viewers: Viewers }) =>
   new Elysia({ name: 'account' })
     .use(session(deps))
     .get(
@@ -36,14 +36,14 @@ export const account = (deps: Deps) =>
                 source: connection.client_source,
               }),
               resource: connection.resource,
-              permissions: connection.scope.map(scope => SCOPES[scope] ?? scope),
+              permissions: connection.scope.map(deps.scopes.text),
               connectedAt: connection.created_at.toISOString(),
               usedAt: connection.used_at.toISOString(),
             })),
           }),
         )
       },
-      { signedIn: true },
+      { signedIn: true, ...PAGE },
     )
     .post(
       '/account/disconnect',
@@ -53,7 +53,7 @@ export const account = (deps: Deps) =>
         await revokeGrant(deps, { grantId: params.id, userId: viewer.userId, by: 'user' })
         return seeOther('/account') // also if it had ended already: the page shows what is left
       },
-      { parse: 'none', signedIn: true },
+      { parse: 'none', signedIn: true, ...PAGE },
     )
     .post(
       '/account/signout-everywhere',
@@ -64,5 +64,5 @@ export const account = (deps: Deps) =>
         await revokeGrantsOfUser(deps, viewer.userId, 'user')
         return seeOther('/', { 'Set-Cookie': cookie })
       },
-      { parse: 'none', signedIn: true },
+      { parse: 'none', signedIn: true, ...PAGE },
     )

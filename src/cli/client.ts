@@ -1,7 +1,8 @@
 import { UsageError } from '../lib/errors.ts'
-import { addClient, listClients, removeClient } from '../oauth/clients.ts'
-import { DEVICE_CODE_GRANT, GRANT_TYPES, type GrantType, SCOPES } from '../oauth/model.ts'
-import { redirectUriProblem } from '../oauth/redirect-uris.ts'
+import { addClient, listClients, removeClient } from '../oauth/clients/index.ts'
+import { redirectUriProblem } from '../oauth/clients/redirect-uris.ts'
+import { DEVICE_CODE_GRANT, GRANT_TYPES, type GrantType } from '../oauth/grants/types.ts'
+import { openScopes } from '../oauth/scopes.ts'
 import { readArgs, withDeps } from './environment.ts'
 
 const USAGE =
@@ -44,9 +45,9 @@ async function add(name: string, asked: { grants: string[]; scopes: string[]; re
     if (!known) problems.push(`--grant ${grant} is not known; use ${Object.keys(GRANT_NAMES).join(', ')}`)
     return known
   })
-  const unknown = asked.scopes.filter(scope => !(scope in SCOPES))
-  if (unknown.length > 0)
-    problems.push(`--scope ${unknown.join(' ')} is not known; use ${Object.keys(SCOPES).join(', ')}`)
+  const known = openScopes()
+  const unknown = asked.scopes.filter(scope => !known.has(scope))
+  if (unknown.length > 0) problems.push(`--scope ${unknown.join(' ')} is not known; use ${known.names.join(', ')}`)
   for (const uri of asked.redirectUris) {
     const problem = redirectUriProblem(uri, true)
     if (problem) problems.push(`--redirect-uri ${uri}: ${problem}`)

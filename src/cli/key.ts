@@ -1,4 +1,4 @@
-import { record } from '../audit.ts'
+import { record } from '../audit/events.ts'
 import { UsageError } from '../lib/errors.ts'
 import { rotateKeys } from '../oauth/keys.ts'
 import { readArgs, withDeps } from './environment.ts'

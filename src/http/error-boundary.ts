@@ -1,124 +1,123 @@
 /** The only place where an error becomes a response: vague on the wire, precise in the operator's log. */
 import { Elysia, NotFoundError, ParseError } from 'elysia'
 import { errorPage } from '../../views/error.tsx'
+import type { Base } from '../base.ts'
 import { isOutage } from '../db/index.ts'
-import type { Deps } from '../deps.ts'
 import { AppError, OAuthError, SignInRequired } from '../lib/errors.ts'
-import { page, seeOther, wantsJson } from './pages.ts'
+import { noStoreJson } from './json.ts'
+import { page, seeOther, wantsJson, wantsPage } from './pages.ts'
+import type { Routes } from './routes.ts'
 
-export const errorBoundary = (deps: Deps) =>
-  new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request }) => {
+export const errorBoundary = ({ log }: Base, routes: Routes) =>
+  new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route }) => {
     try {
-      return await respondTo(deps, error, request)
+      const { page: isPage } = routes.traitsOf(route)
+      const asPage = isPage ? !wantsJson(request) : error instanceof NotFoundError && wantsPage(request)
+      return await respondTo(log, error, request, asPage)
     } catch (another) {
       // Past this point the runtime would answer, with a page of its own that shows source code.
-      deps.log.error({ err: withoutQuery(another) }, 'an error could not be answered')
-      return oauthJson('server_error', 'Something broke on our side', 500)
+      log.error({ err: withoutQuery(another) }, 'an error could not be answered')
+      return noStoreJson({ error: 'server_error', error_description: OUR_FAULT.title }, 500)
     }
   })
 
 /** Seconds after which a client may try again while the database is away. */
 const RETRY_AFTER = '5'
 
-export function respondTo(deps: Deps, error: unknown, request: Request): Response | Promise<Response> {
-  const path = URL.parse(request.url)?.pathname ?? '/'
-  const log = (level: 'error' | 'info' | 'debug', detail: string | undefined, status: number) =>
-    deps.log[level]({ method: request.method, path, status, detail }, 'request refused')
+/** An error as it is answered and logged. */
+interface Answer {
+  status: number
+  /** For programs (RFC 6749 5.2). */
+  error: string
+  description: string | undefined
+  /** For people: what happened, and what to do next. */
+  title: string
+  advice: string
+  headers?: Record<string, string>
+  log?: { level: 'error' | 'info' | 'debug'; message: string; detail: unknown }
+}
 
-  if (error instanceof SignInRequired) {
-    if (wantsJson(request)) return oauthJson('access_denied', 'Sign in first', 401)
+const OUR_FAULT = {
+  title: 'Something broke on our side',
+  advice: 'It has been logged. Try again, or tell the operator of this server when it happened.',
+}
+
+function respondTo(log: Base['log'], error: unknown, request: Request, asPage: boolean): Response | Promise<Response> {
+  if (error instanceof SignInRequired && !wantsJson(request))
     return seeOther(`/auth/signin?return_to=${encodeURIComponent(error.returnTo.toWellFormed())}`)
+  const answer = classify(error)
+  if (answer.log) {
+    const path = URL.parse(request.url)?.pathname ?? '/'
+    const { level, message, detail } = answer.log
+    log[level]({ method: request.method, path, status: answer.status, detail }, message)
   }
+  return render(answer, asPage)
+}
+
+function classify(error: unknown): Answer {
+  if (error instanceof SignInRequired)
+    return { status: 401, error: 'access_denied', description: 'Sign in first', title: 'Sign in first', advice: '' }
   if (error instanceof OAuthError) {
-    log(error.status >= 500 ? 'error' : 'debug', error.detail ?? error.description, error.status)
-    if (isWebPath(path) && !wantsJson(request))
-      return withHeaders(
-        page(errorPage({ title: 'That did not work', advice: error.description }), error.status),
-        error.headers,
-      )
-    return oauthJson(error.error, error.description, error.status, error.headers)
+    const { status, description, detail = description, headers } = error
+    const level = status >= 500 ? 'error' : 'debug'
+    return {
+      status,
+      error: error.error,
+      description,
+      title: 'That did not work',
+      advice: description,
+      headers,
+      log: { level, message: 'request refused', detail },
+    }
   }
   if (error instanceof AppError) {
-    log('info', error.detail ?? error.title, error.status)
-    if (wantsJson(request) || !isWebPath(path))
-      return oauthJson(
-        error.status === 403 ? 'access_denied' : 'invalid_request',
-        error.title,
-        error.status,
-        error.headers,
-      )
-    return withHeaders(page(errorPage({ title: error.title, advice: error.advice }), error.status), error.headers)
+    const { status, title, advice, detail = title, headers } = error
+    const code = status === 403 ? 'access_denied' : 'invalid_request'
+    const log = { level: 'info' as const, message: 'request refused', detail }
+    return { status, error: code, description: title, title, advice, headers, log }
   }
-  if (error instanceof NotFoundError) {
-    if (isWebPath(path) && !wantsJson(request)) {
-      return page(
-        errorPage({ title: 'There is no such page', advice: 'Check the address, or begin at the front page.' }),
-        404,
-      )
+  if (error instanceof NotFoundError)
+    return {
+      status: 404,
+      error: 'not_found',
+      description: undefined,
+      title: 'There is no such page',
+      advice: 'Check the address, or begin at the front page.',
     }
-    return Response.json({ error: 'not_found' }, { status: 404, headers: { 'Cache-Control': 'no-store' } })
-  }
-  if (error instanceof ParseError || error instanceof URIError || error instanceof RangeError) {
-    log('info', error.message, 400)
-    return oauthJson('invalid_request', 'The request is malformed', 400)
-  }
-  const headers = { 'Retry-After': RETRY_AFTER }
-  if (isOutage(error)) {
-    deps.log.error({ method: request.method, path, err: withoutQuery(error) }, 'the database is away')
-    if (isWebPath(path) && !wantsJson(request)) {
-      return withHeaders(
-        page(
-          errorPage({
-            title: 'Back in a moment',
-            advice: 'The server cannot reach its database. Try again in a few seconds.',
-          }),
-          503,
-        ),
-        headers,
-      )
+  if (error instanceof ParseError || error instanceof URIError || error instanceof RangeError)
+    return {
+      status: 400,
+      error: 'invalid_request',
+      description: 'The request is malformed',
+      title: 'The request is malformed',
+      advice: 'Go back, and try again.',
+      log: { level: 'info', message: 'request refused', detail: error.message },
     }
-    return oauthJson(
-      'temporarily_unavailable',
-      'The server cannot reach its database; try again in a few seconds',
-      503,
-      headers,
-    )
+  if (isOutage(error))
+    return {
+      status: 503,
+      error: 'temporarily_unavailable',
+      description: 'The server cannot reach its database; try again in a few seconds',
+      title: 'Back in a moment',
+      advice: 'The server cannot reach its database. Try again in a few seconds.',
+      headers: { 'Retry-After': RETRY_AFTER },
+      log: { level: 'error', message: 'the database is away', detail: withoutQuery(error) },
+    }
+  return {
+    status: 500,
+    error: 'server_error',
+    description: OUR_FAULT.title,
+    ...OUR_FAULT,
+    log: { level: 'error', message: 'request failed', detail: withoutQuery(error) },
   }
-  deps.log.error({ method: request.method, path, err: withoutQuery(error) }, 'request failed')
-  if (isWebPath(path) && !wantsJson(request)) {
-    return page(
-      errorPage({
-        title: 'Something broke on our side',
-        advice: 'It has been noted. Try again, or tell the operator of this server when it happened.',
-      }),
-      500,
-    )
-  }
-  return oauthJson('server_error', 'Something broke on our side', 500)
 }
 
-function oauthJson(error: string, description: string, status: number, headers: Record<string, string> = {}): Response {
-  return Response.json(
-    { error, error_description: description },
-    { status, headers: { 'Cache-Control': 'no-store', Pragma: 'no-cache', ...headers } },
-  )
-}
-
-/** Where people look, rather than programs. The web routes under /api are forms of our own pages. */
-function isWebPath(path: string): boolean {
-  return (
-    !/^\/(api|\.well-known|mcp|sse|messages|token|register|healthz|readyz|metrics)(\/|$)/.test(path) ||
-    path === '/api/oauth/device/verify' ||
-    path === '/api/oauth/device/authorize' ||
-    path === '/api/oauth/authorize' ||
-    path === '/api/oauth/authorize/decision'
-  )
-}
-
-async function withHeaders(response: Response | Promise<Response>, headers: Record<string, string>): Promise<Response> {
-  const answer = await response
-  for (const [name, value] of Object.entries(headers)) answer.headers.set(name, value)
-  return answer
+async function render(answer: Answer, asPage: boolean): Promise<Response> {
+  const { status, error, description, title, advice, headers = {} } = answer
+  if (!asPage) return noStoreJson({ error, error_description: description }, status, headers)
+  const response = await page(errorPage({ title, advice }), status)
+  for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
+  return response
 }
 
 /** A database error carries its statement and parameters; the log gets its kind only. */

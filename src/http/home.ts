@@ -1,10 +1,13 @@
 /** The front page: what this server is and how to connect to it. */
 import { Elysia } from 'elysia'
 import { homePage } from '../../views/home.tsx'
-import type { Deps } from '../deps.ts'
+import type { Base } from '../base.ts'
 import { page } from './pages.ts'
+import { PAGE } from './routes.ts'
 
-export const home = (deps: Deps) =>
-  new Elysia({ name: 'home' }).get('/', () =>
-    page(homePage({ mcpUrl: `${deps.config.BASE_URL}/mcp`, baseUrl: deps.config.BASE_URL })),
+export const home = (base: Base) =>
+  new Elysia({ name: 'home' }).get(
+    '/',
+    () => page(homePage({ mcpUrl: `${base.config.BASE_URL}/mcp`, baseUrl: base.config.BASE_URL })),
+    PAGE,
   )

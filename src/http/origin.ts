@@ -1,7 +1,6 @@
 import type { Config } from '../config.ts'
 import { AppError } from '../lib/errors.ts'
-
-const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
+import { isLoopbackHost } from '../lib/networks.ts'
 
 /**
  * Refuses what a web page elsewhere makes a browser send (MCP, Streamable HTTP, "Security"): an Origin that is neither
@@ -13,16 +12,16 @@ const LOOPBACK = new Set(['localhost', '127.0.0.1', '[::1]'])
 export function requireKnownOrigin(config: Config, request: Request): void {
   const own = new URL(config.BASE_URL)
   const origin = request.headers.get('origin')
-  if (origin !== null && origin !== own.origin && !LOOPBACK.has(URL.parse(origin)?.hostname ?? '')) {
+  if (origin !== null && origin !== own.origin && !isLoopbackHost(URL.parse(origin)?.hostname ?? '')) {
     throw new AppError(
       'Requests from this origin are not allowed',
       'Call from a page of this server, or from outside a browser.',
       { status: 403 },
     )
   }
-  const boundToLoopback = LOOPBACK.has(config.HOST) || config.HOST === '::1'
+  const boundToLoopback = isLoopbackHost(config.HOST) || config.HOST === '::1'
   const host = URL.parse(`http://${request.headers.get('host') ?? own.host}`)?.hostname ?? ''
-  if (boundToLoopback && host !== own.hostname && !LOOPBACK.has(host)) {
+  if (boundToLoopback && host !== own.hostname && !isLoopbackHost(host)) {
     throw new AppError('This host name is not served here', 'Use the address that the server prints when it starts.', {
       status: 403,
     })

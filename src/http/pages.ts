@@ -1,7 +1,8 @@
 import type { Config } from '../config.ts'
+import { contentSecurityPolicy } from './protect.ts'
 
 /**
- * An HTML answer with the headers that every page has. Nothing inline runs: scripts and styles come from this server only.
+ * An HTML answer.
  *
  * @param formTargets origins that a form on this page may lead to through a redirect, besides this server itself.
  */
@@ -16,16 +17,7 @@ export function page(
       headers: {
         'Content-Type': 'text/html; charset=utf-8',
         'Cache-Control': 'no-store',
-        'Content-Security-Policy': [
-          "default-src 'none'",
-          "script-src 'self'",
-          "style-src 'self'",
-          "img-src 'self'",
-          "connect-src 'self'",
-          "base-uri 'none'",
-          "frame-ancestors 'none'",
-          ["form-action 'self'", ...formTargets].join(' '),
-        ].join('; '),
+        'Content-Security-Policy': contentSecurityPolicy(formTargets),
       },
     })
   return typeof html === 'string' ? respond(html) : html.then(respond)
@@ -43,10 +35,15 @@ export function seeOther(location: string, headers: Record<string, string> = {})
   return new Response(null, { status: 303, headers: { Location: location, 'Cache-Control': 'no-store', ...headers } })
 }
 
+/** Whether it is a browser that asks for a page. */
+export function wantsPage(request: Request): boolean {
+  return (request.headers.get('accept') ?? '').includes('text/html')
+}
+
 /** Whether a caller of a web route wants JSON rather than a page. */
 export function wantsJson(request: Request): boolean {
   const accept = request.headers.get('accept') ?? ''
-  if (accept.includes('text/html')) return false
+  if (wantsPage(request)) return false
   return (
     accept.includes('application/json') || (request.headers.get('content-type') ?? '').startsWith('application/json')
   )

@@ -1,10 +1,7 @@
-/** What every response has and every request must pass: security headers, and CORS for browser clients. */
+/** What every response has and every request must pass: security headers, and CORS where a route allows it. */
 import { Elysia } from 'elysia'
-import type { Deps } from '../deps.ts'
-
-/** The paths that web pages elsewhere may call, without cookies: what an MCP client in a browser needs. */
-const CROSS_ORIGIN =
-  /^\/(\.well-known\/.+|api\/oauth\/(register|token|device|device\/token|revoke)|mcp(\/.*)?|api\/sse|sse|messages|token|register)$/
+import type { Base } from '../base.ts'
+import type { Routes } from './routes.ts'
 
 const CORS: Record<string, string> = {
   'Access-Control-Allow-Origin': '*',
@@ -15,15 +12,33 @@ const CORS: Record<string, string> = {
   'Access-Control-Max-Age': '7200',
 }
 
-export const protect = (deps: Deps) => {
-  const https = deps.config.BASE_URL.startsWith('https:')
-  return new Elysia({ name: 'protect' }).onRequest(({ request, set }) => {
-    set.headers['X-Content-Type-Options'] = 'nosniff'
-    set.headers['Referrer-Policy'] = 'no-referrer'
-    if (https) set.headers['Strict-Transport-Security'] = 'max-age=31536000'
-    const path = URL.parse(request.url)?.pathname ?? ''
-    if (!CROSS_ORIGIN.test(path)) return
-    Object.assign(set.headers, CORS)
-    if (request.method === 'OPTIONS') return new Response(null, { status: 204 })
-  })
+/**
+ * The policy of every page: nothing inline runs, and scripts and styles come from this server only.
+ *
+ * @param formTargets origins that a form on the page may lead to through a redirect, besides this server itself.
+ */
+export function contentSecurityPolicy(formTargets: readonly string[] = []): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+    ["form-action 'self'", ...formTargets].join(' '),
+  ].join('; ')
+}
+
+export const protect = ({ config }: Base, routes: Routes) => {
+  const https = config.BASE_URL.startsWith('https:')
+  return new Elysia({ name: 'protect' })
+    .onRequest(({ set }) => {
+      set.headers['X-Content-Type-Options'] = 'nosniff'
+      set.headers['Referrer-Policy'] = 'no-referrer'
+      if (https) set.headers['Strict-Transport-Security'] = 'max-age=31536000'
+    })
+    .onTransform({ as: 'global' }, ({ route, set }) => {
+      if (routes.traitsOf(route).crossOrigin) Object.assign(set.headers, CORS)
+    })
 }

@@ -5,7 +5,8 @@
  */
 import { lookup } from 'node:dns/promises'
 import { request } from 'node:https'
-import { BlockList, isIP } from 'node:net'
+import { isIP } from 'node:net'
+import { contains, networkList } from './networks.ts'
 
 /** How names resolve and which addresses are allowed; tests put their own in. */
 export interface Outbound {
@@ -129,21 +130,11 @@ const SPECIAL_IPV4 =
 /** Of IPv6 only 2000::/3 is global unicast, less these; IPv4-mapped, NAT64, link-local and unique local lie outside. */
 const SPECIAL_IPV6 = '2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20'
 
-const refused = networks(SPECIAL_IPV4, 'ipv4')
-const refusedV6 = networks(SPECIAL_IPV6, 'ipv6')
-const globalV6 = networks('2000::/3', 'ipv6')
-
-function networks(list: string, family: 'ipv4' | 'ipv6'): BlockList {
-  const block = new BlockList()
-  for (const network of list.split(' ')) {
-    const [address, bits] = network.split('/')
-    block.addSubnet(address!, Number(bits), family)
-  }
-  return block
-}
+const refused = networkList([...SPECIAL_IPV4.split(' '), ...SPECIAL_IPV6.split(' ')])
+const globalV6 = networkList(['2000::/3'])
 
 /** Whether an address is on the public internet, where our own services are not. */
 export function isPublicUnicast(address: string): boolean {
-  if (isIP(address) === 4) return !refused.check(address, 'ipv4')
-  return isIP(address) === 6 && globalV6.check(address, 'ipv6') && !refusedV6.check(address, 'ipv6')
+  const family = isIP(address)
+  return family !== 0 && (family === 4 || contains(globalV6, address)) && !contains(refused, address)
 }

@@ -1,7 +1,7 @@
 /** Who a caller is, and what a token opens: the scopes that a message needs, and the tools that a principal may use. */
-import { allows } from '../oauth/model.ts'
-import type { Principal } from '../oauth/tokens.ts'
-import { findTool, TOOLS, type Tool } from './tools.ts'
+import type { Principal } from '../oauth/principal.ts'
+import { allows } from '../oauth/scopes.ts'
+import { findTool, TOOLS, type Tool } from './tools/index.ts'
 
 /** Who sends a request, and from which address. */
 export interface Caller extends Principal {

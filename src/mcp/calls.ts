@@ -9,13 +9,13 @@ import {
   type Tool as ToolDescription,
 } from '@modelcontextprotocol/server'
 import { z } from 'zod'
-import { record } from '../audit.ts'
-import type { Deps } from '../deps.ts'
+import { record } from '../audit/events.ts'
 import { AppError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
 import { type Caller, mayUse, personOf } from './access.ts'
 import { openCounts } from './counts.ts'
-import { type CallContext, findTool, TOOLS, type Tool } from './tools.ts'
+import { type CallContext, findTool, TOOLS, type Tool } from './tools/index.ts'
 
 /** Calls of one person in progress. More of them would only make everybody wait for the database. */
 const PER_PERSON = 128
@@ -55,7 +55,7 @@ export interface Calls {
   ): Promise<CallToolResult>
 }
 
-export function openCalls(deps: Deps): Calls {
+export function openCalls(deps: OAuthDeps): Calls {
   const inProgress = openCounts()
 
   async function call(

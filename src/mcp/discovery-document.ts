@@ -1,9 +1,10 @@
-import type { Deps } from '../deps.ts'
-import { DEFAULT_SCOPE, DEVICE_CODE_GRANT, SCOPES } from '../oauth/model.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
+import { DEVICE_CODE_GRANT } from '../oauth/grants/types.ts'
+import { DEFAULT_SCOPE } from '../oauth/scopes.ts'
 import { SERVER_INFO } from './server.ts'
 
 /** GET /api/sse: where everything is, for small clients that read one document instead of the RFCs' metadata. */
-export function discoveryDocument({ config }: Deps) {
+export function discoveryDocument({ config, scopes }: OAuthDeps) {
   const base = config.BASE_URL
   return {
     name: SERVER_INFO.name,
@@ -23,7 +24,7 @@ export function discoveryDocument({ config }: Deps) {
       issuer: base,
       metadata: `${base}/.well-known/oauth-authorization-server`,
       defaultScope: DEFAULT_SCOPE,
-      scopes: Object.keys(SCOPES),
+      scopes: scopes.names,
       flows: {
         device_authorization: {
           grantType: DEVICE_CODE_GRANT,

@@ -12,7 +12,7 @@ import {
 import { type Caller, mayUse } from './access.ts'
 import type { Calls } from './calls.ts'
 import { SERVER_INFO } from './server.ts'
-import { findTool } from './tools.ts'
+import { findTool } from './tools/index.ts'
 
 /** Clients differ in name, version and capabilities; each has one envelope, of a few hundred characters. */
 const ENVELOPE_LIMIT = 1_000

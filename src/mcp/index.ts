@@ -6,29 +6,32 @@
  * - `sessions` and `streams` are what outlives a request, and their bounds; `event-stream` and `messages` what is on the wire.
  * - `server`, `calls` and `tools` are what all eras serve; `access` is who a caller is and what a token opens; `counts` counts what is bounded.
  */
+
 import { Elysia } from 'elysia'
-import type { Deps } from '../deps.ts'
-import { insufficientScope, requireBearer } from '../http/bearer.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { requireKnownOrigin } from '../http/origin.ts'
 import { queryParams } from '../http/params.ts'
-import { type Resource, resourcesOf } from '../oauth/model.ts'
+import { CROSS_ORIGIN } from '../http/routes.ts'
+import { insufficientScope, requireBearer } from '../oauth/bearer.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
+import type { Resource } from '../oauth/resources.ts'
 import { type Caller, missingScope, personOf } from './access.ts'
 import { openCalls } from './calls.ts'
 import { openCounts } from './counts.ts'
 import { discoveryDocument } from './discovery-document.ts'
 import { openLegacyHttp } from './legacy-http.ts'
 import { openLegacySse } from './legacy-sse.ts'
-import { acceptedBy, jsonRpcError, readMessage, SMALL_BODY, TRANSPORT_ERROR } from './messages.ts'
 import { openModern } from './modern.ts'
-import { openStreams, tooManyStreams } from './streams.ts'
+import { acceptedBy, jsonRpcError, readMessage, SMALL_BODY, TRANSPORT_ERROR } from './transport/messages.ts'
+import { openStreams, tooManyStreams } from './transport/streams.ts'
 
 /** Bodies of one person that may be large, or whose length is not known, being read at once. */
 const LARGE_BODIES = 32
 
-export const mcp = (deps: Deps) => {
-  const resources = resourcesOf(deps.config)
-  const [hub, compatible, sse] = resources
+export const mcp = (deps: OAuthDeps) => {
+  const { hub } = deps.resources
+  const compatible = deps.resources.at('/api/sse')!
+  const sse = deps.resources.at('/sse')
   const calls = openCalls(deps)
   /** Bodies that are being read, by person. */
   const reading = openCounts()
@@ -94,19 +97,23 @@ export const mcp = (deps: Deps) => {
   }
 
   const app = new Elysia({ name: 'mcp' })
-    .get('/mcp', context => serve(context, hub))
-    .post('/mcp', context => serve(context, hub), { parse: 'none' })
-    .delete('/mcp', context => serve(context, hub), { parse: 'none' })
-    .get('/api/sse', context => {
-      const { request } = context
-      if (!acceptedBy(request).stream) return Response.json(discoveryDocument(deps))
-      return sse && !request.headers.has('mcp-session-id') ? openSse(context, compatible) : serve(context, compatible)
-    })
-    .post('/api/sse', context => serve(context, compatible), { parse: 'none' })
-    .delete('/api/sse', context => serve(context, compatible), { parse: 'none' })
+    .get('/mcp', context => serve(context, hub), CROSS_ORIGIN)
+    .post('/mcp', context => serve(context, hub), { parse: 'none', ...CROSS_ORIGIN })
+    .delete('/mcp', context => serve(context, hub), { parse: 'none', ...CROSS_ORIGIN })
+    .get(
+      '/api/sse',
+      context => {
+        const { request } = context
+        if (!acceptedBy(request).stream) return Response.json(discoveryDocument(deps))
+        return sse && !request.headers.has('mcp-session-id') ? openSse(context, compatible) : serve(context, compatible)
+      },
+      CROSS_ORIGIN,
+    )
+    .post('/api/sse', context => serve(context, compatible), { parse: 'none', ...CROSS_ORIGIN })
+    .delete('/api/sse', context => serve(context, compatible), { parse: 'none', ...CROSS_ORIGIN })
   if (!sse) return app
   return app
-    .get('/sse', context => openSse(context, sse))
+    .get('/sse', context => openSse(context, sse), CROSS_ORIGIN)
     .post(
       '/messages',
       async context => {
@@ -116,6 +123,6 @@ export const mcp = (deps: Deps) => {
         if (message instanceof Response) return message
         return legacySse.receive(caller, queryParams(request).sessionId ?? '', message)
       },
-      { parse: 'none' },
+      { parse: 'none', ...CROSS_ORIGIN },
     )
 }

@@ -9,11 +9,12 @@ import {
   type JSONRPCMessage,
   SUPPORTED_PROTOCOL_VERSIONS,
 } from '@modelcontextprotocol/server'
-import type { Deps } from '../deps.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
 import { type Caller, personOf } from './access.ts'
 import type { Calls } from './calls.ts'
-import { openEventLogs } from './event-log.ts'
-import { type HttpTransport, openHttpTransport } from './http-transport.ts'
+import { authInfoOf, buildServer } from './server.ts'
+import { openEventLogs } from './transport/event-log.ts'
+import { type HttpTransport, openHttpTransport } from './transport/http.ts'
 import {
   type Accepts,
   INVALID_REQUEST,
@@ -21,9 +22,8 @@ import {
   parseMessages,
   SESSION_NOT_FOUND,
   TRANSPORT_ERROR,
-} from './messages.ts'
-import { authInfoOf, buildServer } from './server.ts'
-import { openSessions, type Sessions } from './sessions.ts'
+} from './transport/messages.ts'
+import { openSessions, type Sessions } from './transport/sessions.ts'
 
 /** From this revision on, a stream begins with an event without data. */
 const PRIMED_SINCE = '2025-11-25'
@@ -38,7 +38,7 @@ export interface LegacyHttp {
   serve(caller: Caller, request: Request, accepts: Accepts, body: object | undefined): Answer
 }
 
-export function openLegacyHttp(deps: Deps, calls: Calls): LegacyHttp {
+export function openLegacyHttp(deps: OAuthDeps, calls: Calls): LegacyHttp {
   const sessions: HttpSessions = openSessions(deps)
   const openLog = openEventLogs()
 

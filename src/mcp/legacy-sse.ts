@@ -4,13 +4,13 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Transport } from '@modelcontextprotocol/server'
-import type { Deps } from '../deps.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
 import type { Caller } from './access.ts'
 import type { Calls } from './calls.ts'
-import { type EventStream, openEventStream } from './event-stream.ts'
-import { INVALID_REQUEST, jsonRpcError, parseMessages, SESSION_NOT_FOUND } from './messages.ts'
 import { authInfoOf, buildServer } from './server.ts'
-import { openSessions, type Sessions } from './sessions.ts'
+import { type EventStream, openEventStream } from './transport/event-stream.ts'
+import { INVALID_REQUEST, jsonRpcError, parseMessages, SESSION_NOT_FOUND } from './transport/messages.ts'
+import { openSessions, type Sessions } from './transport/sessions.ts'
 
 export interface LegacySse {
   /** Opens the stream. */
@@ -19,7 +19,7 @@ export interface LegacySse {
   receive(caller: Caller, sessionId: string, message: object): Response
 }
 
-export function openLegacySse(deps: Deps, calls: Calls): LegacySse {
+export function openLegacySse(deps: OAuthDeps, calls: Calls): LegacySse {
   const sessions: Sessions<Transport> = openSessions(deps)
   return {
     async open(caller) {

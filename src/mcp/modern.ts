@@ -10,8 +10,8 @@ import {
 import type { Caller } from './access.ts'
 import type { Calls } from './calls.ts'
 import { openDispatcher, plainRequest } from './dispatcher.ts'
-import { type Accepts, jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 import { authInfoOf, buildServer, callerOf, SERVER_INFO } from './server.ts'
+import { type Accepts, jsonRpcError, TRANSPORT_ERROR } from './transport/messages.ts'
 
 export interface Modern {
   /** @returns nothing if the message is not of this revision. */

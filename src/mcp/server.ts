@@ -14,10 +14,10 @@ import {
 } from '@modelcontextprotocol/server'
 import packageJson from '../../package.json' with { type: 'json' }
 import type { Log } from '../lib/log.ts'
-import { allows } from '../oauth/model.ts'
+import { allows } from '../oauth/scopes.ts'
 import type { Caller } from './access.ts'
 import type { Calls } from './calls.ts'
-import type { CallContext } from './tools.ts'
+import type { CallContext } from './tools/index.ts'
 
 export const SERVER_INFO = { name: packageJson.name, version: packageJson.version, title: 'MCP OAuth server' }
 

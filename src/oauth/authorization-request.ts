@@ -3,12 +3,12 @@
  * whether the redirect URI can be trusted: before that an error is a page, after that it is told to the client.
  */
 import type { ClientRow } from '../../sql/clients.ts'
-import type { Deps } from '../deps.ts'
 import type { Params } from '../http/params.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
-import { findClient } from './clients.ts'
-import { findResource, narrowScope } from './model.ts'
-import { matchesRedirectUri } from './redirect-uris.ts'
+import { findClient } from './clients/index.ts'
+import { matchesRedirectUri } from './clients/redirect-uris.ts'
+import type { OAuthDeps } from './deps.ts'
+import { narrowScope } from './scopes.ts'
 
 export interface AuthorizationRequest {
   client: ClientRow
@@ -28,24 +28,28 @@ export interface RedirectTarget {
 }
 
 /** @throws AppError if there is no client or redirect URI that an answer could be sent to. */
-export async function findRedirectTarget(deps: Deps, params: Params): Promise<RedirectTarget> {
+export async function findRedirectTarget(deps: OAuthDeps, params: Params): Promise<RedirectTarget> {
   const client = await requireClient(deps, params.client_id)
   return { client, redirectUri: requireRedirectUri(client, params.redirect_uri), state: params.state }
 }
 
 /** @throws OAuthError to be sent to the client's redirect URI. */
-export function checkAuthorizationRequest(deps: Deps, target: RedirectTarget, params: Params): AuthorizationRequest {
+export function checkAuthorizationRequest(
+  deps: OAuthDeps,
+  target: RedirectTarget,
+  params: Params,
+): AuthorizationRequest {
   for (const check of CHECKS) check(params, target.client)
   return {
     ...target,
-    resource: findResource(deps.config, params.resource).url,
-    scope: narrowScope(params.scope, target.client.scope),
+    resource: deps.resources.find(params.resource).url,
+    scope: narrowScope(deps.scopes, params.scope, target.client.scope),
     codeChallenge: params.code_challenge!,
     prompt: new Set(params.prompt?.split(' ').filter(Boolean)),
   }
 }
 
-async function requireClient(deps: Deps, clientId: string | undefined): Promise<ClientRow> {
+async function requireClient(deps: OAuthDeps, clientId: string | undefined): Promise<ClientRow> {
   const client = clientId === undefined ? undefined : await findClient(deps, clientId)
   if (client) return client
   throw new AppError(

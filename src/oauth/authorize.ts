@@ -1,11 +1,11 @@
 /** /api/oauth/authorize (RFC 6749 4.1): sign-in if needed, consent if needed, and back to the client with a code. */
 import { Elysia } from 'elysia'
 import { consentPage } from '../../views/consent.tsx'
-import type { Deps } from '../deps.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { formTarget, page, seeOther } from '../http/pages.ts'
 import { type Params, parseParams, queryParams, readParams } from '../http/params.ts'
-import { csrfToken, findViewer, requireCsrf, type Viewer } from '../http/session.ts'
+import { PAGE } from '../http/routes.ts'
+import { csrfToken, requireCsrf, type Viewer, type Viewers } from '../http/session.ts'
 import { OAuthError, type OAuthErrorCode, SignInRequired } from '../lib/errors.ts'
 import {
   type AuthorizationRequest,
@@ -13,20 +13,20 @@ import {
   findRedirectTarget,
   type RedirectTarget,
 } from './authorization-request.ts'
-import { clientLabel } from './client-names.ts'
+import { clientLabel } from './clients/names.ts'
 import { grantableBy, isConsentRemembered, issueAuthorizationCode, rememberConsent } from './consents.ts'
-import { SCOPES } from './model.ts'
+import type { OAuthDeps } from './deps.ts'
 
 /** Also at the root, for MCP 2025-03-26 clients that read no metadata. */
 const PATH = '/api/oauth/authorize'
 /** How long ago a sign-in may be for `prompt=login`: the one that this request has just caused. */
 const FRESH_SIGN_IN_MS = 120_000
 
-export const authorize = (deps: Deps) => {
+export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
   const begin = async (request: Request, params: Params, server: Handled['server']) =>
     answerErrors(deps, params, async target => {
       const checked = checkAuthorizationRequest(deps, target, params)
-      const viewer = await findViewer(deps, request)
+      const viewer = await deps.viewers.find(request)
       const query = new URLSearchParams(params as Record<string, string>).toString()
       const wantsFreshSignIn =
         checked.prompt.has('login') && viewer && deps.now().getTime() - viewer.signedInAt.getTime() > FRESH_SIGN_IN_MS
@@ -45,15 +45,18 @@ export const authorize = (deps: Deps) => {
   const app = new Elysia({ name: 'oauth-authorize' })
   for (const path of [PATH, '/authorize']) {
     app
-      .get(path, ({ request, server }) => begin(request, queryParams(request), server))
-      .post(path, async ({ request, server }) => begin(request, await readParams(request), server), { parse: 'none' })
+      .get(path, ({ request, server }) => begin(request, queryParams(request), server), PAGE)
+      .post(path, async ({ request, server }) => begin(request, await readParams(request), server), {
+        parse: 'none',
+        ...PAGE,
+      })
   }
   return app.post(
     `${PATH}/decision`,
     async ({ request, server }) => {
       const form = await readParams(request)
       const query = form.request ?? ''
-      const viewer = await findViewer(deps, request)
+      const viewer = await deps.viewers.find(request)
       if (!viewer) throw new SignInRequired(`${PATH}?${query}`)
       requireCsrf(deps, request, viewer, interactionOf(query), form)
       // The token covers the query, so it is the one that was shown; it is checked again, as things may have changed.
@@ -66,13 +69,13 @@ export const authorize = (deps: Deps) => {
         return sendCode(deps, viewer, decided, clientAddress(deps, request, server))
       })
     },
-    { parse: 'none' },
+    { parse: 'none', ...PAGE },
   )
 }
 
 /** Errors after the redirect URI is trusted are told to the client (RFC 6749 4.1.2.1), with `iss` (RFC 9207). */
 async function answerErrors(
-  deps: Deps,
+  deps: OAuthDeps,
   params: Params,
   answer: (target: RedirectTarget) => Promise<Response>,
 ): Promise<Response> {
@@ -89,7 +92,7 @@ async function answerErrors(
 }
 
 async function sendCode(
-  deps: Deps,
+  deps: OAuthDeps,
   viewer: Viewer,
   request: AuthorizationRequest,
   ip: string | null,
@@ -99,7 +102,11 @@ async function sendCode(
   return redirectBack(deps, request, { code: await issueAuthorizationCode(deps, viewer, request, ip) })
 }
 
-function redirectBack(deps: Deps, { redirectUri, state }: RedirectTarget, answer: Record<string, string>): Response {
+function redirectBack(
+  deps: OAuthDeps,
+  { redirectUri, state }: RedirectTarget,
+  answer: Record<string, string>,
+): Response {
   const parameters = new URLSearchParams({
     ...answer,
     ...(state === undefined ? {} : { state }),
@@ -109,7 +116,7 @@ function redirectBack(deps: Deps, { redirectUri, state }: RedirectTarget, answer
 }
 
 function showConsent(
-  deps: Deps,
+  deps: OAuthDeps,
   viewer: Viewer,
   request: AuthorizationRequest,
   query: string,
@@ -122,7 +129,7 @@ function showConsent(
       client: clientLabel(request.client),
       redirectHost: redirectHostOf(request.redirectUri),
       resource: request.resource,
-      permissions: request.scope.map(scope => SCOPES[scope] ?? scope),
+      permissions: request.scope.map(deps.scopes.text),
     }),
     200,
     // Chromium checks the whole chain of redirects after the form, and many apps send the browser on to a page of theirs.

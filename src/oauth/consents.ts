@@ -1,12 +1,12 @@
 /** What users let clients do: remembered consent, and the authorization codes that come of it. */
 import { insertAuthorizationCode } from '../../sql/authorization-codes.ts'
 import { type ConsentKey, deleteConsents, findConsent, upsertConsent } from '../../sql/consents.ts'
-import { record } from '../audit.ts'
-import type { Deps } from '../deps.ts'
+import { record } from '../audit/events.ts'
 import type { Viewer } from '../http/session.ts'
 import { hashSecret, newSecret } from '../lib/crypto.ts'
 import type { AuthorizationRequest } from './authorization-request.ts'
-import { allows } from './model.ts'
+import type { OAuthDeps } from './deps.ts'
+import { allows } from './scopes.ts'
 
 const CODE_SECONDS = 60
 
@@ -19,25 +19,29 @@ export function grantableBy(viewer: Viewer, scope: string[]): string[] {
  * Whether the user need not be asked. Only for a client that the operator added and whose answers go to a host on the
  * web: anybody can register a name, and any program can listen on loopback or claim a private scheme.
  */
-export async function isConsentRemembered(deps: Deps, viewer: Viewer, request: AuthorizationRequest): Promise<boolean> {
+export async function isConsentRemembered(
+  deps: OAuthDeps,
+  viewer: Viewer,
+  request: AuthorizationRequest,
+): Promise<boolean> {
   if (!isRememberable(request) || request.scope.length === 0) return false
   const given = await findConsent(deps.sql, consentKey(viewer, request))
   return request.scope.every(scope => allows(given, scope))
 }
 
-export async function rememberConsent(deps: Deps, viewer: Viewer, request: AuthorizationRequest): Promise<void> {
+export async function rememberConsent(deps: OAuthDeps, viewer: Viewer, request: AuthorizationRequest): Promise<void> {
   if (!isRememberable(request) || request.scope.length === 0) return
   await upsertConsent(deps.sql, { ...consentKey(viewer, request), scope: request.scope, now: deps.now() })
 }
 
 /** The user is asked again from now on, whatever they let these clients do. */
-export async function withdrawConsents(deps: Deps, userId: string, clientIds: string[]): Promise<void> {
+export async function withdrawConsents(deps: OAuthDeps, userId: string, clientIds: string[]): Promise<void> {
   await deleteConsents(deps.sql, userId, clientIds)
 }
 
 /** A code for the client, good for a minute, once. */
 export async function issueAuthorizationCode(
-  deps: Deps,
+  deps: OAuthDeps,
   viewer: Viewer,
   request: AuthorizationRequest,
   ip: string | null,

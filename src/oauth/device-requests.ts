@@ -1,4 +1,5 @@
 /** The life of a device authorization request (RFC 8628) until its decision. Polling is in `grants/device-code.ts`. */
+
 import { randomUUID } from 'node:crypto'
 import type { ClientRow } from '../../sql/clients.ts'
 import {
@@ -9,16 +10,16 @@ import {
   insertDeviceCode,
 } from '../../sql/device-codes.ts'
 import { countFailure, deleteEmptyThrottles, lockThrottles } from '../../sql/throttles.ts'
-import { record } from '../audit.ts'
+import { record } from '../audit/events.ts'
 import { inTransaction } from '../db/index.ts'
-import type { Deps } from '../deps.ts'
-import { networkOf } from '../http/client-address.ts'
-import { LIMITS, takeHit } from '../http/rate-limits.ts'
 import type { Viewer } from '../http/session.ts'
 import { hashSecret, newSecret } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
+import { networkOf } from '../lib/networks.ts'
+import { LIMITS, takeHit } from '../limits.ts'
 import { grantableBy } from './consents.ts'
-import { findResource, narrowScope } from './model.ts'
+import type { OAuthDeps } from './deps.ts'
+import { narrowScope } from './scopes.ts'
 import { formatUserCode, newUserCode, parseUserCode } from './user-codes.ts'
 
 /** Seconds between polls, at first. */
@@ -39,7 +40,7 @@ export interface DeviceAuthorizationResponse {
 
 /** Starts a device authorization (RFC 8628 3.1, 3.2). */
 export async function requestDeviceAuthorization(
-  deps: Deps,
+  deps: OAuthDeps,
   request: {
     client: ClientRow
     scope: string | undefined
@@ -50,8 +51,8 @@ export async function requestDeviceAuthorization(
 ): Promise<DeviceAuthorizationResponse> {
   const { client, ip } = request
   takeHit(deps.limits, deps.now(), LIMITS.deviceCodes, `${client.id} ${networkOf(ip)}`)
-  const resource = findResource(deps.config, request.resource)
-  const scope = narrowScope(request.scope, client.scope)
+  const resource = deps.resources.find(request.resource)
+  const scope = narrowScope(deps.scopes, request.scope, client.scope)
   const deviceCode = newSecret('deviceCode')
   const createdAt = deps.now()
   const code = {
@@ -88,7 +89,7 @@ export async function requestDeviceAuthorization(
  * @throws OAuthError `slow_down`, status 429, after too many wrong codes, right or wrong this time.
  */
 export async function enterUserCode(
-  deps: Deps,
+  deps: OAuthDeps,
   viewer: Viewer,
   typed: string,
   ip: string | null,
@@ -127,13 +128,13 @@ export async function enterUserCode(
 }
 
 /** A request whose code this session has entered. */
-export function findEnteredRequest(deps: Deps, viewer: Viewer, id: string): Promise<DeviceRequest | undefined> {
+export function findEnteredRequest(deps: OAuthDeps, viewer: Viewer, id: string): Promise<DeviceRequest | undefined> {
   return findDeviceRequest(deps.sql, { id, sessionHash: viewer.sessionHash, now: deps.now() })
 }
 
 /** @returns whether the decision was taken; it is not if there is one already, or the code has expired meanwhile. */
 export async function decideDeviceRequest(
-  deps: Deps,
+  deps: OAuthDeps,
   viewer: Viewer,
   request: DeviceRequest,
   decision: 'approve' | 'deny',

@@ -1,25 +1,28 @@
 /** The device authorization endpoint (RFC 8628 3.1) and the pages where a user enters, checks and decides a code. */
+
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import type { DeviceRequest } from '../../sql/device-codes.ts'
 import { deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
-import type { Deps } from '../deps.ts'
 import { clientAddress } from '../http/client-address.ts'
+import { noStoreJson } from '../http/json.ts'
 import { page, seeOther, wantsJson } from '../http/pages.ts'
 import { checkParams, queryParams, readParams } from '../http/params.ts'
-import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
+import { CROSS_ORIGIN, PAGE } from '../http/routes.ts'
+import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
-import { clientLabel } from './client-names.ts'
-import { authenticateRequest, requireGrantType } from './clients.ts'
+import { authenticateRequest } from './clients/authentication.ts'
+import { requireGrantType } from './clients/index.ts'
+import { clientLabel } from './clients/names.ts'
 import { grantableBy } from './consents.ts'
+import type { OAuthDeps } from './deps.ts'
 import {
   decideDeviceRequest,
   enterUserCode,
   findEnteredRequest,
   requestDeviceAuthorization,
 } from './device-requests.ts'
-import { DEVICE_CODE_GRANT, SCOPES } from './model.ts'
-import { noStoreJson } from './protocol.ts'
+import { DEVICE_CODE_GRANT } from './grants/types.ts'
 import { formatUserCode } from './user-codes.ts'
 
 /** The CSRF interaction of the form that takes a code; each request has one of its own. */
@@ -28,7 +31,7 @@ const ENTER = 'device'
 const verifySchema = z.object({ user_code: z.string().max(100), csrf: z.string().optional() })
 const decisionSchema = z.object({ id: z.uuid(), decision: z.enum(['approve', 'deny']), csrf: z.string().optional() })
 
-export const device = (deps: Deps) =>
+export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
   new Elysia({ name: 'oauth-device' })
     .use(session(deps))
     .post(
@@ -47,13 +50,13 @@ export const device = (deps: Deps) =>
           }),
         )
       },
-      { parse: 'none' },
+      { parse: 'none', ...CROSS_ORIGIN },
     )
     .get(
       '/auth/device',
       ({ request, viewer }) =>
         page(deviceEntryPage({ ...entryProps(deps, viewer), code: queryParams(request).code ?? '' })),
-      { signedIn: true },
+      { signedIn: true, ...PAGE },
     )
     .post(
       '/api/oauth/device/verify',
@@ -67,20 +70,20 @@ export const device = (deps: Deps) =>
         if (!json) return seeOther(`/auth/device/${entered.id}`)
         return noStoreJson(requestProps(deps, viewer, await requireEntered(deps, viewer, entered.id)))
       },
-      { parse: 'none', signedIn: true },
+      { parse: 'none', signedIn: true, ...PAGE },
     )
     .get(
       '/auth/device/:id',
       async ({ params, viewer }) =>
         page(deviceRequestPage(requestProps(deps, viewer, await requireEntered(deps, viewer, params.id)))),
-      { signedIn: true },
+      { signedIn: true, ...PAGE },
     )
     // What htmx polls: the part of that page that changes.
     .get(
       '/auth/device/:id/status',
       async ({ params, viewer }) =>
         page(deviceStatus(requestProps(deps, viewer, await requireEntered(deps, viewer, params.id)))),
-      { signedIn: true },
+      { signedIn: true, ...PAGE },
     )
     .post(
       '/api/oauth/device/authorize',
@@ -100,12 +103,12 @@ export const device = (deps: Deps) =>
         if (!decided) throw new OAuthError('invalid_request', 'The request was already decided or has expired')
         return noStoreJson({ status: params.decision === 'approve' ? 'approved' : 'denied' })
       },
-      { parse: 'none', signedIn: true },
+      { parse: 'none', signedIn: true, ...PAGE },
     )
 
 /** The request's id, or the entry page again with what was typed and what to do. */
 async function enterOrExplain(
-  deps: Deps,
+  deps: OAuthDeps,
   viewer: Viewer,
   typed: string,
   ip: string | null,
@@ -129,18 +132,18 @@ async function enterOrExplain(
   return await page(deviceEntryPage({ ...entryProps(deps, viewer), code: typed, problem }), 400)
 }
 
-async function requireEntered(deps: Deps, viewer: Viewer, id: string): Promise<DeviceRequest> {
+async function requireEntered(deps: OAuthDeps, viewer: Viewer, id: string): Promise<DeviceRequest> {
   const entered = z.uuid().safeParse(id).success ? await findEnteredRequest(deps, viewer, id) : undefined
   if (!entered)
     throw new AppError('There is no such request', 'Enter the code that your device shows.', { status: 404 })
   return entered
 }
 
-function entryProps(deps: Deps, viewer: Viewer) {
+function entryProps(deps: OAuthDeps, viewer: Viewer) {
   return { email: viewer.email, csrf: csrfToken(deps, viewer, ENTER) }
 }
 
-function requestProps(deps: Deps, viewer: Viewer, request: DeviceRequest) {
+function requestProps(deps: OAuthDeps, viewer: Viewer, request: DeviceRequest) {
   const scope = request.granted_scope ?? grantableBy(viewer, request.scope)
   return {
     id: request.id,
@@ -150,7 +153,7 @@ function requestProps(deps: Deps, viewer: Viewer, request: DeviceRequest) {
     userCode: formatUserCode(request.user_code),
     client: clientLabel({ id: request.client_id, name: request.client_name, source: request.client_source }),
     resource: request.resource,
-    permissions: scope.map(name => ({ scope: name, text: SCOPES[name] ?? name })),
+    permissions: scope.map(name => ({ scope: name, text: deps.scopes.text(name) })),
     requestedAt: request.created_at.toISOString(),
     minutesAgo: Math.max(0, Math.round((deps.now().getTime() - request.created_at.getTime()) / 60_000)),
     ip: request.request_ip ?? 'unknown',

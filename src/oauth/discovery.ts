@@ -1,30 +1,48 @@
 /** What clients read first: server metadata (RFC 8414), protected-resource metadata (RFC 9728) and the key set (RFC 7517). */
-import { Elysia } from 'elysia'
-import type { Deps } from '../deps.ts'
-import { ASSERTION_ALGORITHMS } from './client-keys.ts'
-import { AUTH_METHODS, DEFAULT_SCOPE, GRANT_TYPES, type Resource, resourcesOf, SCOPES, USER_SCOPES } from './model.ts'
 
-const CACHE = { 'Cache-Control': 'public, max-age=300' }
+import { Elysia, NotFoundError } from 'elysia'
+import { CROSS_ORIGIN } from '../http/routes.ts'
+import { ASSERTION_ALGORITHMS } from './clients/assertions.ts'
+import { AUTH_METHODS } from './clients/authentication.ts'
+import type { OAuthDeps } from './deps.ts'
+import { GRANT_TYPES } from './grants/types.ts'
+import type { Resource } from './resources.ts'
+import { DEFAULT_SCOPE } from './scopes.ts'
 
-export const discovery = (deps: Deps) => {
-  const app = new Elysia({ name: 'oauth-discovery' })
-    .get('/.well-known/oauth-authorization-server', () => Response.json(serverMetadata(deps), { headers: CACHE }))
+export const discovery = (deps: OAuthDeps) =>
+  new Elysia({ name: 'oauth-discovery' })
+    .get('/.well-known/oauth-authorization-server', () => publicJson(serverMetadata(deps)), CROSS_ORIGIN)
     // Some clients look only here. This is not an OpenID provider: it issues no id tokens and lists nothing of the kind.
-    .get('/.well-known/openid-configuration', () => Response.json(serverMetadata(deps), { headers: CACHE }))
-    .get('/.well-known/jwks.json', () => Response.json(deps.replica.keys.jwks, { headers: CACHE }))
-  const resources = resourcesOf(deps.config)
-  app.get('/.well-known/oauth-protected-resource', () =>
-    Response.json(resourceMetadata(deps, resources[0]), { headers: CACHE }),
-  )
-  for (const resource of resources) {
-    app.get(`/.well-known/oauth-protected-resource${resource.path}`, () =>
-      Response.json(resourceMetadata(deps, resource), { headers: CACHE }),
+    .get('/.well-known/openid-configuration', () => publicJson(serverMetadata(deps)), CROSS_ORIGIN)
+    .get('/.well-known/jwks.json', () => publicJson(deps.memory.keys.jwks), CROSS_ORIGIN)
+    .get(
+      '/.well-known/oauth-protected-resource',
+      () => publicJson(resourceMetadata(deps, deps.resources.hub)),
+      CROSS_ORIGIN,
     )
-  }
-  return app
+    .get(
+      '/.well-known/oauth-protected-resource/*',
+      ({ params }) => {
+        const resource = deps.resources.at(`/${params['*']}`)
+        if (!resource) throw new NotFoundError()
+        return publicJson(resourceMetadata(deps, resource))
+      },
+      CROSS_ORIGIN,
+    )
+    // Clients in browsers try addresses that we do not serve, and must be able to read that.
+    .get(
+      '/.well-known/*',
+      () => {
+        throw new NotFoundError()
+      },
+      CROSS_ORIGIN,
+    )
+
+function publicJson(document: unknown): Response {
+  return Response.json(document, { headers: { 'Cache-Control': 'public, max-age=300' } })
 }
 
-function serverMetadata({ config }: Deps) {
+function serverMetadata({ config, scopes }: OAuthDeps) {
   const base = config.BASE_URL
   return {
     issuer: base,
@@ -34,7 +52,7 @@ function serverMetadata({ config }: Deps) {
     ...(config.REGISTRATION === 'closed' ? {} : { registration_endpoint: `${base}/api/oauth/register` }),
     revocation_endpoint: `${base}/api/oauth/revoke`,
     jwks_uri: `${base}/.well-known/jwks.json`,
-    scopes_supported: USER_SCOPES,
+    scopes_supported: scopes.forUsers,
     response_types_supported: ['code'],
     response_modes_supported: ['query'],
     grant_types_supported: GRANT_TYPES,
@@ -51,11 +69,11 @@ function serverMetadata({ config }: Deps) {
   }
 }
 
-function resourceMetadata({ config }: Deps, resource: Resource) {
+function resourceMetadata({ config, scopes }: OAuthDeps, resource: Resource) {
   return {
     resource: resource.url,
     authorization_servers: [config.BASE_URL],
-    scopes_supported: Object.keys(SCOPES).filter(scope => DEFAULT_SCOPE.includes(scope)),
+    scopes_supported: [...scopes.names.filter(scope => DEFAULT_SCOPE.includes(scope)), ...resource.scopes],
     bearer_methods_supported: ['header'],
     resource_name: 'mcp-oauth-server',
     resource_documentation: config.BASE_URL,

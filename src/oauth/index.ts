@@ -4,14 +4,16 @@
  * - `discovery` RFC 8414, RFC 9728, RFC 7517; `register` RFC 7591; `authorize` RFC 6749 4.1 with the
  *   consent page; `device` RFC 8628 with its pages; `token` and `grants/` RFC 6749, RFC 7636, RFC 8628; `revoke`
  *   RFC 7009; `introspect` RFC 7662; `validate` for clients that ask about their own token.
- * - Services: `clients`, `consents`, `device-requests`, `tokens`, `keys`; `replicas` is what a process keeps in memory of them.
- * - `model` has the vocabulary, `protocol` what the endpoints share on the wire.
+ * - Services: `clients/`, `consents`, `device-requests`, `tokens`, `keys`; `memory` is what a replica keeps of them.
+ * - `scopes` and `resources` are values made from the configuration; `principal` is who a token speaks for; `bearer` is
+ *   how the MCP endpoints ask.
  *
  * Who a person is lives in `signin/`; what a token opens lives in `mcp/`.
  */
 import { Elysia } from 'elysia'
-import type { Deps } from '../deps.ts'
+import type { Viewers } from '../http/session.ts'
 import { authorize } from './authorize.ts'
+import type { OAuthDeps } from './deps.ts'
 import { device } from './device.ts'
 import { discovery } from './discovery.ts'
 import { introspect } from './introspect.ts'
@@ -20,7 +22,7 @@ import { revoke } from './revoke.ts'
 import { token } from './token.ts'
 import { validate } from './validate.ts'
 
-export const oauth = (deps: Deps) =>
+export const oauth = (deps: OAuthDeps & { viewers: Viewers }) =>
   new Elysia({ name: 'oauth' })
     .use(discovery(deps))
     .use(register(deps))

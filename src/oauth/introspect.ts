@@ -1,13 +1,15 @@
 /** POST /api/oauth/introspect (RFC 7662): for authenticated confidential clients. Whatever is not alive is only not active. */
+
 import { Elysia } from 'elysia'
 import type { ClientRow } from '../../sql/clients.ts'
-import type { Deps } from '../deps.ts'
+import { noStoreJson } from '../http/json.ts'
 import { OAuthError } from '../lib/errors.ts'
-import { authenticateRequest } from './clients.ts'
-import { invalidClient, noStoreJson } from './protocol.ts'
-import { type Principal, verifyAccessToken } from './tokens.ts'
+import { authenticateRequest, invalidClient } from './clients/authentication.ts'
+import type { OAuthDeps } from './deps.ts'
+import type { Principal } from './principal.ts'
+import { verifyAccessToken } from './tokens.ts'
 
-export const introspect = (deps: Deps) =>
+export const introspect = (deps: OAuthDeps) =>
   new Elysia({ name: 'oauth-introspect' }).post(
     '/api/oauth/introspect',
     async context => {
@@ -19,7 +21,7 @@ export const introspect = (deps: Deps) =>
     { parse: 'none' },
   )
 
-async function describeToken(deps: Deps, client: ClientRow, token: string) {
+async function describeToken(deps: OAuthDeps, client: ClientRow, token: string) {
   let principal: Principal
   try {
     principal = await verifyAccessToken(deps, token)

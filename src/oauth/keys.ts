@@ -8,11 +8,10 @@ import {
   retireSigningKeys,
   type SigningKeyRow,
 } from '../../sql/signing-keys.ts'
+import type { Base } from '../base.ts'
 import { inTransaction } from '../db/index.ts'
-import type { Deps } from '../deps.ts'
 import { seal, unseal } from '../lib/crypto.ts'
 import { UsageError } from '../lib/errors.ts'
-import { CHANNEL } from './model.ts'
 
 /** What a process holds of the keys in the database. */
 export interface KeyRing {
@@ -24,14 +23,12 @@ export interface KeyRing {
   jwks: { keys: Record<string, string>[] }
 }
 
-type KeyDeps = Pick<Deps, 'config' | 'db' | 'sql' | 'now' | 'secrets'>
-
 /**
  * Loads the keys, and makes the first one of a new database.
  *
  * @throws UsageError if the keys were sealed with another AUTH_SECRET.
  */
-export async function loadKeys(deps: KeyDeps): Promise<KeyRing> {
+export async function loadKeys(deps: Base): Promise<KeyRing> {
   let rows = await listSigningKeys(deps.sql, retiredAfter(deps))
   if (!rows.some(row => row.retired_at === null)) {
     rows = await inTransaction(deps, async sql => {
@@ -46,12 +43,12 @@ export async function loadKeys(deps: KeyDeps): Promise<KeyRing> {
 }
 
 /** Makes a new key and retires the others; they stay published until their last token has expired. */
-export async function rotateKeys(deps: KeyDeps): Promise<string> {
+export async function rotateKeys(deps: Base): Promise<string> {
   const key = await newKey(deps)
   await inTransaction(deps, async sql => {
     await lockSigningKeys(sql)
     await insertSigningKey(sql, key)
-    await retireSigningKeys(sql, { except: key.kid, now: deps.now(), channel: CHANNEL })
+    await retireSigningKeys(sql, { except: key.kid, now: deps.now() })
   })
   return key.kid
 }
@@ -90,11 +87,11 @@ function parseJson(part: string): Record<string, unknown> | undefined {
 }
 
 /** A retired key is published for as long as a token could live that it signed just before. */
-function retiredAfter(deps: KeyDeps): Date {
+function retiredAfter(deps: Base): Date {
   return new Date(deps.now().getTime() - (deps.config.ACCESS_TOKEN_TTL + 300) * 1000)
 }
 
-async function newKey(deps: KeyDeps) {
+async function newKey(deps: Base) {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const { kty, crv, x, y } = publicKey.export({ format: 'jwk' }) as Record<string, string>
   const kid = await calculateJwkThumbprint({ kty: kty!, crv: crv!, x: x!, y: y! })
@@ -107,7 +104,7 @@ async function newKey(deps: KeyDeps) {
   }
 }
 
-function keyRing(deps: KeyDeps, rows: SigningKeyRow[]): KeyRing {
+function keyRing(deps: Base, rows: SigningKeyRow[]): KeyRing {
   const current = rows[0]!
   let pem: string
   try {

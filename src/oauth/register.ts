@@ -1,21 +1,24 @@
 /** /api/oauth/register: dynamic client registration (RFC 7591) and its management (RFC 7592). */
+
 import { Elysia } from 'elysia'
 import type { ClientRow } from '../../sql/clients.ts'
-import { record } from '../audit.ts'
-import type { Deps } from '../deps.ts'
-import { bearerToken } from '../http/bearer.ts'
-import { clientAddress, type Handled, networkOf } from '../http/client-address.ts'
-import { giveBack, LIMITS, takeHit } from '../http/rate-limits.ts'
+import { record } from '../audit/events.ts'
+import { clientAddress, type Handled } from '../http/client-address.ts'
+import { noStoreJson } from '../http/json.ts'
+import { CROSS_ORIGIN } from '../http/routes.ts'
 import { hashSecret, sameBytes } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
-import { removeClient } from './clients.ts'
-import { noStoreJson } from './protocol.ts'
-import { changeRegistration, readMetadata, registerClient } from './registration.ts'
-import { lookUpClient } from './replicas.ts'
+import { networkOf } from '../lib/networks.ts'
+import { giveBack, LIMITS, takeHit } from '../limits.ts'
+import { bearerToken } from './bearer.ts'
+import { isIssuedId, removeClient } from './clients/index.ts'
+import { changeRegistration, readMetadata, registerClient } from './clients/registration.ts'
+import type { OAuthDeps } from './deps.ts'
+import { lookUpClient } from './memory.ts'
 
 const PATH = '/api/oauth/register'
 
-export const register = (deps: Deps) => {
+export const register = (deps: OAuthDeps) => {
   const handle = async ({ request, server }: Handled) => {
     const trusted = mayRegister(deps, request)
     const ip = clientAddress(deps, request, server)
@@ -27,8 +30,8 @@ export const register = (deps: Deps) => {
     return noStoreJson(clientInformation(deps, client, { secret, managementToken }), 201)
   }
   return new Elysia({ name: 'oauth-register' })
-    .post(PATH, handle, { parse: 'none' })
-    .post('/register', handle, { parse: 'none' }) // for MCP 2025-03-26 clients that read no metadata
+    .post(PATH, handle, { parse: 'none', ...CROSS_ORIGIN })
+    .post('/register', handle, { parse: 'none', ...CROSS_ORIGIN }) // for MCP 2025-03-26 clients that read no metadata
     .get(`${PATH}/:id`, async ({ request, params }) =>
       noStoreJson(
         clientInformation(deps, await requireManager(deps, request, params.id), {
@@ -58,7 +61,7 @@ export const register = (deps: Deps) => {
 }
 
 /** @returns whether the initial access token (RFC 7591 3) was given. @throws OAuthError if registration is not open to this request. */
-function mayRegister(deps: Deps, request: Request): boolean {
+function mayRegister(deps: OAuthDeps, request: Request): boolean {
   const { REGISTRATION, INITIAL_ACCESS_TOKEN } = deps.config
   const token = /^bearer (.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
   if (REGISTRATION === 'closed') {
@@ -76,9 +79,9 @@ function mayRegister(deps: Deps, request: Request): boolean {
 }
 
 /** The client whose registration access token the request carries (RFC 7592 2). Unknown clients are answered alike. */
-async function requireManager(deps: Deps, request: Request, id: string): Promise<ClientRow> {
+async function requireManager(deps: OAuthDeps, request: Request, id: string): Promise<ClientRow> {
   const token = bearerToken(request)
-  const client = token !== undefined && /^[A-Za-z0-9_-]{1,64}$/.test(id) ? await lookUpClient(deps, id) : undefined
+  const client = token !== undefined && isIssuedId(id) ? await lookUpClient(deps, id) : undefined
   if (client?.registration_token_hash && sameBytes(hashSecret(token!), client.registration_token_hash)) return client
   throw notAllowed('The registration access token is not valid for this client', 'Bearer error="invalid_token"')
 }
@@ -99,7 +102,7 @@ function requireUnshared(client: ClientRow | undefined): ClientRow {
 
 /** RFC 7591 3.2.1: what was registered, which may be less than what was asked. */
 function clientInformation(
-  deps: Deps,
+  deps: OAuthDeps,
   client: ClientRow,
   issued: { secret?: string | undefined; managementToken?: string | undefined } = {},
 ) {

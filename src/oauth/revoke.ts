@@ -1,14 +1,16 @@
 /** POST /api/oauth/revoke (RFC 7009): ends the grant of a refresh or access token. */
+
 import { Elysia } from 'elysia'
 import { findRefreshGrant } from '../../sql/refresh-tokens.ts'
-import type { Deps } from '../deps.ts'
+import { noStoreJson } from '../http/json.ts'
+import { CROSS_ORIGIN } from '../http/routes.ts'
 import { hashSecret, isSecret } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
-import { authenticateRequest } from './clients.ts'
-import { noStoreJson } from './protocol.ts'
+import { authenticateRequest } from './clients/authentication.ts'
+import type { OAuthDeps } from './deps.ts'
 import { revokeGrant, revokeToken, verifyAccessToken } from './tokens.ts'
 
-export const revoke = (deps: Deps) =>
+export const revoke = (deps: OAuthDeps) =>
   new Elysia({ name: 'oauth-revoke' }).post(
     '/api/oauth/revoke',
     async context => {
@@ -17,10 +19,10 @@ export const revoke = (deps: Deps) =>
       await revokeForClient(deps, params.token, client.id)
       return noStoreJson({}) // also for a token that is none: the client has what it wanted (RFC 7009 2.2)
     },
-    { parse: 'none' },
+    { parse: 'none', ...CROSS_ORIGIN },
   )
 
-async function revokeForClient(deps: Deps, token: string, clientId: string): Promise<void> {
+async function revokeForClient(deps: OAuthDeps, token: string, clientId: string): Promise<void> {
   if (isSecret('refreshToken', token)) {
     const grantId = await findRefreshGrant(deps.sql, hashSecret(token), clientId)
     if (grantId) await revokeGrant(deps, { grantId, by: 'client' })

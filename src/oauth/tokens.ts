@@ -9,38 +9,17 @@ import {
   revokeGrantsOfUser as updateRevokedOfUser,
 } from '../../sql/grants.ts'
 import { insertRevocation } from '../../sql/revocations.ts'
-import { record } from '../audit.ts'
+import { record } from '../audit/events.ts'
+import type { Base } from '../base.ts'
 import { inTransaction } from '../db/index.ts'
-import type { Deps } from '../deps.ts'
 import { hashSecret } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { withdrawConsents } from './consents.ts'
+import type { OAuthDeps } from './deps.ts'
+import type { TokenResponse } from './grants/types.ts'
 import { signJwt, verifyJwt } from './keys.ts'
-import { CHANNEL } from './model.ts'
-import { isRevoked, remember, rememberVerified } from './replicas.ts'
-
-/** Whom a good access token speaks for. */
-export interface Principal {
-  clientId: string
-  /** Absent for a machine, which acts for itself (client credentials). */
-  userId: string | null
-  grantId: string | null
-  tokenId: string
-  scope: readonly string[]
-  audience: string
-  /** Seconds since 1970. */
-  issuedAt: number
-  expiresAt: number
-}
-
-export interface TokenResponse {
-  access_token: string
-  token_type: 'Bearer'
-  /** Seconds. */
-  expires_in: number
-  refresh_token?: string
-  scope: string
-}
+import { isRevoked, remember, rememberUntil, rememberVerified } from './memory.ts'
+import { type Principal, principalOf, revocableSubjects } from './principal.ts'
 
 export interface AccessTokenInput {
   clientId: string
@@ -51,10 +30,10 @@ export interface AccessTokenInput {
 }
 
 /** Signs an access token; nothing is stored. */
-export function issueAccessToken(deps: Deps, input: AccessTokenInput): TokenResponse {
+export function issueAccessToken(deps: OAuthDeps, input: AccessTokenInput): TokenResponse {
   const issuedAt = Math.floor(deps.now().getTime() / 1000)
   const scope = input.scope.join(' ')
-  const token = signJwt(deps.replica.keys, {
+  const token = signJwt(deps.memory.keys, {
     iss: deps.config.BASE_URL,
     aud: input.resource,
     sub: input.userId ?? input.clientId,
@@ -74,52 +53,32 @@ export function issueAccessToken(deps: Deps, input: AccessTokenInput): TokenResp
  *
  * @throws OAuthError `invalid_token` if it is not one of ours, expired or revoked (RFC 6750 3.1).
  */
-export async function verifyAccessToken(deps: Deps, token: string): Promise<Principal> {
+export async function verifyAccessToken(deps: OAuthDeps, token: string): Promise<Principal> {
   const refused = (detail: string) =>
     new OAuthError('invalid_token', 'The access token is not valid, has expired or was revoked', { detail })
   const hash = hashSecret(token).toString('base64')
-  let principal = deps.replica.verified.get(hash)
+  let principal = deps.memory.verified.get(hash)
   if (!principal) {
-    const claims = verifyJwt(deps.replica.keys, token)
+    const claims = verifyJwt(deps.memory.keys, token)
     if (claims?.iss !== deps.config.BASE_URL) throw refused('not signed by this server')
     principal = principalOf(claims)
-    rememberVerified(deps.replica, hash, principal)
+    rememberVerified(deps.memory, hash, principal)
   }
   if (principal.expiresAt * 1000 <= deps.now().getTime()) {
-    deps.replica.verified.delete(hash)
+    deps.memory.verified.delete(hash)
     throw refused('expired')
   }
   if (await isRevoked(deps, revocableSubjects(principal))) throw refused('revoked')
   return principal
 }
 
-/** What a revocation can name to end this token. */
-export function revocableSubjects(principal: Principal): string[] {
-  const subjects = [`token:${principal.tokenId}`, `client:${principal.clientId}`]
-  if (principal.grantId) subjects.push(`grant:${principal.grantId}`)
-  return subjects
-}
-
-function principalOf(claims: Record<string, unknown>): Principal {
-  return {
-    clientId: String(claims.client_id),
-    userId: typeof claims.user_id === 'string' ? claims.user_id : null,
-    grantId: typeof claims.grant_id === 'string' ? claims.grant_id : null,
-    tokenId: String(claims.jti),
-    scope: String(claims.scope).split(' '),
-    audience: String(claims.aud),
-    issuedAt: Number(claims.iat),
-    expiresAt: Number(claims.exp),
-  }
-}
-
 /** When a grant that begins now ends, however often it is refreshed. */
-export function grantExpiry(deps: Pick<Deps, 'config' | 'now'>): Date {
+export function grantExpiry(deps: Base): Date {
   return new Date(deps.now().getTime() + deps.config.GRANT_TTL * 1000)
 }
 
 /** A user's connected apps. */
-export function listConnections(deps: Deps, userId: string): Promise<Connection[]> {
+export function listConnections(deps: OAuthDeps, userId: string): Promise<Connection[]> {
   return queryConnections(deps.sql, userId, deps.now())
 }
 
@@ -131,7 +90,7 @@ export function listConnections(deps: Deps, userId: string): Promise<Connection[
  * @returns whether there was a living grant to end.
  */
 export async function revokeGrant(
-  deps: Deps,
+  deps: OAuthDeps,
   revoke: { grantId: string; userId?: string; by: 'user' | 'client' | 'operator' | 'reuse' },
 ): Promise<boolean> {
   const [ended] = await updateRevoked(deps.sql, {
@@ -139,10 +98,9 @@ export async function revokeGrant(
     ...(revoke.userId ? { userId: revoke.userId } : {}),
     now: deps.now(),
     rememberUntil: rememberUntil(deps),
-    channel: CHANNEL,
   })
   if (!ended) return false
-  remember(deps, deps.replica, `grant:${ended.id}`)
+  remember(deps, `grant:${ended.id}`)
   record(deps, 'grant.revoked', {
     grantId: ended.id,
     clientId: ended.client_id,
@@ -154,16 +112,16 @@ export async function revokeGrant(
 }
 
 /** Ends all of a user's grants, as {@link revokeGrant} does, and every code that could still become one. */
-export async function revokeGrantsOfUser(deps: Deps, userId: string, by: 'user' | 'operator'): Promise<void> {
+export async function revokeGrantsOfUser(deps: OAuthDeps, userId: string, by: 'user' | 'operator'): Promise<void> {
   const now = deps.now()
   const ended = await inTransaction(deps, async sql => {
     // The codes first: an exchange under way is waited for, so that its grant is there to be ended.
     await deleteUnusedCodes(sql, userId)
     await denyUnfetchedCodes(sql, userId, now)
-    return updateRevokedOfUser(sql, { userId, now, rememberUntil: rememberUntil(deps), channel: CHANNEL })
+    return updateRevokedOfUser(sql, { userId, now, rememberUntil: rememberUntil(deps) })
   })
   for (const { id, client_id: clientId } of ended) {
-    remember(deps, deps.replica, `grant:${id}`)
+    remember(deps, `grant:${id}`)
     record(deps, 'grant.revoked', { grantId: id, clientId, userId, detail: { by } })
   }
   await withdrawConsents(
@@ -174,14 +132,14 @@ export async function revokeGrantsOfUser(deps: Deps, userId: string, by: 'user' 
 }
 
 /** Ends one access token that has no grant (client credentials). */
-export async function revokeToken(deps: Deps, principal: Principal): Promise<void> {
+export async function revokeToken(deps: OAuthDeps, principal: Principal): Promise<void> {
   const subject = `token:${principal.tokenId}`
-  await insertRevocation(deps.sql, { subject, now: deps.now(), expiresAt: rememberUntil(deps), channel: CHANNEL })
-  remember(deps, deps.replica, subject)
+  await insertRevocation(deps.sql, { subject, now: deps.now(), expiresAt: rememberUntil(deps) })
+  remember(deps, subject)
   record(deps, 'token.revoked', { clientId: principal.clientId, detail: { token: principal.tokenId } })
 }
 
-/** No access token that exists now lives longer than this. */
-export function rememberUntil(deps: Pick<Deps, 'config' | 'now'>): Date {
-  return new Date(deps.now().getTime() + deps.config.ACCESS_TOKEN_TTL * 1000)
+/** A refresh token dies of idleness, or with its grant, which rotation does not prolong. */
+export function refreshExpiry({ config, now }: Base, grantExpiresAt: Date): Date {
+  return new Date(Math.min(now().getTime() + config.REFRESH_TOKEN_TTL * 1000, grantExpiresAt.getTime()))
 }

@@ -1,13 +1,14 @@
 /** POST /api/oauth/validate: whether a bearer token is alive, asked by whoever holds it. An older sibling of introspection. */
+
 import { Elysia } from 'elysia'
-import type { Deps } from '../deps.ts'
-import { bearerToken } from '../http/bearer.ts'
+import { noStoreJson } from '../http/json.ts'
 import { readParams } from '../http/params.ts'
 import { OAuthError } from '../lib/errors.ts'
-import { noStoreJson } from './protocol.ts'
+import { bearerToken } from './bearer.ts'
+import type { OAuthDeps } from './deps.ts'
 import { verifyAccessToken } from './tokens.ts'
 
-export const validate = (deps: Deps) =>
+export const validate = (deps: OAuthDeps) =>
   new Elysia({ name: 'oauth-validate' }).post(
     '/api/oauth/validate',
     async ({ request }) => {

@@ -1,6 +1,7 @@
 /** What providers say of a person, checked and brought into one shape. No requests are made here. */
 import { z } from 'zod'
 import { AppError } from '../lib/errors.ts'
+import { printableText } from '../lib/text.ts'
 
 /** Whom a provider vouches for. Identity is the pair of issuer and subject; the address is for admission and display. */
 export interface ExternalIdentity {
@@ -42,7 +43,7 @@ export function identityFromClaims(issuer: string, raw: unknown): ExternalIdenti
     subject: sub,
     email,
     emailVerified: email_verified === true,
-    name: printable(name || preferred_username || ''),
+    name: printableText(name || preferred_username || '', 100),
   }
 }
 
@@ -64,7 +65,7 @@ export function identityFromGitHub(rawUser: unknown, rawEmails: unknown): Extern
     subject: String(user.data.id),
     email: email.data,
     emailVerified: primary.verified,
-    name: printable(user.data.name || user.data.login),
+    name: printableText(user.data.name || user.data.login, 100),
   }
 }
 
@@ -75,14 +76,6 @@ export function refused(detail: string): AppError {
     'Start again. If it fails once more, tell the operator of this server when it happened.',
     { status: 403, detail },
   )
-}
-
-/** Names are shown on pages and given to tools: without control, bidi and zero-width characters, and not endless. */
-function printable(name: string): string {
-  return name
-    .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '')
-    .trim()
-    .slice(0, 100)
 }
 
 /** Which fields were wrong, never their values. */

@@ -7,36 +7,48 @@ import { Elysia } from 'elysia'
 import { jwtVerify, SignJWT } from 'jose'
 import { z } from 'zod'
 import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
-import { record } from '../audit.ts'
-import type { Deps } from '../deps.ts'
+import { record } from '../audit/events.ts'
+import type { Base } from '../base.ts'
 import { clientAddress } from '../http/client-address.ts'
 import { readCookie, setCookie } from '../http/cookies.ts'
 import { page, seeOther } from '../http/pages.ts'
 import { type Params, queryParams, readParams } from '../http/params.ts'
-import { csrfToken, endSession, findViewer, requireCsrf, requireSameSite, startSession } from '../http/session.ts'
+import { PAGE } from '../http/routes.ts'
+import { requireCsrf, requireSameSite, type Viewers } from '../http/session.ts'
 import { sameBytes } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
-import { generateCodeVerifier, type Provider } from './providers.ts'
+import { generateCodeVerifier, type Provider, type Providers } from './providers.ts'
 import { admit, useSignInLink } from './service.ts'
+import { endSession, startSession } from './sessions.ts'
+
+/** What signing in needs. */
+export interface SignInDeps extends Base {
+  providers: Providers
+  viewers: Viewers
+}
 
 /** Seconds that a trip to the provider may take. */
 const TRIP_SECONDS = 600
 const RETURN_COOKIE = 'return-to'
 
-export const signin = (deps: Deps) =>
+export const signin = (deps: SignInDeps) =>
   new Elysia({ name: 'signin' })
-    .get('/auth/signin', async ({ request }) => {
-      const returnTo = localPath(queryParams(request).return_to)
-      const providers = [...deps.providers.values()].map(({ id, name }) => ({ id, name }))
-      const response = await page(signInPage({ providers, returnTo }))
-      // For whoever signs in with a link from the terminal instead: they come back here too.
-      response.headers.append(
-        'Set-Cookie',
-        setCookie(deps.config, RETURN_COOKIE, Buffer.from(returnTo).toString('base64url'), TRIP_SECONDS),
-      )
-      return response
-    })
-    .get('/auth/signin/link', ({ request }) => page(signInLinkPage({ token: queryParams(request).token ?? '' })))
+    .get(
+      '/auth/signin',
+      async ({ request }) => {
+        const returnTo = localPath(queryParams(request).return_to)
+        const providers = [...deps.providers.values()].map(({ id, name }) => ({ id, name }))
+        const response = await page(signInPage({ providers, returnTo }))
+        // For whoever signs in with a link from the terminal instead: they come back here too.
+        response.headers.append(
+          'Set-Cookie',
+          setCookie(deps.config, RETURN_COOKIE, Buffer.from(returnTo).toString('base64url'), TRIP_SECONDS),
+        )
+        return response
+      },
+      PAGE,
+    )
+    .get('/auth/signin/link', ({ request }) => page(signInLinkPage({ token: queryParams(request).token ?? '' })), PAGE)
     .post(
       '/auth/signin/link',
       async ({ request, server }) => {
@@ -47,7 +59,7 @@ export const signin = (deps: Deps) =>
         const returnTo = localPath(Buffer.from(remembered, 'base64url').toString())
         return signedIn(deps, request, server, { userId, how: 'link', returnTo })
       },
-      { parse: 'none' },
+      { parse: 'none', ...PAGE },
     )
     .post(
       '/auth/signin/:provider',
@@ -69,53 +81,54 @@ export const signin = (deps: Deps) =>
         response.headers.append('Set-Cookie', setCookie(deps.config, tripCookie(secrets.state), trip, TRIP_SECONDS))
         return response
       },
-      { parse: 'none' },
+      { parse: 'none', ...PAGE },
     )
-    .get('/auth/callback/:provider', async ({ request, server, params: { provider: id } }) => {
-      const provider = requireProvider(deps, id)
-      const params = queryParams(request)
-      const trip = await readTrip(deps, request, provider, params)
-      if (params.error !== undefined || params.code === undefined) {
-        throw new AppError(
-          'You were not signed in',
-          'The sign-in was cancelled or refused at the provider. You can start again.',
-          {
-            status: 403,
-            detail: `the provider answered ${/^[a-z_]{1,40}$/.test(params.error ?? '') ? params.error : 'without a code'}`,
-          },
-        )
-      }
-      const ip = clientAddress(deps, request, server)
-      const identity = await provider.finish({ code: params.code, iss: params.iss }, trip, deps.now()).catch(error => {
-        if (error instanceof AppError && error.status === 403)
-          record(deps, 'user.refused', { ip, detail: { how: provider.id } })
-        throw error
-      })
-      const user = await admit(deps, identity, ip)
-      const response = await signedIn(deps, request, server, {
-        userId: user.id,
-        how: provider.id,
-        returnTo: trip.returnTo,
-      })
-      response.headers.append('Set-Cookie', setCookie(deps.config, tripCookie(trip.state), '', 0))
-      return response
-    })
+    .get(
+      '/auth/callback/:provider',
+      async ({ request, server, params: { provider: id } }) => {
+        const provider = requireProvider(deps, id)
+        const params = queryParams(request)
+        const trip = await readTrip(deps, request, provider, params)
+        if (params.error !== undefined || params.code === undefined) {
+          throw new AppError(
+            'You were not signed in',
+            'The sign-in was cancelled or refused at the provider. You can start again.',
+            {
+              status: 403,
+              detail: `the provider answered ${/^[a-z_]{1,40}$/.test(params.error ?? '') ? params.error : 'without a code'}`,
+            },
+          )
+        }
+        const ip = clientAddress(deps, request, server)
+        const identity = await provider
+          .finish({ code: params.code, iss: params.iss }, trip, deps.now())
+          .catch(error => {
+            if (error instanceof AppError && error.status === 403)
+              record(deps, 'user.refused', { ip, detail: { how: provider.id } })
+            throw error
+          })
+        const user = await admit(deps, identity, ip)
+        const response = await signedIn(deps, request, server, {
+          userId: user.id,
+          how: provider.id,
+          returnTo: trip.returnTo,
+        })
+        response.headers.append('Set-Cookie', setCookie(deps.config, tripCookie(trip.state), '', 0))
+        return response
+      },
+      PAGE,
+    )
     .post(
       '/auth/signout',
       async ({ request }) => {
         const params = await readParams(request)
-        const viewer = await findViewer(deps, request)
+        const viewer = await deps.viewers.find(request)
         if (!viewer) return seeOther('/')
         requireCsrf(deps, request, viewer, 'signout', params)
         return seeOther('/', { 'Set-Cookie': await endSession(deps, viewer) })
       },
-      { parse: 'none' },
+      { parse: 'none', ...PAGE },
     )
-
-/** The CSRF token of the sign-out form. */
-export function signOutToken(deps: Deps, viewer: Parameters<typeof csrfToken>[1]): string {
-  return csrfToken(deps, viewer, 'signout')
-}
 
 const RETURN_PATHS =
   /^\/(auth\/device(\/[0-9a-f-]{36})?|account|admin(\/[a-z]+)?|(api\/oauth\/)?authorize)?(\?[\x21-\x7e]*)?$/
@@ -127,7 +140,7 @@ function localPath(given: string | undefined): string {
   return given && given.length <= RETURN_LIMIT && RETURN_PATHS.test(given) ? given : '/auth/device'
 }
 
-function requireProvider(deps: Deps, id: string): Provider {
+function requireProvider(deps: SignInDeps, id: string): Provider {
   const provider = deps.providers.get(id)
   if (!provider)
     throw new AppError(
@@ -162,7 +175,7 @@ function tripCookie(state: string): string {
 }
 
 async function readTrip(
-  deps: Deps,
+  deps: SignInDeps,
   request: Request,
   provider: Provider,
   params: Params,
@@ -193,13 +206,13 @@ async function readTrip(
 }
 
 async function signedIn(
-  deps: Deps,
+  deps: SignInDeps,
   request: Request,
   server: Parameters<typeof clientAddress>[2],
   { userId, how, returnTo }: { userId: string; how: string; returnTo: string },
 ): Promise<Response> {
   const ip = clientAddress(deps, request, server)
-  const before = await findViewer(deps, request)
+  const before = await deps.viewers.find(request)
   const cookie = await startSession(deps, { userId, ip, userAgent: request.headers.get('user-agent'), how })
   if (before) await endSession(deps, before) // its cookie is replaced, so nobody could sign it out any more
   // The authorization endpoint may send the browser on to a client at once.

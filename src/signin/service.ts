@@ -15,14 +15,14 @@ import {
   type UserRow,
   updateSignedInUser,
 } from '../../sql/users.ts'
-import { record } from '../audit.ts'
+import { record } from '../audit/events.ts'
+import type { Base } from '../base.ts'
 import type { Config } from '../config.ts'
 import { inTransaction } from '../db/index.ts'
-import type { Deps } from '../deps.ts'
-import { networkOf } from '../http/client-address.ts'
-import { isWithinLimit, LIMITS } from '../http/rate-limits.ts'
 import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
+import { networkOf } from '../lib/networks.ts'
+import { isWithinLimit, LIMITS } from '../limits.ts'
 import type { ExternalIdentity } from './identity.ts'
 
 /** Minutes for which a one-time link works. */
@@ -34,7 +34,7 @@ export const LINK_MINUTES = 15
  *
  * @throws AppError 403 if they may not enter.
  */
-export async function admit(deps: Deps, identity: ExternalIdentity, ip: string | null): Promise<UserRow> {
+export async function admit(deps: Base, identity: ExternalIdentity, ip: string | null): Promise<UserRow> {
   const now = deps.now()
   const verified = identity.emailVerified
   const user = await inTransaction(deps, async sql => {
@@ -68,7 +68,7 @@ export async function admit(deps: Deps, identity: ExternalIdentity, ip: string |
 }
 
 async function findOrEnrol(
-  deps: Deps,
+  deps: Base,
   sql: Queries,
   identity: ExternalIdentity,
   now: Date,
@@ -100,7 +100,7 @@ function isAllowed(config: Config, email: string): boolean {
 }
 
 /** Lets somebody sign in through a provider with this address, once verified there. @returns the user they will be. */
-export async function inviteUser(deps: Deps, email: string, isAdmin = false): Promise<UserRow> {
+export async function inviteUser(deps: Base, email: string, isAdmin = false): Promise<UserRow> {
   const user =
     (await findUserByEmail(deps.sql, email)) ??
     (await insertUser(deps.sql, { id: randomUUID(), email, name: '', isAdmin, invitedAt: deps.now(), now: deps.now() }))
@@ -109,14 +109,14 @@ export async function inviteUser(deps: Deps, email: string, isAdmin = false): Pr
 }
 
 /** Disables everybody with this address: they are signed out and cannot sign in. @returns who that is. */
-export async function disableUsers(deps: Deps, email: string): Promise<{ id: string }[]> {
+export async function disableUsers(deps: Base, email: string): Promise<{ id: string }[]> {
   const users = await disableByAddress(deps.sql, email, deps.now())
   for (const { id } of users) record(deps, 'user.disabled', { userId: id })
   return users
 }
 
 /** Undoes {@link disableUsers}: they may sign in again, and connect their apps anew. */
-export async function enableUsers(deps: Deps, email: string): Promise<{ id: string }[]> {
+export async function enableUsers(deps: Base, email: string): Promise<{ id: string }[]> {
   const users = await enableByAddress(deps.sql, email)
   for (const { id } of users) record(deps, 'user.enabled', { userId: id })
   return users
@@ -124,7 +124,7 @@ export async function enableUsers(deps: Deps, email: string): Promise<{ id: stri
 
 /** A link that signs somebody in once, within {@link LINK_MINUTES}. Only its hash is stored. */
 export async function createSignInLink(
-  deps: Deps,
+  deps: Base,
   email: string,
   options: { isAdmin?: boolean } = {},
 ): Promise<string> {
@@ -142,7 +142,7 @@ export async function createSignInLink(
 }
 
 /** Uses a one-time link up. @throws AppError if it is unknown, expired or used; they look alike. */
-export async function useSignInLink(deps: Deps, token: string, ip: string | null): Promise<{ userId: string }> {
+export async function useSignInLink(deps: Base, token: string, ip: string | null): Promise<{ userId: string }> {
   const used = isSecret('signInLink', token)
     ? await useLink(deps.sql, { tokenHash: hashSecret(token), now: deps.now() })
     : undefined

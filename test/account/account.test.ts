@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { parseConfig } from '../../src/config.ts'
 import { openDeps } from '../../src/deps.ts'
 import { openLog } from '../../src/lib/log.ts'
-import { addClient } from '../../src/oauth/clients.ts'
+import { addClient } from '../../src/oauth/clients/index.ts'
 import { verifyAccessToken } from '../../src/oauth/tokens.ts'
 import { newestEvents } from '../support/audit.ts'
 import {

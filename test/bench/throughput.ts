@@ -2,7 +2,7 @@
  * Requests a second of what clients do most, beside a constant answer of the same server in the same run, since only the
  * ratio means something on a busy machine. Usage: bun run bench (TEST_DATABASE_URL for PostgreSQL; see with-postgres.ts)
  */
-import { addClient } from '../../src/oauth/clients.ts'
+import { addClient } from '../../src/oauth/clients/index.ts'
 import { deviceTokens, modernRpc, poll, registerClient, requestDevice, signIn } from '../support/flows.ts'
 import { onPostgres, startServer } from '../support/server.ts'
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { addClient } from '../../src/oauth/clients.ts'
+import { addClient } from '../../src/oauth/clients/index.ts'
 import { decide, deviceTokens, poll, registerClient, requestDevice, rpc, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { countStatements, type StatementCount } from '../support/statements.ts'

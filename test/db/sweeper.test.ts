@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { randomBytes } from 'node:crypto'
-import { addClient } from '../../src/oauth/clients.ts'
+import { addClient } from '../../src/oauth/clients/index.ts'
+import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
 import { rotateKeys } from '../../src/oauth/keys.ts'
 import { revokeGrant } from '../../src/oauth/tokens.ts'
 import { createSignInLink } from '../../src/signin/service.ts'
 import { sweep } from '../../src/sweeper.ts'
-import { DEVICE_CODE_GRANT, deviceTokens, enterCode, registerClient, requestDevice, signIn } from '../support/flows.ts'
+import { deviceTokens, enterCode, registerClient, requestDevice, signIn } from '../support/flows.ts'
 import { onPostgres, startServer, type TestServer } from '../support/server.ts'
 
 // Generous: it is for a machine that is busy with other things.
@@ -166,7 +167,7 @@ describe('the sweeper takes what nobody can use any more, and nothing else', () 
     await sweep(server.deps)
     expect((await present()).sort()).toEqual([operators, used].sort())
     // The client that is gone is told to register again.
-    while (server.deps.replica.clients.has(waiting)) await Bun.sleep(10)
+    while (server.deps.memory.clients.has(waiting)) await Bun.sleep(10)
     const answer = await server.post('/api/oauth/device', { client_id: waiting })
     expect([answer.status, ((await answer.json()) as { error: string }).error]).toEqual([401, 'invalid_client'])
   })

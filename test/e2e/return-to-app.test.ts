@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Browser, Page } from 'playwright-core'
-import { addClient } from '../../src/oauth/clients.ts'
+import { addClient } from '../../src/oauth/clients/index.ts'
 import { createSignInLink } from '../../src/signin/service.ts'
 import { launchBrowser, noBrowser, openTab } from '../support/browser.ts'
 import { type Callback, startCallback } from '../support/callback.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { addClient } from '../../src/oauth/clients.ts'
+import { addClient } from '../../src/oauth/clients/index.ts'
 import { consent as consentTo, csrfOf, pkce, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 

@@ -146,7 +146,7 @@ describe('what a page of another site may call', () => {
       await send('/token'),
       await send('/.well-known/nothing-here'),
     ]
-    expect(others.map(answer => answer.status)).toEqual([400, 400, 400, 400, 404, 404])
+    expect(others.map(answer => answer.status)).toEqual([400, 400, 400, 400, 405, 404])
     for (const answer of others) expectReadable(answer)
   })
 

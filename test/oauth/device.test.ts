@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
 import {
-  DEVICE_CODE_GRANT,
   decide,
   deviceTokens,
   enterCode,
@@ -339,7 +339,7 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
 
   test('administration is offered to administrators only', async () => {
     later()
-    const { addClient } = await import('../../src/oauth/clients.ts')
+    const { addClient } = await import('../../src/oauth/clients/index.ts')
     const { id } = await addClient(server.deps, {
       name: 'Console',
       grantTypes: [DEVICE_CODE_GRANT],

@@ -1,8 +1,10 @@
 /** Limits of requests (SECURITY: keyed by route, client and network, so that nobody is throttled for somebody else). */
+
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
-import { addClient } from '../../src/oauth/clients.ts'
+import { addClient } from '../../src/oauth/clients/index.ts'
+import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
 import { startDocumentHost } from '../support/document-host.ts'
-import { basic, DEVICE_CODE_GRANT, registerClient } from '../support/flows.ts'
+import { basic, registerClient } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer

@@ -1,7 +1,9 @@
 /** oauth4webapi, a client library that refuses whatever its RFCs do not allow, does every flow against the server. */
+
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import * as oauth from 'oauth4webapi'
-import { consent, DEVICE_CODE_GRANT, decide, signIn } from '../support/flows.ts'
+import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
+import { consent, decide, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const TOKEN = 'an initial access token, 32 characters'

@@ -1,7 +1,9 @@
 /** openid-client, the library that many applications sign in with, does every flow against the server. */
+
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import * as openid from 'openid-client'
-import { consent, DEVICE_CODE_GRANT, decide, signIn } from '../support/flows.ts'
+import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
+import { consent, decide, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const TOKEN = 'an initial access token, 32 characters'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose'
-import { addClient, removeClient } from '../../src/oauth/clients.ts'
+import { addClient, removeClient } from '../../src/oauth/clients/index.ts'
 import { basic, deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
@@ -152,7 +152,7 @@ describe('access tokens (RFC 9068)', () => {
     const { rotateKeys } = await import('../../src/oauth/keys.ts')
     const before = await deviceTokens(server, client, ada)
     const kid = await rotateKeys(server.deps)
-    while (server.deps.replica.keys.current.kid !== kid) await Bun.sleep(5)
+    while (server.deps.memory.keys.current.kid !== kid) await Bun.sleep(5)
     const after = await deviceTokens(server, client, ada)
     expect(decodeProtectedHeader(after.access_token).kid).toBe(kid)
     expect(decodeProtectedHeader(before.access_token).kid).not.toBe(kid)

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts'
-import { DEVICE_CODE_GRANT } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'

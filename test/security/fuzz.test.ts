@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test'
 import { createApp } from '../../src/app.ts'
-import { DEVICE_CODE_GRANT, deviceTokens, registerClient, signIn, type TokenAnswer } from '../support/flows.ts'
+import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
+import { deviceTokens, registerClient, signIn, type TokenAnswer } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -198,7 +199,9 @@ async function problemOf({ method, path, body, type, html }: Shot): Promise<stri
 
 test('no route answers malformed input with a fault, a hang, another shape, or what was sent', async () => {
   const found: string[] = []
-  for (const { method, path } of createApp(server.deps).routes.filter(route => route.method !== 'DELETE')) {
+  for (const { method, path } of createApp(server.deps).routes.filter(({ method }) =>
+    ['GET', 'POST', 'PUT'].includes(method),
+  )) {
     server.deps.limits.clear() // so that what lies behind them is reached
     const queue = shots(method, path)
     const worker = async () => {

@@ -1,7 +1,7 @@
 import { heapStats } from 'bun:jsc'
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { connect } from 'node:net'
-import { searchAuditLog } from '../../src/audit.ts'
+import { searchAuditLog } from '../../src/audit/search.ts'
 import { deviceTokens, registerClient, signIn } from '../support/flows.ts'
 import { sendRaw } from '../support/raw.ts'
 import { startServer, type TestServer } from '../support/server.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { DEVICE_CODE_GRANT } from '../support/flows.ts'
+import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const INITIAL = 'an initial access token, 32 characters'

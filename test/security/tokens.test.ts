@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { newSecret, SECRET_KINDS, type SecretKind } from '../../src/lib/crypto.ts'
+import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts'
-import { DEVICE_CODE_GRANT, deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
+import { deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 let host: DocumentHost
@@ -41,7 +42,7 @@ describe('a bearer token', () => {
     ['a key address in the header', { alg: 'ES256', typ: 'at+jwt', jku: 'https://evil.example/keys' }],
     ['critical extensions', { alg: 'ES256', typ: 'at+jwt', crit: ['exp'] }],
   ])('with %s is refused', async (_, header) => {
-    const [{ kid }] = server.deps.replica.keys.jwks.keys as [{ kid: string }]
+    const [{ kid }] = server.deps.memory.keys.jwks.keys as [{ kid: string }]
     const [, body, signature] = tokens.access_token.split('.')
     for (const sent of [`${part({ kid, ...header })}.${body}.${signature}`, `${part({ kid, ...header })}.${body}.`])
       expect((await rpc(server, sent, 'ping')).status).toBe(401)
@@ -49,7 +50,7 @@ describe('a bearer token', () => {
 
   test('of a stranger’s key with our key id is refused', async () => {
     const { privateKey } = await generateKeyPair('ES256')
-    const [{ kid }] = server.deps.replica.keys.jwks.keys as [{ kid: string }]
+    const [{ kid }] = server.deps.memory.keys.jwks.keys as [{ kid: string }]
     const claims = JSON.parse(Buffer.from(tokens.access_token.split('.')[1]!, 'base64url').toString())
     const forged = await new SignJWT(claims).setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid }).sign(privateKey)
     expect((await rpc(server, forged, 'ping')).status).toBe(401)

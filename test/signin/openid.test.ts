@@ -221,7 +221,7 @@ describe('starting a sign-in', () => {
   })
 
   test('is a form only: a link or an image on another page starts nothing', async () => {
-    expect((await server.get('/auth/signin/oidc')).status).toBe(404)
+    expect((await server.get('/auth/signin/oidc')).status).toBe(405)
   })
 
   test('while the provider is away is a 502 that says what to do, and works again when it is back', async () => {

@@ -117,7 +117,7 @@ describe('signing out', () => {
 
   test('is a form only: a link or an image on another page signs nobody out', async () => {
     const cookie = await signIn(server)
-    expect((await server.get('/auth/signout', { Cookie: cookie, ...HTML })).status).toBe(404)
+    expect((await server.get('/auth/signout', { Cookie: cookie, ...HTML })).status).toBe(405)
     expect(await isAlive(cookie)).toBe(true)
   })
 
@@ -144,7 +144,7 @@ describe('signing out', () => {
       { Cookie: cookie, ...HTML, ...headers },
     )
     expect(answer.status).toBe(403)
-    expect(await answer.text()).toContain('reload it, and send the form again')
+    expect(await answer.text()).toContain('Reload the page, and send the form again')
     expect(await isAlive(cookie)).toBe(true)
   })
 })

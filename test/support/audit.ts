@@ -1,4 +1,4 @@
-import { searchAuditLog } from '../../src/audit.ts'
+import { searchAuditLog } from '../../src/audit/search.ts'
 import type { TestServer } from './server.ts'
 
 /** The newest events of the audit log, newest first. */

@@ -1,7 +1,7 @@
 /** What clients and people do, step by step over HTTP, so that a test can say only what is special about it. */
 import { expect } from 'bun:test'
 import { createHash, randomBytes } from 'node:crypto'
-import { addClient } from '../../src/oauth/clients.ts'
+import { addClient } from '../../src/oauth/clients/index.ts'
 import { createSignInLink } from '../../src/signin/service.ts'
 import type { TestServer } from './server.ts'
 

@@ -3,7 +3,7 @@ import { Html } from '@elysiajs/html'
 import { Elysia } from 'elysia'
 import { assets } from '../../src/http/assets.ts'
 import { page } from '../../src/http/pages.ts'
-import { SCOPES } from '../../src/oauth/model.ts'
+import { openScopes } from '../../src/oauth/scopes.ts'
 import { accountPage } from '../../views/account.tsx'
 import { consentPage } from '../../views/consent.tsx'
 import { type DeviceRequestProps, deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
@@ -14,7 +14,8 @@ import { signInLinkPage, signInPage } from '../../views/signin.tsx'
 
 const LONG = 'The Remarkably Long-Winded Assistant of the Department of Unbroken-Compound-Words (staging, second try)'
 const who = { email: 'ada@example.com', csrf: 'canned' }
-const permission = (scope: string) => ({ scope, text: SCOPES[scope]! })
+const scopes = openScopes()
+const permission = (scope: string) => ({ scope, text: scopes.text(scope) })
 
 const request: DeviceRequestProps = {
   ...who,
@@ -37,7 +38,7 @@ const connection = (name: string, byOperator: boolean, scope: string[], resource
     voucher: byOperator ? { by: 'operator' as const } : { by: 'host' as const, host: 'assistant.example' },
   },
   resource,
-  permissions: scope.map(name => SCOPES[name]!),
+  permissions: scope.map(name => scopes.text(name)),
   connectedAt: '2026-11-02T09:12:00.000Z',
   usedAt: '2026-11-23T12:34:56.000Z',
 })
@@ -86,7 +87,7 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
       email: 'augusta.ada.king.countess.of.lovelace@analytical-engines.department.example.ac.uk',
       client: { name: LONG, voucher: { by: 'nobody' } },
       resource: 'https://tools.internal.department-of-computing.example.ac.uk/mcp/observability-production',
-      permissions: Object.keys(SCOPES).map(permission),
+      permissions: [...scopes.names].map(permission),
       ip: '2001:db8:1234:5678:9abc:def0:1234:5678',
       agent: `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 ${'Embedded/1.0 '.repeat(16)}`,
       minutesAgo: 9,
@@ -103,7 +104,7 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
       connections: [
         connection('Claude Code', false, ['mcp:tools:read', 'mcp:tools:call']),
         connection('Nightly report', true, ['mcp']),
-        connection(LONG, false, Object.keys(SCOPES), `${request.resource}/observability-production-europe-west`),
+        connection(LONG, false, [...scopes.names], `${request.resource}/observability-production-europe-west`),
         connection('Pneumonoultramicroscopicsilicovolcanoconiosis_Pneumonoultramicroscopic', false, ['mcp:tools:read']),
       ],
     }),

@@ -6,19 +6,17 @@ import {
   findAuthorizationCode,
 } from '../../../sql/authorization-codes.ts'
 import type { ClientRow } from '../../../sql/clients.ts'
-import { record } from '../../audit.ts'
-import type { Deps } from '../../deps.ts'
+import { record } from '../../audit/events.ts'
 import type { Params } from '../../http/params.ts'
 import { hashSecret, isSecret, newSecret, sameBytes } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
-import { findResource } from '../model.ts'
-import type { TokenRequest } from '../token.ts'
-import { grantExpiry, issueAccessToken, revokeGrant, type TokenResponse } from '../tokens.ts'
-import { refreshExpiry } from './refresh-token.ts'
+import type { OAuthDeps } from '../deps.ts'
+import { grantExpiry, issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
+import type { TokenRequest, TokenResponse } from './types.ts'
 
 export async function grantAuthorizationCode(
-  deps: Deps,
-  { client, params, ip }: TokenRequest & { client: ClientRow },
+  deps: OAuthDeps,
+  { client, params, ip }: TokenRequest,
 ): Promise<TokenResponse> {
   if (params.code === undefined) throw new OAuthError('invalid_request', 'The parameter code is missing')
   const codeHash = hashSecret(params.code)
@@ -62,7 +60,7 @@ export async function grantAuthorizationCode(
 
 /** RFC 9700 2.1.1, RFC 6749 4.1.2: what the code was exchanged for may be in the wrong hands, so it ends. */
 async function refuseReplay(
-  deps: Deps,
+  deps: OAuthDeps,
   client: ClientRow,
   code: AuthorizationCodeRow,
   ip: string | null,
@@ -84,8 +82,8 @@ function checkVerifier(code: AuthorizationCodeRow, params: Params): void {
   if (!sameBytes(Buffer.from(challenge), Buffer.from(code.code_challenge))) throw invalidCode()
 }
 
-function checkResource(deps: Deps, code: AuthorizationCodeRow, params: Params): void {
-  if (params.resource !== undefined && findResource(deps.config, params.resource).url !== code.resource) {
+function checkResource(deps: OAuthDeps, code: AuthorizationCodeRow, params: Params): void {
+  if (params.resource !== undefined && deps.resources.find(params.resource).url !== code.resource) {
     throw new OAuthError('invalid_target', 'The resource is not the one that was granted')
   }
 }

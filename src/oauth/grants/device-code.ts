@@ -1,15 +1,17 @@
 /** The device authorization grant's token request (RFC 8628 3.4, 3.5). */
 import { randomUUID } from 'node:crypto'
 import { type PolledDeviceCode, pollDeviceCode } from '../../../sql/device-codes.ts'
-import { record } from '../../audit.ts'
-import type { Deps } from '../../deps.ts'
+import { record } from '../../audit/events.ts'
 import { hashSecret, isSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
-import type { TokenRequest } from '../token.ts'
-import { grantExpiry, issueAccessToken, type TokenResponse } from '../tokens.ts'
-import { refreshExpiry } from './refresh-token.ts'
+import type { OAuthDeps } from '../deps.ts'
+import { grantExpiry, issueAccessToken, refreshExpiry } from '../tokens.ts'
+import type { DeviceTokenRequest, TokenResponse } from './types.ts'
 
-export async function grantDeviceCode(deps: Deps, { client, params, ip }: TokenRequest): Promise<TokenResponse> {
+export async function grantDeviceCode(
+  deps: OAuthDeps,
+  { client, params, ip }: DeviceTokenRequest,
+): Promise<TokenResponse> {
   const deviceCode = params.device_code
   if (deviceCode === undefined) throw new OAuthError('invalid_request', 'The parameter device_code is missing')
   // Made before it is known whether they are needed, so that one statement can do everything.

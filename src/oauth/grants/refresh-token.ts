@@ -5,25 +5,21 @@
  * random but derived from the token: whoever repeats the request within 30 seconds of its first use gets the same
  * successor again, and nobody is signed out. Later than that it is a replay, and the whole grant ends.
  */
-import type { ClientRow } from '../../../sql/clients.ts'
 import { lockRefreshToken, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
-import { record } from '../../audit.ts'
+import { record } from '../../audit/events.ts'
 import { inTransaction } from '../../db/index.ts'
-import type { Deps } from '../../deps.ts'
 import { hashSecret, hmac, isSecret, SECRET_KINDS } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
-import { allows, findResource, SCOPES } from '../model.ts'
-import type { TokenRequest } from '../token.ts'
-import { issueAccessToken, revokeGrant, type TokenResponse } from '../tokens.ts'
+import type { OAuthDeps } from '../deps.ts'
+import { allows } from '../scopes.ts'
+import { issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
+import type { TokenRequest, TokenResponse } from './types.ts'
 
 const RETRY_MS = 30_000
 
 type Outcome = 'rotated' | 'retried' | 'reused' | 'dead'
 
-export async function grantRefreshToken(
-  deps: Deps,
-  { client, params, ip }: TokenRequest & { client: ClientRow },
-): Promise<TokenResponse> {
+export async function grantRefreshToken(deps: OAuthDeps, { client, params, ip }: TokenRequest): Promise<TokenResponse> {
   const presented = params.refresh_token
   if (presented === undefined) throw new OAuthError('invalid_request', 'The parameter refresh_token is missing')
   const successor = successorOf(deps, presented)
@@ -66,7 +62,7 @@ export async function grantRefreshToken(
   return { ...response, refresh_token: successor }
 }
 
-function outcomeOf(deps: Deps, token: RefreshTokenRow | undefined): Outcome {
+function outcomeOf(deps: OAuthDeps, token: RefreshTokenRow | undefined): Outcome {
   const now = deps.now().getTime()
   if (!token || token.ended || token.grant_expires_at.getTime() <= now) return 'dead'
   if (token.consumed_at) return now - token.consumed_at.getTime() <= RETRY_MS ? 'retried' : 'reused'
@@ -74,23 +70,18 @@ function outcomeOf(deps: Deps, token: RefreshTokenRow | undefined): Outcome {
 }
 
 /** The scope of the new access token: the grant's, or less (RFC 6749 6). The resource cannot change. */
-function narrowedScope(deps: Deps, token: RefreshTokenRow, params: TokenRequest['params']): string[] {
-  if (params.resource !== undefined && findResource(deps.config, params.resource).url !== token.resource) {
+function narrowedScope(deps: OAuthDeps, token: RefreshTokenRow, params: TokenRequest['params']): string[] {
+  if (params.resource !== undefined && deps.resources.find(params.resource).url !== token.resource) {
     throw new OAuthError('invalid_target', 'The resource is not the one that was granted')
   }
   if (params.scope === undefined) return token.scope
   const asked = [...new Set(params.scope.split(' ').filter(Boolean))]
-  if (asked.length === 0 || !asked.every(scope => Object.hasOwn(SCOPES, scope) && allows(token.scope, scope))) {
+  if (asked.length === 0 || !asked.every(scope => deps.scopes.has(scope) && allows(token.scope, scope))) {
     throw new OAuthError('invalid_scope', 'The scope is wider than what was granted; ask the user again')
   }
   return asked
 }
 
-function successorOf(deps: Deps, token: string): string {
+function successorOf(deps: OAuthDeps, token: string): string {
   return `${SECRET_KINDS.refreshToken}_${hmac(deps.secrets.refresh, token).toString('base64url')}`
-}
-
-/** A refresh token dies of idleness, or with its grant, which rotation does not prolong. */
-export function refreshExpiry(deps: Pick<Deps, 'config' | 'now'>, grantExpiresAt: Date): Date {
-  return new Date(Math.min(deps.now().getTime() + deps.config.REFRESH_TOKEN_TTL * 1000, grantExpiresAt.getTime()))
 }

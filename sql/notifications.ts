@@ -1,0 +1,2 @@
+/** The channel on which replicas and commands tell each other: `revoked <subject>`, `client <id>`, `keys`. */
+export const CHANNEL = 'mcp_oauth_server'

@@ -1,0 +1,68 @@
+import { type AuditEventRow, type AuditFilter, type AuditPosition, searchAuditEvents } from '../../sql/audit-events.ts'
+import type { Queries } from '../../sql/index.ts'
+import { AppError } from '../lib/errors.ts'
+import type { AuditWriter } from './writer.ts'
+
+/** Events that one statement looks through; at first few, as often that is enough. Nobody else waits long for the embedded database. */
+const SEARCH_FIRST = 1_000
+const SEARCH_BATCH = 10_000
+/** Events that one search looks through; a longer one goes on from the cursor. */
+const SEARCH_MOST = 1_000_000
+
+export interface AuditSearch extends AuditFilter {
+  /** How many events to find. */
+  limit: number
+  /** `nextCursor` of the search to go on with. */
+  cursor?: string | undefined
+}
+
+export interface AuditSearchResult {
+  /** Newest first. */
+  events: AuditEventRow[]
+  /** Where older events begin; null at the end of the log. */
+  nextCursor: string | null
+}
+
+/**
+ * Searches the log, what waits to be written included.
+ *
+ * @param options.onSearched Told after each statement how many events were looked through so far.
+ * @throws AppError if the cursor is none, and the reason of `options.signal` when that is aborted.
+ */
+export async function searchAuditLog(
+  deps: { audit: AuditWriter; sql: Queries },
+  { limit, cursor, ...filter }: AuditSearch,
+  options: { signal?: AbortSignal | undefined; onSearched?: (count: number) => void } = {},
+): Promise<AuditSearchResult> {
+  await deps.audit.flush()
+  const events: AuditEventRow[] = []
+  let before = cursor === undefined ? undefined : parseCursor(cursor)
+  let searched = 0
+  const { since: _, until: __, ...criteria } = filter
+  let size = Object.values(criteria).some(value => value !== undefined) ? SEARCH_FIRST : limit
+  for (;;) {
+    const wanted = limit - events.length
+    const batch = await searchAuditEvents(deps.sql, filter, { before, size, limit: wanted })
+    options.signal?.throwIfAborted()
+    events.push(...batch.found.map(({ id: _, ...event }) => event))
+    const last = batch.found.length === wanted ? batch.found.at(-1)! : undefined
+    before = last ?? batch.end
+    if (!last && batch.looked < size) return { events, nextCursor: null }
+    searched += batch.looked
+    if (last || searched >= SEARCH_MOST) return { events, nextCursor: formatCursor(before!) }
+    options.onSearched?.(searched)
+    size = SEARCH_BATCH
+  }
+}
+
+function formatCursor({ at, id }: AuditPosition): string {
+  return `${at.toISOString()}_${id}`
+}
+
+function parseCursor(cursor: string): AuditPosition {
+  const [, at, id] = /^(\d{4}-\d\d-\d\dT[\d:.]{8,12}Z)_(\d{1,18})$/.exec(cursor) ?? []
+  const time = new Date(at ?? '')
+  if (id === undefined || !(time.getTime() >= 0))
+    throw new AppError('The cursor is not valid', 'Take it from next_cursor of an earlier answer, unchanged.')
+  return { at: time, id }
+}

@@ -1,0 +1,98 @@
+import { insertAuditEvents, type NewAuditEvent } from '../../sql/audit-events.ts'
+import type { Queries } from '../../sql/index.ts'
+import { isOutage } from '../db/index.ts'
+import type { Log } from '../lib/log.ts'
+
+const FLUSH_MS = 250
+const BATCH = 500
+const LIMIT = 20_000
+
+export interface AuditWriter {
+  add(event: NewAuditEvent): void
+  /** Events that are not written yet. */
+  readonly waiting: number
+  /** Events that did not fit while the database was away, or that it refused. */
+  readonly dropped: number
+  /** Writes what is waiting; resolves when it is stored or the database refused it. */
+  flush(): Promise<void>
+  close(): Promise<void>
+}
+
+/**
+ * Appends events in batches and in order, so that a busy endpoint does not wait for one insert a request. While the
+ * database is away they wait here, and those past the limit are counted as dropped, as is one that the database would
+ * never take. A batch whose answer was lost is written again, so an event may stand twice, but none is missing.
+ */
+export function openAuditWriter(sql: Queries, log: Log): AuditWriter {
+  const waiting: NewAuditEvent[] = []
+  let dropped = 0
+  let failing = false
+  let writing = Promise.resolve()
+  let timer: Timer | undefined
+
+  async function write(): Promise<void> {
+    let size = BATCH
+    while (waiting.length > 0) {
+      const batch = waiting.slice(0, size)
+      try {
+        await insertAuditEvents(sql, batch)
+        waiting.splice(0, batch.length)
+        if (failing) log.info({ dropped }, 'the audit log is written again')
+        failing = false
+      } catch (error) {
+        const { message } = error as Error
+        if (isOutage(error)) {
+          if (!failing) log.error({ detail: message }, 'could not write the audit log; trying until it works')
+          failing = true
+          return
+        }
+        // Something in the batch is not what the table takes: find it, so that it does not hold up the rest.
+        size = Math.floor(batch.length / 2)
+        if (size > 0) continue
+        waiting.shift()
+        size = BATCH
+        dropped += 1
+        log.error({ event: batch[0]?.event, detail: message }, 'the database refused an audit event')
+      }
+    }
+  }
+
+  function schedule(): void {
+    timer ??= setTimeout(() => {
+      timer = undefined
+      void flush().then(() => {
+        if (waiting.length > 0) schedule()
+      })
+    }, FLUSH_MS)
+  }
+
+  function flush(): Promise<void> {
+    writing = writing.then(write)
+    return writing
+  }
+
+  return {
+    add(event) {
+      if (waiting.length >= LIMIT) {
+        if (dropped++ === 0)
+          log.error('events come faster than the database takes them, or it is away: some are not in the audit log')
+        return
+      }
+      waiting.push(event)
+      schedule()
+    },
+    get waiting() {
+      return waiting.length
+    },
+    get dropped() {
+      return dropped
+    },
+    flush,
+    async close() {
+      clearTimeout(timer)
+      await flush()
+      dropped += waiting.length
+      if (waiting.length > 0) log.error({ lost: waiting.length }, 'audit events were lost at shutdown')
+    },
+  }
+}

@@ -1,0 +1,110 @@
+/** JSON-RPC messages as they come over HTTP, and the answers to what is none. */
+import { type JSONRPCMessage, parseJSONRPCMessage } from '@modelcontextprotocol/server'
+import { readText } from '../../http/body.ts'
+import { OAuthError } from '../../lib/errors.ts'
+
+const BODY_LIMIT = 4 * 1024 * 1024
+/** What may be large is the arguments of a tool. Much of anything else would be kept for as long as a session lives. */
+export const SMALL_BODY = 64 * 1024
+/** Deeper JSON, and more values in it, than any tool needs; the cost of checking a message grows with them, not with its bytes. */
+const MAX_DEPTH = 64
+const MAX_VALUES = 10_000
+/** Each message of a batch is work of its own. */
+const MAX_BATCH = 100
+const MAX_ID = 256
+
+const PARSE_ERROR = -32700
+export const INVALID_REQUEST = -32600
+/** Errors of the transport. Codes of this range have no meaning of their own; clients know these two. */
+export const TRANSPORT_ERROR = -32000
+export const SESSION_NOT_FOUND = -32001
+
+/** The parsed JSON of a POST, or the answer to a body that can be no JSON-RPC message. */
+export async function readMessage(request: Request): Promise<object | Response> {
+  const [mediaType] = (request.headers.get('content-type') ?? '').split(';')
+  if (mediaType!.trim().toLowerCase() !== 'application/json')
+    return jsonRpcError(415, TRANSPORT_ERROR, 'The content type must be application/json')
+  let text: string
+  try {
+    text = await readText(request, BODY_LIMIT)
+  } catch (error) {
+    if (!(error instanceof OAuthError)) throw error
+    return jsonRpcError(error.status, error.status === 413 ? INVALID_REQUEST : PARSE_ERROR, error.description)
+  }
+  if (text === '') return jsonRpcError(400, PARSE_ERROR, 'The body must be JSON, and is empty')
+  let message: unknown
+  try {
+    message = JSON.parse(text)
+  } catch {
+    return jsonRpcError(400, PARSE_ERROR, 'The body is not valid JSON')
+  }
+  if (typeof message !== 'object' || message === null)
+    return jsonRpcError(400, INVALID_REQUEST, 'The body must be a JSON-RPC message')
+  const messages: { id?: unknown; method?: unknown }[] = Array.isArray(message) ? message : [message]
+  if (messages.length > MAX_BATCH)
+    return jsonRpcError(400, INVALID_REQUEST, `A batch must have at most ${MAX_BATCH} messages`)
+  if (text.length > SMALL_BODY && !messages.every(item => item?.method === 'tools/call'))
+    return jsonRpcError(413, INVALID_REQUEST, `A body of more than ${SMALL_BODY} bytes must be a tools/call`)
+  if (isTooComplex(message))
+    return jsonRpcError(
+      400,
+      INVALID_REQUEST,
+      `The body must have at most ${MAX_VALUES} values, and not be nested deeper than ${MAX_DEPTH}`,
+    )
+  if (messages.some(item => typeof item?.id === 'string' && item.id.length > MAX_ID))
+    return jsonRpcError(400, INVALID_REQUEST, `The id of a request must have at most ${MAX_ID} characters`)
+  return message
+}
+
+function isTooComplex(message: object): boolean {
+  let left = MAX_VALUES
+  const walk = (value: object, depth: number): boolean => {
+    for (const key in value) {
+      if (--left < 0) return true
+      const item = (value as Record<string, unknown>)[key]
+      if (typeof item === 'object' && item !== null && (depth === 0 || walk(item, depth - 1))) return true
+    }
+    return false
+  }
+  return walk(message, MAX_DEPTH - 1)
+}
+
+/** The messages of a body. @returns nothing if one of them is no JSON-RPC message. */
+export function parseMessages(body: object): JSONRPCMessage[] | undefined {
+  try {
+    const items: unknown[] = Array.isArray(body) ? body : [body]
+    return items.length > 0 ? items.map(parseJSONRPCMessage) : undefined
+  } catch {
+    return undefined // how it is malformed is nobody's secret, but nobody needs it either
+  }
+}
+
+/** An error that belongs to no request, as the id of one could not be read or does not matter. */
+export function jsonRpcError(
+  status: number,
+  code: number,
+  message: string,
+  headers: Record<string, string> = {},
+): Response {
+  return Response.json({ jsonrpc: '2.0', error: { code, message }, id: null }, { status, headers })
+}
+
+/** How a client can be answered: in JSON, as an event stream, or in neither way. */
+export interface Accepts {
+  json: boolean
+  stream: boolean
+}
+
+/**
+ * What the Accept header says. Clients must name both types; those that take anything, or name JSON alone, are answered
+ * in JSON.
+ */
+export function acceptedBy(request: Request): Accepts {
+  const accept = request.headers.get('accept')
+  if (accept === null) return { json: true, stream: false }
+  const types = accept.split(',').map(item => item.split(';')[0]!.trim().toLowerCase())
+  return {
+    json: types.some(type => type === 'application/json' || type === 'application/*' || type === '*/*'),
+    stream: types.includes('text/event-stream'),
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * Open event streams: bounded in number and in unread bytes, kept alive, and ended when the token they were opened with
+ * expires or is revoked. A push stream to a reader that stalls would otherwise grow without bound.
+ */
+
+import type { OAuthDeps } from '../../oauth/deps.ts'
+import { type Principal, revocableSubjects } from '../../oauth/principal.ts'
+import { ownerOf, personOf } from '../access.ts'
+import { openCounts } from '../counts.ts'
+import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
+
+/** Answers to parallel calls in sessions are streams, too. */
+const PER_CONNECTION = 64
+const PER_PERSON = 256
+const OVERALL = 10_000
+/** Bytes that a reader may be behind, not counting what was sent last. */
+const MAX_UNREAD = 1024 * 1024
+/** Bun holds a stream's headers back until its first bytes, so there are some at once: an SSE comment. */
+const OPENING = new TextEncoder().encode(':\n\n')
+const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n')
+/** Shorter than proxies, clients and our own idle time wait in silence; the latter frees the socket of a reader that stalls. */
+const KEEP_ALIVE_MS = 15_000
+
+interface OpenStream {
+  /** Whether it ends by itself, when a call is answered. */
+  isAnswer: boolean
+  subjects: readonly string[]
+  /** Sends a comment, so that nobody on the way takes the silence for an end. */
+  keepAlive(): void
+  /** Says goodbye, if there is a way to, and ends it. */
+  end(): void
+}
+
+export interface Streams {
+  /** Whether a principal may have another stream. */
+  hasRoom(principal: Principal): boolean
+  /**
+   * Watches over a response if it is an event stream; passes any other one on.
+   *
+   * @param farewell What to send before we end it, if it does not end by itself.
+   */
+  guard(principal: Principal, request: Request, response: Response, farewell?: string): Response
+}
+
+export function tooManyStreams(): Response {
+  return jsonRpcError(429, TRANSPORT_ERROR, 'Too many open streams; close one first', { 'Retry-After': '5' })
+}
+
+export function openStreams(deps: OAuthDeps): Streams {
+  const open = new Set<OpenStream>()
+  /** How many streams an owner and a person have. */
+  const counts = openCounts()
+
+  function hasRoom(principal: Principal): boolean {
+    const isFull = counts.of(ownerOf(principal)) >= PER_CONNECTION || counts.of(personOf(principal)) >= PER_PERSON
+    return !isFull && open.size < OVERALL
+  }
+
+  deps.memory.onRevoked.add(subject => {
+    for (const stream of open) if (stream.subjects.includes(subject)) stream.end()
+  })
+  const keepAlive = setInterval(() => {
+    for (const stream of open) stream.keepAlive()
+  }, KEEP_ALIVE_MS)
+  // A server does not stop while a stream is open.
+  deps.stopping.signal.addEventListener('abort', () => {
+    clearInterval(keepAlive)
+    for (const stream of open) if (!stream.isAnswer) stream.end()
+  })
+
+  function guard(principal: Principal, request: Request, response: Response, farewell = ''): Response {
+    // In this order: to look at the body of another response would make a stream of it, which is slower to send.
+    if (!response.headers.get('content-type')?.startsWith('text/event-stream') || !response.body) return response
+    const owner = ownerOf(principal)
+    const person = personOf(principal)
+    const source = response.body.getReader()
+    // The answer to a call is neither refused nor cut when the server stops: the call was made.
+    const isAnswer = request.method === 'POST' && farewell === ''
+    if (!isAnswer && !hasRoom(principal)) {
+      void source.cancel()
+      return tooManyStreams()
+    }
+    let expiry: Timer | undefined
+    let controller: ReadableStreamDefaultController<Uint8Array>
+    const leave = () => {
+      clearTimeout(expiry)
+      if (!open.delete(stream)) return false
+      counts.remove(owner)
+      counts.remove(person)
+      return true
+    }
+    /** @returns whether there was room for it. */
+    const write = (chunk: Uint8Array) => {
+      if ((controller.desiredSize ?? 0) <= 0) return false
+      controller.enqueue(chunk)
+      return true
+    }
+    const cut = () => {
+      if (!leave()) return
+      void source.cancel()
+      controller.close()
+    }
+    const stream: OpenStream = {
+      isAnswer,
+      subjects: revocableSubjects(principal),
+      keepAlive: () => void (write(KEEP_ALIVE) || cut()),
+      end() {
+        if (open.has(stream) && farewell !== '') write(new TextEncoder().encode(farewell))
+        cut()
+      },
+    }
+    const pump = async () => {
+      for (;;) {
+        const { done, value } = await source.read()
+        if (!open.has(stream)) return
+        if (done) {
+          leave()
+          controller.close()
+          return
+        }
+        if (!write(value)) return cut()
+      }
+    }
+    const body = new ReadableStream<Uint8Array>(
+      {
+        start(opened) {
+          controller = opened
+          open.add(stream)
+          counts.add(owner)
+          counts.add(person)
+          expiry = setTimeout(stream.end, Math.max(0, principal.expiresAt * 1000 - deps.now().getTime()))
+          write(OPENING)
+          pump().catch(error => {
+            leave()
+            controller.error(error)
+          })
+          // The token was good when the request came, and may have been revoked while it was worked on.
+          if (stream.subjects.some(subject => deps.memory.revoked.has(subject))) stream.end()
+        },
+        cancel() {
+          leave()
+          return source.cancel()
+        },
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: MAX_UNREAD }),
+    )
+    return new Response(body, { status: response.status, headers: response.headers })
+  }
+
+  return { hasRoom, guard }
+}

@@ -1,0 +1,65 @@
+/** The bearer check of the MCP endpoints (RFC 6750, RFC 9728 5.1). A token in the query string is never read. */
+
+import { OAuthError } from '../lib/errors.ts'
+import type { OAuthDeps } from './deps.ts'
+import type { Principal } from './principal.ts'
+import type { Resource } from './resources.ts'
+import { DEFAULT_SCOPE } from './scopes.ts'
+import { verifyAccessToken } from './tokens.ts'
+
+/** The token of an Authorization header, if it has one. */
+export function bearerToken(request: Request): string | undefined {
+  return /^bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+}
+
+/**
+ * Whom a request to an MCP endpoint speaks for.
+ *
+ * @throws OAuthError `invalid_token`, 401, with the challenge from which clients find their way to a token.
+ */
+export async function requireBearer(deps: OAuthDeps, request: Request, resource: Resource): Promise<Principal> {
+  const token = bearerToken(request)
+  if (token === undefined) {
+    const sent = request.headers.has('authorization')
+    throw unauthorized(deps, resource, sent, 'This endpoint needs an access token')
+  }
+  let principal: Principal
+  try {
+    principal = await verifyAccessToken(deps, token)
+  } catch (error) {
+    if (error instanceof OAuthError) throw unauthorized(deps, resource, true, error.description, error.detail)
+    throw error
+  }
+  if (!resource.audiences.includes(principal.audience)) {
+    throw unauthorized(deps, resource, true, 'The access token is for another resource')
+  }
+  return principal
+}
+
+function unauthorized(
+  deps: OAuthDeps,
+  resource: Resource,
+  sent: boolean,
+  description: string,
+  detail?: string,
+): OAuthError {
+  const challenge = challengeOf(deps, resource, DEFAULT_SCOPE, sent ? 'invalid_token' : undefined)
+  return new OAuthError('invalid_token', description, {
+    status: 401,
+    headers: { 'WWW-Authenticate': challenge },
+    ...(detail ? { detail } : {}),
+  })
+}
+
+/** 403 that names all the scopes an operation needs, so that a client can ask for them (RFC 6750 3.1). */
+export function insufficientScope(deps: OAuthDeps, resource: Resource, needed: readonly string[]): OAuthError {
+  return new OAuthError('insufficient_scope', `This needs the scope ${needed.join(' ')}`, {
+    status: 403,
+    headers: { 'WWW-Authenticate': challengeOf(deps, resource, needed, 'insufficient_scope') },
+  })
+}
+
+function challengeOf(deps: OAuthDeps, resource: Resource, scope: readonly string[], error?: string): string {
+  const metadata = `${deps.config.BASE_URL}/.well-known/oauth-protected-resource${resource.path}`
+  return `Bearer resource_metadata="${metadata}", scope="${scope.join(' ')}"${error ? `, error="${error}"` : ''}`
+}

@@ -1,0 +1,133 @@
+/** private_key_jwt client authentication (RFC 7523 2.2, 3): a client proves itself with a signed assertion, used once. */
+import { createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
+import { z } from 'zod'
+import type { ClientRow } from '../../../sql/clients.ts'
+import { useAssertion } from '../../../sql/used-assertions.ts'
+import { hashSecret } from '../../lib/crypto.ts'
+import { OAuthError } from '../../lib/errors.ts'
+import { SafeFetchError, safeFetchJson } from '../../lib/safe-fetch.ts'
+import { LIMITS, takeHit } from '../../limits.ts'
+import type { OAuthDeps } from '../deps.ts'
+
+export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+
+/** Fixed here, not taken from the assertion (RFC 8725 3.1). */
+export const ASSERTION_ALGORITHMS = ['ES256', 'ES384', 'RS256', 'PS256', 'EdDSA']
+
+const MAX_LIFETIME_SECONDS = 600
+const SKEW_SECONDS = 30
+const KEYS_TIMEOUT_MS = 5_000
+const KEYS_MAX_BYTES = 64 * 1024
+const KEYS_AGE_MS = 5 * 60_000
+const KEYS_LIMIT = 1_000
+
+/** Of a key only what verifying needs is kept (RFC 7517 4, RFC 7518 6); all of it is short ASCII text. */
+const member = z
+  .string()
+  .regex(/^[\x20-\x7e]{0,2000}$/)
+  .optional()
+const jwksSchema = z.object({
+  keys: z
+    .array(
+      z.object({
+        kty: z.enum(['EC', 'RSA', 'OKP']),
+        kid: member,
+        use: member,
+        alg: member,
+        crv: member,
+        x: member,
+        y: member,
+        n: member,
+        e: member,
+        // Somebody who publishes a private key must not have it accepted, nor stored here.
+        d: z.undefined().optional(),
+      }),
+    )
+    .min(1)
+    .max(20),
+})
+
+/** The public keys in metadata, either the set or its address; nothing if there are none that can be used. */
+export function keyMaterial(
+  jwks: unknown,
+  jwksUri: string | undefined,
+): { jwks: { keys: Record<string, unknown>[] } } | { jwksUri: string } | undefined {
+  const parsed = jwksSchema.safeParse(jwks)
+  if (parsed.success) return { jwks: parsed.data }
+  const url = jwksUri === undefined || jwksUri.length > 2000 ? null : URL.parse(jwksUri)
+  return jwksUri !== undefined && url?.protocol === 'https:' && !url.username && !url.password ? { jwksUri } : undefined
+}
+
+/** The client that an assertion names, unverified. */
+export function assertedClientId(assertion: string): string | undefined {
+  try {
+    const { iss, sub } = decodeJwt(assertion)
+    return typeof iss === 'string' && iss === sub ? iss : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** @returns why the assertion does not prove the client, for the log; nothing if it does. It is used up by that. */
+export async function assertionProblem(
+  deps: OAuthDeps,
+  client: ClientRow,
+  assertion: string,
+): Promise<string | undefined> {
+  const { BASE_URL } = deps.config
+  let claims: JWTPayload
+  try {
+    const keys = createLocalJWKSet(await keysOf(deps, client))
+    const { payload } = await jwtVerify(assertion, keys, {
+      issuer: client.id,
+      subject: client.id,
+      audience: [BASE_URL, `${BASE_URL}/api/oauth/token`, `${BASE_URL}/token`],
+      algorithms: ASSERTION_ALGORITHMS,
+      requiredClaims: ['exp', 'jti'],
+      clockTolerance: SKEW_SECONDS,
+      currentDate: deps.now(),
+    })
+    claims = payload
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return `assertion refused: ${error.code}`
+    if (error instanceof SafeFetchError) return `the key set ${error.message}`
+    if (error instanceof OAuthError) throw error
+    return 'a key in the set is none' // what importing such a key throws has no type of its own
+  }
+  const expiresAt = new Date((claims.exp! + SKEW_SECONDS) * 1000)
+  const lifetime = expiresAt.getTime() - deps.now().getTime()
+  if (!(lifetime <= (MAX_LIFETIME_SECONDS + 2 * SKEW_SECONDS) * 1000))
+    // also where it is too late for a Date: NaN
+    return 'assertion lives too long'
+  const idHash = hashSecret(JSON.stringify([client.id, claims.jti]))
+  return (await useAssertion(deps.sql, { idHash, expiresAt })) ? undefined : 'assertion used again'
+}
+
+const fetched = new Map<string, { keys: Promise<JSONWebKeySet>; until: number }>()
+
+/** A client's key set; one behind an address is fetched again after five minutes, so that keys can be rotated. */
+async function keysOf(deps: OAuthDeps, client: ClientRow): Promise<JSONWebKeySet> {
+  if (client.jwks) return client.jwks as unknown as JSONWebKeySet
+  const url = client.jwks_uri!
+  const now = deps.now().getTime()
+  let entry = fetched.get(url)
+  if (!entry || entry.until <= now) {
+    takeHit(deps.limits, deps.now(), LIMITS.documents, new URL(url).host)
+    if (fetched.size >= KEYS_LIMIT) fetched.delete(fetched.keys().next().value!)
+    entry = { keys: fetchKeys(deps, url), until: now + KEYS_AGE_MS }
+    fetched.set(url, entry)
+    entry.keys.catch(() => fetched.delete(url))
+  }
+  return entry.keys
+}
+
+async function fetchKeys(deps: OAuthDeps, url: string): Promise<JSONWebKeySet> {
+  const { json } = await safeFetchJson(url, {
+    outbound: deps.outbound,
+    timeoutMs: KEYS_TIMEOUT_MS,
+    maxBytes: KEYS_MAX_BYTES,
+  })
+  const parsed = jwksSchema.safeParse(json)
+  if (!parsed.success) throw new SafeFetchError('is not a key set')
+  return parsed.data as unknown as JSONWebKeySet
+}

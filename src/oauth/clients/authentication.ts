@@ -1,0 +1,150 @@
+/** Who sends a request to an endpoint for clients, and whether it proves that (RFC 6749 2.3, RFC 7523). */
+import type { ClientRow } from '../../../sql/clients.ts'
+import { record } from '../../audit/events.ts'
+import { clientAddress, type Handled } from '../../http/client-address.ts'
+import { type Params, readParams } from '../../http/params.ts'
+import { hashSecret, sameBytes } from '../../lib/crypto.ts'
+import { OAuthError } from '../../lib/errors.ts'
+import { networkOf } from '../../lib/networks.ts'
+import { countHit, isWithinLimit, LIMITS, requireUnlimited } from '../../limits.ts'
+import type { OAuthDeps } from '../deps.ts'
+import { ASSERTION_TYPE, assertedClientId, assertionProblem } from './assertions.ts'
+import { findClient } from './index.ts'
+
+/**
+ * Reads a request to an endpoint for clients only, and who sends it.
+ *
+ * @throws OAuthError as {@link authenticateClient}, and `invalid_request` if it is malformed.
+ */
+export async function authenticateRequest(
+  deps: OAuthDeps,
+  { request, server }: Handled,
+): Promise<{ client: ClientRow; params: Params; ip: string | null }> {
+  const params = await readParams(request)
+  const credentials = readClientCredentials(request, params)
+  if (!credentials) throw invalidClient(false, 'no client credentials')
+  const ip = clientAddress(deps, request, server)
+  return { client: await authenticateClient(deps, credentials, ip), params, ip }
+}
+
+/**
+ * The client these credentials prove. A public client (no secret) proves nothing and only names itself.
+ *
+ * @throws OAuthError `invalid_client`, alike for an unknown client and a wrong secret; `slow_down`, status 429, for who
+ *   guesses, without locking the client out elsewhere.
+ */
+export async function authenticateClient(
+  deps: OAuthDeps,
+  credentials: ClientCredentials,
+  ip: string | null,
+): Promise<ClientRow> {
+  const { clientId, basic } = credentials
+  // No client's id is longer than 500; what strangers send beyond that must not fill the memory.
+  const guesser = `client ${clientId.slice(0, 501)} ${networkOf(ip)}`
+  requireUnlimited(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
+  const client = await findClient(deps, clientId)
+  const refusal = await refusalOf(deps, client, credentials)
+  if (!client || refusal) {
+    countHit(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
+    if (isWithinLimit(deps.limits, deps.now(), LIMITS.refusals, networkOf(ip))) {
+      const reason = refusal ?? 'unknown client'
+      record(deps, 'client.refused', { clientId: client?.id ?? null, ip, detail: { reason } })
+    }
+    throw invalidClient(basic, refusal ?? 'unknown client')
+  }
+  return client
+}
+
+/** @returns why the credentials do not prove the client, for the log; nothing if they do. */
+async function refusalOf(
+  deps: OAuthDeps,
+  client: ClientRow | undefined,
+  { secret, assertion, basic }: ClientCredentials,
+): Promise<string | undefined> {
+  if (!client) return 'unknown client'
+  if (client.auth_method === 'private_key_jwt')
+    return assertion ? assertionProblem(deps, client, assertion) : 'no assertion'
+  if (assertion) return 'an assertion of a client that has no keys'
+  if (client.secret_hash === null) {
+    // Some clients send an empty secret with their id; a real one they cannot have.
+    return secret ? 'a secret of a client that has none' : undefined
+  }
+  if (!secret) return 'no secret'
+  if (!sameBytes(hashSecret(secret), client.secret_hash)) return 'wrong secret'
+  if (basic && client.auth_method === 'client_secret_post') return 'Basic, but registered for client_secret_post'
+  return undefined
+}
+
+export const AUTH_METHODS = ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'] as const
+
+/** A client's claim to be one, unverified. */
+export interface ClientCredentials {
+  clientId: string
+  /** Absent for a public client. */
+  secret: string | undefined
+  /** A signed assertion instead of a secret (RFC 7523). */
+  assertion: string | undefined
+  /** Whether HTTP Basic was used, which decides the form of a refusal (RFC 6749 5.2). */
+  basic: boolean
+}
+
+/**
+ * Reads the client's credentials from the Authorization header or the body (RFC 6749 2.3.1).
+ *
+ * @returns nothing if the client does not say who it is.
+ * @throws OAuthError `invalid_request` if it does so in two ways at once, `invalid_client` if Basic is malformed.
+ */
+export function readClientCredentials(request: Request, params: Params): ClientCredentials | undefined {
+  const header = request.headers.get('authorization')
+  const basic = header && /^basic /i.test(header) ? parseBasic(header.slice(6).trim()) : undefined
+  const ways = [basic, params.client_secret, params.client_assertion].filter(way => way !== undefined)
+  if (ways.length > 1) throw new OAuthError('invalid_request', 'The client must authenticate in one way only')
+  if (basic) {
+    if (params.client_id !== undefined && params.client_id !== basic.clientId) {
+      throw new OAuthError('invalid_request', 'The client_id in the body is not the one in the Authorization header')
+    }
+    return basic
+  }
+  const assertion = params.client_assertion
+  if (assertion !== undefined && params.client_assertion_type !== ASSERTION_TYPE) {
+    throw new OAuthError('invalid_request', `The client_assertion_type must be ${ASSERTION_TYPE}`)
+  }
+  const clientId = params.client_id ?? (assertion === undefined ? undefined : assertedClientId(assertion))
+  if (clientId === undefined) {
+    if (ways.length > 0) throw new OAuthError('invalid_request', 'The parameter client_id is missing')
+    return undefined
+  }
+  return { clientId, secret: params.client_secret, assertion, basic: false }
+}
+
+function parseBasic(encoded: string): ClientCredentials {
+  const refused = () => invalidClient(true, 'malformed Basic credentials')
+  if (!/^[A-Za-z0-9+/]*={0,2}$/.test(encoded)) throw refused()
+  const decoded = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = decoded.indexOf(':')
+  if (colon < 1) throw refused()
+  return {
+    clientId: percentDecoded(decoded.slice(0, colon)),
+    secret: percentDecoded(decoded.slice(colon + 1)),
+    assertion: undefined,
+    basic: true,
+  }
+}
+
+/** RFC 6749 2.3.1 asks for form-encoding inside Basic; many clients leave it out, and our own ids and secrets allow both. */
+function percentDecoded(value: string): string {
+  try {
+    return decodeURIComponent(value.replaceAll('+', ' '))
+  } catch {
+    return value
+  }
+}
+
+/** One answer for an unknown client and a wrong secret (RFC 6749 5.2). */
+export function invalidClient(basic: boolean, detail: string): OAuthError {
+  return new OAuthError('invalid_client', 'The client is unknown or its credentials are wrong; register it again', {
+    status: 401,
+    headers: basic ? { 'WWW-Authenticate': 'Basic realm="oauth"' } : {},
+    detail,
+  })
+}

@@ -1,0 +1,82 @@
+/**
+ * Clients: who they are and how they come to be. How a client proves who it is is in `authentication` and `assertions`;
+ * `registration` is RFC 7591, `metadata-documents` the client ids that are URLs, `redirect-uris` and `names` what a client
+ * may say of itself.
+ */
+import { randomBytes } from 'node:crypto'
+import { type ClientRow, deleteClient, insertClient, listClients as queryClients } from '../../../sql/clients.ts'
+import { record } from '../../audit/events.ts'
+import { hashSecret, newSecret } from '../../lib/crypto.ts'
+import { OAuthError } from '../../lib/errors.ts'
+import type { OAuthDeps } from '../deps.ts'
+import type { GrantType } from '../grants/types.ts'
+import { lookUpClient, remember, rememberUntil } from '../memory.ts'
+import { isMetadataUrl, resolveMetadataClient } from './metadata-documents.ts'
+
+/** A client by the id that it gives, whether it registered or is described by a document at that address. */
+export async function findClient(deps: OAuthDeps, clientId: string): Promise<ClientRow | undefined> {
+  if (isMetadataUrl(clientId)) return resolveMetadataClient(deps, clientId)
+  return isIssuedId(clientId) ? lookUpClient(deps, clientId) : undefined
+}
+
+/** Whether this server could have made the id: it makes no longer or stranger ones. */
+export function isIssuedId(clientId: string): boolean {
+  return /^[A-Za-z0-9_-]{1,64}$/.test(clientId)
+}
+
+/** @throws OAuthError `unauthorized_client` if the client did not register for the grant type (RFC 6749 5.2). */
+export function requireGrantType(client: ClientRow, grantType: GrantType): void {
+  if (!client.grant_types.includes(grantType)) {
+    throw new OAuthError('unauthorized_client', `This client is not registered for the grant type ${grantType}`)
+  }
+}
+
+export function newClientId(): string {
+  return `c_${randomBytes(12).toString('base64url')}`
+}
+
+export interface NewOperatorClient {
+  name: string
+  grantTypes: GrantType[]
+  redirectUris: string[]
+  scope: string[]
+  /** Public keys, for a machine that signs assertions instead of keeping a secret. */
+  jwks?: { keys: Record<string, unknown>[] }
+  jwksUri?: string
+}
+
+/** Adds a client for the operator. Machines (client credentials) get a secret, which is returned here and nowhere else. */
+export async function addClient(
+  deps: OAuthDeps,
+  client: NewOperatorClient,
+): Promise<{ id: string; secret: string | undefined }> {
+  const machine = client.grantTypes.includes('client_credentials')
+  const secret = machine && !client.jwks && !client.jwksUri ? newSecret('clientSecret') : undefined
+  const row = await insertClient(deps.sql, {
+    ...client,
+    id: newClientId(),
+    source: 'operator',
+    authMethod: client.jwks || client.jwksUri ? 'private_key_jwt' : secret ? 'client_secret_basic' : 'none',
+    ...(secret ? { secretHash: hashSecret(secret) } : {}),
+    createdAt: deps.now(),
+  })
+  record(deps, 'client.added', { clientId: row.id, detail: { name: client.name, grants: client.grantTypes.join(' ') } })
+  return { id: row.id, secret }
+}
+
+export function listClients(deps: OAuthDeps): Promise<ClientRow[]> {
+  return queryClients(deps.sql)
+}
+
+/**
+ * Removes a client and all its grants; its access tokens end on every replica within a second.
+ *
+ * @param unlessShared leaves alone a client that several installations have.
+ */
+export async function removeClient(deps: OAuthDeps, id: string, { unlessShared = false } = {}): Promise<boolean> {
+  const removal = { id, unlessShared, now: deps.now(), rememberUntil: rememberUntil(deps) }
+  if (!(await deleteClient(deps.sql, removal))) return false
+  remember(deps, `client:${id}`)
+  record(deps, 'client.removed', { clientId: id })
+  return true
+}

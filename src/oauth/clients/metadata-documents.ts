@@ -1,0 +1,152 @@
+/**
+ * Client id metadata documents (draft-ietf-oauth-client-id-metadata-document-00): a client id that is an https URL is the
+ * address of a document about the client, and so proves which host the client belongs to.
+ */
+
+import { z } from 'zod'
+import { type ClientRow, upsertMetadataClient } from '../../../sql/clients.ts'
+import { OAuthError } from '../../lib/errors.ts'
+import { SafeFetchError, safeFetchJson } from '../../lib/safe-fetch.ts'
+import { LIMITS, takeHit } from '../../limits.ts'
+import type { OAuthDeps } from '../deps.ts'
+import { DEVICE_CODE_GRANT } from '../grants/types.ts'
+import { lookUpClient, rememberClient } from '../memory.ts'
+import { keyMaterial } from './assertions.ts'
+import { clientDetails, displayName } from './names.ts'
+import { redirectUriProblem } from './redirect-uris.ts'
+
+const TIMEOUT_MS = 5_000
+const MAX_BYTES = 64 * 1024
+/** A document is believed for as long as its Cache-Control says, within these bounds; seconds. */
+const MIN_AGE = 60
+const MAX_AGE = 24 * 3600
+const DEFAULT_AGE = 3600
+/** After a failure the last good copy serves, and the next try waits this long; seconds. */
+const RETRY_AGE = 60
+
+const GRANTS: readonly string[] = ['authorization_code', 'refresh_token', DEVICE_CODE_GRANT]
+
+/** Whether a client id is the address of a document: https, with a path, and spelled in one way only. */
+export function isMetadataUrl(clientId: string): boolean {
+  if (clientId.length > 500 || !clientId.startsWith('https://')) return false
+  const url = URL.parse(clientId)
+  return (
+    !!url && url.href === clientId && url.pathname !== '/' && !url.hash && !url.search && !url.username && !url.password
+  )
+}
+
+const documentSchema = z.object({
+  client_id: z.string(),
+  client_name: z.string().optional(),
+  redirect_uris: z.array(z.unknown()).default([]),
+  grant_types: z.array(z.unknown()).optional(),
+  token_endpoint_auth_method: z.string().default('none'),
+  token_endpoint_auth_methods_supported: z.array(z.unknown()).optional(),
+  jwks: z.unknown().optional(),
+  jwks_uri: z.string().optional(),
+  client_uri: z.string().max(2000).optional().catch(undefined),
+  software_id: z.string().max(200).optional().catch(undefined),
+  software_version: z.string().max(200).optional().catch(undefined),
+})
+
+/** Fetches under way, so that parallel askers share one. */
+const pending = new Map<string, Promise<ClientRow>>()
+
+/**
+ * The client that a document describes: the copy in the database while it is fresh, else a new one, else the last good.
+ *
+ * @throws OAuthError `invalid_client` if there is no good document and never was.
+ */
+export async function resolveMetadataClient(deps: OAuthDeps, url: string): Promise<ClientRow> {
+  const stored = await lookUpClient(deps, url)
+  if (stored?.fresh_until && stored.fresh_until > deps.now()) return stored
+  let fetching = pending.get(url)
+  if (!fetching) {
+    try {
+      takeHit(deps.limits, deps.now(), LIMITS.documents, new URL(url).host)
+    } catch (error) {
+      if (stored) return stored // whoever uses up the host's share locks nobody out
+      throw error
+    }
+    fetching = refresh(deps, url, stored).finally(() => pending.delete(url))
+    pending.set(url, fetching)
+  }
+  return fetching
+}
+
+async function refresh(deps: OAuthDeps, url: string, stored: ClientRow | undefined): Promise<ClientRow> {
+  const client = await fetchClient(deps, url, stored)
+  rememberClient(deps.memory, client)
+  return client
+}
+
+async function fetchClient(deps: OAuthDeps, url: string, stored: ClientRow | undefined): Promise<ClientRow> {
+  try {
+    const { json, cacheControl } = await safeFetchJson(url, {
+      outbound: deps.outbound,
+      timeoutMs: TIMEOUT_MS,
+      maxBytes: MAX_BYTES,
+    })
+    return await upsertMetadataClient(deps.sql, {
+      ...clientOfDocument(deps, url, json),
+      createdAt: deps.now(),
+      freshUntil: after(deps, maxAge(cacheControl)),
+    })
+  } catch (error) {
+    if (!(error instanceof SafeFetchError)) throw error
+    deps.log.info({ client: url, detail: error.message }, 'a client id metadata document could not be used')
+    if (stored) return { ...stored, fresh_until: after(deps, RETRY_AGE) }
+    throw new OAuthError(
+      'invalid_client',
+      'The client_id is the address of a metadata document that cannot be fetched or is not valid',
+      { detail: error.message },
+    )
+  }
+}
+
+/** @throws SafeFetchError if it is not a document about the client at this address. */
+function clientOfDocument(deps: OAuthDeps, url: string, json: unknown) {
+  const parsed = documentSchema.safeParse(json)
+  if (!parsed.success) throw new SafeFetchError('is not client metadata')
+  const document = parsed.data
+  if (document.client_id !== url) throw new SafeFetchError('names another client_id')
+  const asked = document.grant_types ?? GRANTS
+  const redirectUris = document.redirect_uris
+    .filter((uri): uri is string => redirectUriProblem(uri, true) === undefined)
+    .slice(0, 20)
+  const grantTypes = GRANTS.filter(
+    grant => asked.includes(grant) && (grant !== 'authorization_code' || redirectUris.length > 0),
+  )
+  if (grantTypes.every(grant => grant === 'refresh_token'))
+    throw new SafeFetchError('has no grant type and redirect URI that can be used')
+  return {
+    id: url,
+    name: displayName(document.client_name),
+    source: 'metadata' as const,
+    ...authentication(document),
+    grantTypes,
+    redirectUris,
+    scope: [...deps.scopes.forUsers],
+    details: clientDetails(document),
+  }
+}
+
+/** A document may prefer keys and allow none; a secret it cannot have, as everybody can read it. */
+function authentication(document: z.output<typeof documentSchema>) {
+  const keys = keyMaterial(document.jwks, document.jwks_uri)
+  if (document.token_endpoint_auth_method === 'private_key_jwt' && keys)
+    return { authMethod: 'private_key_jwt' as const, ...keys }
+  const allowed = [document.token_endpoint_auth_method, ...(document.token_endpoint_auth_methods_supported ?? [])]
+  if (!allowed.includes('none')) throw new SafeFetchError('has no way to authenticate that can be used')
+  return { authMethod: 'none' as const }
+}
+
+function maxAge(cacheControl: string): number {
+  if (/\bno-(store|cache)\b/i.test(cacheControl)) return MIN_AGE
+  const seconds = /\bmax-age=(\d{1,9})/i.exec(cacheControl)?.[1]
+  return seconds === undefined ? DEFAULT_AGE : Math.min(Math.max(Number(seconds), MIN_AGE), MAX_AGE)
+}
+
+function after(deps: OAuthDeps, seconds: number): Date {
+  return new Date(deps.now().getTime() + seconds * 1000)
+}

@@ -1,0 +1,175 @@
+/** What a registration (RFC 7591 2) becomes. Narrow, don't reject: what we cannot do is left out, and the answer says so. */
+
+import { z } from 'zod'
+import {
+  type AuthMethod,
+  type ClientRow,
+  insertClient,
+  type NewClient,
+  updateRegistration,
+} from '../../../sql/clients.ts'
+import { readText } from '../../http/body.ts'
+import { hashSecret, newSecret } from '../../lib/crypto.ts'
+import { OAuthError } from '../../lib/errors.ts'
+import type { OAuthDeps } from '../deps.ts'
+import { GRANT_TYPES } from '../grants/types.ts'
+import { rememberClient } from '../memory.ts'
+import { allows } from '../scopes.ts'
+import { keyMaterial } from './assertions.ts'
+import { AUTH_METHODS } from './authentication.ts'
+import { newClientId } from './index.ts'
+import { clientDetails, displayName } from './names.ts'
+import { redirectUriProblem } from './redirect-uris.ts'
+
+const BODY_LIMIT = 64 * 1024
+const MAX_REDIRECT_URIS = 20
+
+/** Only the fields we read, each as loose as it may be; an unusable value counts as absent. */
+const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined)
+const metadataSchema = z.object({
+  redirect_uris: lenient(z.array(z.unknown())),
+  token_endpoint_auth_method: lenient(z.string()),
+  grant_types: lenient(z.array(z.unknown())),
+  scope: lenient(z.union([z.string(), z.array(z.string()).transform(items => items.join(' '))])),
+  client_name: lenient(z.string()),
+  jwks: z.unknown().optional(),
+  jwks_uri: lenient(z.string()),
+  client_uri: lenient(z.string().max(2000)),
+  software_id: lenient(z.string().max(200)),
+  software_version: lenient(z.string().max(200)),
+})
+export type Metadata = z.output<typeof metadataSchema>
+
+/** @throws OAuthError `invalid_client_metadata` if the body is not a JSON object. */
+export async function readMetadata(request: Request): Promise<Metadata> {
+  const text = await readText(request, BODY_LIMIT)
+  const refused = new OAuthError('invalid_client_metadata', 'The registration must be a JSON object')
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    throw refused
+  }
+  const metadata = metadataSchema.safeParse(body)
+  if (!metadata.success || Array.isArray(body)) throw refused
+  return metadata.data
+}
+
+/**
+ * Registers a client. An anonymous public one that is the same as an earlier one gets that one's id: it has nothing to
+ * steal. Only who creates a client gets the token that manages it.
+ *
+ * @param trusted whether the initial access token was given: only then may it be a machine.
+ */
+export async function registerClient(
+  deps: OAuthDeps,
+  metadata: Metadata,
+  trusted: boolean,
+): Promise<{ client: ClientRow; secret: string | undefined; managementToken: string | undefined }> {
+  const narrowed = narrowMetadata(deps, metadata, trusted)
+  const secret = /^client_secret_/.test(narrowed.authMethod) ? newSecret('clientSecret') : undefined
+  const managementToken = newSecret('registrationToken')
+  const id = newClientId()
+  const client = await insertClient(deps.sql, {
+    ...narrowed,
+    id,
+    source: trusted ? 'token' : 'dynamic',
+    ...(secret ? { secretHash: hashSecret(secret) } : {}),
+    ...(!trusted && narrowed.authMethod === 'none' ? { fingerprint: hashSecret(JSON.stringify(narrowed)) } : {}),
+    registrationTokenHash: hashSecret(managementToken),
+    createdAt: deps.now(),
+  })
+  return { client, secret, managementToken: client.id === id ? managementToken : undefined }
+}
+
+/**
+ * Replaces a registration (RFC 7592 2.2). How the client authenticates stays; and as the initial access token is not given
+ * again, nothing that needed it is added: no scope, and no machine that was none.
+ *
+ * @returns nothing if others share it by now.
+ */
+export async function changeRegistration(
+  deps: OAuthDeps,
+  client: ClientRow,
+  metadata: Metadata,
+): Promise<ClientRow | undefined> {
+  const asked = {
+    ...metadata,
+    token_endpoint_auth_method: client.auth_method,
+    jwks: client.jwks,
+    jwks_uri: client.jwks_uri ?? undefined,
+  }
+  const narrowed = narrowMetadata(deps, asked, client.grant_types.includes('client_credentials'))
+  const scope = narrowed.scope.filter(name => allows(client.scope, name))
+  const changed = await updateRegistration(deps.sql, {
+    ...narrowed,
+    scope: scope.length > 0 ? scope : client.scope,
+    id: client.id,
+  })
+  if (changed) rememberClient(deps.memory, changed)
+  return changed
+}
+
+type Narrowed = Pick<
+  NewClient,
+  'name' | 'authMethod' | 'grantTypes' | 'redirectUris' | 'scope' | 'jwks' | 'jwksUri' | 'details'
+>
+
+function narrowMetadata(deps: OAuthDeps, metadata: Metadata, trusted: boolean): Narrowed {
+  const asked = metadata.grant_types ?? ['authorization_code', 'refresh_token']
+  let grantTypes = GRANT_TYPES.filter(grant => asked.includes(grant) && (trusted || grant !== 'client_credentials'))
+  const keys = keyMaterial(metadata.jwks, metadata.jwks_uri)
+  const authMethod = narrowAuthMethod(
+    metadata.token_endpoint_auth_method,
+    keys !== undefined,
+    grantTypes.includes('client_credentials'),
+  )
+  const redirectUris = usableRedirectUris(metadata, grantTypes, authMethod === 'none')
+  if (redirectUris.length === 0) grantTypes = grantTypes.filter(grant => grant !== 'authorization_code')
+  if (grantTypes.every(grant => grant === 'refresh_token')) {
+    const possible = GRANT_TYPES.filter(grant => trusted || grant !== 'client_credentials').join(' ')
+    const hint = trusted ? '' : '; client_credentials needs an initial access token'
+    throw new OAuthError(
+      'invalid_client_metadata',
+      `None of the grant_types can be registered; use some of: ${possible}${hint}`,
+    )
+  }
+  return {
+    name: displayName(metadata.client_name),
+    authMethod,
+    grantTypes,
+    redirectUris,
+    scope: registeredScope(deps, metadata.scope, trusted),
+    ...(authMethod === 'private_key_jwt' ? keys : {}),
+    details: clientDetails(metadata),
+  }
+}
+
+/** RFC 7591 2 makes client_secret_basic the default; a method that we lack, or that lacks keys, becomes one that works. */
+function narrowAuthMethod(asked: string | undefined, hasKeys: boolean, machine: boolean): AuthMethod {
+  const known = AUTH_METHODS.find(method => method === asked && (method !== 'private_key_jwt' || hasKeys))
+  if (machine) return known === undefined || known === 'none' ? 'client_secret_basic' : known
+  return known ?? (asked === undefined ? 'client_secret_basic' : 'none')
+}
+
+function usableRedirectUris(metadata: Metadata, grantTypes: readonly string[], publicClient: boolean): string[] {
+  const given = (metadata.redirect_uris ?? []).slice(0, MAX_REDIRECT_URIS)
+  const problems = given.map(uri => redirectUriProblem(uri, publicClient))
+  const usable = given.filter((_, i) => problems[i] === undefined) as string[]
+  const needsOne =
+    grantTypes.includes('authorization_code') &&
+    grantTypes.every(grant => grant === 'authorization_code' || grant === 'refresh_token')
+  if (usable.length === 0 && needsOne) {
+    throw new OAuthError(
+      'invalid_redirect_uri',
+      problems[0] ?? 'redirect_uris must name at least one URI for the authorization_code grant',
+    )
+  }
+  return [...new Set(usable)]
+}
+
+/** A client asks the user for what it needs when it needs it, so it is registered for all that a user may give. */
+function registeredScope({ scopes }: OAuthDeps, asked: string | undefined, trusted: boolean): string[] {
+  const known = (asked ?? '').split(' ').filter(scope => scopes.has(scope))
+  return trusted && known.length > 0 ? [...new Set(known)] : [...scopes.forUsers]
+}

@@ -1,0 +1,127 @@
+/**
+ * What every replica keeps in memory, so that a request needs no database: the signing keys, the clients it has seen and
+ * what was revoked lately. PostgreSQL's notifications keep it true; while they are lost, it asks the database, and a
+ * request that the database would have to vouch for fails closed: 503 while the database is away, MCP requests included.
+ */
+import { type ClientRow, findClient } from '../../sql/clients.ts'
+import { CHANNEL } from '../../sql/notifications.ts'
+import { anyRevoked, listRevocations } from '../../sql/revocations.ts'
+import type { Base } from '../base.ts'
+import { type KeyRing, loadKeys } from './keys.ts'
+import type { Principal } from './principal.ts'
+
+const CLIENT_LIMIT = 10_000
+const TOKEN_LIMIT = 50_000
+
+export interface Memory {
+  keys: KeyRing
+  /** Subjects that must be refused, with the time (ms) from which no token of theirs can be alive. */
+  revoked: Map<string, number>
+  clients: Map<string, ClientRow>
+  /** Access tokens whose signature was good, by hash. */
+  verified: Map<string, Principal>
+  /** Told of every revoked subject, here or elsewhere. */
+  onRevoked: Set<(subject: string) => void>
+  /** Whether notifications arrive, so that the three above can be believed. */
+  current: boolean
+  close(): Promise<void>
+}
+
+type MemoryDeps = Base & { memory: Memory }
+
+/** Loads what this replica keeps, and goes on listening. */
+export async function openMemory(base: Base): Promise<Memory> {
+  const memory: Memory = {
+    keys: await loadKeys(base),
+    revoked: new Map(),
+    clients: new Map(),
+    verified: new Map(),
+    onRevoked: new Set(),
+    current: false,
+    close: async () => {},
+  }
+  const ready = Promise.withResolvers<void>()
+  const listener = base.db.listen(CHANNEL, {
+    onPayload: payload => apply(base, memory, payload),
+    async onReady() {
+      memory.keys = await loadKeys(base)
+      for (const row of await listRevocations(base.sql, base.now()))
+        refuse(memory, row.subject, row.expires_at.getTime())
+      memory.clients.clear()
+      memory.current = true
+      ready.resolve()
+    },
+    onLost() {
+      memory.current = false
+      memory.clients.clear()
+      base.log.warn('lost the notification channel: asking the database about every token until it is back')
+    },
+  })
+  memory.close = () => listener.close()
+  await ready.promise
+  return memory
+}
+
+async function apply(base: Base, memory: Memory, payload: string): Promise<void> {
+  const space = payload.indexOf(' ')
+  const kind = space < 0 ? payload : payload.slice(0, space)
+  const subject = payload.slice(space + 1)
+  if (kind === 'revoked') remember({ ...base, memory }, subject)
+  else if (kind === 'client') memory.clients.delete(subject)
+  else if (kind === 'keys') memory.keys = await loadKeys(base)
+}
+
+/** Refuses a subject's tokens from now on; called at once where the revocation happens, and by notification elsewhere. */
+export function remember(deps: MemoryDeps, subject: string): void {
+  const { memory } = deps
+  const now = deps.now().getTime()
+  refuse(memory, subject, rememberUntil(deps).getTime())
+  for (const [old, until] of memory.revoked) {
+    if (until > now) break // oldest first
+    memory.revoked.delete(old)
+  }
+}
+
+function refuse(memory: Memory, subject: string, until: number): void {
+  const known = memory.revoked.has(subject)
+  memory.revoked.set(subject, until)
+  if (subject.startsWith('client:')) memory.clients.delete(subject.slice(7))
+  if (!known) for (const listener of memory.onRevoked) listener(subject)
+}
+
+/** No access token that exists now lives longer than this. */
+export function rememberUntil({ config, now }: Base): Date {
+  return new Date(now().getTime() + config.ACCESS_TOKEN_TTL * 1000)
+}
+
+/** Whether any of the subjects is revoked. No database, unless notifications are lost. */
+export async function isRevoked(deps: MemoryDeps, subjects: string[]): Promise<boolean> {
+  if (subjects.some(subject => deps.memory.revoked.has(subject))) return true
+  return !deps.memory.current && anyRevoked(deps.sql, subjects, deps.now())
+}
+
+/** A client by its id, from memory if it can be believed. */
+export async function lookUpClient(deps: MemoryDeps, id: string): Promise<ClientRow | undefined> {
+  const { memory } = deps
+  const known = memory.clients.get(id)
+  if (known) return known
+  const found = await findClient(deps.sql, id)
+  if (found) rememberClient(memory, found)
+  return found
+}
+
+/** Keeps a client in memory, while changes elsewhere would be heard of; it may have been removed while it was looked up. */
+export function rememberClient(memory: Memory, client: ClientRow): void {
+  if (memory.current && !memory.revoked.has(`client:${client.id}`))
+    bounded(memory.clients, CLIENT_LIMIT).set(client.id, client)
+}
+
+export function rememberVerified(memory: Memory, hash: string, principal: Principal): void {
+  bounded(memory.verified, TOKEN_LIMIT).set(hash, principal)
+}
+
+/** Makes room in a map by forgetting what came first. */
+function bounded<V>(map: Map<string, V>, limit: number): Map<string, V> {
+  if (map.size >= limit) map.delete(map.keys().next().value!)
+  return map
+}

@@ -1,0 +1,33 @@
+/** Whom a good access token speaks for. */
+export interface Principal {
+  clientId: string
+  /** Absent for a machine, which acts for itself (client credentials). */
+  userId: string | null
+  grantId: string | null
+  tokenId: string
+  scope: readonly string[]
+  audience: string
+  /** Seconds since 1970. */
+  issuedAt: number
+  expiresAt: number
+}
+
+export function principalOf(claims: Record<string, unknown>): Principal {
+  return {
+    clientId: String(claims.client_id),
+    userId: typeof claims.user_id === 'string' ? claims.user_id : null,
+    grantId: typeof claims.grant_id === 'string' ? claims.grant_id : null,
+    tokenId: String(claims.jti),
+    scope: String(claims.scope).split(' '),
+    audience: String(claims.aud),
+    issuedAt: Number(claims.iat),
+    expiresAt: Number(claims.exp),
+  }
+}
+
+/** What a revocation can name to end this principal's token. */
+export function revocableSubjects(principal: Principal): string[] {
+  const subjects = [`token:${principal.tokenId}`, `client:${principal.clientId}`]
+  if (principal.grantId) subjects.push(`grant:${principal.grantId}`)
+  return subjects
+}

@@ -1,0 +1,65 @@
+/** The MCP endpoints as protected resources (RFC 9728, RFC 8707). */
+import type { Config } from '../config.ts'
+import { OAuthError } from '../lib/errors.ts'
+
+/** One MCP endpoint: its URL, and which audiences its tokens may have. */
+export interface Resource {
+  /** Under BASE_URL, beginning with a slash. */
+  path: string
+  url: string
+  audiences: readonly string[]
+  /** The upstream server that it serves; the hub and its older addresses have none. */
+  upstream: string | undefined
+  /** Scopes that its tools need beside the usual ones. */
+  scopes: readonly string[]
+}
+
+export interface Resources {
+  /** What is meant when a client names no resource. */
+  readonly hub: Resource
+  list(): readonly Resource[]
+  at(path: string): Resource | undefined
+  /**
+   * The resource that a token is asked for (RFC 8707 2).
+   *
+   * @throws OAuthError `invalid_target` if it is not one of ours.
+   */
+  find(requested: string | undefined): Resource
+  /** Replaces the endpoints of upstream servers, each at `/mcp/{name}`. */
+  serveUpstreams(upstreams: readonly { name: string; scopes: readonly string[] }[]): void
+}
+
+export function openResources(config: Config): Resources {
+  const urlOf = (path: string) => `${config.BASE_URL}${path}`
+  const hub: Resource = {
+    path: '/mcp',
+    url: urlOf('/mcp'),
+    audiences: [urlOf('/mcp')],
+    upstream: undefined,
+    scopes: [],
+  }
+  // The same tools under older addresses: a token for the hub is good there, not the other way round.
+  const alias = (path: string): Resource => ({ ...hub, path, url: urlOf(path), audiences: [urlOf(path), hub.url] })
+  const own = [hub, alias('/api/sse'), ...(config.LEGACY_SSE ? [alias('/sse')] : [])]
+  let byPath = new Map(own.map(resource => [resource.path, resource]))
+
+  return {
+    hub,
+    list: () => [...byPath.values()],
+    at: path => byPath.get(path),
+    find(requested) {
+      if (requested === undefined) return hub
+      const found = [...byPath.values()].find(resource => resource.url === requested)
+      if (found) return found
+      const urls = [...byPath.values()].map(resource => resource.url).join(' ')
+      throw new OAuthError('invalid_target', `The resource must be one of: ${urls}`)
+    },
+    serveUpstreams(upstreams) {
+      const added = upstreams.map(({ name, scopes }): Resource => {
+        const path = `/mcp/${name}`
+        return { path, url: urlOf(path), audiences: [urlOf(path)], upstream: name, scopes }
+      })
+      byPath = new Map([...own, ...added].map(resource => [resource.path, resource]))
+    },
+  }
+}

@@ -1,0 +1,85 @@
+/** Browser sessions: how one begins, who a request belongs to, and how it ends. */
+import {
+  deleteSession,
+  deleteSessionsOfUser,
+  findSession,
+  insertSession,
+  sweepSessions,
+  sweepSignInLinks,
+} from '../../sql/sessions.ts'
+import { record } from '../audit/events.ts'
+import type { Base, Sweep } from '../base.ts'
+import { readCookie, setCookie } from '../http/cookies.ts'
+import { csrfToken, type Viewer, type Viewers } from '../http/session.ts'
+import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
+
+const COOKIE = 'session'
+/** Links that have ended are kept this long. */
+const KEEP_LINKS_MS = 86_400_000
+
+export function openViewers(base: Base): Viewers {
+  return {
+    async find(request) {
+      const id = readCookie(base.config, request, COOKIE)
+      if (!id || !isSecret('session', id)) return undefined
+      const sessionHash = hashSecret(id)
+      const session = await findSession(base.sql, sessionHash, base.now())
+      return (
+        session && {
+          sessionHash,
+          userId: session.user_id,
+          email: session.email,
+          name: session.name,
+          isAdmin: session.is_admin,
+          signedInAt: session.created_at,
+        }
+      )
+    },
+  }
+}
+
+/** Begins a session with a new id. @returns the Set-Cookie header's value. */
+export async function startSession(
+  base: Base,
+  { userId, ip, userAgent, how }: { userId: string; ip: string | null; userAgent: string | null; how: string },
+): Promise<string> {
+  const id = newSecret('session')
+  const now = base.now()
+  const expiresAt = new Date(now.getTime() + base.config.SESSION_TTL * 1000)
+  await insertSession(base.sql, {
+    idHash: hashSecret(id),
+    userId,
+    ip,
+    userAgent: userAgent?.slice(0, 300) ?? null,
+    now,
+    expiresAt,
+  })
+  record(base, 'user.signed_in', { userId, ip, detail: { how } })
+  return setCookie(base.config, COOKIE, id, base.config.SESSION_TTL)
+}
+
+/** Ends the session on the server. @returns the Set-Cookie header's value that clears the cookie. */
+export async function endSession(base: Base, viewer: Viewer): Promise<string> {
+  await deleteSession(base.sql, viewer.sessionHash)
+  record(base, 'user.signed_out', { userId: viewer.userId })
+  return setCookie(base.config, COOKIE, '', 0)
+}
+
+/** Ends all sessions of the viewer's user. @returns as {@link endSession}. */
+export async function endAllSessions(base: Base, viewer: Viewer): Promise<string> {
+  await deleteSessionsOfUser(base.sql, viewer.userId)
+  record(base, 'user.signed_out_everywhere', { userId: viewer.userId })
+  return setCookie(base.config, COOKIE, '', 0)
+}
+
+/** The CSRF token of the sign-out form. */
+export function signOutToken(base: Base, viewer: Viewer): string {
+  return csrfToken(base, viewer, 'signout')
+}
+
+export function signInSweeps({ sql }: Base): Sweep[] {
+  return [
+    (now, limit) => sweepSessions(sql, now, limit),
+    (now, limit) => sweepSignInLinks(sql, new Date(now.getTime() - KEEP_LINKS_MS), limit),
+  ]
+}

@@ -1,0 +1,380 @@
+/** What a client gets that lost its connection (2025-11-25, "Resumability and Redelivery"), and one that cancels. */
+
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
+import { openEventLogs } from '../../../src/mcp/transport/event-log.ts'
+import { openHttpTransport } from '../../../src/mcp/transport/http.ts'
+import { addClient } from '../../../src/oauth/clients/index.ts'
+import { DEVICE_CODE_GRANT } from '../../../src/oauth/grants/types.ts'
+import { deviceTokens, registerClient, signIn, type TokenAnswer } from '../../support/flows.ts'
+import { slowDown, startServer, type TestServer } from '../../support/server.ts'
+import { openStream } from '../../support/streams.ts'
+import { startProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
+
+let server: TestServer
+let proxy: TcpProxy
+let client: string
+let ada: string
+let token: string
+
+beforeAll(async () => {
+  server = await startServer()
+  proxy = await startProxy(Number(new URL(server.base).port))
+  client = await registerClient(server)
+  ada = await signIn(server)
+  token = (await deviceTokens(server, client, ada)).access_token
+})
+afterAll(async () => {
+  await proxy.close()
+  await server.close()
+})
+
+const WHOAMI = { name: 'whoami', arguments: {} }
+const INITIALIZE = {
+  jsonrpc: '2.0',
+  id: 0,
+  method: 'initialize',
+  params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+}
+const call = (id: unknown) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: WHOAMI })
+const cancel = (requestId: unknown) => ({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } })
+
+const headers = (session?: string, more: Record<string, string> = {}) => ({
+  Authorization: `Bearer ${token}`,
+  Accept: 'application/json, text/event-stream',
+  ...(session ? { 'Mcp-Session-Id': session, 'MCP-Protocol-Version': '2025-11-25' } : {}),
+  ...more,
+})
+async function begin(): Promise<string> {
+  const answer = await server.postJson('/mcp', INITIALIZE, headers())
+  await answer.text()
+  return answer.headers.get('mcp-session-id')!
+}
+const post = (session: string, message: unknown, more: Record<string, string> = {}) =>
+  server.postJson('/mcp', message, headers(session, more))
+
+/** A request whose connection can be cut by the client. */
+function open(session: string, message?: unknown, more: Record<string, string> = {}) {
+  const stop = new AbortController()
+  const init = message
+    ? {
+        method: 'POST',
+        body: JSON.stringify(message),
+        headers: { ...headers(session, more), 'Content-Type': 'application/json' },
+      }
+    : { headers: headers(session, more) }
+  return openStream(
+    fetch(`${server.base.replace('localhost', '127.0.0.1')}/mcp`, { ...init, signal: stop.signal }),
+    stop,
+  )
+}
+const lastIdIn = (text: string) => [...text.matchAll(/^id: (.*)$/gm)].at(-1)![1]!
+
+/** A client of the SDK, version 1, behind a network that can be cut; what it sent so far, as `METHOD last-event-id status`. */
+async function connectV1(through: { port: number } | undefined = undefined, bearer = () => token) {
+  const sent: string[] = []
+  const url = new URL(`${server.base}/mcp`)
+  if (through) url.port = String(through.port)
+  const transport = new TransportV1(url, {
+    async fetch(to, init) {
+      const given = new Headers(init?.headers)
+      given.set('Authorization', `Bearer ${bearer()}`)
+      const answer = await fetch(to, { ...init, headers: given })
+      sent.push(`${init?.method ?? 'GET'} ${given.get('last-event-id')} ${answer.status}`)
+      return answer
+    },
+  })
+  const sdk = new ClientV1({ name: 'test', version: '1' })
+  await sdk.connect(transport)
+  while (!sent.some(request => request.startsWith('GET'))) await Bun.sleep(5) // it opens its stream behind our back
+  return { sdk, sent, close: () => sdk.close() }
+}
+
+describe('an answer that comes while the client is away', () => {
+  test('is there when it resumes, once, and other streams go on', async () => {
+    const session = await begin()
+    const standalone = await open(session)
+    const restore = slowDown(server, () => 300)
+    const asking = await open(session, call(1))
+    const beginning = await asking.readUntil('data: \n')
+    expect(beginning).toContain('\nretry: 2000\n')
+    const primed = lastIdIn(beginning)
+    asking.close()
+    await Bun.sleep(600)
+    restore()
+    const resumed = await open(session, undefined, { 'Last-Event-ID': primed })
+    const text = await resumed.rest()
+    expect(text.match(/"email\\":/g)).toHaveLength(1)
+    const again = await open(session, undefined, { 'Last-Event-ID': lastIdIn(text) })
+    expect([again.answer.status, again.answer.headers.get('allow')]).toEqual([405, 'POST, DELETE'])
+    standalone.close()
+    expect(await standalone.rest().catch(error => error.name)).toBe('AbortError') // it had not ended by itself
+  })
+
+  test('comes on the new connection if it comes later, and the old one ends', async () => {
+    const session = await begin()
+    const restore = slowDown(server, () => 500)
+    const asking = await open(session, call('x'))
+    const primed = lastIdIn(await asking.readUntil('data: \n'))
+    const resumed = await open(session, undefined, { 'Last-Event-ID': primed })
+    expect(await asking.rest()).not.toContain('"result"')
+    expect(await resumed.rest()).toContain('"id":"x"')
+    restore()
+  })
+
+  test('reaches a client of the SDK whose network was cut', async () => {
+    const { sdk, sent, close } = await connectV1(proxy)
+    const restore = slowDown(server, () => 800)
+    const called = sdk.callTool(WHOAMI)
+    await Bun.sleep(300)
+    proxy.cut()
+    expect((await called).structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
+    expect(sent.filter(request => /^GET [1-9]\d*-\d+ 200$/.test(request))).toHaveLength(1)
+    restore()
+    expect((await sdk.callTool(WHOAMI)).structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
+    await close()
+  })
+
+  test('reaches clients of both versions of the SDK whose network was cut twice', async () => {
+    const proxies = await Promise.all([1, 2].map(() => startProxy(Number(new URL(server.base).port))))
+    const v1 = await connectV1(proxies[0])
+    const v2 = new Client({ name: 'test', version: '2' })
+    const url = new URL(`${server.base}/mcp`)
+    url.port = String(proxies[1]!.port)
+    const requestInit = { headers: { Authorization: `Bearer ${token}` } }
+    await v2.connect(new StreamableHTTPClientTransport(url, { requestInit }))
+    const restore = slowDown(server, () => 6_000)
+    const calls = [v1.sdk.callTool(WHOAMI), v2.callTool(WHOAMI)]
+    for (const after of [300, 3_000]) {
+      await Bun.sleep(after) // the second one when they have come back, and before there was anything to tell
+      for (const proxy of proxies) proxy.cut()
+    }
+    for (const { structuredContent } of await Promise.all(calls))
+      expect(structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
+    restore()
+    await v1.close()
+    await v2.close()
+    for (const proxy of proxies) await proxy.close()
+  })
+
+  test('that is an error does not make a client of the SDK come back for more, over and over', async () => {
+    const { sdk, sent, close } = await connectV1()
+    const before = sent.length
+    await expect(sdk.callTool({ name: 'no_such_tool', arguments: {} })).rejects.toThrow('-32602')
+    await Bun.sleep(5_000) // it is told to come back after two seconds
+    expect(sent.slice(before).map(request => request.replace(/ \d+-\d+ /, ' '))).toEqual(['POST null 200', 'GET 405'])
+    await close()
+  })
+
+  test.each(['1-999', '0-999', '77-1', 'x', '-1', '0', '__proto__-1'])(
+    'after the event %s is lost if that was never sent',
+    async id => {
+      const session = await begin()
+      const resumed = await open(session, undefined, { 'Last-Event-ID': id })
+      expect([resumed.answer.status, (await resumed.rest()).includes('-32000')]).toEqual([400, true])
+    },
+  )
+
+  test('on another session’s stream stays there', async () => {
+    const mine = await begin()
+    const other = await begin()
+    const text = await (await post(mine, call(1))).text()
+    const resumed = await open(other, undefined, { 'Last-Event-ID': /^id: (.*)$/m.exec(text)![1]! })
+    expect([resumed.answer.status, (await resumed.rest()).includes('ada@example.com')]).toEqual([400, false])
+  })
+})
+
+describe('tools/list_changed', () => {
+  /** An administrator's app, and its token with all or some of its scope. */
+  async function adminApp() {
+    const { id } = await addClient(server.deps, {
+      name: 'Admin app',
+      grantTypes: [DEVICE_CODE_GRANT, 'refresh_token'],
+      redirectUris: [],
+      scope: ['mcp', 'admin'],
+    })
+    const root = await signIn(server, 'root@example.com', { admin: true })
+    let tokens = await deviceTokens(server, id, root, { scope: 'mcp admin' })
+    return {
+      token: () => tokens.access_token,
+      async refresh(scope: string) {
+        const form = { grant_type: 'refresh_token', client_id: id, refresh_token: tokens.refresh_token, scope }
+        tokens = (await (await server.post('/api/oauth/token', form)).json()) as TokenAnswer
+      },
+    }
+  }
+  const SEARCH = 'search_audit_log'
+
+  test('tells a client of the SDK that a refreshed token shows other tools; also one that was cut off meanwhile', async () => {
+    const app = await adminApp()
+    const { sdk, sent, close } = await connectV1(proxy, app.token)
+    const changes: string[] = []
+    sdk.setNotificationHandler(ToolListChangedNotificationSchema, ({ method }) => void changes.push(method))
+    const tools = async () => (await sdk.listTools()).tools.map(tool => tool.name)
+    expect(await tools()).toContain(SEARCH)
+
+    await app.refresh('mcp')
+    expect(await tools()).not.toContain(SEARCH)
+    while (changes.length < 1) await Bun.sleep(10)
+    expect(await tools()).not.toContain(SEARCH)
+
+    proxy.cut()
+    await app.refresh('mcp admin')
+    expect(await tools()).toContain(SEARCH)
+    while (changes.length < 2) await Bun.sleep(10)
+    expect(sent.some(request => /^GET 0-\d+ 200$/.test(request))).toBe(true)
+    await Bun.sleep(200)
+    expect(changes).toHaveLength(2)
+    await close()
+  })
+})
+
+describe('cancellation (2025-11-25, "Cancellation")', () => {
+  test('ends the answer’s stream, and nobody has to come back for it', async () => {
+    const session = await begin()
+    const restore = slowDown(server, () => 300)
+    for (let i = 0; i < 70; i++) {
+      const asking = await open(session, call(i)) // 70 that stayed open would be more than one connection may have
+      expect(asking.answer.status).toBe(200)
+      expect((await post(session, cancel(i))).status).toBe(202)
+      const text = await asking.rest()
+      expect(text).not.toContain('"result"')
+      if (i % 10 === 0)
+        expect((await open(session, undefined, { 'Last-Event-ID': lastIdIn(text) })).answer.status).toBe(405)
+    }
+    restore()
+    expect(await (await post(session, call('after'))).text()).toContain('"id":"after"')
+  })
+
+  test('by a client of the SDK rejects its call, and the connection goes on', async () => {
+    const { sdk, close } = await connectV1()
+    const restore = slowDown(server, () => 500)
+    const stop = new AbortController()
+    const called = sdk.callTool(WHOAMI, undefined, { signal: stop.signal })
+    setTimeout(() => stop.abort('changed my mind'), 100)
+    await expect(called).rejects.toThrow('changed my mind')
+    restore()
+    expect((await sdk.callTool(WHOAMI)).structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
+    await close()
+  })
+
+  test('of a request that comes later in the same batch is ignored', async () => {
+    const session = await begin()
+    const answer = await post(session, [cancel(1), call(1)])
+    expect(await answer.text()).toContain('"result"')
+  })
+
+  test('of what is unknown or answered is ignored', async () => {
+    const session = await begin()
+    await (await post(session, call(1))).text()
+    for (const id of [1, 2, null, {}, undefined]) expect((await post(session, cancel(id))).status).toBeLessThan(500)
+    expect((await post(session, call(2))).status).toBe(200)
+  })
+})
+
+describe('in a session', () => {
+  test.each(['*/*', 'application/json'])('a client that accepts %s is answered in JSON', async accept => {
+    const session = await begin()
+    const answer = await post(session, call(1), { Accept: accept })
+    expect([answer.status, answer.headers.get('content-type')?.split(';')[0]]).toEqual([200, 'application/json'])
+    expect(await answer.json()).toMatchObject({ id: 1, result: { structuredContent: { user: {} } } })
+  })
+
+  test('that ends, a call in progress is told so, in whatever way it was to be answered', async () => {
+    const session = await begin()
+    const restore = slowDown(server, () => 1_000)
+    const calls = [post(session, call(1)), post(session, call(2), { Accept: 'application/json' })]
+    await Bun.sleep(200)
+    const url = `${server.base.replace('localhost', '127.0.0.1')}/mcp`
+    expect((await fetch(url, { method: 'DELETE', headers: headers(session) })).status).toBe(200)
+    for (const [i, answer] of (await Promise.all(calls)).entries())
+      expect(await answer.text()).toContain(`"id":${i + 1},"error":{"code":-32000,"message":"The session has ended"}`)
+    restore()
+  })
+
+  test('a request whose id is in use is refused, and the first one is answered', async () => {
+    const session = await begin()
+    const restore = slowDown(server, () => 300)
+    const first = post(session, call(1))
+    await Bun.sleep(100)
+    const second = await post(session, call(1))
+    expect([second.status, await second.json()]).toMatchObject([400, { error: { code: -32600 } }])
+    expect(await (await first).text()).toContain('"result"')
+    restore()
+    const twice = await post(session, [call(2), call(2)])
+    expect(twice.status).toBe(400)
+  })
+
+  test.each([
+    ['a second initialize', INITIALIZE, {}, 400, -32600],
+    ['initialize in a batch', [INITIALIZE, call(1)], {}, 400, -32600],
+    ['an empty batch', [], {}, 400, -32600],
+    ['what is no message', { hello: 'world' }, {}, 400, -32600],
+    ['a version that is not served', call(1), { 'MCP-Protocol-Version': '1999-01-01' }, 400, -32000],
+    ['a client that takes neither type', call(1), { Accept: 'text/html' }, 406, -32000],
+  ])('%s is refused', async (_, message, more: Record<string, string>, status, code) => {
+    const answer = await post(await begin(), message, more)
+    expect([answer.status, await answer.json()]).toMatchObject([status, { error: { code } }])
+  })
+})
+
+describe('the log of events', () => {
+  test('is emptied when its session ends', async () => {
+    const log = openEventLogs()('ada')
+    const transport = openHttpTransport({ session: { id: 'x', log } })
+    await transport.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+    expect(log.after({ stream: 0, number: 0 })).toHaveLength(1)
+    await transport.close()
+    expect(log.after({ stream: 0, number: 0 })).toBeUndefined()
+  })
+
+  test('holds the last 256 of a session, or the last MiB', () => {
+    const log = openEventLogs()('ada')
+    for (let i = 0; i < 300; i++) log.append(1, 'x')
+    expect(log.after({ stream: 1, number: 0 })!.map(({ id }) => id)).toEqual(
+      Array.from({ length: 256 }, (_, i) => `1-${i + 45}`),
+    )
+    for (let i = 0; i < 5; i++) log.append(2, 'x'.repeat(400_000))
+    expect(log.after({ stream: 1, number: 0 })).toBeUndefined()
+    expect(log.after({ stream: 2, number: 0 })!.map(({ number }) => number)).toEqual([304, 305])
+  })
+
+  test('does not hold what is larger than that by itself', () => {
+    const log = openEventLogs()('ada')
+    expect(log.append(1, 'x'.repeat(1024 * 1024)).id).toBe('1-1')
+    expect(log.after({ stream: 1, number: 0 })).toBeUndefined()
+  })
+
+  test('takes room from whoever holds most, not from others', () => {
+    const open = openEventLogs()
+    const ada = open('ada')
+    ada.append(0, 'x')
+    const megabyte = 'x'.repeat(1024 * 1024 - 150)
+    const eves = Array.from({ length: 140 }, () => open('eve'))
+    for (const log of eves) log.append(0, megabyte)
+    expect(ada.after({ stream: 0, number: 0 })).toHaveLength(1)
+    expect(eves.filter(log => log.after({ stream: 0, number: 0 }))).toHaveLength(127)
+  })
+
+  test('holds 128 MiB of all sessions: whoever said something least recently loses theirs', () => {
+    const open = openEventLogs()
+    const logs = Array.from({ length: 130 }, () => open('ada'))
+    const megabyte = 'x'.repeat(1024 * 1024 - 150) // and what an event takes besides
+    for (const log of logs.slice(0, 128)) log.append(0, megabyte)
+    expect(logs[0]!.after({ stream: 0, number: 0 })).toHaveLength(1)
+    logs[0]!.append(0, megabyte)
+    logs[128]!.append(0, megabyte)
+    expect(logs.map(log => log.after({ stream: 0, number: 0 })?.length)).toEqual([
+      1,
+      undefined,
+      ...Array(127).fill(1),
+      undefined,
+    ])
+    for (const log of logs) log.clear()
+    logs[129]!.append(0, megabyte)
+    expect(logs[129]!.after({ stream: 0, number: 0 })).toHaveLength(1)
+  })
+})

@@ -1,0 +1,266 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { isPublicUnicast } from '../../../src/lib/safe-fetch.ts'
+import { isMetadataUrl } from '../../../src/oauth/clients/metadata-documents.ts'
+import { DEVICE_CODE_GRANT } from '../../../src/oauth/grants/types.ts'
+import { type DocumentHost, startDocumentHost } from '../../support/document-host.ts'
+import { deviceTokens, rpc, signIn } from '../../support/flows.ts'
+import { startServer, type TestServer } from '../../support/server.ts'
+
+let host: DocumentHost
+let server: TestServer
+let ada: string
+let count = 0
+
+beforeAll(async () => {
+  host = await startDocumentHost()
+  server = await startServer({}, host.outbound)
+  ada = await signIn(server)
+})
+afterAll(async () => {
+  await server.close()
+  host.close()
+})
+beforeEach(() => {
+  host.resolutions = [['127.0.0.1']]
+  server.clock.advance(61) // away from the limits of the tests before
+})
+
+const urlOf = (path: string, name = 'client.example') => `https://${name}:${host.port}${path}`
+const documentOf = (url: string, more: Record<string, unknown> = {}) => ({
+  client_id: url,
+  client_name: 'Documented',
+  redirect_uris: ['http://localhost/callback', 'https://client.example/callback'],
+  grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE_GRANT],
+  token_endpoint_auth_method: 'none',
+  ...more,
+})
+/** Serves a new document. @returns its URL, the client id. */
+function publish(more: Record<string, unknown> = {}, headers = ''): string {
+  const path = `/client-${++count}.json`
+  const url = urlOf(path)
+  host.serveJson(path, documentOf(url, more), headers)
+  return url
+}
+const ask = (client_id: string) => server.post('/api/oauth/device', { client_id, scope: 'mcp' })
+const refused = async (client_id: string) => {
+  const answer = await ask(client_id)
+  expect([answer.status, await answer.json()]).toEqual([
+    401,
+    { error: 'invalid_client', error_description: expect.not.stringContaining('127.0.0.1') },
+  ])
+}
+
+describe('a client id that is the address of a document', () => {
+  test('is a client: device flow, refresh and tool call, with its host shown as verified', async () => {
+    const url = publish()
+    const tokens = await deviceTokens(server, url, ada)
+    expect((await rpc(server, tokens.access_token, 'tools/list')).status).toBe(200)
+    expect(
+      (
+        await server.post('/api/oauth/token', {
+          grant_type: 'refresh_token',
+          client_id: url,
+          refresh_token: tokens.refresh_token,
+        })
+      ).status,
+    ).toBe(200)
+    const query = new URLSearchParams({
+      response_type: 'code',
+      client_id: url,
+      redirect_uri: 'http://localhost:5555/callback',
+      code_challenge: 'A'.repeat(43),
+      code_challenge_method: 'S256',
+    })
+    const page = await (await server.get(`/api/oauth/authorize?${query}`, { Cookie: ada })).text()
+    expect(page).toContain(`client.example:${host.port}`)
+    expect(page).not.toContain('unverified name')
+  })
+
+  test('is advertised', async () => {
+    expect(await (await server.get('/.well-known/oauth-authorization-server')).json()).toMatchObject({
+      client_id_metadata_document_supported: true,
+    })
+  })
+
+  test.each([
+    ['names another client_id', { client_id: 'https://other.example/x.json' }],
+    ['has a client secret method only', { token_endpoint_auth_method: 'client_secret_basic' }],
+    ['can only be a machine', { grant_types: ['client_credentials'] }],
+    [
+      'has no redirect URI that can be used',
+      { grant_types: ['authorization_code'], redirect_uris: ['javascript:alert(1)'] },
+    ],
+    ['wants keys and has none', { token_endpoint_auth_method: 'private_key_jwt' }],
+  ])('is refused if the document %s', async (_, more) => {
+    await refused(publish(more))
+  })
+
+  test('a document that prefers keys but allows none is negotiated down', async () => {
+    const url = publish({
+      token_endpoint_auth_method: 'private_key_jwt',
+      token_endpoint_auth_methods_supported: ['private_key_jwt', 'none'],
+    })
+    expect((await ask(url)).status).toBe(200)
+  })
+
+  test('never yields client_credentials or admin', async () => {
+    const url = publish({ grant_types: ['client_credentials', DEVICE_CODE_GRANT], scope: 'admin' })
+    expect(
+      await (await server.post('/api/oauth/token', { grant_type: 'client_credentials', client_id: url })).json(),
+    ).toMatchObject({ error: 'unauthorized_client' })
+    expect(await (await server.post('/api/oauth/device', { client_id: url, scope: 'admin' })).json()).toMatchObject({
+      error: 'invalid_scope',
+    })
+  })
+
+  test.each([
+    'http://client.example/x.json',
+    'https://client.example',
+    'https://client.example/',
+    'https://user@client.example/x',
+    'https://client.example/x#y',
+    'https://client.example/x?y',
+    'https://client.example/a/../b',
+    'https://CLIENT.example/x',
+    'https://client.example:443/x',
+    `https://client.example/${'a'.repeat(600)}`,
+    'https:client.example/x',
+    ' https://client.example/x',
+  ])('%s is not such an address and is not fetched', async url => {
+    expect(isMetadataUrl(url)).toBe(false)
+    const before = host.lookups
+    expect((await ask(url)).status).toBe(401)
+    expect(host.lookups).toBe(before)
+  })
+})
+
+describe('fetching a stranger’s document (SSRF)', () => {
+  test.each([
+    ['loopback', ['127.0.0.2']],
+    ['private', ['10.0.0.1']],
+    ['metadata service', ['169.254.169.254']],
+    ['one public and one private', ['127.0.0.1', '10.0.0.1']],
+    ['IPv6 loopback', ['::1']],
+    ['nothing', []],
+  ])('a name that resolves to %s is refused without a connection', async (_, addresses) => {
+    const url = publish()
+    host.resolutions = [addresses]
+    const before = host.connections
+    await refused(url)
+    expect(host.connections).toBe(before)
+  })
+
+  test('the connection goes to the address that was checked, though the name means another one by then (DNS rebinding)', async () => {
+    const url = publish()
+    host.resolutions = [['127.0.0.1'], ['10.0.0.1']]
+    const [connections, lookups] = [host.connections, host.lookups]
+    expect((await ask(url)).status).toBe(200)
+    expect([host.connections - connections, host.lookups - lookups]).toEqual([1, 1])
+  })
+
+  test('the certificate must be for the name in the URL', async () => {
+    const path = `/client-${++count}.json`
+    const url = urlOf(path, 'stranger.example')
+    host.serveJson(path, documentOf(url))
+    await refused(url)
+  })
+
+  test('redirects, other types, encodings, errors, too large and unending documents are refused', async () => {
+    const send =
+      (head: string, body = '') =>
+      (write: (text: string) => void, end: () => void) => {
+        write(`HTTP/1.1 ${head}\r\n\r\n${body}`)
+        end()
+      }
+    const cases = [
+      send(`302 Found\r\nLocation: ${urlOf('/elsewhere.json')}\r\nContent-Length: 0`),
+      send('200 OK\r\nContent-Type: text/html\r\nContent-Length: 2', '{}'),
+      send('200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 2', '{}'),
+      send('500 Oops\r\nContent-Length: 0'),
+      send('200 OK\r\nContent-Type: application/json\r\nContent-Length: 1', '{'),
+      send(`200 OK\r\nContent-Type: application/json\r\nContent-Length: ${70_000}`, `"${'a'.repeat(69_998)}"`),
+    ]
+    for (const answer of cases) {
+      const path = `/client-${++count}.json`
+      host.answers.set(path, answer)
+      await refused(urlOf(path))
+    }
+    expect(host.requests).not.toContain('/elsewhere.json')
+    const path = `/client-${++count}.json`
+    host.answers.set(path, write =>
+      write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{'),
+    )
+    await refused(urlOf(path)) // by the deadline
+  })
+
+  test.each([
+    ['8.8.8.8', true],
+    ['2606:4700:4700::1111', true],
+    ...[
+      '0.0.0.0',
+      '10.1.2.3',
+      '100.64.0.1',
+      '127.0.0.1',
+      '169.254.169.254',
+      '172.31.255.255',
+      '192.168.1.1',
+      '192.0.2.1',
+      '198.18.0.1',
+      '198.51.100.1',
+      '203.0.113.1',
+      '224.0.0.1',
+      '255.255.255.255',
+      '::',
+      '::1',
+      '::ffff:127.0.0.1',
+      '::ffff:8.8.8.8',
+      '64:ff9b::7f00:1',
+      'fe80::1',
+      'fc00::1',
+      'fd00:ec2::254',
+      'ff02::1',
+      '2001:db8::1',
+      '2002:7f00:1::',
+      '2001::1',
+      'localhost',
+      '',
+    ].map(address => [address, false] as const),
+  ] as const)('%s is on the public internet: %p', (address, expected) => {
+    expect(isPublicUnicast(address)).toBe(expected)
+  })
+})
+
+describe('keeping documents', () => {
+  test('one fetch for parallel askers, none while it is fresh, one when it is stale', async () => {
+    const url = publish({}, 'Cache-Control: max-age=300\r\n')
+    const before = host.requests.length
+    const answers = await Promise.all(Array.from({ length: 10 }, () => ask(url)))
+    expect(answers.map(answer => answer.status)).toEqual(Array(10).fill(200))
+    expect(host.requests.length - before).toBe(1)
+    server.clock.advance(299)
+    await ask(url)
+    expect(host.requests.length - before).toBe(1)
+    server.clock.advance(2)
+    await ask(url)
+    expect(host.requests.length - before).toBe(2)
+  })
+
+  test('a change is seen once the copy is stale, and the last good copy serves while the host is broken', async () => {
+    const url = publish({}, 'Cache-Control: no-store\r\n')
+    const path = new URL(url).pathname
+    expect((await ask(url)).status).toBe(200)
+    server.clock.advance(61)
+    host.answers.delete(path)
+    expect((await ask(url)).status).toBe(200)
+    server.clock.advance(61)
+    host.serveJson(path, documentOf(url, { grant_types: ['authorization_code'] }))
+    expect(await (await ask(url)).json()).toMatchObject({ error: 'unauthorized_client' })
+  })
+
+  test('one host is not asked for ever: 429 with Retry-After', async () => {
+    const answers: number[] = []
+    for (let i = 0; i < 62; i++) answers.push((await ask(urlOf(`/missing-${i}.json`, 'other.example'))).status)
+    expect(answers.slice(0, 60)).toEqual(Array(60).fill(401))
+    expect(answers.slice(60)).toEqual([429, 429])
+  })
+})

@@ -15,6 +15,8 @@ export interface ScenarioResult {
   failed: Failure[]
   /** A SHOULD that was not followed. */
   warned: Failure[]
+  /** Ids of checks for which the server does not offer what they are about. */
+  skipped: string[]
 }
 
 export interface Failure {
@@ -22,7 +24,7 @@ export interface Failure {
   message: string
 }
 
-interface Target {
+export interface Target {
   url: string
   /** A value of the header `Authorization`. */
   authorization?: string | undefined
@@ -75,27 +77,48 @@ async function runSuite({ url, authorization }: Target, options: string[]): Prom
   }
 }
 
-/** Each scenario leaves a folder, `server-{name}-{time}`, with its checks. */
+/** Whether all of it was checked and found right; the suite itself calls a scenario passed that it skipped. */
+export function hasPassed({ passed, failed, warned, skipped }: ScenarioResult): boolean {
+  return passed.length > 0 && failed.length + warned.length + skipped.length === 0
+}
+
+interface Check {
+  id: string
+  status: string
+  errorMessage?: string
+}
+
+/** Each scenario leaves a folder, `server-{name}-{time}`, with its checks; one that threw leaves it empty. */
 async function readResults(output: string): Promise<ScenarioResult[]> {
   const folders = await readdir(output)
   return Promise.all(
     folders.map(async folder => {
       const scenario = /^server-(.+)-\d{4}-\d\d-\d\dT/.exec(folder)![1]!
-      const checks: { id: string; status: string; errorMessage?: string }[] = await Bun.file(
-        join(output, folder, 'checks.json'),
-      ).json()
-      const withStatus = (status: string) =>
-        checks
-          .filter(check => check.status === status)
-          .map(({ id, errorMessage }) => ({ check: id, message: errorMessage ?? '' }))
+      const file = Bun.file(join(output, folder, 'checks.json'))
+      if (await file.exists()) return toResult(scenario, await file.json())
       return {
         scenario,
-        passed: withStatus('SUCCESS').map(({ check }) => check),
-        failed: withStatus('FAILURE'),
-        warned: withStatus('WARNING'),
+        passed: [],
+        failed: [{ check: scenario, message: 'The scenario threw' }],
+        warned: [],
+        skipped: [],
       }
     }),
   )
+}
+
+function toResult(scenario: string, checks: Check[]): ScenarioResult {
+  const withStatus = (status: string) =>
+    checks
+      .filter(check => check.status === status)
+      .map(({ id, errorMessage }) => ({ check: id, message: errorMessage ?? '' }))
+  return {
+    scenario,
+    passed: withStatus('SUCCESS').map(({ check }) => check),
+    failed: withStatus('FAILURE'),
+    warned: withStatus('WARNING'),
+    skipped: withStatus('SKIPPED').map(({ check }) => check),
+  }
 }
 
 /**

@@ -50,6 +50,8 @@ const CAPABILITIES = {
 }
 const INVALID_PARAMS = -32602
 const RESOURCE_NOT_FOUND = -32002
+/** As SDK 2.x. */
+const MAX_ROUNDS = 8
 /** People think for longer than the SDK waits. */
 const PATIENCE = { timeout: 600_000 }
 
@@ -150,13 +152,14 @@ async function conclude<Result extends object>(
   kind: string,
   attempt: () => Promise<Result | Asked | undefined>,
 ): Promise<Result> {
-  for (;;) {
+  for (let round = 0; round <= MAX_ROUNDS; round++) {
     const outcome = await attempt()
     if (!outcome) throw new McpError(INVALID_PARAMS, `There is no such ${kind}`)
     if (!isAsked(outcome)) return outcome
     for (const [key, question] of Object.entries(outcome.ask)) call.answers[key] = await ask(server, extra, question)
     call.state = outcome.state
   }
+  throw new Error('The client was asked too often')
 }
 
 /** @throws Error if the client did not declare that it can answer, or answers with an error. */

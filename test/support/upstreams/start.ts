@@ -11,7 +11,7 @@ export function stdioEntry(upstream: Upstream): { command: string; args: string[
 }
 
 /** Serves a fixture over Streamable HTTP on a free port of loopback. */
-export async function startUpstream(upstream: Upstream): Promise<{ url: string; close(): Promise<void> }> {
+export async function startUpstream(upstream: Upstream): Promise<{ url: string } & AsyncDisposable> {
   const child = Bun.spawn([process.execPath, ...scriptOf(upstream), '--http', '0'], {
     stdin: 'ignore',
     stdout: 'pipe',
@@ -20,7 +20,7 @@ export async function startUpstream(upstream: Upstream): Promise<{ url: string; 
   const [, url] = await follow(child.stdout).until(/listening on (\S+)\n/)
   return {
     url: url!,
-    async close() {
+    async [Symbol.asyncDispose]() {
       child.kill()
       await child.exited
     },

@@ -19,7 +19,7 @@ import {
   WebStandardStreamableHTTPServerTransport,
 } from '@modelcontextprotocol/server'
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
-import { openBehaviour } from './behaviour.ts'
+import { type Behaviour, openBehaviour } from './behaviour.ts'
 import { type Asked, type Call, type Change, isAsked } from './call.ts'
 import { INSTRUCTIONS, RESOURCES, TEMPLATES, WATCHED } from './catalogue.ts'
 import { type Fixture, run } from './serve.ts'
@@ -33,94 +33,47 @@ const CAPABILITIES = {
   logging: {},
 }
 
+type Era = McpRequestContext['era']
+
+/** A session, or the connection over stdio; a request over HTTP in 2026-07-28 has a server of its own. */
+interface Connection {
+  server: Server
+  era: Era
+  watches: boolean
+}
+
+const codec = createRequestStateCodec({ key: randomBytes(32) })
+
 function openFixture(only2026: boolean): Fixture {
-  /** Connections that last: sessions, and the one over stdio. */
-  const connections = new Map<Server, { era: McpRequestContext['era']; watches: boolean }>()
-  const codec = createRequestStateCodec({ key: randomBytes(32) })
+  const connections = new Set<Connection>()
   const behaviour = openBehaviour(async change => {
     tellListeners[change]()
-    await Promise.all([...connections].map(([server, { era, watches }]) => tell(server, change, era, watches)))
+    await Promise.all([...connections].map(connection => tell(connection, change)))
   })
-
-  function buildServer({ era }: McpRequestContext): Server {
-    const server = new Server(
-      { name: 'fixture-sdk2', title: 'Fixture on SDK 2', version: '1.0.0' },
-      {
-        instructions: INSTRUCTIONS,
-        capabilities: CAPABILITIES,
-        requestState: { verify: codec.verify },
-        // Resources are not added, so anybody may keep that list; the others change.
-        cacheHints: { 'resources/list': { ttlMs: 60_000, cacheScope: 'public' } },
-      },
-    )
-    server.setRequestHandler('tools/list', () => ({ tools: [...behaviour.listTools()] }))
-    server.setRequestHandler('prompts/list', () => ({ prompts: [...behaviour.listPrompts()] }))
-    server.setRequestHandler('resources/list', () => ({ resources: [...RESOURCES] }))
-    server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [...TEMPLATES] }))
-    server.setRequestHandler('tools/call', async ({ params }, context) =>
-      conclude(await behaviour.callTool(params.name, callOf(server, params, context)), context, 'tool'),
-    )
-    server.setRequestHandler('prompts/get', async ({ params }, context) =>
-      conclude(await behaviour.getPrompt(params.name, callOf(server, params, context)), context, 'prompt'),
-    )
-    server.setRequestHandler('resources/read', ({ params: { uri } }) => {
-      const result = behaviour.readResource(uri)
-      if (!result) throw new ResourceNotFoundError(uri)
-      return result
-    })
-    server.setRequestHandler('completion/complete', ({ params }) => {
-      const values = behaviour.complete(params)
-      return { completion: { values, total: values.length, hasMore: false } }
-    })
-    if (era === 'legacy') addSubscriptions(server)
-    return server
-  }
-
-  /** Of the eras before 2026-07-28; since then the SDK's listen streams do it. */
-  function addSubscriptions(server: Server): void {
-    const watch = (uri: string, watches: boolean) => {
-      const connection = connections.get(server)
-      if (connection && uri === WATCHED) connection.watches = watches
-      return {}
-    }
-    server.setRequestHandler('resources/subscribe', ({ params }) => watch(params.uri, true))
-    server.setRequestHandler('resources/unsubscribe', ({ params }) => watch(params.uri, false))
-  }
-
-  /** A result as the SDK wants it: questions with their state sealed. */
-  async function conclude<Result extends object>(
-    outcome: Result | Asked | undefined,
-    context: ServerContext,
-    kind: string,
-  ) {
-    if (!outcome) throw new ProtocolError(INVALID_PARAMS, `There is no such ${kind}`)
-    if (!isAsked(outcome)) return outcome
-    const { ask: inputRequests, state } = outcome
-    if (state === undefined) return inputRequired({ inputRequests })
-    return inputRequired({ inputRequests, requestState: await codec.mint(state, context) })
-  }
-
-  function remember(server: Server, era: McpRequestContext['era']): Server {
-    connections.set(server, { era, watches: false })
-    server.onclose = () => connections.delete(server)
-    return server
-  }
-
-  const handler = createMcpHandler(buildServer, { legacy: 'reject' })
+  const handler = createMcpHandler(() => buildServer(behaviour), { legacy: 'reject' })
   const tellListeners: Record<Change, () => void> = {
     tools: handler.notify.toolsChanged,
     prompts: handler.notify.promptsChanged,
     'watched resource': () => handler.notify.resourceUpdated(WATCHED),
   }
+
+  function connect(era: Era): Server {
+    const connection: Connection = { server: buildServer(behaviour), era, watches: false }
+    connections.add(connection)
+    connection.server.onclose = () => connections.delete(connection)
+    if (era === 'legacy') addSubscriptions(connection)
+    return connection.server
+  }
+
   // The SDK's handler serves the eras before 2026-07-28 without sessions only, so it is not asked to.
   const serveSession = openSessions(async options => {
     const transport = new WebStandardStreamableHTTPServerTransport(options)
-    await remember(buildServer({ era: 'legacy' }), 'legacy').connect(transport)
+    await connect('legacy').connect(transport)
     return transport
   })
   return {
     serveStdio() {
-      serveStdio(context => remember(buildServer(context), context.era), { legacy: only2026 ? 'reject' : 'serve' })
+      serveStdio(({ era }) => connect(era), { legacy: only2026 ? 'reject' : 'serve' })
     },
     async fetch(request) {
       const isSession = !only2026 && (await isLegacyRequest(request))
@@ -129,11 +82,67 @@ function openFixture(only2026: boolean): Fixture {
   }
 }
 
+function buildServer(behaviour: Behaviour): Server {
+  const server = new Server(
+    { name: 'fixture-sdk2', title: 'Fixture on SDK 2', version: '1.0.0' },
+    {
+      instructions: INSTRUCTIONS,
+      capabilities: CAPABILITIES,
+      requestState: { verify: codec.verify },
+      // Resources are not added, so anybody may keep that list; the others change.
+      cacheHints: { 'resources/list': { ttlMs: 60_000, cacheScope: 'public' } },
+    },
+  )
+  server.setRequestHandler('tools/list', () => ({ tools: [...behaviour.listTools()] }))
+  server.setRequestHandler('prompts/list', () => ({ prompts: [...behaviour.listPrompts()] }))
+  server.setRequestHandler('resources/list', () => ({ resources: [...RESOURCES] }))
+  server.setRequestHandler('resources/templates/list', () => ({ resourceTemplates: [...TEMPLATES] }))
+  server.setRequestHandler('tools/call', async ({ params }, context) =>
+    conclude(await behaviour.callTool(params.name, callOf(server, params, context)), context, 'tool'),
+  )
+  server.setRequestHandler('prompts/get', async ({ params }, context) =>
+    conclude(await behaviour.getPrompt(params.name, callOf(server, params, context)), context, 'prompt'),
+  )
+  server.setRequestHandler('resources/read', ({ params: { uri } }) => {
+    const result = behaviour.readResource(uri)
+    if (!result) throw new ResourceNotFoundError(uri)
+    return result
+  })
+  server.setRequestHandler('completion/complete', ({ params }) => {
+    const values = behaviour.complete(params)
+    return { completion: { values, total: values.length, hasMore: false } }
+  })
+  return server
+}
+
+/** Of the eras before 2026-07-28; since then the SDK's listen streams do it. */
+function addSubscriptions(connection: Connection): void {
+  const watch = (uri: string, watches: boolean) => {
+    if (uri === WATCHED) connection.watches = watches
+    return {}
+  }
+  connection.server.setRequestHandler('resources/subscribe', ({ params }) => watch(params.uri, true))
+  connection.server.setRequestHandler('resources/unsubscribe', ({ params }) => watch(params.uri, false))
+}
+
 /** In 2026-07-28 the SDK tells only those who listen, whatever is sent; before, an update is for who subscribed. */
-async function tell(server: Server, change: Change, era: McpRequestContext['era'], watches: boolean): Promise<void> {
+async function tell({ server, era, watches }: Connection, change: Change): Promise<void> {
   if (change === 'tools') return server.sendToolListChanged()
   if (change === 'prompts') return server.sendPromptListChanged()
   if (era === 'modern' || watches) return server.sendResourceUpdated({ uri: WATCHED })
+}
+
+/** A result as the SDK wants it: questions with their state sealed; before 2026-07-28 the SDK asks them one by one. */
+async function conclude<Result extends object>(
+  outcome: Result | Asked | undefined,
+  context: ServerContext,
+  kind: string,
+) {
+  if (!outcome) throw new ProtocolError(INVALID_PARAMS, `There is no such ${kind}`)
+  if (!isAsked(outcome)) return outcome
+  const { ask: inputRequests, state } = outcome
+  if (state === undefined) return inputRequired({ inputRequests })
+  return inputRequired({ inputRequests, requestState: await codec.mint(state, context) })
 }
 
 function callOf(server: Server, params: { arguments?: Record<string, unknown> }, context: ServerContext): Call {

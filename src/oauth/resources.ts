@@ -29,6 +29,20 @@ export interface Resources {
   serveUpstreams(upstreams: readonly { name: string; scopes: readonly string[] }[]): void
 }
 
+/**
+ * A resource as URIs are compared (RFC 3986 6.2.2, 6.2.3): case, default port, percent-encoding and dot segments do not
+ * matter, nor does a slash at the end. @returns nothing for what cannot be a resource (RFC 8707 2: absolute, no fragment).
+ */
+function normalized(uri: string): string | undefined {
+  const url = /[\s#\\]/.test(uri) ? null : URL.parse(uri)
+  if (!url || url.username || url.password) return undefined
+  const path = url.pathname.replace(/%[0-9a-f]{2}/gi, encoded => {
+    const char = String.fromCharCode(Number.parseInt(encoded.slice(1), 16))
+    return /[A-Za-z0-9._~-]/.test(char) ? char : encoded.toUpperCase()
+  })
+  return `${url.protocol}//${url.host}${path.replace(/\/$/, '')}${url.search}`
+}
+
 export function openResources(config: Config): Resources {
   const urlOf = (path: string) => `${config.BASE_URL}${path}`
   const hub: Resource = {
@@ -49,7 +63,8 @@ export function openResources(config: Config): Resources {
     at: path => byPath.get(path),
     find(requested) {
       if (requested === undefined) return hub
-      const found = [...byPath.values()].find(resource => resource.url === requested)
+      const asked = normalized(requested)
+      const found = asked && [...byPath.values()].find(resource => normalized(resource.url) === asked)
       if (found) return found
       const urls = [...byPath.values()].map(resource => resource.url).join(' ')
       throw new OAuthError('invalid_target', `The resource must be one of: ${urls}`)

@@ -43,6 +43,7 @@ const documentSchema = z.object({
   jwks: z.unknown().optional(),
   jwks_uri: z.string().optional(),
   client_secret: z.unknown().optional(),
+  client_secret_expires_at: z.unknown().optional(),
   client_uri: z.string().max(2000).optional().catch(undefined),
   software_id: z.string().max(200).optional().catch(undefined),
   software_version: z.string().max(200).optional().catch(undefined),
@@ -112,7 +113,8 @@ function clientOfDocument(deps: OAuthDeps, url: string, json: unknown) {
   const document = parsed.data
   if (document.client_id !== url) throw new SafeFetchError('names another client_id')
   // Everybody can read it, so it is no secret (draft, "Client Metadata").
-  if (document.client_secret !== undefined) throw new SafeFetchError('has a client_secret')
+  if (document.client_secret !== undefined || document.client_secret_expires_at !== undefined)
+    throw new SafeFetchError('has a client_secret')
   const asked = document.grant_types ?? GRANTS
   const redirectUris = document.redirect_uris
     .filter((uri): uri is string => redirectUriProblem(uri, true) === undefined)

@@ -28,6 +28,8 @@ const MAX_REDIRECT_URIS = 20
 /** Only the fields we read, each as loose as it may be; an unusable value counts as absent. */
 const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined)
 const metadataSchema = z.object({
+  /** Only in an update, which repeats it (RFC 7592 2.2). */
+  client_id: lenient(z.string()),
   redirect_uris: lenient(z.array(z.unknown())),
   token_endpoint_auth_method: lenient(z.string()),
   grant_types: lenient(z.array(z.unknown())),
@@ -95,6 +97,8 @@ export async function changeRegistration(
   client: ClientRow,
   metadata: Metadata,
 ): Promise<ClientRow | undefined> {
+  if (metadata.client_id !== undefined && metadata.client_id !== client.id)
+    throw new OAuthError('invalid_client_metadata', 'The client_id must be the one of this registration')
   const asked = {
     ...metadata,
     token_endpoint_auth_method: client.auth_method,

@@ -96,7 +96,7 @@ async function discover(url: URL): Promise<Target> {
     throw new UsageError(
       `${url.href} does not say who guards it (no metadata of RFC 9728 or RFC 8414). Is it an MCP server?`,
     )
-  const issuer = webUrl(authorizationServerUrl, 'authorization server')
+  const issuer = withoutSlash(webUrl(authorizationServerUrl, 'authorization server'))
   // RFC 8414 3.3: metadata of another issuer would let one server collect codes for another.
   if (withoutSlash(metadata.issuer) !== withoutSlash(authorizationServerUrl))
     throw new UsageError(`${issuer} names another issuer (${printableText(metadata.issuer, 200)})`)

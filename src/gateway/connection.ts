@@ -21,6 +21,8 @@ export interface ConnectionEvents {
   onMessage(message: Message, bytes: number, about?: Id): void
   /** One request got no answer, the connection lives: HTTP only. */
   onFailure?(id: Id, failure: Failure): void
+  /** The upstream has forgotten the session: calls in flight may still be answered, new ones need another connection. HTTP only. */
+  onStale?(): void
   /** Nothing more comes; once, also after close(). Every call in flight fails with it. */
   onClose(failure: Failure): void
 }

@@ -79,7 +79,10 @@ export async function shakeHands(options: HandshakeOptions): Promise<Handshake> 
  * @returns what was shaken, nothing if the connection may go on with `initialize`, `gone` if it may not, and
  *   `modern-later` if the upstream speaks 2026 but has by now heard `initialize`, too.
  */
-async function discover(peer: Peer, options: HandshakeOptions): Promise<Handshake | 'gone' | 'modern-later' | undefined> {
+async function discover(
+  peer: Peer,
+  options: HandshakeOptions,
+): Promise<Handshake | 'gone' | 'modern-later' | undefined> {
   const asked = settle(peer.call('server/discover', { _meta: ourEnvelope() }, callOptions(options)))
   const known = options.known === '2026'
   const first = known ? await asked : await Promise.race([asked, Bun.sleep(PROBE_MS).then(() => 'silent' as const)])
@@ -107,7 +110,8 @@ function judge(peer: Peer, answer: Settled, { transport, known }: HandshakeOptio
     return 'gone'
   }
   // A refused credential, a broken server or nobody at all say nothing about the era.
-  const evidence = failure.status !== undefined ? failure.status >= 400 && failure.status < 500 : !NO_EVIDENCE.has(failure.reason)
+  const evidence =
+    failure.status !== undefined ? failure.status >= 400 && failure.status < 500 : !NO_EVIDENCE.has(failure.reason)
   if (failure.reason === 'refused' || !evidence || (known === '2026' && failure.reason === 'timeout'))
     throw new UpstreamFailure(failure)
   return undefined
@@ -121,7 +125,9 @@ async function openModern(options: HandshakeOptions, muddied: Peer): Promise<Han
   const answer = await settle(peer.call('server/discover', { _meta: ourEnvelope() }, callOptions(options)))
   if ('response' in answer && isModern(answer.response)) return modernFrom(peer, answer.response.result)
   await peer.close()
-  throw 'failure' in answer ? new UpstreamFailure(answer.failure) : fail('protocol', 'server/discover was not answered again')
+  throw 'failure' in answer
+    ? new UpstreamFailure(answer.failure)
+    : fail('protocol', 'server/discover was not answered again')
 }
 
 async function openLegacy(options: HandshakeOptions, kind: 'plain' | 'sse'): Promise<Handshake> {
@@ -139,7 +145,8 @@ async function legacyOn(peer: Peer, options: HandshakeOptions, kind: 'plain' | '
   if ('failure' in answer) {
     // 2025-11-25, "Backwards Compatibility": a server that does not take the POST may have the older transport.
     const older = [400, 404, 405].includes(answer.failure.status ?? 0)
-    if (kind === 'sse' || !older || options.transport === 'stdio' || options.only) throw new UpstreamFailure(answer.failure)
+    if (kind === 'sse' || !older || options.transport === 'stdio' || options.only)
+      throw new UpstreamFailure(answer.failure)
     await peer.close()
     return openLegacy(options, 'sse')
   }
@@ -161,7 +168,13 @@ async function finishLegacy(peer: Peer, result: Record<string, unknown>, speaks:
   if (typeof protocolVersion !== 'string' || !LEGACY_REVISIONS.has(protocolVersion))
     throw fail('protocol', 'initialize was answered with a revision that is not known')
   await peer.notify('notifications/initialized')
-  return { peer, speaks, era: '2025', revision: protocolVersion, server: describe(capabilities, instructions, serverInfo) }
+  return {
+    peer,
+    speaks,
+    era: '2025',
+    revision: protocolVersion,
+    server: describe(capabilities, instructions, serverInfo),
+  }
 }
 
 function modernFrom(peer: Peer, result: Record<string, unknown>): Handshake {

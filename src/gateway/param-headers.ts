@@ -39,7 +39,13 @@ export function declaredHeaders(schema: unknown): { headers: readonly ParamHeade
     return firstProblem(
       Object.entries(node).map(([key, value]) => () => {
         if (key === 'properties' && isObject(value))
-          return firstProblem(Object.entries(value).map(([name, child]) => () => visit(child, path && [...path, name])))
+          return firstProblem(
+            Object.entries(value).map(
+              ([name, child]) =>
+                () =>
+                  visit(child, path && [...path, name]),
+            ),
+          )
         // What is data, not schema, may hold anything.
         return DATA.has(key) ? undefined : visit(value, undefined)
       }),
@@ -112,7 +118,7 @@ function textOf(value: unknown): string | undefined {
 
 /** A value as it may stand in a header: as it is if it is plain ASCII, else in Base64 with the marks that say so. */
 export function encodeHeaderValue(text: string): string {
-  const plain = /^[\x21-\x7e](?:[\x09\x20-\x7e]*[\x21-\x7e])?$/.test(text)
+  const plain = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(text)
   if (plain && !(text.startsWith(PREFIX) && text.endsWith(SUFFIX))) return text
   return `${PREFIX}${Buffer.from(text, 'utf8').toString('base64')}${SUFFIX}`
 }

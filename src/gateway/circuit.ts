@@ -14,7 +14,6 @@ export interface Circuit {
   retryAt(): Date | undefined
 }
 
-const TRIPS_AT = 5
 const OPEN_MS = 30_000
 const OPEN_MOST_MS = 300_000
 const PAUSE_MS = 500
@@ -22,7 +21,8 @@ const PAUSE_MOST_MS = 60_000
 /** A caller waits for this much of a pause. */
 const PATIENCE_MS = 2_000
 
-export function openCircuit(now: () => Date): Circuit {
+/** @param tripsAt Failures in a row; never, for what only pauses. */
+export function openCircuit(now: () => Date, tripsAt = 5): Circuit {
   let failures = 0
   let until = 0
   let trial = false
@@ -31,18 +31,18 @@ export function openCircuit(now: () => Date): Circuit {
   return {
     async admit() {
       const wait = left()
-      if (failures >= TRIPS_AT && (wait > 0 || trial))
+      if (failures >= tripsAt && (wait > 0 || trial))
         throw fail('unreachable', `did not start ${failures} times; the next attempt is in ${seconds(wait)}`)
       if (wait > PATIENCE_MS) throw fail('unreachable', `did not start; the next attempt is in ${seconds(wait)}`)
-      trial = failures >= TRIPS_AT
+      trial = failures >= tripsAt
       if (wait > 0) await Bun.sleep(wait)
     },
     failed() {
       failures++
       trial = false
       const pause =
-        failures >= TRIPS_AT
-          ? Math.min(OPEN_MS * 2 ** (failures - TRIPS_AT), OPEN_MOST_MS)
+        failures >= tripsAt
+          ? Math.min(OPEN_MS * 2 ** (failures - tripsAt), OPEN_MOST_MS)
           : Math.min(PAUSE_MS * 2 ** (failures - 1), PAUSE_MOST_MS)
       until = now().getTime() + pause
     },
@@ -52,7 +52,7 @@ export function openCircuit(now: () => Date): Circuit {
       trial = false
     },
     get open() {
-      return failures >= TRIPS_AT
+      return failures >= tripsAt
     },
     retryAt: () => (left() > 0 ? new Date(until) : undefined),
   }

@@ -30,8 +30,13 @@ export interface Exchange {
   signal: AbortSignal
   /** Progress and log messages, on the stream of this request, in the client's era. */
   notify(notification: RpcNotification): void
-  /** 2025 clients with a stream: a real request to the client on this call's stream. Absent where that is impossible. Rejects with RpcError if the client answers one. */
-  ask?(method: string, params: Record<string, unknown>): Promise<Record<string, unknown>>
+  /** 2026 over HTTP: the client's `Mcp-Param-*` headers by name in lower case, to be compared with its arguments. */
+  paramHeaders?: ReadonlyMap<string, string>
+  /**
+   * 2025 clients with a stream: a real request to the client on this call's stream. Absent where that is impossible.
+   * Rejects with RpcError if the client answers one. `signal`: the question was withdrawn.
+   */
+  ask?(method: string, params: Record<string, unknown>, signal: AbortSignal): Promise<Record<string, unknown>>
 }
 
 export interface ListenFilter {
@@ -126,13 +131,13 @@ export interface Gateway {
   onChange(listener: (change: GatewayChange) => void): () => void
   /** Whether this caller may use the endpoint at all (`users`). False for one that is not configured. */
   mayUse(name: string, caller: GatewayCaller): boolean
-  /** The scopes that a request needs beyond those of its method. @param endpoint absent: the hub, with its names. */
+  /** The scopes that a request needs beyond those of its method. @param endpoint absent: the hub, with its names. @throws RpcError as `request` does for names that are not there. */
   scopesFor(
     endpoint: string | undefined,
     method: string,
     params: Record<string, unknown>,
     caller: GatewayCaller,
-  ): readonly string[]
+  ): Promise<readonly string[]>
   /** What an endpoint offers this caller. Starts nothing where a catalogue is known. @throws RpcError if nothing is known and the upstream is away. */
   describe(endpoint: string | undefined, caller: GatewayCaller): Promise<Description>
   /**

@@ -34,8 +34,8 @@ export interface Memory {
   /** What is in memory already; never asks the database. */
   knownNow(principal: string): Known | undefined
   rememberServer(principal: string, server: ServerDescription): void
-  /** @returns whether it differs from what was known. */
-  rememberList(principal: string, catalogue: Catalogue): boolean
+  /** @returns how it compares with what was known. */
+  rememberList(principal: string, catalogue: Catalogue): 'new' | 'changed' | 'same'
   /**
    * Compares tools with their stored fingerprints and stores what is new.
    *
@@ -124,7 +124,7 @@ export function openMemory(deps: { sql: Queries; log: Log; now: () => Date }, co
       void slot.ready.then(known => known.lists.set(catalogue.kind, catalogue))
       slot.known?.lists.set(catalogue.kind, catalogue)
       if (!same) store(principal, catalogue.kind, content)
-      return !same
+      return same ? 'same' : before === undefined ? 'new' : 'changed'
     },
     async judgeTools(principal, tools) {
       const blocking = config.onChange === 'block'

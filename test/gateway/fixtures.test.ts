@@ -1,0 +1,278 @@
+/** The servers that the gateway is measured with: whatever a client gets of them through it, it got directly before. */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import {
+  Client,
+  LOG_LEVEL_META_KEY,
+  type LoggingLevel,
+  StreamableHTTPClientTransport,
+} from '@modelcontextprotocol/client'
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
+import { hasPassed, type Revision, runRequirements, scoredScenarios } from '../support/conformance.ts'
+import { PROMPTS, RESOURCES, TEMPLATES, TOOLS, WATCHED } from '../support/upstreams/catalogue.ts'
+import { startUpstream, stdioEntry, UPSTREAMS, type Upstream } from '../support/upstreams/start.ts'
+
+type Era = 'legacy' | 'modern'
+type Wire = 'stdio' | 'http'
+
+type Running = Awaited<ReturnType<typeof startUpstream>>
+
+describe('the conformance suite, directly over HTTP', () => {
+  test.each<[Upstream, Revision, scenarios: number]>([
+    ['sdk1', '2025-11-25', 30],
+    ['sdk2', '2025-11-25', 30],
+    ['sdk2', '2026-07-28', 37],
+    ['sdk2-only-2026', '2026-07-28', 37],
+  ])('%s passes all that %s scores', async (name, revision, scenarios) => {
+    await using running = await startUpstream(name)
+    const results = await runRequirements(running, revision)
+    expect(results.map(({ scenario }) => scenario)).toEqual(await scoredScenarios(revision))
+    expect(results).toHaveLength(scenarios)
+    expect(results.filter(result => !hasPassed(result))).toEqual([])
+  })
+
+  test('a server of the other era fails, and the result says where', async () => {
+    await using running = await startUpstream('sdk1')
+    const results = await runRequirements(running, '2026-07-28')
+    const stateless = results.find(({ scenario }) => scenario === 'server-stateless')!
+    expect(stateless.failed.map(({ check }) => check)).toContain('sep-2575-server-implements-discover')
+  })
+})
+
+const VALUES: Record<string, unknown> = {
+  name: 'Ada',
+  color: 'blue',
+  ok: true,
+  value: 'a value',
+  username: 'ada',
+  email: 'ada@example.com',
+  context: 'a test',
+  age: 36,
+  score: 1.5,
+  status: 'inactive',
+  verified: false,
+  untitledSingle: 'option2',
+  titledSingle: 'value2',
+  legacyEnum: 'opt2',
+  untitledMulti: ['option1', 'option3'],
+  titledMulti: ['value3'],
+}
+
+/**
+ * A client that answers whatever it is asked.
+ * @param server A process of its own over stdio, or one that serves HTTP.
+ */
+async function connect(server: Upstream | Running, era: Era) {
+  const mode = era === 'legacy' ? ('legacy' as const) : { pin: '2026-07-28' }
+  const client = new Client(
+    { name: 'test', version: '1.0.0' },
+    { capabilities: { elicitation: {}, sampling: {}, roots: {} }, versionNegotiation: { mode } },
+  )
+  client.setRequestHandler('elicitation/create', ({ params }) => {
+    if (params.mode === 'url') throw new Error('only forms are expected')
+    const keys = Object.keys(params.requestedSchema.properties)
+    return { action: 'accept', content: Object.fromEntries(keys.map(key => [key, VALUES[key]])) as never }
+  })
+  client.setRequestHandler('sampling/createMessage', () => ({
+    role: 'assistant',
+    model: 'a-model',
+    content: { type: 'text', text: 'said by the model' },
+  }))
+  client.setRequestHandler('roots/list', () => ({ roots: [{ uri: 'file:///a' }, { uri: 'file:///b' }] }))
+  const streamOpen = Promise.withResolvers<void>()
+  if (typeof server === 'string') {
+    streamOpen.resolve()
+    await client.connect(new StdioClientTransport(stdioEntry(server)))
+  } else {
+    const send = async (url: string | URL, init?: RequestInit) => {
+      const response = await fetch(url, init)
+      if (init?.method === 'GET') streamOpen.resolve()
+      return response
+    }
+    await client.connect(new StreamableHTTPClientTransport(new URL(server.url), { fetch: send }))
+  }
+  return {
+    client,
+    /** Subscribes to every change, in the way of the era. @returns the next change of which the client is told. */
+    async watch() {
+      let told = Promise.withResolvers<string>()
+      for (const method of [
+        'notifications/tools/list_changed',
+        'notifications/prompts/list_changed',
+        'notifications/resources/updated',
+      ] as const)
+        client.setNotificationHandler(method, () => {
+          told.resolve(method)
+          told = Promise.withResolvers()
+        })
+      if (era === 'modern') {
+        await client.listen({ toolsListChanged: true, promptsListChanged: true, resourceSubscriptions: [WATCHED] })
+      } else {
+        await streamOpen.promise
+        await client.subscribeResource({ uri: WATCHED })
+      }
+      return () => told.promise
+    },
+    async [Symbol.asyncDispose]() {
+      await client.close()
+    },
+  }
+}
+
+const PAIRS: [Upstream, Era, Wire][] = (['stdio', 'http'] as const).flatMap(wire => [
+  ['sdk1', 'legacy', wire],
+  ['sdk2', 'legacy', wire],
+  ['sdk2', 'modern', wire],
+  ['sdk2-only-2026', 'modern', wire],
+])
+
+describe.each(PAIRS)('%s for a %s client over %s', (name, era, wire) => {
+  let server: Upstream | Running = name
+  beforeAll(async () => {
+    if (wire === 'http') server = await startUpstream(name)
+  })
+  afterAll(async () => {
+    if (typeof server !== 'string') await server[Symbol.asyncDispose]()
+  })
+
+  test('lists everything as it stands', async () => {
+    await using connection = await connect(server, era)
+    const { client } = connection
+    expect((await client.listTools()).tools).toEqual([...TOOLS])
+    expect((await client.listPrompts()).prompts).toEqual([...PROMPTS])
+    expect((await client.listResources()).resources).toEqual([...RESOURCES])
+    expect((await client.listResourceTemplates()).resourceTemplates).toEqual([...TEMPLATES])
+  })
+
+  test('asks the client all that a server can ask', async () => {
+    await using connection = await connect(server, era)
+    const answer = async (tool: string, args: Record<string, unknown> = {}) => {
+      const { content } = await connection.client.callTool({ name: tool, arguments: args })
+      return content.map(block => (block.type === 'text' ? block.text : block.type)).join()
+    }
+    expect(await answer('test_sampling', { prompt: 'Hello' })).toBe('LLM response: said by the model')
+    expect(await answer('test_elicitation', { message: 'Who?' })).toBe(
+      'User response: action: accept, content: {"username":"ada","email":"ada@example.com"}',
+    )
+    expect(await answer('test_elicitation_sep1034_defaults')).toBe(
+      'Elicitation completed: action=accept, content={"name":"Ada","age":36,"score":1.5,"status":"inactive","verified":false}',
+    )
+    expect(await answer('test_elicitation_sep1330_enums')).toBe(
+      'Elicitation completed: action=accept, content={"untitledSingle":"option2","titledSingle":"value2",' +
+        '"legacyEnum":"opt2","untitledMulti":["option1","option3"],"titledMulti":["value3"]}',
+    )
+    expect(await answer('test_input_required_result_elicitation')).toBe('Hello, Ada!')
+    expect(await answer('test_input_required_result_sampling')).toBe('LLM response: said by the model')
+    expect(await answer('test_input_required_result_list_roots')).toBe('Roots: file:///a file:///b')
+    expect(await answer('test_input_required_result_request_state')).toBe('state-ok')
+    expect(await answer('test_input_required_result_multiple_inputs')).toBe(
+      'said by the model Ada, file:///a file:///b',
+    )
+    expect(await answer('test_input_required_result_multi_round')).toBe('Ada likes blue')
+    expect(await answer('test_input_required_result_tampered_state')).toBe('integrity-ok')
+    expect(await answer('test_input_required_result_capabilities')).toBe('Answered: elicited, sampled')
+    const prompt = await connection.client.getPrompt({ name: 'test_input_required_result_prompt' })
+    expect(prompt.messages).toEqual([{ role: 'user', content: { type: 'text', text: 'Prompt with context: a test' } }])
+  })
+
+  test('keeps every field of a result', async () => {
+    await using connection = await connect(server, era)
+    const result = await connection.client.callTool({
+      name: 'test_every_field',
+      arguments: { number: 21 },
+      _meta: { 'example.com/of-the-request': { kept: true } },
+    })
+    expect(result).toMatchObject({
+      content: [
+        {
+          type: 'text',
+          text: '42',
+          annotations: { audience: ['assistant'], priority: 1 },
+          _meta: { 'example.com/of-the-text': 1 },
+        },
+        { type: 'resource_link', uri: 'test://static-text', name: 'static-text', mimeType: 'text/plain' },
+      ],
+      structuredContent: { double: 42 },
+      _meta: { 'example.com/of-the-request': { kept: true } },
+    })
+  })
+
+  test('logs and reports progress to who asked for it', async () => {
+    await using connection = await connect(server, era)
+    const { client } = connection
+    const logged: unknown[] = []
+    client.setNotificationHandler('notifications/message', ({ params }) => void logged.push(params))
+    const call = (name: string, level?: LoggingLevel) =>
+      client.callTool({ name, ...(level && era === 'modern' ? { _meta: { [LOG_LEVEL_META_KEY]: level } } : {}) })
+    if (era === 'legacy') await client.setLoggingLevel('warning')
+    await call('test_tool_with_logging', 'warning')
+    expect(logged).toEqual([])
+    if (era === 'legacy') await client.setLoggingLevel('info')
+    await call('test_tool_with_logging', 'info')
+    expect(logged).toEqual([
+      { level: 'info', data: 'Tool execution started' },
+      { level: 'info', data: 'Tool processing data' },
+      { level: 'info', data: 'Tool execution completed' },
+    ])
+    // Not by `onprogress`: the SDK's client forgets that when the result comes together with the last report.
+    const reported: unknown[] = []
+    const done = Promise.withResolvers<void>()
+    client.setNotificationHandler('notifications/progress', ({ params: { progressToken, progress, total } }) => {
+      reported.push([progressToken, progress, total])
+      if (progress === total) done.resolve()
+    })
+    await client.callTool({ name: 'test_tool_with_progress', _meta: { progressToken: 'mine' } })
+    await done.promise
+    expect(reported).toEqual([0, 50, 100].map(progress => ['mine', progress, 100]))
+  })
+
+  test('reads the headers of its request', async () => {
+    await using connection = await connect(server, era)
+    const { client } = connection
+    await client.listTools()
+    const { content } = await client.callTool({ name: 'test_header_parameter', arguments: { region: 'eu' } })
+    const header = wire === 'http' && era === 'modern' ? 'eu' : null
+    expect(content).toEqual([{ type: 'text', text: JSON.stringify({ region: 'eu', header }) }])
+  })
+
+  test('tells of changes, and has changed', async () => {
+    await using connection = await connect(server, era)
+    const { client } = connection
+    const next = await connection.watch()
+    const trigger = async (tool: string) => {
+      const told = next()
+      await client.callTool({ name: tool })
+      return told
+    }
+    expect(await trigger('test_trigger_tool_change')).toBe('notifications/tools/list_changed')
+    expect((await client.listTools()).tools.at(-1)?.name).toBe('test_added_tool')
+    expect((await client.callTool({ name: 'test_added_tool' })).content).toEqual([
+      { type: 'text', text: 'Has been added' },
+    ])
+    await trigger('test_trigger_tool_change')
+    expect((await client.listTools()).tools).toEqual([...TOOLS])
+    expect(await trigger('test_trigger_prompt_change')).toBe('notifications/prompts/list_changed')
+    expect((await client.listPrompts()).prompts.at(-1)?.name).toBe('test_added_prompt')
+    await trigger('test_trigger_prompt_change')
+    const before = await client.readResource({ uri: WATCHED })
+    expect(await trigger('test_trigger_resource_update')).toBe('notifications/resources/updated')
+    expect(await client.readResource({ uri: WATCHED })).not.toEqual(before)
+  })
+})
+
+describe('of one era', () => {
+  test.each<[Upstream, Era, message: string]>([
+    ['sdk1', 'modern', 'did not offer pinned protocol version 2026-07-28'],
+    ['sdk2-only-2026', 'legacy', 'Unsupported protocol version: 2025-11-25'],
+  ])('%s refuses a %s client over stdio and over HTTP', async (name, era, message) => {
+    await using running = await startUpstream(name)
+    await expect(connect(name, era)).rejects.toThrow(message)
+    await expect(connect(running, era)).rejects.toThrow(message)
+  })
+})
+
+test.each([...UPSTREAMS])('%s ends when its standard input is closed', async name => {
+  const { command, args } = stdioEntry(name)
+  const child = Bun.spawn([command, ...args], { stdin: 'pipe', stdout: 'pipe', stderr: 'inherit' })
+  child.stdin.end()
+  expect(await child.exited).toBe(0)
+})

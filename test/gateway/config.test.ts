@@ -119,7 +119,7 @@ describe('the file of upstreams', () => {
     const { upstream, warnings } = parseEntry({ url: 'https://a.example', headers: { Accept: 'x', 'X-Key': 'k' } })
     expect(upstream.transport).toMatchObject({ headers: { 'X-Key': 'k' } })
     expect(warnings).toEqual([
-      '/etc/mcp.json:1:65 mcpServers.files.headers.Accept is set by the protocol; it is left out',
+      '/etc/mcp.json:1:62 mcpServers.files.headers.Accept is set by the protocol; it is left out',
     ])
   })
 

@@ -56,7 +56,7 @@ export function plainly(
   if (!(error instanceof UpstreamFailure)) return error
   const reference = randomUUID()
   log.warn({ upstream: name, ...error.failure, reference }, 'an upstream did not answer')
-  return failureError(name, error.failure, reference, pool.state.retryAt)
+  return failureError(name, error.failure, reference, retryOf({ pool }))
 }
 
 /** Records a call that was answered. */
@@ -76,7 +76,7 @@ export function conclude(deps: CallsDeps, course: Course, error: unknown): unkno
     const { failure } = error
     logFailure(deps, course, failure, reference)
     record(deps, course, outcomeOf(failure.reason), reference)
-    return failureError(course.upstream.config.name, failure, reference, course.upstream.pool.state.retryAt)
+    return failureError(course.upstream.config.name, failure, reference, retryOf(course.upstream))
   }
   if (error instanceof RpcError) record(deps, course, 'protocol_error')
   return error
@@ -110,4 +110,10 @@ function record(deps: CallsDeps, course: Course, outcome: Outcome, reference?: s
     ...(isObject(args) ? { arguments: args } : {}),
     ...(reference === undefined ? {} : { reference }),
   })
+}
+
+/** When calls are let through again, while they are not. */
+function retryOf({ pool }: Pick<Upstream, 'pool'>): Date | undefined {
+  const { open, retryAt } = pool.state
+  return open ? retryAt : undefined
 }

@@ -44,6 +44,8 @@ export interface Link {
   readonly startedAt: number
   readonly lastUsedAt: number
   readonly inFlight: number
+  /** Whether somebody waits for an answer, or for a resource to change. */
+  readonly inUse: boolean
   /** No new calls: the upstream has forgotten it, or the configuration changed. */
   readonly stale: boolean
   /** A client's call. @throws UpstreamFailure if there is no answer. */
@@ -187,7 +189,10 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
       return pristine
     },
     get lastUsedAt() {
-      return feed.needed || calls.size > 0 ? performance.now() : lastUsedAt
+      return link.inUse ? performance.now() : lastUsedAt
+    },
+    get inUse() {
+      return feed.needed || calls.size > 0
     },
     get inFlight() {
       return calls.size

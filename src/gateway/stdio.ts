@@ -81,7 +81,11 @@ export async function openStdio(
   })
   const write = writeMessages(child, maxBytes)
   void watchEnd(child).then(detail => {
-    close({ reason: 'exited', detail: [detail, ...child.stderr().slice(-1)].join('; stderr: ') })
+    // What we end ourselves has not failed.
+    close({
+      reason: child.endedBecause() ? 'cancelled' : 'exited',
+      detail: [detail, ...child.stderr().slice(-1)].join('; stderr: '),
+    })
     if (child.exit() === undefined) void child.end(detail)
   })
   return {

@@ -2,7 +2,7 @@
  * A connection over the pipes of a child: JSON-RPC messages, one a line, in both directions. Which answers belong to
  * which request is for peer.ts to say; here they only tell whether the child is in use.
  */
-import { type Connection, type ConnectionEvents, type Failure, fail, type UpstreamFailure } from './connection.ts'
+import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
 import type { Transport } from './expand.ts'
 import { splitLines } from './lines.ts'
 import { type Id, isMessage, isObject, isRequest, isResponse, type Message } from './messages.ts'
@@ -47,7 +47,7 @@ export async function openStdio(
   try {
     child = await supervisor.start({ ...spec, inUse: isUsed })
   } catch (error) {
-    events.onClose((error as UpstreamFailure).failure)
+    if (error instanceof UpstreamFailure) events.onClose(error.failure)
     throw error
   }
   let closed: Failure | undefined
@@ -60,8 +60,11 @@ export async function openStdio(
   }
   const reader = readMessages(child, maxBytes, {
     message(message, bytes) {
-      if (isResponse(message)) waiting.delete(message.id)
-      child.touch()
+      // What a child says unasked is no use of it.
+      if (isResponse(message)) {
+        waiting.delete(message.id)
+        child.touch()
+      }
       events.onMessage(message, bytes)
     },
     malformed(id) {

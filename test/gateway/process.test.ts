@@ -85,11 +85,11 @@ describe('a child is ended as a whole', () => {
 })
 
 describe('idle children', () => {
-  test('end when they were unused for idleTimeout, not while a request waits or somebody needs them', async () => {
+  test('end when they were unused for idleTimeout, whatever they say themselves, not while a request waits or somebody needs them', async () => {
     const { supervisor } = supervise()
     let needed = true
     const [idle, waits, listens] = await Promise.all([
-      connect(supervisor, childSpec('', { idleTimeout: 150 })),
+      connect(supervisor, childSpec('chatty', { idleTimeout: 150 })),
       connect(supervisor, childSpec('', { idleTimeout: 150 })),
       connect(supervisor, childSpec('', { idleTimeout: 150, inUse: () => needed })),
     ])

@@ -43,22 +43,25 @@ export async function openStdio(
   /** Until its first message a child belongs to the caller who started it. */
   let isNew = true
   const isUsed = () => isNew || waiting.size > 0 || (inUse?.() ?? false)
-  let child: ManagedChild
-  try {
-    child = await supervisor.start({ ...spec, inUse: isUsed })
-  } catch (error) {
-    if (error instanceof UpstreamFailure) events.onClose(error.failure)
-    throw error
-  }
+  let reader: { stop(): void } | undefined
   let closed: Failure | undefined
   const close = (failure: Failure) => {
     if (closed) return
     closed = failure
     waiting.clear()
-    reader.stop()
+    reader?.stop()
     events.onClose(failure)
   }
-  const reader = readMessages(child, maxBytes, {
+  let child: ManagedChild
+  try {
+    // A child that is being ended takes no more calls, although it may live for some seconds.
+    const onEnding = (why: string) => close({ reason: 'exited', detail: why })
+    child = await supervisor.start({ ...spec, inUse: isUsed, onEnding })
+  } catch (error) {
+    if (error instanceof UpstreamFailure) close(error.failure)
+    throw error
+  }
+  reader = readMessages(child, maxBytes, {
     message(message, bytes) {
       // What a child says unasked is no use of it.
       if (isResponse(message)) {

@@ -15,6 +15,8 @@ export interface StartOptions extends ChildSpec {
   idleTimeout?: number
   /** Whether somebody waits for it now; such a child neither makes room nor counts as idle. */
   inUse(): boolean
+  /** Called as soon as it is decided that it ends, before anything is done about it. */
+  onEnding(why: string): void
 }
 
 export interface ManagedChild extends Child {
@@ -126,6 +128,7 @@ export function openSupervisor({
     }
     const end = (why: string) => {
       managed.ending = true
+      options.onEnding(why)
       return child.end(why)
     }
     const managed: Managed = {

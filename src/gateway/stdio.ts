@@ -2,7 +2,7 @@
  * A connection over the pipes of a child: JSON-RPC messages, one a line, in both directions. Which answers belong to
  * which request is for peer.ts to say; here they only tell whether the child is in use.
  */
-import { type Connection, type ConnectionEvents, type Failure, fail, type UpstreamFailure } from './connection.ts'
+import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
 import type { Transport } from './expand.ts'
 import { splitLines } from './lines.ts'
 import { type Id, isMessage, isObject, isRequest, isResponse, type Message } from './messages.ts'
@@ -43,25 +43,31 @@ export async function openStdio(
   /** Until its first message a child belongs to the caller who started it. */
   let isNew = true
   const isUsed = () => isNew || waiting.size > 0 || (inUse?.() ?? false)
-  let child: ManagedChild
-  try {
-    child = await supervisor.start({ ...spec, inUse: isUsed })
-  } catch (error) {
-    events.onClose((error as UpstreamFailure).failure)
-    throw error
-  }
+  let reader: { stop(): void } | undefined
   let closed: Failure | undefined
   const close = (failure: Failure) => {
     if (closed) return
     closed = failure
     waiting.clear()
-    reader.stop()
+    reader?.stop()
     events.onClose(failure)
   }
-  const reader = readMessages(child, maxBytes, {
+  let child: ManagedChild
+  try {
+    // A child that is being ended takes no more calls, although it may live for some seconds.
+    const onEnding = (why: string) => close({ reason: 'exited', detail: why })
+    child = await supervisor.start({ ...spec, inUse: isUsed, onEnding })
+  } catch (error) {
+    if (error instanceof UpstreamFailure) close(error.failure)
+    throw error
+  }
+  reader = readMessages(child, maxBytes, {
     message(message, bytes) {
-      if (isResponse(message)) waiting.delete(message.id)
-      child.touch()
+      // What a child says unasked is no use of it.
+      if (isResponse(message)) {
+        waiting.delete(message.id)
+        child.touch()
+      }
       events.onMessage(message, bytes)
     },
     malformed(id) {

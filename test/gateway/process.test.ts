@@ -85,11 +85,11 @@ describe('a child is ended as a whole', () => {
 })
 
 describe('idle children', () => {
-  test('end when they were unused for idleTimeout, not while a request waits or somebody needs them', async () => {
+  test('end when they were unused for idleTimeout, whatever they say themselves, not while a request waits or somebody needs them', async () => {
     const { supervisor } = supervise()
     let needed = true
     const [idle, waits, listens] = await Promise.all([
-      connect(supervisor, childSpec('', { idleTimeout: 150 })),
+      connect(supervisor, childSpec('chatty', { idleTimeout: 150 })),
       connect(supervisor, childSpec('', { idleTimeout: 150 })),
       connect(supervisor, childSpec('', { idleTimeout: 150, inUse: () => needed })),
     ])
@@ -101,6 +101,20 @@ describe('idle children', () => {
     needed = false
     await waits.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'w' } })
     await Promise.all([waits.closed, listens.closed])
+  })
+
+  test('take no call from the moment that they are ended, so that none is lost', async () => {
+    const { supervisor } = supervise({ maxChildren: 1, grace: 1000 })
+    const old = await connect(supervisor, childSpec('stays', { principal: 'user:1' }))
+    await old.call('stubborn')
+    const next = connect(supervisor, childSpec('', { principal: 'user:2' }))
+    expect(await old.closed).toEqual({ reason: 'exited', detail: 'made room for another' })
+    expect(lives(old.pid)).toBe(true)
+    await expect(old.send({ jsonrpc: '2.0', id: 'late', method: 'echo' })).rejects.toMatchObject({
+      failure: { reason: 'exited', detail: 'made room for another' },
+    })
+    await (await next).call('echo')
+    expect(lives(old.pid)).toBe(false)
   })
 
   test('live on as long as they are used, and for good with idleTimeout 0', async () => {

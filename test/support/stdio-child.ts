@@ -59,6 +59,7 @@ if (mode === 'exit') {
 } else {
   if (mode === 'stderr-flood') void flood(process.stderr, `${'e'.repeat(99)}\n`.repeat(1000), 1e9)
   if (mode === 'stdout-flood') void flood(process.stdout, 'log line, not a message\n'.repeat(2000), 1e9)
+  if (mode === 'chatty') setInterval(() => print({ jsonrpc: '2.0', method: 'notifications/message' }), 20)
   for await (const line of console) {
     // At the end of the input there is an empty one.
     if (!line) continue

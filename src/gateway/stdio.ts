@@ -55,7 +55,7 @@ export async function openStdio(
   let child: ManagedChild
   try {
     // A child that is being ended takes no more calls, although it may live for some seconds.
-    const onEnding = (why: string) => close({ reason: 'exited', detail: why })
+    const onEnding = (why: string) => close({ reason: 'cancelled', detail: why })
     child = await supervisor.start({ ...spec, inUse: isUsed, onEnding })
   } catch (error) {
     if (error instanceof UpstreamFailure) close(error.failure)

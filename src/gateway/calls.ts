@@ -1,0 +1,196 @@
+/**
+ * One request of a client at one upstream, from policy to record: the same way for every pair of eras, except for how
+ * the client is asked something on the way.
+ */
+import { answered, answerOfOurs } from './answers.ts'
+import { askClient, heldCall, refuse, urlAnswers } from './asking.ts'
+import { fail, UpstreamFailure } from './connection.ts'
+import { type CallsDeps, type Course, conclude, done, type Prepared } from './course.ts'
+import { carriedOf, MAY_ASK, paramsFor, traceHeaders } from './eras.ts'
+import type { Exchange } from './exchange.ts'
+import { bindingOf } from './held.ts'
+import type { ActiveCall, Link } from './link.ts'
+import type { Entry } from './lists.ts'
+import { HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, isObject, RpcError } from './messages.ts'
+import { mismatchedHeader, paramHeaders } from './param-headers.ts'
+import type { PeerAnswer, PeerCall } from './peer.ts'
+import { answerQuestions } from './questions.ts'
+import { passOn, wantedLogs } from './relay.ts'
+import type { Upstream } from './upstream.ts'
+
+/** Times that a 2026 upstream may ask before it answers. */
+const ROUNDS = 8
+
+/**
+ * @param params As the upstream knows names and URIs.
+ * @throws RpcError
+ */
+export async function performCall(
+  deps: CallsDeps,
+  upstream: Upstream,
+  exchange: Exchange,
+  params: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  const course: Course = {
+    upstream,
+    exchange,
+    params,
+    startedAt: performance.now(),
+    bytes: 0,
+    logLevel: wantedLogs(exchange),
+    refusal: undefined,
+    dropped: 0,
+  }
+  try {
+    if (exchange.era === '2026' && MAY_ASK.has(exchange.method) && params.requestState !== undefined) {
+      const call = deps.held.resume(exchange, bindingOf(upstream.config.name, exchange, params))
+      if (call) return await deps.held.proceed(call, exchange)
+    }
+    return await attempt(deps, course, true)
+  } catch (error) {
+    throw conclude(deps, course, error)
+  }
+}
+
+/** @param again Whether a session that was lost is begun anew: the call never ran in it. */
+async function attempt(deps: CallsDeps, course: Course, again: boolean): Promise<Record<string, unknown>> {
+  const { upstream, exchange } = course
+  const { pool } = upstream
+  const link = pool.live(exchange.caller) ?? (await unlessLeft(exchange.signal, pool.acquire(exchange.caller)))
+  const entry = await judge(course, link)
+  const taken = pool.slots(link).take(exchange.signal)
+  const release = typeof taken === 'function' ? taken : await taken
+  try {
+    const result = await send(deps, course, link, entry, release)
+    pool.met(exchange.caller, undefined)
+    return result
+  } catch (error) {
+    if (!(error instanceof UpstreamFailure)) throw error
+    pool.met(exchange.caller, error.failure)
+    if (error.failure.reason !== 'session_lost' || !again) throw error
+    release()
+    return await attempt(deps, course, false)
+  } finally {
+    release()
+  }
+}
+
+/** Only tools that were listed, judged and not hidden are called; their headers say what their arguments say. */
+async function judge({ upstream, exchange, params }: Course, link: Link): Promise<Entry | undefined> {
+  if (exchange.method !== 'tools/call') return undefined
+  const { name, arguments: args } = params
+  if (typeof name !== 'string') throw new RpcError(INVALID_PARAMS, 'name must be a string')
+  const entry = upstream.toolNow(link, name) ?? (await upstream.toolOf(link, name))
+  if (!entry) throw new RpcError(INVALID_PARAMS, 'There is no such tool')
+  if (exchange.paramHeaders && entry.headers.length > 0) {
+    const header = mismatchedHeader(entry.headers, isObject(args) ? args : undefined, exchange.paramHeaders)
+    if (header) throw new RpcError(HEADER_MISMATCH, `${header} differs from the argument in the body`, undefined, 400)
+  }
+  return entry
+}
+
+async function send(
+  deps: CallsDeps,
+  course: Course,
+  link: Link,
+  entry: Entry | undefined,
+  release: () => void,
+): Promise<Record<string, unknown>> {
+  const { exchange, logLevel } = course
+  if (logLevel !== undefined && logLevel !== 'any') await link.wantLogs(logLevel)
+  const prepared = prepare(course, link, entry)
+  if (exchange.era === '2025' || link.era === '2026' || !MAY_ASK.has(exchange.method))
+    return converse(deps, course, prepared)
+  const declined = urlAnswers(course.params)
+  if (declined) return done(deps, course, answerOfOurs(course, link, declined))
+  return deps.held.proceed(heldCall(deps, course, prepared, release), exchange)
+}
+
+/** What is sent, but for who hears of it. */
+function prepare(course: Course, link: Link, entry: Entry | undefined): Prepared {
+  const { exchange, params, logLevel, upstream } = course
+  const { roots, timeout, maxTimeout } = upstream.config
+  const capabilities = carriedOf(exchange.capabilities, roots)
+  const body = paramsFor(link.era, {
+    era: exchange.era,
+    params,
+    clientInfo: exchange.clientInfo,
+    capabilities,
+    logLevel: logLevel === 'any' ? undefined : logLevel,
+  })
+  let headers = traceHeaders(params)
+  if (entry && entry.headers.length > 0 && link.era === '2026')
+    headers = {
+      ...headers,
+      ...paramHeaders(entry.headers, isObject(params.arguments) ? params.arguments : undefined),
+    }
+  const options = { timeout, maxTimeout, ...(headers ? { headers } : {}) }
+  return {
+    body,
+    capabilities,
+    transmit: (active, sent, onStart) => link.call(active, exchange.method, sent, { ...options, onStart }),
+    finish(answer) {
+      course.bytes += answer.bytes
+      return answered(course, link, answer.response, capabilities)
+    },
+  }
+}
+
+/** A call whose client, if it is asked, answers while the call waits. */
+async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Promise<Record<string, unknown>> {
+  const { exchange } = course
+  const { body, capabilities, transmit, finish } = prepared
+  let peerCall: PeerCall | undefined
+  const leave = () => peerCall?.cancel({ reason: 'cancelled', detail: 'the caller has left' })
+  const active: ActiveCall = {
+    principal: exchange.caller.principal,
+    capabilities,
+    logLevel: course.logLevel,
+    notify: passOn(course, () => exchange),
+    async ask(question, signal) {
+      if (exchange.era === '2026') throw refuse(course, question, () => peerCall)
+      peerCall?.pause()
+      try {
+        return await askClient(exchange, capabilities, question, signal)
+      } finally {
+        peerCall?.resume()
+      }
+    },
+  }
+  exchange.signal.addEventListener('abort', leave)
+  try {
+    let sent = body
+    for (let round = 0; ; round++) {
+      if (exchange.signal.aborted) throw fail('cancelled', 'the caller has left')
+      const answer: PeerAnswer = await transmit(active, sent, call => {
+        peerCall = call
+      })
+      const { response } = answer
+      const asks = exchange.era === '2025' && 'result' in response && response.result.resultType === 'input_required'
+      if (!asks) return done(deps, course, finish(answer))
+      course.bytes += answer.bytes
+      if (round === ROUNDS) throw new RpcError(INTERNAL_ERROR, `The server asked more than ${ROUNDS} times`)
+      const answers = await answerQuestions(response.result, (question, signal) =>
+        askClient(exchange, capabilities, question, signal),
+      )
+      sent = { ...body, ...answers }
+    }
+  } catch (error) {
+    throw course.refusal ?? error
+  } finally {
+    exchange.signal.removeEventListener('abort', leave)
+  }
+}
+
+async function unlessLeft<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const leave = () => reject(fail('cancelled', 'the caller has left'))
+  if (signal.aborted) leave()
+  signal.addEventListener('abort', leave)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    signal.removeEventListener('abort', leave)
+    work.catch(() => {})
+  }
+}

@@ -1,4 +1,5 @@
 import type { Queries } from './index.ts'
+import { UPSTREAM_CHANNEL } from './notifications.ts'
 
 export interface EraRow {
   speaks: '2026' | '2025' | '2025-sse'
@@ -102,7 +103,7 @@ export async function upsertTools(
 }
 
 /** Accepts what waits, and tells every replica. @returns the names of the tools. */
-export async function trustTools(sql: Queries, upstream: string, channel: string): Promise<string[]> {
+export async function trustTools(sql: Queries, upstream: string): Promise<string[]> {
   const rows = await sql<{ name: string }[]>`
     with trusted as (
       update upstream_tools
@@ -113,7 +114,7 @@ export async function trustTools(sql: Queries, upstream: string, channel: string
       returning name
     ),
     told as (
-      select pg_notify(${channel}, ${`trusted ${upstream}`})
+      select pg_notify(${UPSTREAM_CHANNEL}, ${`trusted ${upstream}`})
       from trusted
       limit 1
     )

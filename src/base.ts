@@ -35,6 +35,8 @@ export interface Secrets {
   signingKeys: Buffer
   /** Derives the successor of a refresh token. */
   refresh: Buffer
+  /** Seals what clients carry for calls that wait for their answer. */
+  heldCalls: Buffer
 }
 
 /**

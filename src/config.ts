@@ -86,6 +86,7 @@ export const configSchema = z.object({
   ADMIN_EMAILS: emails,
   REGISTRATION: z.enum(['open', 'token', 'closed'], { error: 'must be open, token or closed' }).default('open'),
   INITIAL_ACCESS_TOKEN: z.string().min(32, { error: LONG_SECRET }).optional(),
+  MCP_SERVERS: z.string().optional(),
   RESOURCES: resources,
   TRUSTED_PROXIES: cidr,
   LEGACY_SSE: flag(true),

@@ -7,6 +7,8 @@ import type { Base, Secrets, Sweep } from './base.ts'
 import type { Config } from './config.ts'
 import { connect, prepareDataDir } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
+import { type ConfiguredGateway, type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway/configured.ts'
+import type { Gateway } from './gateway/index.ts'
 import type { Viewers } from './http/session.ts'
 import { deriveKey } from './lib/crypto.ts'
 import type { Log } from './lib/log.ts'
@@ -23,6 +25,8 @@ import { openViewers, signInSweeps } from './signin/sessions.ts'
 export interface Deps extends OAuthDeps {
   providers: Providers
   viewers: Viewers
+  /** Absent without MCP_SERVERS. */
+  gateway: ConfiguredGateway | undefined
   /** What the sweeper runs. */
   sweeps: readonly Sweep[]
   /** Ends everything that was opened, writing what waits. */
@@ -36,12 +40,14 @@ export interface OpenOptions {
   serving: boolean
   /** The public internet, unless a test brings its own. */
   outbound?: Outbound
+  /** What the file of upstream servers may refer to. */
+  env?: Record<string, string | undefined>
 }
 
 /** Connects, migrates and loads. */
 export async function openDeps(
   config: Config,
-  { log, now = () => new Date(), serving, outbound = publicInternet }: OpenOptions,
+  { log, now = () => new Date(), serving, outbound = publicInternet, env = {} }: OpenOptions,
 ): Promise<Deps> {
   await using opened = new AsyncDisposableStack()
   const db = await connect({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR, serving, log })
@@ -66,14 +72,43 @@ export async function openDeps(
   opened.defer(() => audit.close())
   opened.defer(() => base.stopping.abort())
   const oauth = { ...base, memory, scopes: openScopes(), resources: openResources(config) }
+  const gateway =
+    serving && config.MCP_SERVERS
+      ? await openConfiguredGateway(base, fileSource(config.MCP_SERVERS, env), { watch: true })
+      : undefined
+  if (gateway) {
+    opened.defer(() => gateway.close())
+    serveUpstreams(oauth, gateway)
+    gateway.onChange(change => change.kind === 'endpoints' && serveUpstreams(oauth, gateway))
+  }
   const stack = opened.move()
   return {
     ...oauth,
     providers: openProviders(config),
     viewers: openViewers(base),
-    sweeps: [...oauthSweeps(oauth), ...signInSweeps(base)],
+    gateway,
+    sweeps: [...oauthSweeps(oauth), ...signInSweeps(base), ...gatewaySweeps(base)],
     close: () => stack.disposeAsync(),
   }
+}
+
+/** Endpoints and scopes of upstream servers are known to the authorization server as values, not as the gateway. */
+function serveUpstreams({ scopes, resources }: OAuthDeps, gateway: Pick<Gateway, 'endpoints'>): void {
+  resources.serveUpstreams(gateway.endpoints())
+  scopes.extend(scopeTexts(gateway.endpoints()))
+}
+
+/** What the scopes of upstream servers let a client do, by name, in words for a person. */
+export function scopeTexts(endpoints: readonly { name: string; scopes: readonly string[] }[]): Record<string, string> {
+  const named = endpoints.flatMap(({ name, scopes }) => scopes.map(scope => ({ scope, name })))
+  const uses = Map.groupBy(named, ({ scope }) => scope).entries()
+  return Object.fromEntries(
+    uses.map(([scope, by]) => [scope, `Use what ${by.map(({ name }) => name).join(', ')} keeps for “${scope}”`]),
+  )
+}
+
+export function fileSource(path: string, env: Record<string, string | undefined>): FileSource {
+  return { path, env, readFile: name => readFileSync(name, 'utf8') }
 }
 
 function openSecrets(config: Config): Secrets {
@@ -83,6 +118,7 @@ function openSecrets(config: Config): Secrets {
     csrf: deriveKey(secret, 'csrf'),
     signingKeys: deriveKey(secret, 'signing keys'),
     refresh: deriveKey(secret, 'refresh tokens'),
+    heldCalls: deriveKey(secret, 'held calls'),
   }
 }
 

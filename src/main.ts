@@ -26,6 +26,9 @@ Usage: mcp-oauth-server [command]
   user invite EMAIL            Let somebody sign in with this address   --admin
   user disable EMAIL           Sign somebody out, end their connections and let them in no more
   user enable EMAIL            Let them in again
+  upstream list                Show the MCP servers behind this one: state, era, tools, errors   --json
+  upstream check [NAME]        Try each of them, and say what is wrong   --json
+  upstream trust NAME          Accept the changed tools of one
   key rotate                   Sign with a new key; the old one stays valid for the tokens it signed
   migrate                      Bring the database schema up to date, and stop
   help, --version
@@ -38,6 +41,7 @@ const COMMANDS: Record<string, () => Promise<{ run(args: string[]): Promise<void
   login: () => import('./cli/login.ts'),
   client: () => import('./cli/client.ts'),
   user: () => import('./cli/user.ts'),
+  upstream: () => import('./cli/upstream.ts'),
   key: () => import('./cli/key.ts'),
   migrate: () => import('./cli/migrate.ts'),
 }

@@ -32,3 +32,11 @@ create table upstream_tools (
   seen_at timestamptz not null,
   primary key (upstream, principal, name)
 );
+
+-- What each server process says of its upstreams, for `upstream list`.
+create table upstream_status (
+  -- Host name and process id.
+  server text primary key,
+  status jsonb not null,
+  at timestamptz not null
+);

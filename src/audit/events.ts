@@ -32,6 +32,10 @@ export const AUDIT_EVENTS = {
   'grant.revoked': 'A connection was ended',
   'key.rotated': 'An operator rotated the signing keys',
   'tool.called': 'A tool was called',
+  'upstream.called': 'A tool, prompt or resource of an upstream server was used',
+  'upstream.reloaded': 'The file of upstream servers was read again',
+  'upstream.reload_failed': 'The file of upstream servers has a mistake, so the old configuration stays',
+  'upstream.trusted': 'An operator accepted changed tools of an upstream server',
 } as const
 
 export type AuditEventName = keyof typeof AUDIT_EVENTS

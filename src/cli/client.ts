@@ -12,8 +12,7 @@ import {
 } from '../oauth/clients/index.ts'
 import { redirectUriProblem } from '../oauth/clients/redirect-uris.ts'
 import { DEVICE_CODE_GRANT, GRANT_TYPES, type GrantType } from '../oauth/grants/types.ts'
-import { openScopes } from '../oauth/scopes.ts'
-import { readArgs, withDeps } from './environment.ts'
+import { readArgs, readScopes as readKnownScopes, withDeps } from './environment.ts'
 
 const USAGE =
   'Usage: mcp-oauth-server client add NAME [--grant TYPE]... [--scope SCOPE]... [--redirect-uri URI]... [--confidential | --auth METHOD] [--jwks FILE|URL] | list | rotate-secret ID | remove ID'
@@ -89,7 +88,7 @@ function readGrants(asked: string[], redirectUris: string[], problems: string[])
 }
 
 function readScopes(asked: string[], problems: string[]): string[] {
-  const known = openScopes()
+  const known = readKnownScopes()
   const unknown = asked.filter(scope => !known.has(scope))
   if (unknown.length > 0) problems.push(`--scope ${unknown.join(' ')} is not known; use ${known.names.join(', ')}`)
   return asked.length > 0 ? asked : ['mcp:tools:read', 'mcp:tools:call']

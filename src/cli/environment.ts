@@ -4,12 +4,30 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Config, parseConfig } from '../config.ts'
 import { databaseProblem } from '../db/index.ts'
-import { type Deps, openDeps } from '../deps.ts'
+import { type Deps, fileSource, openDeps, scopeTexts } from '../deps.ts'
+import { readServers } from '../gateway/config.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
+import { openScopes, type Scopes } from '../oauth/scopes.ts'
 
 export function readConfig(): Config {
   return parseConfig(process.env, path => readFileSync(path, 'utf8'))
+}
+
+/** The scopes that the configuration makes. */
+export function readScopes(): Scopes {
+  const scopes = openScopes()
+  const { MCP_SERVERS } = readConfig()
+  if (MCP_SERVERS) {
+    const { upstreams } = readServers(fileSource(MCP_SERVERS, process.env))
+    scopes.extend(scopeTexts(upstreams.map(({ name, scopes }) => ({ name, scopes: Object.values(scopes) }))))
+  }
+  return scopes
+}
+
+/** What the file of upstream servers may refer to. */
+export function environment(): Record<string, string | undefined> {
+  return process.env
 }
 
 /** Runs a command with the database open; beside a running server it shares the server's. */

@@ -5,7 +5,7 @@ import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { createSignInLink, inviteUser, LINK_MINUTES } from '../signin/service.ts'
 import { startSweeper } from '../sweeper.ts'
-import { readArgs, readConfig } from './environment.ts'
+import { environment, readArgs, readConfig } from './environment.ts'
 
 /** Larger than any route reads; the routes have limits of their own, with proper answers. */
 const MAX_BODY = 8 * 1024 * 1024
@@ -16,7 +16,7 @@ export async function run(args: string[]): Promise<void> {
   readArgs(args, {}, { words: false })
   const config = readConfig()
   const log = openLog(config.LOG_LEVEL)
-  const deps = await openDeps(config, { log, serving: true })
+  const deps = await openDeps(config, { log, serving: true, env: environment() })
   const sweeper = startSweeper(deps)
   const app = createApp(deps)
   let stopping = false
@@ -36,6 +36,7 @@ export async function run(args: string[]): Promise<void> {
   }
   process.on('SIGTERM', () => void stop('SIGTERM'))
   process.on('SIGINT', () => void stop('SIGINT'))
+  process.on('SIGHUP', () => void deps.gateway?.reloadFile())
   // A promise that nobody waits for must not let one request end the service for everybody; it is a bug, and logged as one.
   process.on('unhandledRejection', error => {
     log.error(

@@ -17,6 +17,7 @@ const MEANING: Readonly<Record<FailureReason, { outcome: Outcome; words: string 
   cancelled: { outcome: 'cancelled', words: 'was not asked to the end: the call was cancelled' },
 }
 
+export const wordsOf = (reason: FailureReason): string => MEANING[reason].words
 export const outcomeOf = (reason: FailureReason): Outcome => MEANING[reason].outcome
 
 /**

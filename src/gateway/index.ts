@@ -4,6 +4,7 @@
  * clients: those are mcp/'s, which hands requests in as an {@link Exchange}.
  */
 import type { Queries } from '../../sql/index.ts'
+import { UPSTREAM_CHANNEL } from '../../sql/notifications.ts'
 import { trustTools } from '../../sql/upstreams.ts'
 import type { Database } from '../db/index.ts'
 import type { Log } from '../lib/log.ts'
@@ -39,9 +40,6 @@ export interface GatewayDeps {
   /** Every call, for the audit log. */
   onCall(record: CallRecord): void
 }
-
-/** Tells replicas that tools were accepted. */
-const CHANNEL = 'gateway'
 
 /** Starts no upstream. @throws UsageError if the configuration is wrong. */
 export function openGateway(deps: GatewayDeps): Gateway {
@@ -94,7 +92,7 @@ export function openGateway(deps: GatewayDeps): Gateway {
   }
 
   apply(deps.load())
-  const channel = deps.db.listen(CHANNEL, {
+  const channel = deps.db.listen(UPSTREAM_CHANNEL, {
     onPayload(payload) {
       const name = /^trusted (.+)$/s.exec(payload)?.[1]
       if (name !== undefined) upstreams.get(name)?.trusted()
@@ -181,7 +179,7 @@ export function openGateway(deps: GatewayDeps): Gateway {
     },
     counts: () => ({ calls, seconds }),
     async trust(name) {
-      const accepted = await trustTools(deps.sql, name, CHANNEL)
+      const accepted = await trustTools(deps.sql, name)
       upstreams.get(name)?.trusted()
       return accepted.length
     },

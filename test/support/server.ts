@@ -65,6 +65,7 @@ async function listen(
     log: openLog(config.LOG_LEVEL),
     now: () => new Date(Date.now() + ahead),
     serving: true,
+    env: { ...process.env, ...env },
     ...(outbound ? { outbound } : {}),
   })
   const app = createApp(deps).listen({

@@ -1,0 +1,70 @@
+/** `upstream check`: starts or reaches each upstream once, and lists what it offers. */
+import type { Base } from '../base.ts'
+import { readServers } from './config.ts'
+import type { FileSource } from './configured.ts'
+import { UpstreamFailure } from './connection.ts'
+import type { GatewayCaller } from './exchange.ts'
+import { wordsOf } from './failures.ts'
+import type { PoolDeps } from './pool.ts'
+import { openSupervisor } from './process.ts'
+import { openStdio } from './stdio.ts'
+import { openUpstream, type Upstream } from './upstream.ts'
+
+export interface CheckedUpstream {
+  name: string
+  /** Our words for what is wrong; absent if nothing is. */
+  problem?: string
+  /** For the operator: what the upstream or the system said. */
+  detail?: string
+  stderr: readonly string[]
+  era?: string
+  tools?: number
+  prompts?: number
+  resources?: number
+}
+
+/** Stands in for a person, so that an entry with `${user.…}` can be tried. */
+const CHECKER: GatewayCaller = {
+  principal: 'user:upstream-check',
+  user: { id: 'upstream-check', email: 'upstream-check@localhost', name: 'upstream check' },
+  clientId: 'upstream-check',
+  scope: ['mcp'],
+  ip: null,
+}
+
+/** @param only The name of one. @throws UsageError if the file is wrong. */
+export async function checkUpstreams(base: Base, file: FileSource, only?: string): Promise<CheckedUpstream[]> {
+  const supervisor = openSupervisor(base)
+  const openChild: PoolDeps['openChild'] = (spec, events) => openStdio(supervisor, spec, events)
+  const configured = readServers(file).upstreams.filter(({ name }) => only === undefined || name === only)
+  try {
+    return await Promise.all(
+      configured.map(async config => {
+        const upstream = openUpstream({ ...base, openChild }, config, () => {})
+        const checked = await check(upstream)
+        const stderr = supervisor.children().flatMap(child => (child.upstream === config.name ? child.stderr : []))
+        await upstream.pool.close()
+        return { ...checked, stderr }
+      }),
+    )
+  } finally {
+    await supervisor.closeAll()
+  }
+}
+
+/** Connects, whatever is known of it, and reads its lists. */
+async function check(upstream: Upstream): Promise<Omit<CheckedUpstream, 'stderr'>> {
+  const { name } = upstream.config
+  try {
+    await upstream.pool.acquire(CHECKER)
+    const server = await upstream.describe(CHECKER)
+    const count = async (kind: 'tools' | 'prompts' | 'resources') =>
+      server?.capabilities[kind] ? ((await upstream.list(kind, CHECKER))?.size ?? 0) : 0
+    const { era } = upstream.status()
+    const counts = { tools: await count('tools'), prompts: await count('prompts'), resources: await count('resources') }
+    return { name, ...(era ? { era } : {}), ...counts }
+  } catch (error) {
+    if (!(error instanceof UpstreamFailure)) throw error
+    return { name, problem: wordsOf(error.failure.reason), detail: error.failure.detail }
+  }
+}

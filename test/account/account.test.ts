@@ -17,7 +17,7 @@ import {
   signIn,
   type TokenAnswer,
 } from '../support/flows.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { startServer, type TestServer, timeSources } from '../support/server.ts'
 
 const REDIRECT = 'https://app.example/callback'
 const VERIFIER = 'v'.repeat(43)
@@ -167,7 +167,7 @@ describe('Sign out everywhere', () => {
   })
 
   test('another replica, which has seen a token be good, refuses it within a second', async () => {
-    const options = { log: openLog('silent'), now: server.deps.now, serving: false }
+    const options = { log: openLog('silent'), time: timeSources(server.time), serving: false }
     const replica = await openDeps(
       parseConfig(server.env, () => ''),
       options,

@@ -20,9 +20,13 @@ Usage: mcp-oauth-server [command]
   client remove ID             Remove a client and end its connections
   user link EMAIL              Print a one-time sign-in link   --admin
   user invite EMAIL            Let somebody sign in with this address   --admin
+  user promote EMAIL           Make somebody an administrator
+  user demote EMAIL            Unmake one, and disconnect the apps that administer this server for them
   user disable EMAIL           Sign somebody out, end their connections and let them in no more
   user enable EMAIL            Let them in again
-  key rotate                   Sign with a new key; the old one stays valid for the tokens it signed
+  key rotate                   Sign with a new key, five minutes after it is published; the old one stays
+                               valid for the tokens it signed
+      --revoke                 Sign with it at once, and refuse every access token from before
   migrate                      Bring the database schema up to date, and stop
   help, --version
 

@@ -1,9 +1,12 @@
-import type { Queries } from './index.ts'
+import type { Queries, UserRights } from './index.ts'
 
 export interface NewAuthorizationCode {
   codeHash: Uint8Array
   clientId: string
-  userId: string
+  /** The session that allowed it. */
+  sessionHash: Uint8Array
+  /** Where the code may be given only while the user's consent to this host is remembered; null where they were just asked. */
+  consentHost: string | null
   redirectUri: string
   scope: string[]
   resource: string
@@ -22,16 +25,40 @@ export interface AuthorizationCodeRow {
   consumed_at: Date | null
   grant_id: string | null
   user_disabled: boolean
+  user_is_admin: boolean
 }
 
-export async function insertAuthorizationCode(sql: Queries, code: NewAuthorizationCode): Promise<void> {
-  await sql`
+/**
+ * Stores a code, if its session and its consent are still there. Both are locked until it is stored: who ends them, and
+ * then the codes that are unused, leaves none behind.
+ *
+ * @returns whether it was stored.
+ */
+export async function insertAuthorizationCode(sql: Queries, code: NewAuthorizationCode): Promise<boolean> {
+  const rows = await sql`
     insert into authorization_codes
       (code_hash, client_id, user_id, redirect_uri, scope, resource, code_challenge, created_at, expires_at)
-    values (
-      ${code.codeHash}, ${code.clientId}, ${code.userId}, ${code.redirectUri}, ${code.scope}::text[], ${code.resource},
+    select
+      ${code.codeHash}, ${code.clientId}, user_id, ${code.redirectUri}, ${code.scope}::text[], ${code.resource},
       ${code.codeChallenge}, ${code.createdAt}, ${code.expiresAt}
-    )`
+    from sessions
+    where id_hash = ${code.sessionHash}
+      and expires_at > ${code.createdAt}
+      and (
+        ${code.consentHost}::text is null
+        or exists (
+          select
+          from consents
+          where consents.user_id = sessions.user_id
+            and client_id = ${code.clientId}
+            and redirect_host = ${code.consentHost}
+            and resource = ${code.resource}
+          for share
+        )
+      )
+    for share
+    returning code_hash`
+  return rows.length === 1
 }
 
 /** A client's code, used or not. */
@@ -43,7 +70,8 @@ export async function findAuthorizationCode(
   const [row] = await sql<AuthorizationCodeRow[]>`
     select
       code.user_id, code.redirect_uri, code.scope, code.resource, code.code_challenge, code.expires_at,
-      code.consumed_at, code.grant_id, account.disabled_at is not null as user_disabled
+      code.consumed_at, code.grant_id, account.disabled_at is not null as user_disabled,
+      account.is_admin as user_is_admin
     from authorization_codes as code
     join users as account on account.id = code.user_id
     where code.code_hash = ${codeHash}
@@ -61,6 +89,7 @@ export async function consumeAuthorizationCode(
   consume: {
     codeHash: Uint8Array
     now: Date
+    scope: string[]
     grant: { id: string; expiresAt: Date }
     refresh: { tokenHash: Uint8Array; expiresAt: Date } | undefined
   },
@@ -74,11 +103,11 @@ export async function consumeAuthorizationCode(
         grant_id = ${grant.id}
       where code_hash = ${consume.codeHash}
         and consumed_at is null
-      returning client_id, user_id, scope, resource
+      returning client_id, user_id, resource
     ),
     issued as (
       insert into grants (id, client_id, user_id, scope, resource, created_at, used_at, expires_at)
-      select ${grant.id}, client_id, user_id, scope, resource, ${now}, ${now}, ${grant.expiresAt}
+      select ${grant.id}, client_id, user_id, ${consume.scope}::text[], resource, ${now}, ${now}, ${grant.expiresAt}
       from consumed
       returning id, client_id
     ),
@@ -99,11 +128,13 @@ export async function consumeAuthorizationCode(
 }
 
 /** Deletes a user's codes that were not exchanged yet; one that is being exchanged is waited for. */
-export async function deleteUnusedCodes(sql: Queries, userId: string): Promise<void> {
+export async function deleteUnusedCodes(sql: Queries, { userId, clientId, scope }: UserRights): Promise<void> {
   await sql`
     delete from authorization_codes
     where user_id = ${userId}
-      and consumed_at is null`
+      and consumed_at is null
+      and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
+      and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))`
 }
 
 /** Deletes at most `limit` codes that expired before `before`. @returns how many. */

@@ -142,8 +142,7 @@ export function listClients(sql: Queries): Promise<ClientRow[]> {
 }
 
 /**
- * Deletes a client with its grants and codes, tells every replica, and remembers it for as long as one of its access
- * tokens could live.
+ * Deletes a client with its grants and codes, tells every replica, and remembers it.
  *
  * @returns whether there was such a client; a shared one counts as none with `unlessShared`.
  */

@@ -1,4 +1,5 @@
-import type { Queries } from './index.ts'
+import type { ClientSource } from './clients.ts'
+import type { Queries, UserRights } from './index.ts'
 
 export interface ConsentKey {
   userId: string
@@ -19,14 +20,20 @@ export async function findConsent(sql: Queries, key: ConsentKey): Promise<string
   return row?.scope ?? []
 }
 
-/** Remembers what a user gave, together with what they had given before. */
-export async function upsertConsent(sql: Queries, consent: ConsentKey & { scope: string[]; now: Date }): Promise<void> {
+/** Remembers what a user gave, together with what they had given before, if their session has not ended meanwhile. */
+export async function upsertConsent(
+  sql: Queries,
+  consent: ConsentKey & { sessionHash: Uint8Array; scope: string[]; now: Date },
+): Promise<void> {
   await sql`
     insert into consents (user_id, client_id, redirect_host, resource, scope, created_at)
-    values (
-      ${consent.userId}, ${consent.clientId}, ${consent.redirectHost}, ${consent.resource},
-      ${consent.scope}::text[], ${consent.now}
-    )
+    select
+      user_id, ${consent.clientId}, ${consent.redirectHost}, ${consent.resource}, ${consent.scope}::text[], ${consent.now}
+    from sessions
+    where id_hash = ${consent.sessionHash}
+      and user_id = ${consent.userId}
+      and expires_at > ${consent.now}
+    for share
     on conflict (user_id, client_id, redirect_host, resource) do update
     set
       scope = array(select distinct unnest(consents.scope || excluded.scope)),
@@ -34,9 +41,41 @@ export async function upsertConsent(sql: Queries, consent: ConsentKey & { scope:
 }
 
 /** Forgets what a user gave clients. */
-export async function deleteConsents(sql: Queries, userId: string, clientIds: string[]): Promise<void> {
+export async function deleteConsents(sql: Queries, { userId, clientId, scope }: UserRights): Promise<void> {
   await sql`
     delete from consents
     where user_id = ${userId}
-      and client_id = any (${clientIds}::text[])`
+      and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
+      and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))`
+}
+
+export interface IdleConsent {
+  client_id: string
+  client_name: string
+  client_source: ClientSource
+  scope: string[]
+}
+
+/** The clients that a user is not asked about again and that have no connection now, with all that was given to each. */
+export function listIdleConsents(sql: Queries, userId: string, now: Date): Promise<IdleConsent[]> {
+  return sql<IdleConsent[]>`
+    select
+      client.id as client_id, client.name as client_name, client.source as client_source,
+      array(
+        select distinct unnest(scope)
+        from consents
+        where user_id = ${userId}
+          and client_id = client.id
+      ) as scope
+    from clients as client
+    where id in (select client_id from consents where user_id = ${userId})
+      and not exists (
+        select
+        from grants
+        where grants.user_id = ${userId}
+          and grants.client_id = client.id
+          and revoked_at is null
+          and expires_at > ${now}
+      )
+    order by client.name`
 }

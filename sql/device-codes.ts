@@ -1,5 +1,5 @@
 import type { ClientSource } from './clients.ts'
-import type { Queries } from './index.ts'
+import type { Queries, UserRights } from './index.ts'
 
 export interface NewDeviceCode {
   id: string
@@ -39,6 +39,7 @@ export interface PolledDeviceCode {
   granted_scope: string[]
   interval_seconds: number
   refreshable: boolean
+  user_is_admin: boolean
 }
 
 export interface Poll {
@@ -90,7 +91,8 @@ export async function pollDeviceCode(sql: Queries, poll: Poll): Promise<PolledDe
         )
       returning
         *,
-        (select 'refresh_token' = any (grant_types) from clients where clients.id = code.client_id) as refreshable
+        (select 'refresh_token' = any (grant_types) from clients where clients.id = code.client_id) as refreshable,
+        (select is_admin from users where users.id = code.user_id) as user_is_admin
     ),
     issued as (
       insert into grants (id, client_id, user_id, scope, resource, created_at, used_at, expires_at)
@@ -110,7 +112,7 @@ export async function pollDeviceCode(sql: Queries, poll: Poll): Promise<PolledDe
       set used_at = ${now}
       where id in (select client_id from issued)
     )
-    select outcome, client_id, user_id, resource, granted_scope, interval_seconds, refreshable
+    select outcome, client_id, user_id, resource, granted_scope, interval_seconds, refreshable, user_is_admin
     from polled`
   return row
 }
@@ -178,17 +180,30 @@ export async function findDeviceRequest(
   return row
 }
 
-/** @returns whether the decision was taken: once, by the session that entered the code, in time. */
+/**
+ * Takes the decision: once, in time, by the session that entered the code. The session is locked until it is taken, so
+ * that who ends it, and then denies what no device has fetched, misses no approval.
+ *
+ * @returns whether it was taken.
+ */
 export async function decideDeviceCode(
   sql: Queries,
   decision: { id: string; sessionHash: Uint8Array; approvedScope: string[] | null; now: Date },
 ): Promise<boolean> {
   const rows = await sql`
+    with decider as (
+      select
+      from sessions
+      where id_hash = ${decision.sessionHash}
+        and expires_at > ${decision.now}
+      for share
+    )
     update device_codes
     set
       decision = ${decision.approvedScope ? 'approved' : 'denied'},
       decided_at = ${decision.now},
       granted_scope = ${decision.approvedScope}::text[]
+    from decider
     where id = ${decision.id}
       and session_hash = ${decision.sessionHash}
       and decision is null
@@ -198,7 +213,11 @@ export async function decideDeviceCode(
 }
 
 /** Denies the codes that a user entered and no device has fetched tokens for; one that is being fetched is waited for. */
-export async function denyUnfetchedCodes(sql: Queries, userId: string, now: Date): Promise<void> {
+export async function denyUnfetchedCodes(
+  sql: Queries,
+  { userId, clientId, scope }: UserRights,
+  now: Date,
+): Promise<void> {
   await sql`
     update device_codes
     set
@@ -206,7 +225,9 @@ export async function denyUnfetchedCodes(sql: Queries, userId: string, now: Date
       decided_at = ${now}
     where user_id = ${userId}
       and consumed_at is null
-      and decision is distinct from 'denied'`
+      and decision is distinct from 'denied'
+      and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
+      and (${scope ?? null}::text is null or ${scope ?? null} = any (granted_scope))`
 }
 
 /** Deletes at most `limit` codes that ended before `before`. @returns how many. */

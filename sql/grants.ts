@@ -1,5 +1,5 @@
 import type { ClientSource } from './clients.ts'
-import type { Queries } from './index.ts'
+import type { Queries, UserRights } from './index.ts'
 import { CHANNEL } from './notifications.ts'
 
 export interface Connection {
@@ -29,7 +29,7 @@ export function listConnections(sql: Queries, userId: string, now: Date): Promis
 }
 
 /**
- * Ends grants, tells every replica, and remembers them for as long as one of their access tokens could live.
+ * Ends grants, tells every replica, and remembers them.
  *
  * @returns the grants that were alive until now.
  */
@@ -57,21 +57,23 @@ export function revokeGrants(
 }
 
 /**
- * Ends all of a user's grants, as {@link revokeGrants} does.
+ * Ends what a user has allowed, as {@link revokeGrants} does.
  *
  * @returns the grants that were alive until now.
  */
 export function revokeGrantsOfUser(
   sql: Queries,
-  revoke: { userId: string; now: Date; rememberUntil: Date },
+  { userId, clientId, scope, ...revoke }: UserRights & { now: Date; rememberUntil: Date },
 ): Promise<{ id: string; client_id: string }[]> {
   return sql<{ id: string; client_id: string }[]>`
     with ended as (
       update grants
       set revoked_at = ${revoke.now}
-      where user_id = ${revoke.userId}
+      where user_id = ${userId}
         and revoked_at is null
         and expires_at > ${revoke.now}
+        and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
+        and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))
       returning id, client_id
     ),
     remembered as (

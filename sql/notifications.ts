@@ -1,4 +1,7 @@
-/** The channel on which replicas and commands tell each other: `revoked <subject>`, `client <id>`, `keys`. */
+/**
+ * The channel on which replicas and commands tell each other: `revoked <subject>`, `client <id>`,
+ * `user <id>`, `keys`.
+ */
 export const CHANNEL = 'mcp_oauth_server'
 
 /** The channel on which servers hear of accepted tools: `trusted <upstream>`. */

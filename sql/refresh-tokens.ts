@@ -11,6 +11,12 @@ export interface RefreshTokenRow {
   grant_expires_at: Date
   /** Whether the grant was ended or its user disabled. */
   ended: boolean
+  user_is_admin: boolean
+  /** Whether it is the one that the last refresh exchanged, if it was exchanged at all. */
+  is_latest: boolean
+  /** Where the last refresh came from; null before the first one. */
+  refreshed_network: string | null
+  refreshed_agent: string | null
 }
 
 /** A client's refresh token with its grant, both locked for the rest of the transaction. */
@@ -23,7 +29,9 @@ export async function lockRefreshToken(
     select
       token.grant_id, granted.client_id, granted.user_id, granted.scope, granted.resource,
       token.consumed_at, token.expires_at, granted.expires_at as grant_expires_at,
-      (granted.revoked_at is not null or account.disabled_at is not null) as ended
+      (granted.revoked_at is not null or account.disabled_at is not null) as ended, account.is_admin as user_is_admin,
+      coalesce(granted.rotated_hash = token.token_hash, true) as is_latest,
+      granted.refreshed_network, granted.refreshed_agent
     from refresh_tokens as token
     join grants as granted on granted.id = token.grant_id
     join users as account on account.id = granted.user_id
@@ -33,10 +41,18 @@ export async function lockRefreshToken(
   return row
 }
 
-/** Replaces a token by its successor, once, and notes that the grant was used. */
+/** Replaces a token by its successor, once, and notes that the grant was used, and from where. */
 export async function rotateRefreshToken(
   sql: Queries,
-  rotate: { tokenHash: Uint8Array; successorHash: Uint8Array; grantId: string; now: Date; expiresAt: Date },
+  rotate: {
+    tokenHash: Uint8Array
+    successorHash: Uint8Array
+    grantId: string
+    now: Date
+    expiresAt: Date
+    network: string
+    agent: string
+  },
 ): Promise<void> {
   await sql`
     with consumed as (
@@ -46,7 +62,11 @@ export async function rotateRefreshToken(
     ),
     used as (
       update grants
-      set used_at = ${rotate.now}
+      set
+        used_at = ${rotate.now},
+        rotated_hash = ${rotate.tokenHash},
+        refreshed_network = ${rotate.network},
+        refreshed_agent = ${rotate.agent}
       where id = ${rotate.grantId}
     )
     insert into refresh_tokens (token_hash, grant_id, created_at, expires_at)

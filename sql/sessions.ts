@@ -8,6 +8,7 @@ export interface SessionRow {
   created_at: Date
 }
 
+/** Begins a session, unless the user is disabled or being disabled. @returns whether it began. */
 export async function insertSession(
   sql: Queries,
   session: {
@@ -18,10 +19,16 @@ export async function insertSession(
     now: Date
     expiresAt: Date
   },
-): Promise<void> {
-  await sql`
+): Promise<boolean> {
+  const rows = await sql`
     insert into sessions (id_hash, user_id, created_at, expires_at, ip, user_agent)
-    values (${session.idHash}, ${session.userId}, ${session.now}, ${session.expiresAt}, ${session.ip}, ${session.userAgent})`
+    select ${session.idHash}, id, ${session.now}, ${session.expiresAt}, ${session.ip}, ${session.userAgent}
+    from users
+    where id = ${session.userId}
+      and disabled_at is null
+    for share
+    returning id_hash`
+  return rows.length === 1
 }
 
 /** A living session of a user who is not disabled. */
@@ -42,10 +49,18 @@ export async function deleteSession(sql: Queries, idHash: Uint8Array): Promise<v
     where id_hash = ${idHash}`
 }
 
-export async function deleteSessionsOfUser(sql: Queries, userId: string): Promise<void> {
+/** Ends the sessions of users; a decision that one of them is taking is waited for. */
+export async function deleteSessionsOfUsers(sql: Queries, userIds: string[]): Promise<void> {
   await sql`
     delete from sessions
-    where user_id = ${userId}`
+    where user_id = any (${userIds}::uuid[])`
+}
+
+/** Ends the one-time links of users, used or not. */
+export async function deleteSignInLinksOfUsers(sql: Queries, userIds: string[]): Promise<void> {
+  await sql`
+    delete from sign_in_links
+    where user_id = any (${userIds}::uuid[])`
 }
 
 export async function insertSignInLink(

@@ -6,16 +6,18 @@ export interface SigningKeyRow {
   public_jwk: Record<string, string>
   private_key: Uint8Array
   created_at: Date
+  /** Published before, so that key sets that others have cached hold it by then. */
+  signs_at: Date
   retired_at: Date | null
 }
 
-/** The keys whose tokens may be alive: the current one first. */
+/** The keys whose tokens may be alive: the newest first. */
 export function listSigningKeys(sql: Queries, retiredAfter: Date): Promise<SigningKeyRow[]> {
   return sql<SigningKeyRow[]>`
-    select kid, public_jwk, private_key, created_at, retired_at
+    select kid, public_jwk, private_key, created_at, signs_at, retired_at
     from signing_keys
     where retired_at is null or retired_at > ${retiredAfter}
-    order by retired_at desc nulls first, created_at desc`
+    order by signs_at desc, created_at desc`
 }
 
 /** Serialises key creation, so that replicas that start together agree on one key. For the rest of the transaction. */
@@ -25,23 +27,52 @@ export async function lockSigningKeys(sql: Queries): Promise<void> {
 
 export async function insertSigningKey(
   sql: Queries,
-  key: { kid: string; publicJwk: Record<string, string>; privateKey: Uint8Array; now: Date },
+  key: { kid: string; publicJwk: Record<string, string>; privateKey: Uint8Array; now: Date; signsAt: Date },
 ): Promise<void> {
   await sql`
-    insert into signing_keys (kid, public_jwk, private_key, created_at)
-    values (${key.kid}, ${sql.json(key.publicJwk)}, ${key.privateKey}, ${key.now})`
+    insert into signing_keys (kid, public_jwk, private_key, created_at, signs_at)
+    values (${key.kid}, ${sql.json(key.publicJwk)}, ${key.privateKey}, ${key.now}, ${key.signsAt})`
 }
 
-/** Retires every key but the new one, and tells every replica. */
-export async function retireSigningKeys(sql: Queries, retire: { except: string; now: Date }): Promise<void> {
+/** Retires every key but the new one when that begins to sign, and tells every replica. */
+export async function retireSigningKeys(sql: Queries, retire: { except: string; at: Date }): Promise<void> {
   await sql`
     with retired as (
       update signing_keys
-      set retired_at = ${retire.now}
+      set retired_at = ${retire.at}
       where kid <> ${retire.except}
         and retired_at is null
     )
     select pg_notify(${CHANNEL}, 'keys')`
+}
+
+/**
+ * Deletes every key but the new one, tells every replica, and remembers them, so that no token of theirs is believed by
+ * a replica that has seen it be good.
+ *
+ * @returns the keys that are gone.
+ */
+export function dropSigningKeys(
+  sql: Queries,
+  drop: { except: string; now: Date; rememberUntil: Date },
+): Promise<{ kid: string }[]> {
+  return sql<{ kid: string }[]>`
+    with dropped as (
+      delete from signing_keys
+      where kid <> ${drop.except}
+      returning kid
+    ),
+    remembered as (
+      insert into revocations (subject, revoked_at, expires_at)
+      select 'key:' || kid, ${drop.now}, ${drop.rememberUntil}
+      from dropped
+      on conflict (subject) do nothing
+    )
+    select
+      kid,
+      pg_notify(${CHANNEL}, 'revoked key:' || kid) as revoked,
+      pg_notify(${CHANNEL}, 'keys') as notified
+    from dropped`
 }
 
 /** Deletes at most `limit` keys that were retired before `before`: private halves need not outlive their use. @returns how many. */

@@ -1,4 +1,5 @@
 import type { Queries } from './index.ts'
+import { CHANNEL } from './notifications.ts'
 
 export interface UserRow {
   id: string
@@ -75,54 +76,56 @@ export async function lockIdentities(sql: Queries): Promise<void> {
   await sql`lock table identities in share row exclusive mode`
 }
 
-/** Stores what a sign-in told us of a user: the address only where one is given. Makes an administrator, never unmakes one. */
+/**
+ * Stores what a sign-in told us of a user: the address only where one is given. Makes an administrator, never unmakes
+ * one. Tells every replica.
+ */
 export async function updateSignedInUser(
   sql: Queries,
   user: { id: string; email: string | null; name: string; isAdmin: boolean; now: Date },
 ): Promise<void> {
   await sql`
-    update users
-    set
-      email = coalesce(${user.email}::text, email),
-      name = ${user.name},
-      is_admin = is_admin or ${user.isAdmin},
-      signed_in_at = ${user.now}
-    where id = ${user.id}`
-}
-
-export async function promoteUser(sql: Queries, id: string): Promise<void> {
-  await sql`
-    update users
-    set is_admin = true
-    where id = ${id}`
-}
-
-/** Disables everybody with this address and ends their sessions. @returns who that is. */
-export function disableUsers(sql: Queries, email: string, now: Date): Promise<{ id: string }[]> {
-  return sql<{ id: string }[]>`
-    with disabled as (
+    with updated as (
       update users
-      set disabled_at = ${now}
+      set
+        email = coalesce(${user.email}::text, email),
+        name = ${user.name},
+        is_admin = is_admin or ${user.isAdmin},
+        signed_in_at = ${user.now}
+      where id = ${user.id}
+      returning id
+    )
+    select pg_notify(${CHANNEL}, 'user ' || id)
+    from updated`
+}
+
+/** Makes everybody with this address an administrator, or unmakes them, and tells every replica. @returns who that is. */
+export function setAdministrators(sql: Queries, email: string, isAdmin: boolean): Promise<{ id: string }[]> {
+  return sql<{ id: string }[]>`
+    with changed as (
+      update users
+      set is_admin = ${isAdmin}
       where lower(email) = lower(${email})
       returning id
-    ),
-    signed_out as (
-      delete from sessions
-      where user_id in (select id from disabled)
     )
-    select id
-    from disabled`
+    select id, pg_notify(${CHANNEL}, 'user ' || id) as notified
+    from changed`
 }
 
-/** @returns who is enabled by this. */
-export function enableUsers(sql: Queries, email: string): Promise<{ id: string }[]> {
+/** Disables everybody with this address, or enables them, and tells every replica. @returns who that is. */
+export function setDisabled(sql: Queries, email: string, disabledAt: Date | null): Promise<{ id: string }[]> {
   return sql<{ id: string }[]>`
-    update users
-    set disabled_at = null
-    where lower(email) = lower(${email})
-    returning id`
+    with changed as (
+      update users
+      set disabled_at = ${disabledAt}
+      where lower(email) = lower(${email})
+      returning id
+    )
+    select id, pg_notify(${CHANNEL}, 'user ' || id) as notified
+    from changed`
 }
 
+/** @returns the user as they are now. */
 export async function findUserById(sql: Queries, id: string): Promise<UserRow | undefined> {
   const [row] = await sql<UserRow[]>`
     select *

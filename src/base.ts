@@ -10,7 +10,7 @@ import type { Limits } from './limits.ts'
 export interface Base {
   config: Config
   log: Log
-  /** The clock. Tests own it; statements get it as a parameter. */
+  /** The clock: the database's time, the same on every replica. Tests own it; statements get it as a parameter. */
   now: () => Date
   db: Database
   /** The pool's statements; inside a transaction use the one it hands you. */

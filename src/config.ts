@@ -11,6 +11,9 @@ const flag = (fallback: boolean) =>
 
 const LONG_SECRET = 'must have at least 32 characters; make one with: openssl rand -base64 48'
 
+/** The longest that an access token can be made to live, in seconds. */
+export const LONGEST_ACCESS_TOKEN_TTL = 86_400
+
 const list = z
   .string()
   .transform(value =>
@@ -90,7 +93,7 @@ export const configSchema = z.object({
   RESOURCES: resources,
   TRUSTED_PROXIES: cidr,
   LEGACY_SSE: flag(true),
-  ACCESS_TOKEN_TTL: seconds(3600, 60, 86_400),
+  ACCESS_TOKEN_TTL: seconds(3600, 60, LONGEST_ACCESS_TOKEN_TTL),
   REFRESH_TOKEN_TTL: seconds(30 * 86_400, 3600, 365 * 86_400),
   GRANT_TTL: seconds(90 * 86_400, 3600, 5 * 365 * 86_400),
   DEVICE_CODE_TTL: seconds(600, 60, 3600),

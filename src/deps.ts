@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { openAuditWriter } from './audit/writer.ts'
 import type { Base, Secrets, Sweep } from './base.ts'
 import type { Config } from './config.ts'
+import { openClock, type TimeSources } from './db/clock.ts'
 import { connect, prepareDataDir } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
 import { type ConfiguredGateway, type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway/configured.ts'
@@ -35,30 +36,33 @@ export interface Deps extends OAuthDeps {
 
 export interface OpenOptions {
   log: Log
-  now?: () => Date
   /** A server: refuses an embedded database that another process has open. A command shares it. */
   serving: boolean
   /** The public internet, unless a test brings its own. */
   outbound?: Outbound
   /** What the file of upstream servers may refer to. */
   env?: Record<string, string | undefined>
+  /** The machine's clocks and the database's, unless a test brings its own. */
+  time?: TimeSources
 }
 
 /** Connects, migrates and loads. */
 export async function openDeps(
   config: Config,
-  { log, now = () => new Date(), serving, outbound = publicInternet, env = {} }: OpenOptions,
+  { log, serving, outbound = publicInternet, env = {}, time }: OpenOptions,
 ): Promise<Deps> {
   await using opened = new AsyncDisposableStack()
   const db = await connect({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR, serving, log })
   opened.defer(() => db.close())
   const applied = await migrate(db)
   if (applied.length > 0) log.info({ migrations: applied }, 'the database schema was brought up to date')
+  const clock = await openClock(db.sql, log, time)
+  opened.defer(() => clock.close())
   const audit = openAuditWriter(db.sql, log)
   const base: Base = {
     config,
     log,
-    now,
+    now: clock.now,
     db,
     sql: db.sql,
     secrets: openSecrets(config),

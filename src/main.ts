@@ -24,12 +24,16 @@ Usage: mcp-oauth-server [command]
   client remove ID             Remove a client and end its connections
   user link EMAIL              Print a one-time sign-in link   --admin
   user invite EMAIL            Let somebody sign in with this address   --admin
+  user promote EMAIL           Make somebody an administrator
+  user demote EMAIL            Unmake one, and disconnect the apps that administer this server for them
   user disable EMAIL           Sign somebody out, end their connections and let them in no more
   user enable EMAIL            Let them in again
   upstream list                Show the MCP servers behind this one: state, era, tools, errors   --json
   upstream check [NAME]        Try each of them, and say what is wrong   --json
   upstream trust NAME          Accept the changed tools of one
-  key rotate                   Sign with a new key; the old one stays valid for the tokens it signed
+  key rotate                   Sign with a new key, five minutes after it is published; the old one stays
+                               valid for the tokens it signed
+      --revoke                 Sign with it at once, and refuse every access token from before
   migrate                      Bring the database schema up to date, and stop
   help, --version
 

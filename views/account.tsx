@@ -15,9 +15,13 @@ export interface AccountProps {
     connectedAt: string
     usedAt: string
   }[]
+  forgetCsrf: string
+  /** Apps that are not connected, and may connect without asking. */
+  remembered: { client: ClientLabel; clientId: string; permissions: string[] }[]
 }
 
-export function accountPage({ email, csrf, signOutCsrf, signOutEverywhereCsrf, connections }: AccountProps) {
+export function accountPage(props: AccountProps) {
+  const { email, csrf, signOutCsrf, signOutEverywhereCsrf, connections, forgetCsrf, remembered } = props
   return (
     <Layout title="Connected apps" email={email} wide>
       <h1>Connected apps</h1>
@@ -57,6 +61,7 @@ export function accountPage({ email, csrf, signOutCsrf, signOutEverywhereCsrf, c
           ))}
         </>
       )}
+      <Remembered csrf={forgetCsrf} apps={remembered} />
       <form class="quiet" method="post" action="/auth/signout">
         <Csrf token={signOutCsrf} />
         <button class="small" type="submit">
@@ -71,5 +76,35 @@ export function accountPage({ email, csrf, signOutCsrf, signOutEverywhereCsrf, c
         </button>
       </form>
     </Layout>
+  )
+}
+
+function Remembered({ csrf, apps }: { csrf: string; apps: AccountProps['remembered'] }) {
+  return apps.length === 0 ? (
+    ''
+  ) : (
+    <>
+      <h2>Allowed, not connected now</h2>
+      <p>You let these apps in before. They can connect again without asking you, as long as you are signed in here.</p>
+      {apps.map(({ client, clientId, permissions }) => (
+        <article class="card row">
+          <div>
+            <ClientName client={client} />
+            <ul>
+              {permissions.map(text => (
+                <li safe>{text}</li>
+              ))}
+            </ul>
+          </div>
+          <form method="post" action="/account/forget">
+            <Csrf token={csrf} />
+            <input type="hidden" name="client_id" value={clientId} />
+            <button class="small" type="submit" aria-label={`Ask again before ${client.name} connects`}>
+              Ask me again
+            </button>
+          </form>
+        </article>
+      ))}
+    </>
   )
 }

@@ -1,5 +1,6 @@
 import initial from './0001_initial.sql' with { type: 'text' }
 import gateway from './0003_gateway.sql' with { type: 'text' }
+import rights from './0004_rights.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -11,4 +12,5 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { name: '0001_initial', text: initial },
   { name: '0003_gateway', text: gateway },
+  { name: '0004_rights', text: rights },
 ]

@@ -1,4 +1,4 @@
-/** The page where a user sees which apps are connected as them, and ends a connection, or everything at once. */
+/** The page where a user sees which apps are connected as them or need not ask again, and ends that, or everything at once. */
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { accountPage } from '../../views/account.tsx'
@@ -7,13 +7,16 @@ import { checkParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewers } from '../http/session.ts'
 import { clientLabel } from '../oauth/clients/names.ts'
+import { listIdleConsents } from '../oauth/consents.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import { listConnections, revokeGrant, revokeGrantsOfUser } from '../oauth/tokens.ts'
 import { endAllSessions, signOutToken } from '../signin/sessions.ts'
 
 const END = 'end-connection'
 const END_ALL = 'end-everything'
+const FORGET = 'forget-consent'
 const endSchema = z.object({ id: z.uuid(), csrf: z.string().optional() })
+const forgetSchema = z.object({ client_id: z.string().max(500), csrf: z.string().optional() })
 
 export const account = (deps: OAuthDeps & { viewers: Viewers }) =>
   new Elysia({ name: 'account' })
@@ -21,7 +24,10 @@ export const account = (deps: OAuthDeps & { viewers: Viewers }) =>
     .get(
       '/account',
       async ({ viewer }) => {
-        const connections = await listConnections(deps, viewer.userId)
+        const [connections, idle] = await Promise.all([
+          listConnections(deps, viewer.userId),
+          listIdleConsents(deps, viewer.userId),
+        ])
         return page(
           accountPage({
             email: viewer.email,
@@ -40,6 +46,12 @@ export const account = (deps: OAuthDeps & { viewers: Viewers }) =>
               connectedAt: connection.created_at.toISOString(),
               usedAt: connection.used_at.toISOString(),
             })),
+            forgetCsrf: csrfToken(deps, viewer, FORGET),
+            remembered: idle.map(consent => ({
+              client: clientLabel({ id: consent.client_id, name: consent.client_name, source: consent.client_source }),
+              clientId: consent.client_id,
+              permissions: consent.scope.map(deps.scopes.text),
+            })),
           }),
         )
       },
@@ -56,12 +68,22 @@ export const account = (deps: OAuthDeps & { viewers: Viewers }) =>
       { parse: 'none', signedIn: true, ...PAGE },
     )
     .post(
+      '/account/forget',
+      async ({ request, viewer }) => {
+        const params = checkParams(await readParams(request), forgetSchema)
+        requireCsrf(deps, request, viewer, FORGET, params as Record<string, string>)
+        await revokeGrantsOfUser(deps, { userId: viewer.userId, clientId: params.client_id }, 'user')
+        return seeOther('/account')
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+    .post(
       '/account/signout-everywhere',
       async ({ request, viewer }) => {
         requireCsrf(deps, request, viewer, END_ALL, await readParams(request))
         // The sessions first, so that none of them can allow anything new.
         const cookie = await endAllSessions(deps, viewer)
-        await revokeGrantsOfUser(deps, viewer.userId, 'user')
+        await revokeGrantsOfUser(deps, { userId: viewer.userId }, 'user')
         return seeOther('/', { 'Set-Cookie': cookie })
       },
       { parse: 'none', signedIn: true, ...PAGE },

@@ -1,14 +1,27 @@
 import { record } from '../audit/events.ts'
 import { UsageError } from '../lib/errors.ts'
-import { rotateKeys } from '../oauth/keys.ts'
+import { KEY_SET_SECONDS, replaceKeys, rotateKeys } from '../oauth/keys.ts'
+import { rememberUntil } from '../oauth/memory.ts'
 import { readArgs, withDeps } from './environment.ts'
 
 export async function run(args: string[]): Promise<void> {
-  const { positionals } = readArgs(args, {})
-  if (positionals.join(' ') !== 'rotate') throw new UsageError('Usage: mcp-oauth-server key rotate')
+  const { values, positionals } = readArgs(args, { revoke: { type: 'boolean', default: false } })
+  if (positionals.join(' ') !== 'rotate') throw new UsageError('Usage: mcp-oauth-server key rotate [--revoke]')
+  const minutes = KEY_SET_SECONDS / 60
   await withDeps(async deps => {
-    const kid = await rotateKeys(deps)
+    if (values.revoke) {
+      const { kid } = await replaceKeys(deps, rememberUntil(deps))
+      record(deps, 'key.rotated', { detail: { kid, revoked: true } })
+      console.log(`New tokens are signed with ${kid}; all access tokens from before are refused.`)
+      console.error(
+        `Servers of yours that have cached the key set go on trusting the old keys for up to ${minutes} minutes.`,
+      )
+      return
+    }
+    const { kid, signsAt } = await rotateKeys(deps)
     record(deps, 'key.rotated', { detail: { kid } })
-    console.log(`New tokens are signed with ${kid}. Tokens of the old key stay valid until they expire.`)
+    console.log(
+      `New tokens are signed with ${kid} from ${signsAt.toISOString()}, in ${minutes} minutes, when every cached key set has it. Tokens of the old key stay valid until they expire.`,
+    )
   })
 }

@@ -1,11 +1,19 @@
 import type { Deps } from '../deps.ts'
 import { UsageError } from '../lib/errors.ts'
 import { revokeGrantsOfUser } from '../oauth/tokens.ts'
-import { createSignInLink, disableUsers, enableUsers, inviteUser, LINK_MINUTES } from '../signin/service.ts'
+import {
+  createSignInLink,
+  demoteUsers,
+  disableUsers,
+  enableUsers,
+  inviteUser,
+  LINK_MINUTES,
+  promoteUsers,
+} from '../signin/service.ts'
 import { readArgs, withDeps } from './environment.ts'
 
 const USAGE =
-  'Usage: mcp-oauth-server user link EMAIL [--admin] | invite EMAIL [--admin] | disable EMAIL | enable EMAIL'
+  'Usage: mcp-oauth-server user link EMAIL [--admin] | invite EMAIL [--admin] | promote EMAIL | demote EMAIL | disable EMAIL | enable EMAIL'
 
 const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => Promise<void>> = {
   async link(deps, email, isAdmin) {
@@ -19,9 +27,23 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
     console.log(`${email} may sign in now, with a provider that has verified this address.`)
     if (deps.providers.size === 0) console.error('No provider is configured; a one-time link works without: user link')
   },
+  async promote(deps, email) {
+    someone(await promoteUsers(deps, email), email)
+    console.log(`${email} is an administrator now.`)
+  },
+  async demote(deps, email) {
+    for (const { id } of someone(await demoteUsers(deps, email), email))
+      await revokeGrantsOfUser(deps, { userId: id, scope: 'admin' }, 'operator')
+    console.log(
+      `${email} is no administrator any more; apps that could administer this server for them are disconnected.`,
+    )
+    if (deps.config.ADMIN_EMAILS.includes(email.toLowerCase()))
+      console.error(`${email} is one of ADMIN_EMAILS: take it out, or the next sign-in makes an administrator again.`)
+  },
   async disable(deps, email) {
     // Also of somebody who was disabled before: what an earlier command did not finish, this one does.
-    for (const { id } of someone(await disableUsers(deps, email), email)) await revokeGrantsOfUser(deps, id, 'operator')
+    for (const { id } of someone(await disableUsers(deps, email), email))
+      await revokeGrantsOfUser(deps, { userId: id }, 'operator')
     console.log(`${email} is signed out everywhere and cannot sign in; their apps have lost access.`)
   },
   async enable(deps, email) {

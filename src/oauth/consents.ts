@@ -1,18 +1,25 @@
 /** What users let clients do: remembered consent, and the authorization codes that come of it. */
 import { insertAuthorizationCode } from '../../sql/authorization-codes.ts'
-import { type ConsentKey, deleteConsents, findConsent, upsertConsent } from '../../sql/consents.ts'
+import {
+  type ConsentKey,
+  findConsent,
+  type IdleConsent,
+  listIdleConsents as queryIdleConsents,
+  upsertConsent,
+} from '../../sql/consents.ts'
 import { record } from '../audit/events.ts'
 import type { Viewer } from '../http/session.ts'
 import { hashSecret, newSecret } from '../lib/crypto.ts'
+import { AppError } from '../lib/errors.ts'
 import type { AuthorizationRequest } from './authorization-request.ts'
 import type { OAuthDeps } from './deps.ts'
-import { allows } from './scopes.ts'
+import { allows, withoutAdmin } from './scopes.ts'
 
 const CODE_SECONDS = 60
 
 /** What this user can give of what is asked: administration is for administrators. */
 export function grantableBy(viewer: Viewer, scope: string[]): string[] {
-  return scope.filter(name => name !== 'admin' || viewer.isAdmin)
+  return viewer.isAdmin ? scope : withoutAdmin(scope)
 }
 
 /**
@@ -31,15 +38,24 @@ export async function isConsentRemembered(
 
 export async function rememberConsent(deps: OAuthDeps, viewer: Viewer, request: AuthorizationRequest): Promise<void> {
   if (!isRememberable(request) || request.scope.length === 0) return
-  await upsertConsent(deps.sql, { ...consentKey(viewer, request), scope: request.scope, now: deps.now() })
+  await upsertConsent(deps.sql, {
+    ...consentKey(viewer, request),
+    sessionHash: viewer.sessionHash,
+    scope: request.scope,
+    now: deps.now(),
+  })
 }
 
-/** The user is asked again from now on, whatever they let these clients do. */
-export async function withdrawConsents(deps: OAuthDeps, userId: string, clientIds: string[]): Promise<void> {
-  await deleteConsents(deps.sql, userId, clientIds)
+/** The apps that are not connected, but may connect without asking the user. */
+export function listIdleConsents(deps: OAuthDeps, userId: string): Promise<IdleConsent[]> {
+  return queryIdleConsents(deps.sql, userId, deps.now())
 }
 
-/** A code for the client, good for a minute, once. */
+/**
+ * A code for the client, good for a minute, once.
+ *
+ * @throws AppError if the session, or the consent that was remembered, ended a moment ago.
+ */
 export async function issueAuthorizationCode(
   deps: OAuthDeps,
   viewer: Viewer,
@@ -48,10 +64,11 @@ export async function issueAuthorizationCode(
 ): Promise<string> {
   const code = newSecret('authorizationCode')
   const createdAt = deps.now()
-  await insertAuthorizationCode(deps.sql, {
+  const stored = await insertAuthorizationCode(deps.sql, {
     codeHash: hashSecret(code),
     clientId: request.client.id,
-    userId: viewer.userId,
+    sessionHash: viewer.sessionHash,
+    consentHost: isRememberable(request) ? redirectHost(request) : null,
     redirectUri: request.redirectUri,
     scope: request.scope,
     resource: request.resource,
@@ -59,6 +76,11 @@ export async function issueAuthorizationCode(
     createdAt,
     expiresAt: new Date(createdAt.getTime() + CODE_SECONDS * 1000),
   })
+  if (!stored)
+    throw new AppError('This app was not let in', 'You signed out or disconnected it a moment ago. Connect it again.', {
+      status: 403,
+      detail: 'the session or the consent has ended',
+    })
   record(deps, 'authorization.approved', {
     userId: viewer.userId,
     clientId: request.client.id,
@@ -76,7 +98,11 @@ function consentKey(viewer: Viewer, request: AuthorizationRequest): ConsentKey {
   return {
     userId: viewer.userId,
     clientId: request.client.id,
-    redirectHost: new URL(request.redirectUri).host,
+    redirectHost: redirectHost(request),
     resource: request.resource,
   }
+}
+
+function redirectHost({ redirectUri }: AuthorizationRequest): string {
+  return new URL(redirectUri).host
 }

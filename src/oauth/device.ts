@@ -37,9 +37,8 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
     .post(
       '/api/oauth/device',
       async context => {
-        const { client, params, ip } = await authenticateRequest(deps, context)
+        const { client, params, ip, userAgent } = await authenticateRequest(deps, context)
         requireGrantType(client, DEVICE_CODE_GRANT)
-        const userAgent = context.request.headers.get('user-agent')
         return noStoreJson(
           await requestDeviceAuthorization(deps, {
             client,

@@ -6,6 +6,7 @@ import { ASSERTION_ALGORITHMS } from './clients/assertions.ts'
 import { AUTH_METHODS } from './clients/authentication.ts'
 import type { OAuthDeps } from './deps.ts'
 import { GRANT_TYPES } from './grants/types.ts'
+import { KEY_SET_SECONDS } from './keys.ts'
 import type { Resource } from './resources.ts'
 import { DEFAULT_SCOPE } from './scopes.ts'
 
@@ -39,7 +40,7 @@ export const discovery = (deps: OAuthDeps) =>
     )
 
 function publicJson(document: unknown): Response {
-  return Response.json(document, { headers: { 'Cache-Control': 'public, max-age=300' } })
+  return Response.json(document, { headers: { 'Cache-Control': `public, max-age=${KEY_SET_SECONDS}` } })
 }
 
 function serverMetadata({ config, scopes }: OAuthDeps) {

@@ -2,6 +2,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
 import { calculateJwkThumbprint } from 'jose'
 import {
+  dropSigningKeys,
   insertSigningKey,
   listSigningKeys,
   lockSigningKeys,
@@ -13,10 +14,21 @@ import { inTransaction } from '../db/index.ts'
 import { seal, unseal } from '../lib/crypto.ts'
 import { UsageError } from '../lib/errors.ts'
 
+/** How long others may cache the key set, in seconds. A new key is in it for that long before it signs. */
+export const KEY_SET_SECONDS = 300
+
+interface SigningKey {
+  kid: string
+  privateKey: KeyObject
+  header: string
+  /** Milliseconds since 1970. */
+  signsAt: number
+}
+
 /** What a process holds of the keys in the database. */
 export interface KeyRing {
-  /** Signs; the newest that is not retired. */
-  current: { kid: string; privateKey: KeyObject; header: string }
+  /** The newest first; the first whose time has come signs. */
+  signing: SigningKey[]
   /** Verify, by `kid`. */
   publicKeys: Map<string, KeyObject>
   /** The published key set. */
@@ -35,46 +47,68 @@ export async function loadKeys(deps: Base): Promise<KeyRing> {
       await lockSigningKeys(sql)
       const present = await listSigningKeys(sql, retiredAfter(deps))
       if (present.some(row => row.retired_at === null)) return present
-      await insertSigningKey(sql, await newKey(deps))
+      await insertSigningKey(sql, await newKey(deps, deps.now()))
       return listSigningKeys(sql, retiredAfter(deps))
     })
   }
   return keyRing(deps, rows)
 }
 
-/** Makes a new key and retires the others; they stay published until their last token has expired. */
-export async function rotateKeys(deps: Base): Promise<string> {
-  const key = await newKey(deps)
+/**
+ * Makes a new key, which signs as soon as every cached key set holds it. The others retire then, and stay published until
+ * their last token has expired.
+ */
+export async function rotateKeys(deps: Base): Promise<{ kid: string; signsAt: Date }> {
+  const signsAt = new Date(deps.now().getTime() + KEY_SET_SECONDS * 1000)
+  const key = await newKey(deps, signsAt)
   await inTransaction(deps, async sql => {
     await lockSigningKeys(sql)
     await insertSigningKey(sql, key)
-    await retireSigningKeys(sql, { except: key.kid, now: deps.now() })
+    await retireSigningKeys(sql, { except: key.kid, at: signsAt })
   })
-  return key.kid
+  return { kid: key.kid, signsAt }
+}
+
+/** Makes a new key, which signs at once, and drops the others: every access token that they signed is refused. */
+export async function replaceKeys(deps: Base, rememberUntil: Date): Promise<{ kid: string; dropped: string[] }> {
+  const key = await newKey(deps, deps.now())
+  const dropped = await inTransaction(deps, async sql => {
+    await lockSigningKeys(sql)
+    await insertSigningKey(sql, key)
+    return dropSigningKeys(sql, { except: key.kid, now: deps.now(), rememberUntil })
+  })
+  return { kid: key.kid, dropped: dropped.map(({ kid }) => kid) }
 }
 
 /** Signs claims as a JWT of type `at+jwt` (RFC 9068 2.1) with ES256. */
-export function signJwt(keys: KeyRing, claims: object): string {
-  const { header, privateKey } = keys.current
+export function signJwt(keys: KeyRing, claims: object, now: Date): string {
+  const { header, privateKey } = signingKey(keys, now)
   const input = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`
   const signature = sign('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' })
   return `${input}.${signature.toString('base64url')}`
 }
 
+/** The newest key whose time has come; the oldest if no key's has, as after a clock was set back. */
+export function signingKey({ signing }: KeyRing, now: Date): SigningKey {
+  return signing.find(key => key.signsAt <= now.getTime()) ?? signing.at(-1)!
+}
+
 /**
- * The claims of a JWT that one of our keys has signed. Only `kid`, `alg` and `typ` of the header are used, and the last
+ * The claims of a JWT that one of our keys has signed, and which key. Only `kid`, `alg` and `typ` of the header are used, and the last
  * two must be ours (RFC 8725 3.1, 3.11). Says nothing about expiry, issuer or audience.
  */
-export function verifyJwt(keys: KeyRing, token: string): Record<string, unknown> | undefined {
+export function verifyJwt(keys: KeyRing, token: string): { claims: Record<string, unknown>; kid: string } | undefined {
   const [head, body, signature, more] = token.split('.')
   if (!head || !body || !signature || more !== undefined) return undefined
   const header = parseJson(head)
-  const key = typeof header?.kid === 'string' ? keys.publicKeys.get(header.kid) : undefined
+  const kid = typeof header?.kid === 'string' ? header.kid : ''
+  const key = keys.publicKeys.get(kid)
   if (!key || header?.alg !== 'ES256' || header.typ !== 'at+jwt' || header.crit !== undefined) return undefined
   const bytes = Buffer.from(signature, 'base64url')
   if (bytes.length !== 64) return undefined
   const good = verify('sha256', Buffer.from(`${head}.${body}`), { key, dsaEncoding: 'ieee-p1363' }, bytes)
-  return good ? parseJson(body) : undefined
+  const claims = good ? parseJson(body) : undefined
+  return claims && { claims, kid }
 }
 
 function parseJson(part: string): Record<string, unknown> | undefined {
@@ -91,7 +125,7 @@ function retiredAfter(deps: Base): Date {
   return new Date(deps.now().getTime() - (deps.config.ACCESS_TOKEN_TTL + 300) * 1000)
 }
 
-async function newKey(deps: Base) {
+async function newKey(deps: Base, signsAt: Date) {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const { kty, crv, x, y } = publicKey.export({ format: 'jwk' }) as Record<string, string>
   const kid = await calculateJwkThumbprint({ kty: kty!, crv: crv!, x: x!, y: y! })
@@ -101,28 +135,28 @@ async function newKey(deps: Base) {
     publicJwk: { kty: kty!, crv: crv!, x: x!, y: y!, kid, use: 'sig', alg: 'ES256' },
     privateKey: seal(deps.secrets.signingKeys, pem),
     now: deps.now(),
+    signsAt,
   }
 }
 
 function keyRing(deps: Base, rows: SigningKeyRow[]): KeyRing {
-  const current = rows[0]!
-  let pem: string
+  return {
+    signing: rows.filter(row => row.retired_at === null || row.retired_at > deps.now()).map(row => openKey(deps, row)),
+    publicKeys: new Map(rows.map(row => [row.kid, createPublicKey({ key: row.public_jwk, format: 'jwk' })])),
+    jwks: { keys: rows.map(row => row.public_jwk) },
+  }
+}
+
+function openKey(deps: Base, { kid, private_key, signs_at }: SigningKeyRow): SigningKey {
+  const header = Buffer.from(JSON.stringify({ alg: 'ES256', typ: 'at+jwt', kid })).toString('base64url')
   try {
-    pem = unseal(deps.secrets.signingKeys, current.private_key)
+    const privateKey = createPrivateKey(unseal(deps.secrets.signingKeys, private_key))
+    return { kid, privateKey, header, signsAt: signs_at.getTime() }
   } catch {
     throw new UsageError(
       deps.db.embedded
         ? `AUTH_SECRET is not the one that this data directory began with; unset it to use the one in ${deps.config.DATA_DIR}/auth-secret, or set the old one`
         : 'AUTH_SECRET is not the one that sealed the signing keys of this database; set the old one, or delete the rows of signing_keys to sign everybody out',
     )
-  }
-  return {
-    current: {
-      kid: current.kid,
-      privateKey: createPrivateKey(pem),
-      header: Buffer.from(JSON.stringify({ alg: 'ES256', typ: 'at+jwt', kid: current.kid })).toString('base64url'),
-    },
-    publicKeys: new Map(rows.map(row => [row.kid, createPublicKey({ key: row.public_jwk, format: 'jwk' })])),
-    jwks: { keys: rows.map(row => row.public_jwk) },
   }
 }

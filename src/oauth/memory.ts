@@ -1,28 +1,48 @@
 /**
- * What every replica keeps in memory, so that a request needs no database: the signing keys, the clients it has seen and
- * what was revoked lately. PostgreSQL's notifications keep it true; while they are lost, it asks the database, and a
+ * What every replica keeps in memory, so that a request needs no database: the signing keys, the clients and users it has
+ * seen and what was revoked lately. PostgreSQL's notifications keep it true; while they are lost, it asks the database, and a
  * request that the database would have to vouch for fails closed: 503 while the database is away, MCP requests included.
  */
 import { type ClientRow, findClient } from '../../sql/clients.ts'
 import { CHANNEL } from '../../sql/notifications.ts'
 import { anyRevoked, listRevocations } from '../../sql/revocations.ts'
-import type { Base } from '../base.ts'
+import { findUserById } from '../../sql/users.ts'
+import type { Base, Sweep } from '../base.ts'
+import { LONGEST_ACCESS_TOKEN_TTL } from '../config.ts'
 import { type KeyRing, loadKeys } from './keys.ts'
 import type { Principal } from './principal.ts'
 
 const CLIENT_LIMIT = 10_000
+const USER_LIMIT = 10_000
 const TOKEN_LIMIT = 50_000
+/**
+ * Twice the longest life of an access token, however long it is today: the tokens of yesterday's configuration are
+ * covered, and a database whose clock jumps by less than a day forgets nothing that could come back.
+ */
+const REMEMBER_MS = 2 * LONGEST_ACCESS_TOKEN_TTL * 1000
+
+/** What is kept of a user. */
+export interface KnownUser {
+  email: string
+  name: string
+  isAdmin: boolean
+  disabled: boolean
+}
 
 export interface Memory {
   keys: KeyRing
   /** Subjects that must be refused, with the time (ms) from which no token of theirs can be alive. */
   revoked: Map<string, number>
   clients: Map<string, ClientRow>
+  /** By id. */
+  users: Map<string, KnownUser>
+  /** Grows with every change of a user, so that what was read before the change is not kept after it. */
+  userChanges: number
   /** Access tokens whose signature was good, by hash. */
   verified: Map<string, Principal>
   /** Told of every revoked subject, here or elsewhere. */
   onRevoked: Set<(subject: string) => void>
-  /** Whether notifications arrive, so that the three above can be believed. */
+  /** Whether notifications arrive, so that all of this can be believed. */
   current: boolean
   close(): Promise<void>
 }
@@ -35,6 +55,8 @@ export async function openMemory(base: Base): Promise<Memory> {
     keys: await loadKeys(base),
     revoked: new Map(),
     clients: new Map(),
+    users: new Map(),
+    userChanges: 0,
     verified: new Map(),
     onRevoked: new Set(),
     current: false,
@@ -45,15 +67,16 @@ export async function openMemory(base: Base): Promise<Memory> {
     onPayload: payload => apply(base, memory, payload),
     async onReady() {
       memory.keys = await loadKeys(base)
-      for (const row of await listRevocations(base.sql, base.now()))
-        refuse(memory, row.subject, row.expires_at.getTime())
+      for (const row of await listRevocations(base.sql)) refuse(memory, row.subject, row.expires_at.getTime())
       memory.clients.clear()
+      forgetUsers(memory)
       memory.current = true
       ready.resolve()
     },
     onLost() {
       memory.current = false
       memory.clients.clear()
+      forgetUsers(memory)
       base.log.warn('lost the notification channel: asking the database about every token until it is back')
     },
   })
@@ -68,18 +91,28 @@ async function apply(base: Base, memory: Memory, payload: string): Promise<void>
   const subject = payload.slice(space + 1)
   if (kind === 'revoked') remember({ ...base, memory }, subject)
   else if (kind === 'client') memory.clients.delete(subject)
+  else if (kind === 'user') forgetUsers(memory, subject)
   else if (kind === 'keys') memory.keys = await loadKeys(base)
 }
 
 /** Refuses a subject's tokens from now on; called at once where the revocation happens, and by notification elsewhere. */
 export function remember(deps: MemoryDeps, subject: string): void {
-  const { memory } = deps
-  const now = deps.now().getTime()
-  refuse(memory, subject, rememberUntil(deps).getTime())
-  for (const [old, until] of memory.revoked) {
-    if (until > now) break // oldest first
-    memory.revoked.delete(old)
+  refuse(deps.memory, subject, rememberUntil(deps).getTime())
+}
+
+/** Forgets what the database may forget, too. */
+export function sweepRevoked(memory: Memory): Sweep {
+  return async (now, limit) => {
+    const over = [...memory.revoked].filter(([, until]) => until <= now.getTime()).slice(0, limit)
+    for (const [subject] of over) memory.revoked.delete(subject)
+    return over.length
   }
+}
+
+function forgetUsers(memory: Memory, id?: string): void {
+  memory.userChanges++
+  if (id === undefined) memory.users.clear()
+  else memory.users.delete(id)
 }
 
 function refuse(memory: Memory, subject: string, until: number): void {
@@ -89,15 +122,15 @@ function refuse(memory: Memory, subject: string, until: number): void {
   if (!known) for (const listener of memory.onRevoked) listener(subject)
 }
 
-/** No access token that exists now lives longer than this. */
-export function rememberUntil({ config, now }: Base): Date {
-  return new Date(now().getTime() + config.ACCESS_TOKEN_TTL * 1000)
+/** How long a revocation that happens now is remembered: no access token that exists lives longer. */
+export function rememberUntil({ now }: Pick<Base, 'now'>): Date {
+  return new Date(now().getTime() + REMEMBER_MS)
 }
 
 /** Whether any of the subjects is revoked. No database, unless notifications are lost. */
 export async function isRevoked(deps: MemoryDeps, subjects: string[]): Promise<boolean> {
   if (subjects.some(subject => deps.memory.revoked.has(subject))) return true
-  return !deps.memory.current && anyRevoked(deps.sql, subjects, deps.now())
+  return !deps.memory.current && anyRevoked(deps.sql, subjects)
 }
 
 /** A client by its id, from memory if it can be believed. */
@@ -114,6 +147,19 @@ export async function lookUpClient(deps: MemoryDeps, id: string): Promise<Client
 export function rememberClient(memory: Memory, client: ClientRow): void {
   if (memory.current && !memory.revoked.has(`client:${client.id}`))
     bounded(memory.clients, CLIENT_LIMIT).set(client.id, client)
+}
+
+/** A user as they are now, from memory if it can be believed; nothing if there is no such user. */
+export async function lookUpUser(deps: MemoryDeps, id: string): Promise<KnownUser | undefined> {
+  const { memory } = deps
+  const known = memory.users.get(id)
+  if (known) return known
+  const { userChanges } = memory
+  const row = await findUserById(deps.sql, id)
+  if (!row) return undefined
+  const found = { email: row.email, name: row.name, isAdmin: row.is_admin, disabled: row.disabled_at !== null }
+  if (memory.current && memory.userChanges === userChanges) bounded(memory.users, USER_LIMIT).set(id, found)
+  return found
 }
 
 export function rememberVerified(memory: Memory, hash: string, principal: Principal): void {

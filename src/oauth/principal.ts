@@ -5,6 +5,8 @@ export interface Principal {
   userId: string | null
   grantId: string | null
   tokenId: string
+  /** The key that signed the token (RFC 7515 4.1.4). */
+  keyId: string
   scope: readonly string[]
   audience: string
   /** Seconds since 1970. */
@@ -12,12 +14,13 @@ export interface Principal {
   expiresAt: number
 }
 
-export function principalOf(claims: Record<string, unknown>): Principal {
+export function principalOf(claims: Record<string, unknown>, keyId: string): Principal {
   return {
     clientId: String(claims.client_id),
     userId: typeof claims.user_id === 'string' ? claims.user_id : null,
     grantId: typeof claims.grant_id === 'string' ? claims.grant_id : null,
     tokenId: String(claims.jti),
+    keyId,
     scope: String(claims.scope).split(' '),
     audience: String(claims.aud),
     issuedAt: Number(claims.iat),
@@ -27,7 +30,7 @@ export function principalOf(claims: Record<string, unknown>): Principal {
 
 /** What a revocation can name to end this principal's token. */
 export function revocableSubjects(principal: Principal): string[] {
-  const subjects = [`token:${principal.tokenId}`, `client:${principal.clientId}`]
+  const subjects = [`token:${principal.tokenId}`, `client:${principal.clientId}`, `key:${principal.keyId}`]
   if (principal.grantId) subjects.push(`grant:${principal.grantId}`)
   return subjects
 }

@@ -8,6 +8,7 @@ const BUILT_IN: Readonly<Record<string, string>> = {
   'mcp:resources:read': 'Read the resources that you can read',
   'mcp:prompts:read': 'Read the prompts that you can use',
   mcp: 'Use everything that you can use through MCP: tools, resources and prompts',
+  'connections:manage': 'Disconnect other apps that are connected as you',
   offline_access: 'Stay connected while you are away',
   admin: 'Administer this server: users, clients and the audit log',
 }
@@ -58,6 +59,11 @@ export function allows(granted: readonly string[], needed: string): boolean {
 /** The scopes of a request (RFC 6749 3.3), each once. */
 export function parseScope(requested: string): string[] {
   return [...new Set(requested.split(' ').filter(Boolean))]
+}
+
+/** What is left for a user who is not an administrator. */
+export function withoutAdmin(scope: readonly string[]): string[] {
+  return scope.filter(name => name !== 'admin')
 }
 
 /**

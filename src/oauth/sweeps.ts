@@ -8,14 +8,16 @@ import { sweepRevocations } from '../../sql/revocations.ts'
 import { sweepSigningKeys } from '../../sql/signing-keys.ts'
 import { sweepThrottles } from '../../sql/throttles.ts'
 import { sweepUsedAssertions } from '../../sql/used-assertions.ts'
-import type { Base, Sweep } from '../base.ts'
+import type { Sweep } from '../base.ts'
+import type { OAuthDeps } from './deps.ts'
+import { sweepRevoked } from './memory.ts'
 
 const DAY_MS = 86_400_000
 /** Codes and grants that have ended are kept this long, so that a client that comes late gets a precise answer. */
 const KEEP_MS = DAY_MS
 const UNUSED_CLIENT_MS = 7 * DAY_MS
 
-export function oauthSweeps({ sql, config }: Base): Sweep[] {
+export function oauthSweeps({ sql, config, memory }: OAuthDeps): Sweep[] {
   const ago = (now: Date, ms: number) => new Date(now.getTime() - ms)
   return [
     (now, limit) => sweepDeviceCodes(sql, ago(now, KEEP_MS), limit),
@@ -24,6 +26,7 @@ export function oauthSweeps({ sql, config }: Base): Sweep[] {
     (now, limit) => sweepRefreshTokens(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepThrottles(sql, now, limit),
     (now, limit) => sweepRevocations(sql, now, limit),
+    sweepRevoked(memory),
     (now, limit) => sweepUsedAssertions(sql, now, limit),
     (now, limit) => sweepSigningKeys(sql, ago(now, KEEP_MS + config.ACCESS_TOKEN_TTL * 1000), limit),
     (now, limit) => sweepUnusedClients(sql, { before: ago(now, UNUSED_CLIENT_MS), now, limit }),

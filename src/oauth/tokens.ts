@@ -1,6 +1,7 @@
 /** Access tokens (RFC 9068), the grants behind them, and how both end. Refresh tokens are in `grants/refresh-token.ts`. */
 import { randomUUID } from 'node:crypto'
 import { deleteUnusedCodes } from '../../sql/authorization-codes.ts'
+import { deleteConsents } from '../../sql/consents.ts'
 import { denyUnfetchedCodes } from '../../sql/device-codes.ts'
 import {
   type Connection,
@@ -8,18 +9,19 @@ import {
   revokeGrants as updateRevoked,
   revokeGrantsOfUser as updateRevokedOfUser,
 } from '../../sql/grants.ts'
+import type { Queries, UserRights } from '../../sql/index.ts'
 import { insertRevocation } from '../../sql/revocations.ts'
 import { record } from '../audit/events.ts'
 import type { Base } from '../base.ts'
 import { inTransaction } from '../db/index.ts'
 import { hashSecret } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
-import { withdrawConsents } from './consents.ts'
 import type { OAuthDeps } from './deps.ts'
 import type { TokenResponse } from './grants/types.ts'
 import { signJwt, verifyJwt } from './keys.ts'
-import { isRevoked, remember, rememberUntil, rememberVerified } from './memory.ts'
+import { isRevoked, lookUpUser, remember, rememberUntil, rememberVerified } from './memory.ts'
 import { type Principal, principalOf, revocableSubjects } from './principal.ts'
+import { withoutAdmin } from './scopes.ts'
 
 export interface AccessTokenInput {
   clientId: string
@@ -33,7 +35,7 @@ export interface AccessTokenInput {
 export function issueAccessToken(deps: OAuthDeps, input: AccessTokenInput): TokenResponse {
   const issuedAt = Math.floor(deps.now().getTime() / 1000)
   const scope = input.scope.join(' ')
-  const token = signJwt(deps.memory.keys, {
+  const claims = {
     iss: deps.config.BASE_URL,
     aud: input.resource,
     sub: input.userId ?? input.clientId,
@@ -44,12 +46,14 @@ export function issueAccessToken(deps: OAuthDeps, input: AccessTokenInput): Toke
     jti: randomUUID(),
     ...(input.userId ? { user_id: input.userId } : {}),
     ...(input.grantId ? { grant_id: input.grantId } : {}),
-  })
+  }
+  const token = signJwt(deps.memory.keys, claims, deps.now())
   return { access_token: token, token_type: 'Bearer', expires_in: deps.config.ACCESS_TOKEN_TTL, scope }
 }
 
 /**
- * Whom an access token speaks for. No database round trip, and one signature check in a token's life on this replica.
+ * Whom an access token speaks for. One signature check in a token's life on this replica, and no database round trip,
+ * but for an administrator who is new to it.
  *
  * @throws OAuthError `invalid_token` if it is not one of ours, expired or revoked (RFC 6750 3.1).
  */
@@ -59,9 +63,9 @@ export async function verifyAccessToken(deps: OAuthDeps, token: string): Promise
   const hash = hashSecret(token).toString('base64')
   let principal = deps.memory.verified.get(hash)
   if (!principal) {
-    const claims = verifyJwt(deps.memory.keys, token)
-    if (claims?.iss !== deps.config.BASE_URL) throw refused('not signed by this server')
-    principal = principalOf(claims)
+    const verified = verifyJwt(deps.memory.keys, token)
+    if (verified?.claims.iss !== deps.config.BASE_URL) throw refused('not signed by this server')
+    principal = principalOf(verified.claims, verified.kid)
     rememberVerified(deps.memory, hash, principal)
   }
   if (principal.expiresAt * 1000 <= deps.now().getTime()) {
@@ -69,7 +73,13 @@ export async function verifyAccessToken(deps: OAuthDeps, token: string): Promise
     throw refused('expired')
   }
   if (await isRevoked(deps, revocableSubjects(principal))) throw refused('revoked')
-  return principal
+  if (!principal.userId || !principal.scope.includes('admin')) return principal
+  const user = await lookUpUser(deps, principal.userId)
+  if (!user || user.disabled) throw refused('its user is disabled')
+  if (user.isAdmin) return principal
+  const scope = withoutAdmin(principal.scope)
+  if (scope.length === 0) throw refused('its user is no administrator any more')
+  return { ...principal, scope }
 }
 
 /** When a grant that begins now ends, however often it is refreshed. */
@@ -83,8 +93,8 @@ export function listConnections(deps: OAuthDeps, userId: string): Promise<Connec
 }
 
 /**
- * Ends a grant: its refresh tokens at once, its access tokens on every replica within a second. A user who ends it
- * withdraws the consent, too.
+ * Ends a grant: its refresh tokens at once, its access tokens on every replica within a second, and the codes that this
+ * user and client have not used yet. A user who ends it withdraws the consent, too.
  *
  * @param revoke `userId` restricts it to that user's grants; `by` says in the audit log who did it.
  * @returns whether there was a living grant to end.
@@ -93,11 +103,16 @@ export async function revokeGrant(
   deps: OAuthDeps,
   revoke: { grantId: string; userId?: string; by: 'user' | 'client' | 'operator' | 'reuse' },
 ): Promise<boolean> {
-  const [ended] = await updateRevoked(deps.sql, {
-    ids: [revoke.grantId],
-    ...(revoke.userId ? { userId: revoke.userId } : {}),
-    now: deps.now(),
-    rememberUntil: rememberUntil(deps),
+  const { grantId, by, ...owner } = revoke
+  const now = deps.now()
+  const ended = await inTransaction(deps, async sql => {
+    const [grant] = await updateRevoked(sql, { ids: [grantId], ...owner, now, rememberUntil: rememberUntil(deps) })
+    if (!grant) return undefined
+    const rights = { userId: grant.user_id, clientId: grant.client_id }
+    // Consent first: a code that is given because of it is waited for, and ends with the others.
+    if (by === 'user') await deleteConsents(sql, rights)
+    await endCodes(sql, rights, now)
+    return grant
   })
   if (!ended) return false
   remember(deps, `grant:${ended.id}`)
@@ -105,30 +120,32 @@ export async function revokeGrant(
     grantId: ended.id,
     clientId: ended.client_id,
     userId: ended.user_id,
-    detail: { by: revoke.by },
+    detail: { by },
   })
-  if (revoke.by === 'user') await withdrawConsents(deps, ended.user_id, [ended.client_id])
   return true
 }
 
-/** Ends all of a user's grants, as {@link revokeGrant} does, and every code that could still become one. */
-export async function revokeGrantsOfUser(deps: OAuthDeps, userId: string, by: 'user' | 'operator'): Promise<void> {
+/**
+ * Ends everything that a user has allowed (or a client, or what has a scope), as {@link revokeGrant} does: grants,
+ * remembered consent, and every code that could still become a grant.
+ */
+export async function revokeGrantsOfUser(deps: OAuthDeps, rights: UserRights, by: 'user' | 'operator'): Promise<void> {
   const now = deps.now()
   const ended = await inTransaction(deps, async sql => {
-    // The codes first: an exchange under way is waited for, so that its grant is there to be ended.
-    await deleteUnusedCodes(sql, userId)
-    await denyUnfetchedCodes(sql, userId, now)
-    return updateRevokedOfUser(sql, { userId, now, rememberUntil: rememberUntil(deps) })
+    await deleteConsents(sql, rights)
+    // Before the grants: an exchange under way is waited for, so that its grant is there to be ended.
+    await endCodes(sql, rights, now)
+    return updateRevokedOfUser(sql, { ...rights, now, rememberUntil: rememberUntil(deps) })
   })
   for (const { id, client_id: clientId } of ended) {
     remember(deps, `grant:${id}`)
-    record(deps, 'grant.revoked', { grantId: id, clientId, userId, detail: { by } })
+    record(deps, 'grant.revoked', { grantId: id, clientId, userId: rights.userId, detail: { by } })
   }
-  await withdrawConsents(
-    deps,
-    userId,
-    ended.map(grant => grant.client_id),
-  )
+}
+
+async function endCodes(sql: Queries, rights: UserRights, now: Date): Promise<void> {
+  await deleteUnusedCodes(sql, rights)
+  await denyUnfetchedCodes(sql, rights, now)
 }
 
 /** Ends one access token that has no grant (client credentials). */

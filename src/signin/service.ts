@@ -1,17 +1,21 @@
 /** Who may enter, and as whom: admission, invitations and one-time links. */
 import { randomUUID } from 'node:crypto'
 import type { Queries } from '../../sql/index.ts'
-import { insertSignInLink, consumeSignInLink as useLink } from '../../sql/sessions.ts'
 import {
-  disableUsers as disableByAddress,
-  enableUsers as enableByAddress,
+  deleteSessionsOfUsers,
+  deleteSignInLinksOfUsers,
+  insertSignInLink,
+  consumeSignInLink as useLink,
+} from '../../sql/sessions.ts'
+import {
   findInvitedUser,
   findUserByEmail,
   findUserByIdentity,
   insertIdentity,
   insertUser,
   lockIdentities,
-  promoteUser,
+  setAdministrators,
+  setDisabled,
   type UserRow,
   updateSignedInUser,
 } from '../../sql/users.ts'
@@ -104,20 +108,46 @@ export async function inviteUser(deps: Base, email: string, isAdmin = false): Pr
   const user =
     (await findUserByEmail(deps.sql, email)) ??
     (await insertUser(deps.sql, { id: randomUUID(), email, name: '', isAdmin, invitedAt: deps.now(), now: deps.now() }))
-  if (isAdmin && !user.is_admin) await promoteUser(deps.sql, user.id)
+  if (isAdmin && !user.is_admin) await promoteUsers(deps, email)
   return user
 }
 
-/** Disables everybody with this address: they are signed out and cannot sign in. @returns who that is. */
+/** Makes administrators of everybody with this address. @returns who that is. */
+export async function promoteUsers(deps: Base, email: string): Promise<{ id: string }[]> {
+  const users = await setAdministrators(deps.sql, email, true)
+  for (const { id } of users) record(deps, 'user.promoted', { userId: id })
+  return users
+}
+
+/** Undoes {@link promoteUsers}. What the scope `admin` opened for them is for the caller to end. @returns who that is. */
+export async function demoteUsers(deps: Base, email: string): Promise<{ id: string }[]> {
+  const users = await setAdministrators(deps.sql, email, false)
+  for (const { id } of users) record(deps, 'user.demoted', { userId: id })
+  return users
+}
+
+/**
+ * Disables everybody with this address: they are signed out, their links are dead, and they cannot sign in. What they
+ * allowed clients is for the caller to end.
+ *
+ * @returns who that is.
+ */
 export async function disableUsers(deps: Base, email: string): Promise<{ id: string }[]> {
-  const users = await disableByAddress(deps.sql, email, deps.now())
+  const users = await inTransaction(deps, async sql => {
+    // The users first: a sign-in under way is waited for, and its session ends with the others.
+    const disabled = await setDisabled(sql, email, deps.now())
+    const ids = disabled.map(({ id }) => id)
+    await deleteSessionsOfUsers(sql, ids)
+    await deleteSignInLinksOfUsers(sql, ids)
+    return disabled
+  })
   for (const { id } of users) record(deps, 'user.disabled', { userId: id })
   return users
 }
 
 /** Undoes {@link disableUsers}: they may sign in again, and connect their apps anew. */
 export async function enableUsers(deps: Base, email: string): Promise<{ id: string }[]> {
-  const users = await enableByAddress(deps.sql, email)
+  const users = await setDisabled(deps.sql, email, null)
   for (const { id } of users) record(deps, 'user.enabled', { userId: id })
   return users
 }

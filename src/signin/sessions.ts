@@ -1,7 +1,7 @@
 /** Browser sessions: how one begins, who a request belongs to, and how it ends. */
 import {
   deleteSession,
-  deleteSessionsOfUser,
+  deleteSessionsOfUsers,
   findSession,
   insertSession,
   sweepSessions,
@@ -12,6 +12,7 @@ import type { Base, Sweep } from '../base.ts'
 import { readCookie, setCookie } from '../http/cookies.ts'
 import { csrfToken, type Viewer, type Viewers } from '../http/session.ts'
 import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
+import { AppError } from '../lib/errors.ts'
 
 const COOKIE = 'session'
 /** Links that have ended are kept this long. */
@@ -38,7 +39,12 @@ export function openViewers(base: Base): Viewers {
   }
 }
 
-/** Begins a session with a new id. @returns the Set-Cookie header's value. */
+/**
+ * Begins a session with a new id.
+ *
+ * @returns the Set-Cookie header's value.
+ * @throws AppError 403 if the user was disabled a moment ago.
+ */
 export async function startSession(
   base: Base,
   { userId, ip, userAgent, how }: { userId: string; ip: string | null; userAgent: string | null; how: string },
@@ -46,7 +52,7 @@ export async function startSession(
   const id = newSecret('session')
   const now = base.now()
   const expiresAt = new Date(now.getTime() + base.config.SESSION_TTL * 1000)
-  await insertSession(base.sql, {
+  const begun = await insertSession(base.sql, {
     idHash: hashSecret(id),
     userId,
     ip,
@@ -54,6 +60,11 @@ export async function startSession(
     now,
     expiresAt,
   })
+  if (!begun)
+    throw new AppError('You have no access to this server', 'Ask the operator of this server.', {
+      status: 403,
+      detail: 'the user was disabled while signing in',
+    })
   record(base, 'user.signed_in', { userId, ip, detail: { how } })
   return setCookie(base.config, COOKIE, id, base.config.SESSION_TTL)
 }
@@ -67,7 +78,7 @@ export async function endSession(base: Base, viewer: Viewer): Promise<string> {
 
 /** Ends all sessions of the viewer's user. @returns as {@link endSession}. */
 export async function endAllSessions(base: Base, viewer: Viewer): Promise<string> {
-  await deleteSessionsOfUser(base.sql, viewer.userId)
+  await deleteSessionsOfUsers(base.sql, [viewer.userId])
   record(base, 'user.signed_out_everywhere', { userId: viewer.userId })
   return setCookie(base.config, COOKIE, '', 0)
 }

@@ -17,7 +17,7 @@ import {
   signIn,
   type TokenAnswer,
 } from '../support/flows.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { startServer, type TestServer, timeSources } from '../support/server.ts'
 
 const REDIRECT = 'https://app.example/callback'
 const VERIFIER = 'v'.repeat(43)
@@ -31,7 +31,7 @@ let device: string
 beforeAll(async () => {
   server = await startServer()
   const grantTypes = ['authorization_code', 'refresh_token'] as const
-  const scope = ['mcp:tools:read', 'mcp:tools:call']
+  const scope = ['mcp:tools:read', 'mcp:tools:call', 'connections:manage']
   app = (
     await addClient(server.deps, { name: 'House app', grantTypes: [...grantTypes], redirectUris: [REDIRECT], scope })
   ).id
@@ -87,13 +87,15 @@ describe('Disconnect', () => {
   test('by an app’s call to revoke_connection withdraws the consent, too', async () => {
     const cookie = await signIn(server, 'joan@example.com')
     const tokens = (await (await exchange(await approve(cookie))).json()) as TokenAnswer
-    const call = (name: string, input: object = {}) =>
-      rpc(server, tokens.access_token, 'tools/call', { name, arguments: input })
+    const manager = (await deviceTokens(server, device, cookie, { scope: 'mcp connections:manage' })).access_token
+    const call = (name: string, input: object = {}) => rpc(server, manager, 'tools/call', { name, arguments: input })
     const listed = (await (await call('list_connections')).json()) as {
-      result: { structuredContent: { connections: { id: string }[] } }
+      result: { structuredContent: { connections: { id: string; client: { id: string } }[] } }
     }
     expect((await authorize(cookie)).status).toBe(303)
-    await call('revoke_connection', { id: listed.result.structuredContent.connections[0]!.id })
+    const { id } = listed.result.structuredContent.connections.find(connection => connection.client.id === app)!
+    await call('revoke_connection', { id })
+    expect(await statusOf(tokens.access_token)).toBe(401)
     expect((await authorize(cookie)).status).toBe(200)
   })
 
@@ -167,7 +169,7 @@ describe('Sign out everywhere', () => {
   })
 
   test('another replica, which has seen a token be good, refuses it within a second', async () => {
-    const options = { log: openLog('silent'), now: server.deps.now, serving: false }
+    const options = { log: openLog('silent'), time: timeSources(server.time), serving: false }
     const replica = await openDeps(
       parseConfig(server.env, () => ''),
       options,

@@ -233,7 +233,7 @@ describe('client add', () => {
       stdout: '',
       stderr: `NAME must have at most 100 characters
 --grant password is not known; use authorization_code, refresh_token, client_credentials, device_code
---scope root is not known; use mcp:tools:read, mcp:tools:call, mcp:resources:read, mcp:prompts:read, mcp, offline_access, admin
+--scope root is not known; use mcp:tools:read, mcp:tools:call, mcp:resources:read, mcp:prompts:read, mcp, connections:manage, offline_access, admin
 --redirect-uri is needed with --grant authorization_code
 `,
     })

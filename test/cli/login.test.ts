@@ -42,7 +42,7 @@ describe('login URL', () => {
       scope: ['mcp:tools:read', 'mcp:tools:call'],
       resource: `${server.base}/mcp`,
     })
-    expect(stderr).toContain('3 tools:\n  whoami  Who am I\n')
+    expect(stderr).toContain('2 tools:\n  whoami  Who am I\n')
   })
 
   test.concurrent('takes the server’s front address and an id of the operator’s, and --json prints tokens that work', async () => {
@@ -83,7 +83,7 @@ describe('login URL', () => {
     await decide(server, ada, login.code)
     const { code, stdout, stderr } = await finish(login)
     expect([code, JSON.parse(stdout).scope]).toEqual([0, 'mcp:tools:read offline_access'])
-    expect(stderr).toContain('3 tools:\n')
+    expect(stderr).toContain('2 tools:\n')
     expect(stderr).toEndWith('The token does not reach further: that needs the scope mcp:tools:call.\n')
   })
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, t
 import { randomBytes } from 'node:crypto'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
-import { rotateKeys } from '../../src/oauth/keys.ts'
+import { KEY_SET_SECONDS, rotateKeys } from '../../src/oauth/keys.ts'
 import { revokeGrant } from '../../src/oauth/tokens.ts'
 import { createSignInLink } from '../../src/signin/service.ts'
 import { sweep } from '../../src/sweeper.ts'
@@ -89,9 +89,16 @@ describe('the sweeper takes what nobody can use any more, and nothing else', () 
     server.clock.advance(HOUR - 60)
     expect(await swept()).toEqual({})
     server.clock.advance(120)
-    expect(await swept()).toEqual({ revocations: 1 }) // its access tokens have expired by themselves
+    expect(await swept()).toEqual({})
     server.clock.advance(DAY)
     expect(await swept()).toEqual({ device_codes: 2, grants: 1, refresh_tokens: 1 })
+    // What is revoked is remembered for twice the longest life of an access token, however long it is today.
+    const remembered = server.deps.memory.revoked.size
+    server.clock.advance(DAY - 2 * HOUR)
+    expect(await swept()).toEqual({})
+    server.clock.advance(2 * HOUR)
+    expect(await swept()).toEqual({ revocations: 1 })
+    expect(server.deps.memory.revoked.size).toBe(remembered - 1)
   })
 
   test('refresh tokens: a day after they expired, used or not, and grants with all of theirs at their end', async () => {
@@ -137,7 +144,7 @@ describe('the sweeper takes what nobody can use any more, and nothing else', () 
 
   test('signing keys, long after their last token has expired; never the one that signs', async () => {
     await rotateKeys(server.deps)
-    server.clock.advance(HOUR + DAY - 60)
+    server.clock.advance(KEY_SET_SECONDS + HOUR + DAY - 60)
     expect(await swept()).toEqual({})
     server.clock.advance(120)
     expect(await swept()).toEqual({ signing_keys: 1 })

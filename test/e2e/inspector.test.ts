@@ -17,8 +17,9 @@ let token: string
 beforeAll(async () => {
   server = await startServer()
   home = mkdtempSync(join(tmpdir(), 'inspector-'))
-  token = (await deviceTokens(server, await registerClient(server), await signIn(server), { scope: 'mcp' }))
-    .access_token
+  token = (
+    await deviceTokens(server, await registerClient(server), await signIn(server), { scope: 'mcp connections:manage' })
+  ).access_token
 })
 afterAll(async () => {
   await server.close()

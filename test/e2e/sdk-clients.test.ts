@@ -18,7 +18,7 @@ import { startServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
 
-const USER_TOOLS = ['whoami', 'list_connections', 'revoke_connection']
+const USER_TOOLS = ['whoami', 'list_connections']
 const DEFAULT_WORDS = ['See which tools you can use', 'Use those tools as you']
 const HOUR = 3600
 

@@ -17,7 +17,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-const USER_TOOLS = ['list_connections', 'revoke_connection', 'whoami']
+const USER_TOOLS = ['list_connections', 'whoami']
 const INFO = { name: 'test', version: '1.0.0' }
 
 describe('the client of the SDK, version 1', () => {

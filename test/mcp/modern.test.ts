@@ -14,7 +14,7 @@ beforeAll(async () => {
   server = await startServer()
   client = await registerClient(server)
   ada = await signIn(server)
-  token = (await deviceTokens(server, client, ada, { scope: 'mcp' })).access_token
+  token = (await deviceTokens(server, client, ada, { scope: 'mcp connections:manage' })).access_token
 })
 afterAll(() => server.close())
 
@@ -61,11 +61,7 @@ describe('answers without a server for each (the dispatcher)', () => {
   test('are each caller’s own: by scope, and other ones for a machine', async () => {
     const callers = [
       [token, ['list_connections', 'revoke_connection', 'whoami'], true],
-      [
-        (await deviceTokens(server, client, ada)).access_token,
-        ['list_connections', 'revoke_connection', 'whoami'],
-        false,
-      ],
+      [(await deviceTokens(server, client, ada)).access_token, ['list_connections', 'whoami'], false],
       [await machineToken(server, ['mcp']), ['whoami'], true],
       [await machineToken(server, ['mcp', 'admin']), ['search_audit_log', 'whoami'], true],
       [await machineToken(server, ['admin', 'mcp:tools:read']), ['search_audit_log', 'whoami'], false],

@@ -4,17 +4,31 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { insertAuditEvents, searchAuditEvents } from '../../sql/audit-events.ts'
-import { deviceTokens, machineToken, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
+import {
+  decide,
+  deviceTokens,
+  enterCode,
+  machineToken,
+  modernRpc,
+  poll,
+  registerClient,
+  requestDevice,
+  rpc,
+  signIn,
+  type TokenAnswer,
+} from '../support/flows.ts'
 import { slowDown, startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
 let token: string
 let client: string
+/** More than what a client gets that asks for nothing. */
+const MANAGING = { scope: 'mcp:tools:read mcp:tools:call connections:manage' }
 
 beforeAll(async () => {
   server = await startServer()
   client = await registerClient(server)
-  token = (await deviceTokens(server, client, await signIn(server))).access_token
+  token = (await deviceTokens(server, client, await signIn(server), MANAGING)).access_token
 })
 afterAll(() => server.close())
 
@@ -55,7 +69,7 @@ test('a machine is told who it is, and has no connections to list', async () => 
 
 test('list_connections shows the caller’s own, and revoke_connection ends one of them at once', async () => {
   const bob = await signIn(server, 'bob@example.com')
-  const first = (await deviceTokens(server, client, bob)).access_token
+  const first = (await deviceTokens(server, client, bob, MANAGING)).access_token
   const second = (await deviceTokens(server, client, bob)).access_token
   const { connections } = (await call(first, 'list_connections')).structuredContent as {
     connections: { id: string; current: boolean }[]
@@ -73,9 +87,42 @@ test('list_connections shows the caller’s own, and revoke_connection ends one 
   })
 })
 
+test('ending other apps takes a scope of its own, which no client has unless its user was asked for it', async () => {
+  const ada = await signIn(server)
+  const asked = await requestDevice(server, client, { scope: 'mcp connections:manage' })
+  const path = (await enterCode(server, ada, asked.user_code)).headers.get('location')!
+  expect(await (await server.get(path, { Cookie: ada })).text()).toContain(
+    'Disconnect other apps that are connected as you',
+  )
+
+  const other = (await deviceTokens(server, client, ada)).access_token
+  const { connections } = (await call(other, 'list_connections')).structuredContent as { connections: { id: string }[] }
+  const form = { client_id: client }
+  const byDefault = (await (await server.post('/api/oauth/device', form)).json()) as {
+    user_code: string
+    device_code: string
+  }
+  await decide(server, ada, byDefault.user_code)
+  const tokens = (await (await poll(server, client, byDefault.device_code)).json()) as TokenAnswer
+  expect(tokens.scope).toBe('mcp:tools:read mcp:tools:call')
+  for (const value of [tokens.access_token, (await deviceTokens(server, client, ada, { scope: 'mcp' })).access_token]) {
+    const tools = (await (await rpc(server, value, 'tools/list')).json()) as { result: { tools: { name: string }[] } }
+    expect(tools.result.tools.map(({ name }) => name)).toEqual(['whoami', 'list_connections'])
+    const refused = await rpc(server, value, 'tools/call', {
+      name: 'revoke_connection',
+      arguments: { id: connections[0]!.id },
+    })
+    expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
+      403,
+      `Bearer resource_metadata="${server.base}/.well-known/oauth-protected-resource/mcp", scope="mcp:tools:call connections:manage", error="insufficient_scope"`,
+    ])
+  }
+  expect((await rpc(server, other, 'tools/list')).status).toBe(200)
+})
+
 test('nobody ends or sees another user’s connection', async () => {
   const mine = (await call(token, 'list_connections')).structuredContent as { connections: { id: string }[] }
-  const eve = (await deviceTokens(server, client, await signIn(server, 'eve@example.com'))).access_token
+  const eve = (await deviceTokens(server, client, await signIn(server, 'eve@example.com'), MANAGING)).access_token
   for (const { id } of mine.connections)
     expect(await call(eve, 'revoke_connection', { id })).toMatchObject({ isError: true })
   expect((await rpc(server, token, 'tools/list')).status).toBe(200)

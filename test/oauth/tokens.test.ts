@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose'
 import { addClient, removeClient } from '../../src/oauth/clients/index.ts'
+import { rotateKeys } from '../../src/oauth/keys.ts'
 import { basic, deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
@@ -10,7 +11,7 @@ let ada: string
 let machine: { id: string; secret: string }
 
 beforeAll(async () => {
-  server = await startServer()
+  server = await startServer({ TRUSTED_PROXIES: '127.0.0.1' })
   client = await registerClient(server)
   ada = await signIn(server)
   const { id, secret } = await addClient(server.deps, {
@@ -148,24 +149,40 @@ describe('access tokens (RFC 9068)', () => {
     expect(payload.exp! - payload.iat!).toBe(3600)
   })
 
-  test('a token of a replaced key lives on, new tokens have the new key, and the set has both until then', async () => {
-    const { rotateKeys } = await import('../../src/oauth/keys.ts')
+  test('a new key is published for as long as a key set may be cached before it signs; a token of the old one lives on', async () => {
+    const published = async () => {
+      const answer = await server.get('/.well-known/jwks.json')
+      expect(answer.headers.get('cache-control')).toBe('public, max-age=300')
+      return (await body<{ keys: { kid: string }[] }>(answer)).keys.map(key => key.kid)
+    }
+    const kidOf = (tokens: TokenAnswer) => decodeProtectedHeader(tokens.access_token).kid!
     const before = await deviceTokens(server, client, ada)
-    const kid = await rotateKeys(server.deps)
-    while (server.deps.memory.keys.current.kid !== kid) await Bun.sleep(5)
+    const { kid } = await rotateKeys(server.deps)
+    while ((await published()).length < 2) await Bun.sleep(5)
+    expect(await published()).toEqual([kid, kidOf(before)])
+    server.clock.advance(298)
+    expect(kidOf(await deviceTokens(server, client, ada))).toBe(kidOf(before))
+    server.clock.advance(2)
     const after = await deviceTokens(server, client, ada)
-    expect(decodeProtectedHeader(after.access_token).kid).toBe(kid)
-    expect(decodeProtectedHeader(before.access_token).kid).not.toBe(kid)
+    expect(kidOf(after)).toBe(kid)
     expect([await alive(before.access_token), await alive(after.access_token)]).toEqual([true, true])
-    const { keys } = await body<{ keys: { kid: string }[] }>(server.get('/.well-known/jwks.json'))
-    expect(keys[0]!.kid).toBe(kid)
-    expect(keys).toHaveLength(2)
+    expect(await published()).toEqual([kid, kidOf(before)])
   })
 })
 
 describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
-  const refresh = (refresh_token: string, form: Record<string, string> = {}) =>
-    server.post('/api/oauth/token', { grant_type: 'refresh_token', client_id: client, refresh_token, ...form })
+  const refresh = (refresh_token: string, form: Record<string, string> = {}, headers: Record<string, string> = {}) =>
+    server.post('/api/oauth/token', { grant_type: 'refresh_token', client_id: client, refresh_token, ...form }, headers)
+  const from = (address: string, agent: string) => ({ 'X-Forwarded-For': address, 'User-Agent': agent })
+  const LAPTOP = from('203.0.113.7', 'some-cli/2.0.1 (linux)')
+  const eventsOf = async ({ access_token }: TokenAnswer) => {
+    await server.deps.audit.flush()
+    const rows = await server.deps.sql<{ event: string }[]>`
+      select event from audit_events
+      where grant_id = ${String(decodeJwt(access_token).grant_id)} and event <> 'device.fetched'
+      order by id`
+    return rows.map(row => row.event)
+  }
 
   test('rotates on every use', async () => {
     const first = await deviceTokens(server, client, ada)
@@ -182,22 +199,73 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     expect(third.status).toBe(200)
   })
 
-  test('a retry within 30 seconds gets the same successor; later reuse ends the family, and the audit log tells them apart', async () => {
+  test('a retry within 30 seconds gets the same successor, from anywhere', async () => {
     const first = await deviceTokens(server, client, ada)
     const second = await body<TokenAnswer>(refresh(first.refresh_token))
     server.clock.advance(29)
-    const retried = await body<TokenAnswer>(refresh(first.refresh_token))
+    const retried = await body<TokenAnswer>(refresh(first.refresh_token, {}, LAPTOP))
     expect(retried.refresh_token).toBe(second.refresh_token)
-    server.clock.advance(2)
-    expect(await body(refresh(first.refresh_token))).toMatchObject({ error: 'invalid_grant' })
-    expect(await body(refresh(second.refresh_token))).toMatchObject({ error: 'invalid_grant' })
+    expect(await eventsOf(first)).toEqual(['refresh.rotated', 'refresh.retried'])
+  })
+
+  const REFUSED = {
+    error: 'invalid_grant',
+    error_description: 'The refresh token is unknown, expired or was revoked; sign in again',
+  }
+
+  test.each([
+    ['the same program', LAPTOP],
+    ['an older version of it', from('203.0.113.7', 'some-cli/1.12.0-beta.3 (linux)')],
+  ])('reuse after that by a process that slept (%s, same network) is refused and ends nothing', async (_, sleeper) => {
+    const first = await deviceTokens(server, client, ada)
+    const second = await body<TokenAnswer>(refresh(first.refresh_token, {}, LAPTOP))
+    server.clock.advance(31)
+    for (let i = 0; i < 2; i++) {
+      const answer = await refresh(first.refresh_token, {}, sleeper)
+      expect([answer.status, await body(answer)]).toEqual([400, REFUSED])
+    }
+    expect(await alive(second.access_token)).toBe(true)
+    expect((await refresh(second.refresh_token, {}, LAPTOP)).status).toBe(200)
+    expect(await eventsOf(first)).toEqual(['refresh.rotated', 'refresh.stale', 'refresh.stale', 'refresh.rotated'])
+  })
+
+  test.each([
+    ['another network', from('203.0.113.8', 'some-cli/2.0.1 (linux)')],
+    ['another program', from('203.0.113.7', 'thief/2.0.1 (linux)')],
+    ['no program', from('203.0.113.7', '')],
+  ])('reuse after that from elsewhere (%s) is theft: the family ends', async (_, thief) => {
+    const first = await deviceTokens(server, client, ada)
+    const second = await body<TokenAnswer>(refresh(first.refresh_token, {}, LAPTOP))
+    server.clock.advance(31)
+    expect(await body(refresh(first.refresh_token, { scope: 'nonsense' }, thief))).toEqual(REFUSED)
     expect(await alive(second.access_token)).toBe(false)
-    await server.deps.audit.flush()
-    const { grant_id } = decodeJwt(first.access_token)
-    const events = await server.deps.sql<
-      { event: string }[]
-    >`select event from audit_events where grant_id = ${String(grant_id)} and event like 'refresh%' order by id`
-    expect(events.map(row => row.event)).toEqual(['refresh.rotated', 'refresh.retried', 'refresh.reused'])
+    expect(await body(refresh(second.refresh_token, {}, LAPTOP))).toEqual(REFUSED)
+    expect(await eventsOf(first)).toEqual(['refresh.rotated', 'refresh.reused', 'grant.revoked'])
+  })
+
+  test('it is where the family was last refreshed from that counts, not where it began', async () => {
+    const first = await deviceTokens(server, client, ada)
+    const second = await body<TokenAnswer>(refresh(first.refresh_token, {}, LAPTOP))
+    const moved = from('198.51.100.4', 'some-cli/2.0.1 (linux)')
+    const third = await body<TokenAnswer>(refresh(second.refresh_token, {}, moved))
+    server.clock.advance(31)
+    expect(await body(refresh(first.refresh_token, {}, moved))).toEqual(REFUSED)
+    expect(await alive(third.access_token)).toBe(true)
+    expect(await body(refresh(first.refresh_token, {}, LAPTOP))).toEqual(REFUSED)
+    expect(await alive(third.access_token)).toBe(false)
+  })
+
+  test('the grace reaches back one generation: an older token gets nothing, within 30 seconds as well', async () => {
+    const first = await deviceTokens(server, client, ada)
+    const second = await body<TokenAnswer>(refresh(first.refresh_token, {}, LAPTOP))
+    const third = await body<TokenAnswer>(refresh(second.refresh_token, {}, LAPTOP))
+    expect(await body(refresh(first.refresh_token, {}, LAPTOP))).toEqual(REFUSED)
+    expect(await body<TokenAnswer>(refresh(second.refresh_token, {}, LAPTOP))).toMatchObject({
+      refresh_token: third.refresh_token,
+    })
+    expect((await refresh(third.refresh_token, {}, LAPTOP)).status).toBe(200)
+    expect(await body(refresh(first.refresh_token, {}, from('192.0.2.1', 'thief')))).toEqual(REFUSED)
+    expect(await alive(third.access_token)).toBe(false)
   })
 
   test('20 parallel refreshes of one token get one successor and sign nobody out, 100 times over', async () => {
@@ -219,7 +287,9 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
       error: 'invalid_target',
     })
     expect(await body(refresh(refresh_token, { client_id: other }))).toMatchObject({ error: 'invalid_grant' })
-    const narrowed = await body<TokenAnswer>(refresh(refresh_token, { scope: 'mcp:tools:read' }))
+    expect(await body(refresh(refresh_token, { scope: 'no_such_scope' }))).toMatchObject({ error: 'invalid_scope' })
+    // Unknown words are ignored, as they were at the start.
+    const narrowed = await body<TokenAnswer>(refresh(refresh_token, { scope: 'mcp:tools:read openid no_such_scope' }))
     expect(narrowed.scope).toBe('mcp:tools:read')
     expect(await body(refresh(narrowed.refresh_token))).toMatchObject({ scope: 'mcp:tools:read mcp:tools:call' })
   })

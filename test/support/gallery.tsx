@@ -44,7 +44,14 @@ const connection = (name: string, byOperator: boolean, scope: string[], resource
 })
 
 const entry = { ...who, code: '' }
-const account = { ...who, signOutCsrf: 'canned', signOutEverywhereCsrf: 'canned', connections: [] }
+const account = {
+  ...who,
+  signOutCsrf: 'canned',
+  signOutEverywhereCsrf: 'canned',
+  connections: [],
+  forgetCsrf: 'canned',
+  remembered: [],
+}
 
 const consent = {
   ...who,

@@ -33,7 +33,7 @@ import {
 import { openSupervisor } from '../../src/gateway/process.ts'
 import { openStdio } from '../../src/gateway/stdio.ts'
 import { openLog } from '../../src/lib/log.ts'
-import { emptyDatabase } from './server.ts'
+import { emptyDatabase, timeSources } from './server.ts'
 
 export interface TestGateway extends AsyncDisposable {
   gateway: Gateway
@@ -52,12 +52,12 @@ const LOG_LEVEL = process.env.GATEWAY_LOG ?? 'silent'
 export async function startGateway(servers: Record<string, unknown>): Promise<TestGateway> {
   const { env, drop } = await emptyDatabase()
   const log = openLog(LOG_LEVEL)
-  let ahead = 0
-  const now = () => new Date(Date.now() + ahead)
+  const time = { passed: 0 }
   const deps = await openDeps(
     parseConfig({ BASE_URL: 'http://localhost:3000', ...env }, () => ''),
-    { log, now, serving: true },
+    { log, time: timeSources(time), serving: true },
   )
+  const { now } = deps
   const open = (initial: Record<string, unknown>, close: () => Promise<void>): TestGateway => {
     let text = JSON.stringify({ mcpServers: initial })
     const records: CallRecord[] = []
@@ -83,7 +83,7 @@ export async function startGateway(servers: Record<string, unknown>): Promise<Te
       again: async () => open(initial, async () => {}),
       clock: {
         advance(ms) {
-          ahead += ms
+          time.passed += ms
         },
       },
       async [Symbol.asyncDispose]() {

@@ -4,8 +4,10 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
+import { databaseTime } from '../../sql/index.ts'
 import { createApp } from '../../src/app.ts'
 import { parseConfig } from '../../src/config.ts'
+import type { TimeSources } from '../../src/db/clock.ts'
 import { type Deps, openDeps } from '../../src/deps.ts'
 import { openLog } from '../../src/lib/log.ts'
 import type { Outbound } from '../../src/lib/safe-fetch.ts'
@@ -16,7 +18,14 @@ export interface TestServer {
   deps: Deps
   /** The environment it was started with: another replica or a command can use it, too. */
   env: Record<string, string>
-  clock: { advance(seconds: number): void }
+  clock: {
+    /** Lets time pass, on every replica and in the database. */
+    advance(seconds: number): void
+    /** Sets the clock of this replica's machine alone. */
+    set(seconds: number): void
+  }
+  /** How much later it is than outside of the test, in milliseconds; all replicas have the same. */
+  time: { passed: number }
   get(path: string, headers?: Record<string, string>): Promise<Response>
   /** Form-encoded. Redirects are not followed. */
   post(path: string, form: Record<string, string>, headers?: Record<string, string>): Promise<Response>
@@ -44,28 +53,63 @@ export async function startServer(
     ...database.env,
     ...env,
   }
-  return listen(fullEnv, port, database.drop, outbound, idleSeconds)
+  return listen(fullEnv, port, { afterwards: database.drop, outbound, idleSeconds })
 }
 
-/** Another replica of a server: the same address for clients, the same database, a port and a clock of its own. */
-export async function startReplica(of: TestServer, env: Record<string, string> = {}): Promise<TestServer> {
-  return listen({ ...of.env, ...env }, await freePort(), async () => {}, undefined)
+/**
+ * Another replica of a server: the same address for clients, the same database, a port and a machine of its own.
+ *
+ * @param aheadSeconds How far that machine's clock is ahead of the database's.
+ */
+export async function startReplica(
+  of: TestServer,
+  env: Record<string, string> = {},
+  aheadSeconds = 0,
+): Promise<TestServer> {
+  return listen({ ...of.env, ...env }, await freePort(), {
+    time: of.time,
+    aheadSeconds,
+    serving: onPostgres, // the embedded database's directory has one server; a second process shares it as a command does
+  })
+}
+
+/** The clocks of a machine in a test's time. @param ahead How far its own is ahead of the database's, in milliseconds. */
+export function timeSources(time: { passed: number }, ahead: () => number = () => 0): TimeSources {
+  return {
+    wall: () => Date.now() + time.passed + ahead(),
+    steady: () => performance.now() + time.passed,
+    database: async sql => (await databaseTime(sql)) + time.passed,
+  }
+}
+
+interface ListenOptions {
+  afterwards?: () => Promise<void>
+  outbound?: Outbound | undefined
+  idleSeconds?: number
+  time?: { passed: number }
+  aheadSeconds?: number
+  serving?: boolean
 }
 
 async function listen(
   env: Record<string, string>,
   port: number,
-  afterwards: () => Promise<void>,
-  outbound: Outbound | undefined,
-  idleSeconds = 30,
+  {
+    afterwards = async () => {},
+    outbound,
+    idleSeconds = 30,
+    time = { passed: 0 },
+    aheadSeconds = 0,
+    serving = true,
+  }: ListenOptions,
 ): Promise<TestServer> {
   const config = parseConfig(env, () => '')
-  let ahead = 0
+  let ahead = aheadSeconds * 1000
   const deps = await openDeps(config, {
     log: openLog(config.LOG_LEVEL),
-    now: () => new Date(Date.now() + ahead),
-    serving: true,
     env: { ...process.env, ...env },
+    time: timeSources(time, () => ahead),
+    serving,
     ...(outbound ? { outbound } : {}),
   })
   const app = createApp(deps).listen({
@@ -82,9 +126,13 @@ async function listen(
     env,
     clock: {
       advance(seconds) {
+        time.passed += seconds * 1000
+      },
+      set(seconds) {
         ahead += seconds * 1000
       },
     },
+    time,
     ...requestsTo(base),
     pendingRequests: () => app.server?.pendingRequests ?? 0,
     async close() {

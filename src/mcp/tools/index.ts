@@ -119,7 +119,7 @@ const revokeConnection: Tool = {
   input: z.object({ id: z.uuid().describe('The connection’s id, from list_connections') }),
   output: z.object({ revoked: z.boolean() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
-  scopes: [],
+  scopes: ['connections:manage'],
   forUsers: true,
   async call(deps, principal, input) {
     const revoked = await revokeGrant(deps, { grantId: String(input.id), userId: principal.userId!, by: 'user' })

@@ -19,12 +19,13 @@ import { findClient } from './index.ts'
 export async function authenticateRequest(
   deps: OAuthDeps,
   { request, server }: Handled,
-): Promise<{ client: ClientRow; params: Params; ip: string | null }> {
+): Promise<{ client: ClientRow; params: Params; ip: string | null; userAgent: string | null }> {
   const params = await readParams(request)
   const credentials = readClientCredentials(request, params)
   if (!credentials) throw invalidClient(false, 'no client credentials')
   const ip = clientAddress(deps, request, server)
-  return { client: await authenticateClient(deps, credentials, ip), params, ip }
+  const userAgent = request.headers.get('user-agent')
+  return { client: await authenticateClient(deps, credentials, ip), params, ip, userAgent }
 }
 
 /**

@@ -11,6 +11,7 @@ import type { Params } from '../../http/params.ts'
 import { hashSecret, isSecret, newSecret, sameBytes } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
+import { withoutAdmin } from '../scopes.ts'
 import { grantExpiry, issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
 
@@ -28,7 +29,8 @@ export async function grantAuthorizationCode(
   checkVerifier(code, params)
   checkResource(deps, code, params)
   if (code.consumed_at) return refuseReplay(deps, client, code, ip)
-  if (code.expires_at.getTime() <= deps.now().getTime() || code.user_disabled) throw invalidCode()
+  const scope = code.user_is_admin ? code.scope : withoutAdmin(code.scope)
+  if (code.expires_at.getTime() <= deps.now().getTime() || code.user_disabled || scope.length === 0) throw invalidCode()
 
   const grantId = randomUUID()
   const refreshToken = client.grant_types.includes('refresh_token') ? newSecret('refreshToken') : undefined
@@ -36,6 +38,7 @@ export async function grantAuthorizationCode(
   const consumed = await consumeAuthorizationCode(deps.sql, {
     codeHash,
     now: deps.now(),
+    scope,
     grant: { id: grantId, expiresAt },
     refresh: refreshToken
       ? { tokenHash: hashSecret(refreshToken), expiresAt: refreshExpiry(deps, expiresAt) }
@@ -52,7 +55,7 @@ export async function grantAuthorizationCode(
     clientId: client.id,
     userId: code.user_id,
     grantId,
-    scope: code.scope,
+    scope,
     resource: code.resource,
   })
   return refreshToken ? { ...response, refresh_token: refreshToken } : response

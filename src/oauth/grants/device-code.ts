@@ -5,6 +5,7 @@ import { record } from '../../audit/events.ts'
 import { hashSecret, isSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
+import { withoutAdmin } from '../scopes.ts'
 import { grantExpiry, issueAccessToken, refreshExpiry } from '../tokens.ts'
 import type { DeviceTokenRequest, TokenResponse } from './types.ts'
 
@@ -31,12 +32,14 @@ export async function grantDeviceCode(
       })
     : undefined
   if (polled?.outcome !== 'approved') throw refusal(polled)
+  const scope = polled.user_is_admin ? polled.granted_scope : withoutAdmin(polled.granted_scope)
+  if (scope.length === 0) throw refusal({ ...polled, outcome: 'denied' })
   record(deps, 'device.fetched', { clientId: polled.client_id, userId: polled.user_id, grantId, ip })
   const response = issueAccessToken(deps, {
     clientId: polled.client_id,
     userId: polled.user_id,
     grantId,
-    scope: polled.granted_scope,
+    scope,
     resource: polled.resource,
   })
   return polled.refreshable ? { ...response, refresh_token: refreshToken } : response

@@ -2,34 +2,48 @@
  * The refresh token grant (RFC 6749 6) with rotation on every use (RFC 9700 4.14.2).
  *
  * Several processes of one client often share one refresh token and use it at the same moment. So the successor is not
- * random but derived from the token: whoever repeats the request within 30 seconds of its first use gets the same
- * successor again, and nobody is signed out. Later than that it is a replay, and the whole grant ends.
+ * random but derived from the token: whoever repeats the last request within 30 seconds of its first use gets the same
+ * successor again, and nobody is signed out. Later than that it depends on where it comes from. A process of the same
+ * client may have slept; it is refused, and nothing ends. From anywhere else it is a replay, and the whole grant ends.
  */
 import { lockRefreshToken, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
 import { record } from '../../audit/events.ts'
 import { inTransaction } from '../../db/index.ts'
 import { hashSecret, hmac, isSecret, SECRET_KINDS } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
+import { networkOf } from '../../lib/networks.ts'
+import { isWithinLimit, LIMITS } from '../../limits.ts'
 import type { OAuthDeps } from '../deps.ts'
-import { allows } from '../scopes.ts'
+import { allows, withoutAdmin } from '../scopes.ts'
 import { issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
 
 const RETRY_MS = 30_000
 
-type Outcome = 'rotated' | 'retried' | 'reused' | 'dead'
+type Outcome = 'rotated' | 'retried' | 'stale' | 'reused' | 'dead'
 
-export async function grantRefreshToken(deps: OAuthDeps, { client, params, ip }: TokenRequest): Promise<TokenResponse> {
+/** Where a request comes from: what a thief and the client's own processes are told apart by. */
+interface Origin {
+  network: string
+  agent: string
+}
+
+export async function grantRefreshToken(
+  deps: OAuthDeps,
+  { client, params, ip, userAgent }: TokenRequest,
+): Promise<TokenResponse> {
   const presented = params.refresh_token
   if (presented === undefined) throw new OAuthError('invalid_request', 'The parameter refresh_token is missing')
   const successor = successorOf(deps, presented)
+  const origin: Origin = { network: networkOf(ip), agent: programOf(userAgent) }
   const { outcome, token, scope } = isSecret('refreshToken', presented)
     ? await inTransaction(deps, async sql => {
         const tokenHash = hashSecret(presented)
         const found = await lockRefreshToken(sql, tokenHash, client.id)
-        const decided = outcomeOf(deps, found)
+        const decided = outcomeOf(deps, found, origin)
         // Before anything is consumed: a request that asks for the wrong thing must not cost the client its token.
-        const narrowed = found && decided !== 'dead' ? narrowedScope(deps, found, params) : []
+        const isGood = decided === 'rotated' || decided === 'retried'
+        const narrowed = found && isGood ? narrowedScope(deps, found, params) : []
         if (found && decided === 'rotated') {
           await rotateRefreshToken(sql, {
             tokenHash,
@@ -37,6 +51,7 @@ export async function grantRefreshToken(deps: OAuthDeps, { client, params, ip }:
             grantId: found.grant_id,
             now: deps.now(),
             expiresAt: refreshExpiry(deps, found.grant_expires_at),
+            ...origin,
           })
         }
         return { outcome: decided, token: found, scope: narrowed }
@@ -44,11 +59,14 @@ export async function grantRefreshToken(deps: OAuthDeps, { client, params, ip }:
     : { outcome: 'dead' as const, token: undefined, scope: [] }
 
   const who = { clientId: client.id, userId: token?.user_id ?? null, grantId: token?.grant_id ?? null, ip }
+  // It ends nothing, so the same token can come again and again.
+  if (outcome === 'stale' && isWithinLimit(deps.limits, deps.now(), LIMITS.refusals, origin.network))
+    record(deps, 'refresh.stale', who)
   if (token && outcome === 'reused') {
     record(deps, 'refresh.reused', who)
     await revokeGrant(deps, { grantId: token.grant_id, by: 'reuse' })
   }
-  if (!token || outcome === 'dead' || outcome === 'reused') {
+  if (!token || (outcome !== 'rotated' && outcome !== 'retried')) {
     throw new OAuthError('invalid_grant', 'The refresh token is unknown, expired or was revoked; sign in again')
   }
   record(deps, outcome === 'retried' ? 'refresh.retried' : 'refresh.rotated', who)
@@ -62,11 +80,25 @@ export async function grantRefreshToken(deps: OAuthDeps, { client, params, ip }:
   return { ...response, refresh_token: successor }
 }
 
-function outcomeOf(deps: OAuthDeps, token: RefreshTokenRow | undefined): Outcome {
+function outcomeOf(deps: OAuthDeps, token: RefreshTokenRow | undefined, origin: Origin): Outcome {
   const now = deps.now().getTime()
   if (!token || token.ended || token.grant_expires_at.getTime() <= now) return 'dead'
-  if (token.consumed_at) return now - token.consumed_at.getTime() <= RETRY_MS ? 'retried' : 'reused'
-  return token.expires_at.getTime() <= now ? 'dead' : 'rotated'
+  if (scopeOf(token).length === 0) return 'dead'
+  if (!token.consumed_at) return token.expires_at.getTime() <= now ? 'dead' : 'rotated'
+  // One generation back: an older one would get the successor of a token that somebody has used since.
+  if (token.is_latest && now - token.consumed_at.getTime() <= RETRY_MS) return 'retried'
+  const isKnown = token.refreshed_network === origin.network && token.refreshed_agent === origin.agent
+  return isKnown ? 'stale' : 'reused'
+}
+
+/** The program, without its version: a process that slept may be older than the one that refreshed last. */
+function programOf(userAgent: string | null): string {
+  return (userAgent ?? '').slice(0, 300).replace(/\d[\w.+-]*/g, '')
+}
+
+/** What the grant still gives: administration is for those who are administrators now. */
+function scopeOf(token: RefreshTokenRow): string[] {
+  return token.user_is_admin ? token.scope : withoutAdmin(token.scope)
 }
 
 /** The scope of the new access token: the grant's, or less (RFC 6749 6). The resource cannot change. */
@@ -74,12 +106,15 @@ function narrowedScope(deps: OAuthDeps, token: RefreshTokenRow, params: TokenReq
   if (params.resource !== undefined && deps.resources.find(params.resource).url !== token.resource) {
     throw new OAuthError('invalid_target', 'The resource is not the one that was granted')
   }
-  if (params.scope === undefined) return token.scope
-  const asked = [...new Set(params.scope.split(' ').filter(Boolean))]
-  if (asked.length === 0 || !asked.every(scope => deps.scopes.has(scope) && allows(token.scope, scope))) {
+  const granted = scopeOf(token)
+  if (params.scope === undefined) return granted
+  // Clients repeat what they asked for at the start; what was dropped then is ignored now, and so is what has ended since.
+  const asked = [...new Set(params.scope.split(' '))].filter(scope => deps.scopes.has(scope))
+  const wanted = token.user_is_admin ? asked : withoutAdmin(asked)
+  if (wanted.length === 0 || !wanted.every(scope => allows(granted, scope))) {
     throw new OAuthError('invalid_scope', 'The scope is wider than what was granted; ask the user again')
   }
-  return asked
+  return wanted
 }
 
 function successorOf(deps: OAuthDeps, token: string): string {

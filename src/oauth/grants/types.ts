@@ -13,6 +13,7 @@ export interface TokenRequest {
   client: ClientRow
   params: Params
   ip: string | null
+  userAgent: string | null
 }
 
 /** RFC 6749 5.1. */
@@ -26,6 +27,6 @@ export interface TokenResponse {
 }
 
 /** The device endpoint serves a public client that does not say who it is. */
-export type DeviceTokenRequest = Omit<TokenRequest, 'client'> & { client: ClientRow | undefined }
+export type DeviceTokenRequest = Pick<TokenRequest, 'params' | 'ip'> & { client: ClientRow | undefined }
 
 export type GrantHandler = (deps: OAuthDeps, request: TokenRequest) => Promise<TokenResponse>

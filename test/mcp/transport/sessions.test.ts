@@ -106,6 +106,7 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
       clientId: 'c',
       grantId: 'g',
       tokenId: 't',
+      keyId: 'k',
       scope: [],
       audience: '',
       issuedAt: 0,

@@ -202,6 +202,7 @@ describe('there are at most', () => {
       clientId: 'c',
       grantId: '',
       tokenId: 't',
+      keyId: 'k',
       scope: ['mcp'],
       audience: '',
       issuedAt: 0,

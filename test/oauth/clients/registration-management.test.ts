@@ -12,7 +12,8 @@ import { startServer, type TestServer } from '../../support/server.ts'
 
 const TOKEN = 'an initial access token, 32 characters'
 const REDIRECT = 'https://app.example/callback'
-const USER_SCOPE = 'mcp:tools:read mcp:tools:call mcp:resources:read mcp:prompts:read mcp offline_access'
+const USER_SCOPE =
+  'mcp:tools:read mcp:tools:call mcp:resources:read mcp:prompts:read mcp connections:manage offline_access'
 
 let server: TestServer
 let ada: string

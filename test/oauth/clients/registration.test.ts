@@ -64,7 +64,7 @@ describe('narrow, don’t reject (RFC 7591 3.2.1)', () => {
       grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],
       token_endpoint_auth_method: 'none',
-      scope: 'mcp:tools:read mcp:tools:call mcp:resources:read mcp:prompts:read mcp offline_access',
+      scope: 'mcp:tools:read mcp:tools:call mcp:resources:read mcp:prompts:read mcp connections:manage offline_access',
       client_uri: 'https://exact.example',
       registration_access_token: expect.stringMatching(/^mra_/),
       registration_client_uri: expect.stringContaining('/api/oauth/register/c_'),

@@ -72,7 +72,14 @@ export async function findRefreshGrant(
 export async function sweepRefreshTokens(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from refresh_tokens
-    where token_hash in (select token_hash from refresh_tokens where expires_at < ${before} limit ${limit} for update skip locked)
+    where token_hash = any (array(
+      select token_hash
+      from refresh_tokens
+      where expires_at < ${before}
+      order by expires_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning token_hash`
   return rows.length
 }

@@ -48,7 +48,14 @@ export async function deleteEmptyThrottles(sql: Queries, keys: string[]): Promis
 export async function sweepThrottles(sql: Queries, now: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from throttles
-    where key in (select key from throttles where resets_at <= ${now} limit ${limit} for update skip locked)
+    where key = any (array(
+      select key
+      from throttles
+      where resets_at <= ${now}
+      order by resets_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning key`
   return rows.length
 }

@@ -43,7 +43,7 @@ export async function findInvitedUser(sql: Queries, email: string): Promise<User
     where lower(email) = lower(${email})
       and (
         disabled_at is not null
-        or (invited_at is not null and not exists (select from identities where identities.user_id = users.id))
+        or (invited_at is not null and (select user_id from identities where identities.user_id = users.id limit 1) is null)
       )
     order by disabled_at is null, created_at
     limit 1`
@@ -108,7 +108,7 @@ export function disableUsers(sql: Queries, email: string, now: Date): Promise<{ 
     ),
     signed_out as (
       delete from sessions
-      where user_id in (select id from disabled)
+      where user_id = any (array(select id from disabled))
     )
     select id
     from disabled`

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { auditSweeps } from './audit/retention.ts'
 import { openAuditWriter } from './audit/writer.ts'
 import type { Base, Secrets, Sweep } from './base.ts'
 import type { Config } from './config.ts'
@@ -71,7 +72,7 @@ export async function openDeps(
     ...oauth,
     providers: openProviders(config),
     viewers: openViewers(base),
-    sweeps: [...oauthSweeps(oauth), ...signInSweeps(base)],
+    sweeps: [...oauthSweeps(oauth), ...signInSweeps(base), ...auditSweeps(base)],
     close: () => stack.disposeAsync(),
   }
 }

@@ -33,7 +33,10 @@ export async function lockRefreshToken(
   return row
 }
 
-/** Replaces a token by its successor, once, and notes that the grant was used. */
+/** Used tokens that a grant keeps, to tell one that comes again from one that never was. */
+const KEEP_USED = 100
+
+/** Replaces a token by its successor, once, notes that the grant was used, and forgets the tokens that were used long ago. */
 export async function rotateRefreshToken(
   sql: Queries,
   rotate: { tokenHash: Uint8Array; successorHash: Uint8Array; grantId: string; now: Date; expiresAt: Date },
@@ -48,6 +51,18 @@ export async function rotateRefreshToken(
       update grants
       set used_at = ${rotate.now}
       where id = ${rotate.grantId}
+    ),
+    forgotten as (
+      delete from refresh_tokens
+      where token_hash = any (array(
+        select token_hash
+        from refresh_tokens
+        where grant_id = ${rotate.grantId}
+          and consumed_at < ${rotate.now}
+        order by consumed_at desc
+        offset ${KEEP_USED - 1}
+        limit ${KEEP_USED}
+      ))
     )
     insert into refresh_tokens (token_hash, grant_id, created_at, expires_at)
     values (${rotate.successorHash}, ${rotate.grantId}, ${rotate.now}, ${rotate.expiresAt})`

@@ -17,8 +17,8 @@ import { isMetadataUrl, resolveMetadataClient } from './metadata-documents.ts'
 const PAGE = 500
 
 /** A client by the id that it gives, whether it registered or is described by a document at that address. */
-export async function findClient(deps: OAuthDeps, clientId: string): Promise<ClientRow | undefined> {
-  if (isMetadataUrl(clientId)) return resolveMetadataClient(deps, clientId)
+export async function findClient(deps: OAuthDeps, clientId: string, ip: string | null): Promise<ClientRow | undefined> {
+  if (isMetadataUrl(clientId)) return resolveMetadataClient(deps, clientId, ip)
   return isIssuedId(clientId) ? lookUpClient(deps, clientId) : undefined
 }
 

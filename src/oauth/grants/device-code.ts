@@ -6,6 +6,7 @@ import { hashSecret, isSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { grantExpiry, issueAccessToken, refreshExpiry } from '../tokens.ts'
+import { countGuess, requireFewGuesses } from './guesses.ts'
 import type { DeviceTokenRequest, TokenResponse } from './types.ts'
 
 export async function grantDeviceCode(
@@ -14,6 +15,7 @@ export async function grantDeviceCode(
 ): Promise<TokenResponse> {
   const deviceCode = params.device_code
   if (deviceCode === undefined) throw new OAuthError('invalid_request', 'The parameter device_code is missing')
+  requireFewGuesses(deps, ip)
   // Made before it is known whether they are needed, so that one statement can do everything.
   const grantId = randomUUID()
   const refreshToken = newSecret('refreshToken')
@@ -30,6 +32,7 @@ export async function grantDeviceCode(
         },
       })
     : undefined
+  if (!polled) countGuess(deps, ip)
   if (polled?.outcome !== 'approved') throw refusal(polled)
   record(deps, 'device.fetched', { clientId: polled.client_id, userId: polled.user_id, grantId, ip })
   const response = issueAccessToken(deps, {

@@ -6,13 +6,14 @@
  * successor again, and nobody is signed out. Later than that it is a replay, and the whole grant ends.
  */
 import { lockRefreshToken, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
-import { record } from '../../audit/events.ts'
+import { record, recordRepeatable } from '../../audit/events.ts'
 import { inTransaction } from '../../db/index.ts'
 import { hashSecret, hmac, isSecret, SECRET_KINDS } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { allows } from '../scopes.ts'
 import { issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
+import { countGuess, requireFewGuesses } from './guesses.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
 
 const RETRY_MS = 30_000
@@ -22,6 +23,7 @@ type Outcome = 'rotated' | 'retried' | 'reused' | 'dead'
 export async function grantRefreshToken(deps: OAuthDeps, { client, params, ip }: TokenRequest): Promise<TokenResponse> {
   const presented = params.refresh_token
   if (presented === undefined) throw new OAuthError('invalid_request', 'The parameter refresh_token is missing')
+  requireFewGuesses(deps, ip)
   const successor = successorOf(deps, presented)
   const { outcome, token, scope } = isSecret('refreshToken', presented)
     ? await inTransaction(deps, async sql => {
@@ -43,6 +45,7 @@ export async function grantRefreshToken(deps: OAuthDeps, { client, params, ip }:
       })
     : { outcome: 'dead' as const, token: undefined, scope: [] }
 
+  if (!token) countGuess(deps, ip)
   const who = { clientId: client.id, userId: token?.user_id ?? null, grantId: token?.grant_id ?? null, ip }
   if (token && outcome === 'reused') {
     record(deps, 'refresh.reused', who)
@@ -51,7 +54,7 @@ export async function grantRefreshToken(deps: OAuthDeps, { client, params, ip }:
   if (!token || outcome === 'dead' || outcome === 'reused') {
     throw new OAuthError('invalid_grant', 'The refresh token is unknown, expired or was revoked; sign in again')
   }
-  record(deps, outcome === 'retried' ? 'refresh.retried' : 'refresh.rotated', who)
+  recordRepeatable(deps, outcome === 'retried' ? 'refresh.retried' : 'refresh.rotated', who)
   const response = issueAccessToken(deps, {
     clientId: client.id,
     userId: token.user_id,

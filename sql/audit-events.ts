@@ -124,3 +124,19 @@ export async function searchAuditEvents(
     end: first!.looked > 0 ? { at: first!.end_at, id: first!.end_id } : undefined,
   }
 }
+
+/** Deletes at most `limit` events of before `before`, oldest first. @returns how many. */
+export async function sweepAuditEvents(sql: Queries, before: Date, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from audit_events
+    where id = any (array(
+      select id
+      from audit_events
+      where at < ${before}
+      order by at
+      limit ${limit}
+      for update skip locked
+    ))
+    returning id`
+  return rows.length
+}

@@ -141,14 +141,14 @@ export async function deleteUnusedCodes(sql: Queries, { userId, clientId, scope 
 export async function sweepAuthorizationCodes(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from authorization_codes
-    where code_hash in (
+    where code_hash = any (array(
       select code_hash
       from authorization_codes
       where expires_at < ${before}
       order by expires_at
       limit ${limit}
       for update skip locked
-    )
+    ))
     returning code_hash`
   return rows.length
 }

@@ -134,11 +134,17 @@ export async function updateClientSecret(
   return rows.length === 1
 }
 
-export function listClients(sql: Queries): Promise<ClientRow[]> {
+/** At most `limit` clients that came after one of them, oldest first; from the beginning without `after`. */
+export function listClients(
+  sql: Queries,
+  { after, limit }: { after: Pick<ClientRow, 'id' | 'created_at'> | undefined; limit: number },
+): Promise<ClientRow[]> {
   return sql<ClientRow[]>`
     select *
     from clients
-    order by created_at`
+    where (created_at, id) > (${after?.created_at ?? new Date(0)}, ${after?.id ?? ''})
+    order by created_at, id
+    limit ${limit}`
 }
 
 /**
@@ -169,26 +175,52 @@ export async function deleteClient(
 }
 
 /**
- * Deletes at most `limit` clients that came by themselves before `before`, never got a token, and are not about to:
- * no device shows a code of theirs. Tells every replica. @returns how many.
+ * Deletes at most `limit` clients that came by themselves before `before`, never got a token, and are not about to: no
+ * device code of theirs is left, so that nothing but the client is deleted. Tells every replica. @returns how many.
  */
-export async function sweepUnusedClients(
-  sql: Queries,
-  { before, now, limit }: { before: Date; now: Date; limit: number },
-): Promise<number> {
+export async function sweepUnusedClients(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     with deleted as (
       delete from clients
-      where id in (
+      where id = any (array(
         select id
         from clients
         where source in ('dynamic', 'metadata')
           and used_at is null
           and created_at < ${before}
-          and not exists (select from device_codes where client_id = clients.id and expires_at > ${now})
+          and (select id from device_codes where client_id = clients.id limit 1) is null
+        order by created_at
         limit ${limit}
         for update skip locked
-      )
+      ))
+      returning id
+    )
+    select pg_notify(${CHANNEL}, 'client ' || id)
+    from deleted`
+  return rows.length
+}
+
+/**
+ * Deletes at most `limit` of the metadata documents that no client has got a token with, except the newest `keep`: they
+ * are fetched again when they are needed. Tells every replica. @returns how many.
+ */
+export async function sweepUnusedDocuments(sql: Queries, keep: number, limit: number): Promise<number> {
+  const rows = await sql`
+    with deleted as (
+      delete from clients
+      where id = any (array(
+        select id
+        from (
+          select id
+          from clients
+          where source = 'metadata'
+            and used_at is null
+          order by created_at desc
+          offset ${keep}
+          limit ${limit}
+        ) as unused
+        where (select id from device_codes where client_id = unused.id limit 1) is null
+      ))
       returning id
     )
     select pg_notify(${CHANNEL}, 'client ' || id)

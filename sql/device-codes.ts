@@ -234,7 +234,14 @@ export async function denyUnfetchedCodes(
 export async function sweepDeviceCodes(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from device_codes
-    where id in (select id from device_codes where expires_at < ${before} order by expires_at limit ${limit} for update skip locked)
+    where id = any (array(
+      select id
+      from device_codes
+      where expires_at < ${before}
+      order by expires_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning id`
   return rows.length
 }

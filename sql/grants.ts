@@ -86,18 +86,34 @@ export function revokeGrantsOfUser(
     from ended`
 }
 
-/** Deletes at most `limit` grants that nobody can use since `before`. @returns how many. */
-export async function sweepGrants(sql: Queries, before: Date, limit: number): Promise<number> {
+/** Deletes at most `limit` grants that expired before `before`. @returns how many. */
+export async function sweepExpiredGrants(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from grants
-    where id in (
+    where id = any (array(
       select id
       from grants
-      where expires_at < ${before} or revoked_at < ${before}
+      where expires_at < ${before}
       order by expires_at
       limit ${limit}
       for update skip locked
-    )
+    ))
+    returning id`
+  return rows.length
+}
+
+/** Deletes at most `limit` grants that were revoked before `before`. @returns how many. */
+export async function sweepRevokedGrants(sql: Queries, before: Date, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from grants
+    where id = any (array(
+      select id
+      from grants
+      where revoked_at < ${before}
+      order by revoked_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning id`
   return rows.length
 }

@@ -41,7 +41,10 @@ export async function lockRefreshToken(
   return row
 }
 
-/** Replaces a token by its successor, once, and notes that the grant was used, and from where. */
+/** Used tokens that a grant keeps, to tell one that comes again from one that never was. */
+const KEEP_USED = 100
+
+/** Replaces a token by its successor, once, notes that the grant was used and from where, and forgets the tokens that were used long ago. */
 export async function rotateRefreshToken(
   sql: Queries,
   rotate: {
@@ -68,6 +71,18 @@ export async function rotateRefreshToken(
         refreshed_network = ${rotate.network},
         refreshed_agent = ${rotate.agent}
       where id = ${rotate.grantId}
+    ),
+    forgotten as (
+      delete from refresh_tokens
+      where token_hash = any (array(
+        select token_hash
+        from refresh_tokens
+        where grant_id = ${rotate.grantId}
+          and consumed_at < ${rotate.now}
+        order by consumed_at desc
+        offset ${KEEP_USED - 1}
+        limit ${KEEP_USED}
+      ))
     )
     insert into refresh_tokens (token_hash, grant_id, created_at, expires_at)
     values (${rotate.successorHash}, ${rotate.grantId}, ${rotate.now}, ${rotate.expiresAt})`
@@ -92,7 +107,14 @@ export async function findRefreshGrant(
 export async function sweepRefreshTokens(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from refresh_tokens
-    where token_hash in (select token_hash from refresh_tokens where expires_at < ${before} limit ${limit} for update skip locked)
+    where token_hash = any (array(
+      select token_hash
+      from refresh_tokens
+      where expires_at < ${before}
+      order by expires_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning token_hash`
   return rows.length
 }

@@ -36,7 +36,14 @@ export async function anyRevoked(sql: Queries, subjects: string[]): Promise<bool
 export async function sweepRevocations(sql: Queries, now: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from revocations
-    where subject in (select subject from revocations where expires_at <= ${now} limit ${limit} for update skip locked)
+    where subject = any (array(
+      select subject
+      from revocations
+      where expires_at <= ${now}
+      order by expires_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning subject`
   return rows.length
 }

@@ -99,7 +99,14 @@ export async function consumeSignInLink(
 export async function sweepSessions(sql: Queries, now: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from sessions
-    where id_hash in (select id_hash from sessions where expires_at <= ${now} limit ${limit} for update skip locked)
+    where id_hash = any (array(
+      select id_hash
+      from sessions
+      where expires_at <= ${now}
+      order by expires_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning id_hash`
   return rows.length
 }
@@ -108,7 +115,14 @@ export async function sweepSessions(sql: Queries, now: Date, limit: number): Pro
 export async function sweepSignInLinks(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from sign_in_links
-    where token_hash in (select token_hash from sign_in_links where expires_at < ${before} limit ${limit} for update skip locked)
+    where token_hash = any (array(
+      select token_hash
+      from sign_in_links
+      where expires_at < ${before}
+      order by expires_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning token_hash`
   return rows.length
 }

@@ -1,31 +1,26 @@
 import type { Queries } from './index.ts'
 
+export interface Throttle {
+  key: string
+  failures: number
+  resets_at: Date
+}
+
 /**
  * Locks the counters of `keys` for the rest of the transaction, so that attempts at the same moment see each other's
  * failures. A counter whose time is over starts at none.
- *
- * @returns when the last of the full counters starts anew, if any is full.
  */
-export async function lockThrottles(
-  sql: Queries,
-  lock: { keys: string[]; limit: number; now: Date; resetsAt: Date },
-): Promise<Date | undefined> {
-  const [row] = await sql<{ resets_at: Date | null }[]>`
-    with locked as (
-      insert into throttles (key, failures, resets_at)
-      select key, 0, ${lock.resetsAt}
-      from unnest(${lock.keys}::text[]) as key
-      order by key
-      on conflict (key) do update
-      set
-        failures = case when throttles.resets_at > ${lock.now} then throttles.failures else 0 end,
-        resets_at = case when throttles.resets_at > ${lock.now} then throttles.resets_at else excluded.resets_at end
-      returning failures, resets_at
-    )
-    select max(resets_at) as resets_at
-    from locked
-    where failures >= ${lock.limit}`
-  return row?.resets_at ?? undefined
+export function lockThrottles(sql: Queries, lock: { keys: string[]; now: Date; resetsAt: Date }): Promise<Throttle[]> {
+  return sql<Throttle[]>`
+    insert into throttles (key, failures, resets_at)
+    select key, 0, ${lock.resetsAt}
+    from unnest(${lock.keys}::text[]) as key
+    order by key
+    on conflict (key) do update
+    set
+      failures = case when throttles.resets_at > ${lock.now} then throttles.failures else 0 end,
+      resets_at = case when throttles.resets_at > ${lock.now} then throttles.resets_at else excluded.resets_at end
+    returning key, failures, resets_at`
 }
 
 /** Counts one failure for every locked key. */
@@ -48,7 +43,14 @@ export async function deleteEmptyThrottles(sql: Queries, keys: string[]): Promis
 export async function sweepThrottles(sql: Queries, now: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from throttles
-    where key in (select key from throttles where resets_at <= ${now} limit ${limit} for update skip locked)
+    where key = any (array(
+      select key
+      from throttles
+      where resets_at <= ${now}
+      order by resets_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning key`
   return rows.length
 }

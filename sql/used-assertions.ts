@@ -14,7 +14,14 @@ export async function useAssertion(sql: Queries, assertion: { idHash: Uint8Array
 export async function sweepUsedAssertions(sql: Queries, now: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from used_assertions
-    where id_hash in (select id_hash from used_assertions where expires_at <= ${now} limit ${limit} for update skip locked)
+    where id_hash = any (array(
+      select id_hash
+      from used_assertions
+      where expires_at <= ${now}
+      order by expires_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning id_hash`
   return rows.length
 }

@@ -44,7 +44,7 @@ export async function findInvitedUser(sql: Queries, email: string): Promise<User
     where lower(email) = lower(${email})
       and (
         disabled_at is not null
-        or (invited_at is not null and not exists (select from identities where identities.user_id = users.id))
+        or (invited_at is not null and (select user_id from identities where identities.user_id = users.id limit 1) is null)
       )
     order by disabled_at is null, created_at
     limit 1`

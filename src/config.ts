@@ -98,6 +98,12 @@ export const configSchema = z.object({
   GRANT_TTL: seconds(90 * 86_400, 3600, 5 * 365 * 86_400),
   DEVICE_CODE_TTL: seconds(600, 60, 3600),
   SESSION_TTL: seconds(14 * 86_400, 300, 365 * 86_400),
+  AUDIT_RETENTION: z.coerce
+    .number({ error: 'must be a number of days' })
+    .int({ error: 'must be a whole number of days' })
+    .min(0, { error: 'must be at least 0, which keeps everything' })
+    .max(36_500, { error: 'must be at most 36500 days' })
+    .default(365),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
       error: 'must be fatal, error, warn, info, debug, trace or silent',

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { auditSweeps } from './audit/retention.ts'
 import { openAuditWriter } from './audit/writer.ts'
 import type { Base, Secrets, Sweep } from './base.ts'
 import type { Config } from './config.ts'
@@ -91,7 +92,7 @@ export async function openDeps(
     providers: openProviders(config),
     viewers: openViewers(base),
     gateway,
-    sweeps: [...oauthSweeps(oauth), ...signInSweeps(base), ...gatewaySweeps(base)],
+    sweeps: [...oauthSweeps(oauth), ...signInSweeps(base), ...gatewaySweeps(base), ...auditSweeps(base)],
     close: () => stack.disposeAsync(),
   }
 }

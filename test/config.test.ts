@@ -67,6 +67,7 @@ describe('parseConfig', () => {
       GRANT_TTL: 7_776_000,
       DEVICE_CODE_TTL: 600,
       SESSION_TTL: 1_209_600,
+      AUDIT_RETENTION: 365,
       LOG_LEVEL: 'info',
     })
     expect(parse({ PORT: '4000' }).BASE_URL).toBe('http://localhost:4000')

@@ -1,4 +1,5 @@
 import initial from './0001_initial.sql' with { type: 'text' }
+import indexes from './0002_indexes.sql' with { type: 'text' }
 import gateway from './0003_gateway.sql' with { type: 'text' }
 import rights from './0004_rights.sql' with { type: 'text' }
 
@@ -11,6 +12,7 @@ export interface Migration {
 /** In order, never edited once landed: the n-th is version n of the schema. Listed by hand, so that the binary embeds them. */
 export const migrations: readonly Migration[] = [
   { name: '0001_initial', text: initial },
+  { name: '0002_indexes', text: indexes },
   { name: '0003_gateway', text: gateway },
   { name: '0004_rights', text: rights },
 ]

@@ -1,4 +1,6 @@
 /** The audit log: which events there are, and how one is recorded. `writer` stores them, `search` finds them again. */
+import { networkOf } from '../lib/networks.ts'
+import { isWithinLimit, LIMITS, type Limits } from '../limits.ts'
 import type { AuditWriter } from './writer.ts'
 
 /** Every event that can be recorded, and what it means. */
@@ -67,4 +69,45 @@ export function record(
     ip: details.ip ?? null,
     detail: details.detail ?? {},
   })
+}
+
+/** How long the same again is only counted, and how many different things are remembered for that. */
+const REPEAT_MS = 10 * 60_000
+const MAX_REMEMBERED = 10_000
+
+/** What was recorded lately, when that was (ms), and how often it has happened since. */
+const recorded = new WeakMap<AuditWriter, Map<string, { at: number; repeats: number }>>()
+
+/**
+ * Records what somebody can do again and again for nothing: the first time, and then every ten minutes with `repeats`, the
+ * times in between. Strangers who do ever different things are recorded up to a limit for their network.
+ *
+ * @param what Tells events apart that differ in more than client, user, grant and network; of few values.
+ */
+export function recordRepeatable(
+  deps: { audit: AuditWriter; limits: Limits; now: () => Date },
+  event: AuditEventName,
+  details: AuditDetails,
+  what = '',
+): void {
+  let events = recorded.get(deps.audit)
+  if (!events) {
+    events = new Map()
+    recorded.set(deps.audit, events)
+  }
+  const { clientId, userId, grantId, ip } = details
+  const network = networkOf(ip ?? null)
+  const key = JSON.stringify([event, clientId, userId, grantId, grantId ? '' : network, what])
+  const known = events.get(key)
+  const now = deps.now().getTime()
+  if (known && now - known.at < REPEAT_MS) {
+    known.repeats += 1
+    return
+  }
+  if (!userId && !isWithinLimit(deps.limits, deps.now(), LIMITS.strangers, network)) return
+  events.delete(key)
+  if (events.size >= MAX_REMEMBERED) events.delete(events.keys().next().value!) // the one that is longest ago
+  events.set(key, { at: now, repeats: 0 })
+  const repeats = known?.repeats ?? 0
+  record(deps, event, repeats > 0 ? { ...details, detail: { ...details.detail, repeats } } : details)
 }

@@ -130,7 +130,7 @@ function showSecret(secret: string): void {
 
 async function list(): Promise<void> {
   await withDeps(async deps => {
-    for (const client of await listClients(deps)) {
+    for await (const client of listClients(deps)) {
       const grants = client.grant_types.map(shortName)
       console.log([client.id, client.source, grants.join(','), client.scope.join(','), client.name].join('\t'))
     }

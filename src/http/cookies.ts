@@ -6,13 +6,21 @@ function cookieName(config: Config, name: string): string {
   return isSecure(config) ? `__Host-${name}` : `mcp-oauth-${name}`
 }
 
+/** The first cookie of this name. */
 export function readCookie(config: Config, request: Request, name: string): string | undefined {
-  const wanted = cookieName(config, name)
-  for (const pair of (request.headers.get('cookie') ?? '').split(';')) {
+  return listCookies(config, request, name).find(cookie => cookie.name === name)?.value
+}
+
+/** The cookies whose names begin with a prefix, in the order in which the browser sends them. */
+export function listCookies(config: Config, request: Request, prefix: string): { name: string; value: string }[] {
+  const wanted = cookieName(config, prefix)
+  return (request.headers.get('cookie') ?? '').split(';').flatMap(pair => {
     const equals = pair.indexOf('=')
-    if (equals > 0 && pair.slice(0, equals).trim() === wanted) return pair.slice(equals + 1).trim()
-  }
-  return undefined
+    const name = pair.slice(0, Math.max(equals, 0)).trim()
+    return name.startsWith(wanted)
+      ? [{ name: prefix + name.slice(wanted.length), value: pair.slice(equals + 1).trim() }]
+      : []
+  })
 }
 
 /** The value of a Set-Cookie header. @param maxAge seconds; 0 deletes the cookie. */

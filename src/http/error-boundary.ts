@@ -2,8 +2,8 @@
 import { Elysia, NotFoundError, ParseError } from 'elysia'
 import { errorPage } from '../../views/error.tsx'
 import type { Base } from '../base.ts'
-import { isOutage } from '../db/index.ts'
-import { AppError, OAuthError, SignInRequired } from '../lib/errors.ts'
+import { isAway, isOutage } from '../db/index.ts'
+import { AppError, DatabaseBusy, OAuthError, SignInRequired } from '../lib/errors.ts'
 import { noStoreJson } from './json.ts'
 import { page, seeOther, wantsJson, wantsPage } from './pages.ts'
 import type { Routes } from './routes.ts'
@@ -93,6 +93,16 @@ function classify(error: unknown): Answer {
       advice: 'Go back, and try again.',
       log: { level: 'info', message: 'request refused', detail: error.message },
     }
+  if (error instanceof DatabaseBusy)
+    return {
+      status: 503,
+      error: 'temporarily_unavailable',
+      description: 'The server has too much to do; try again in a few seconds',
+      title: 'Back in a moment',
+      advice: 'The server has too much to do. Try again in a few seconds.',
+      headers: { 'Retry-After': RETRY_AFTER },
+      log: { level: 'error', message: 'too many wait for the database', detail: error.detail },
+    }
   if (isOutage(error))
     return {
       status: 503,
@@ -101,7 +111,11 @@ function classify(error: unknown): Answer {
       title: 'Back in a moment',
       advice: 'The server cannot reach its database. Try again in a few seconds.',
       headers: { 'Retry-After': RETRY_AFTER },
-      log: { level: 'error', message: 'the database is away', detail: withoutQuery(error) },
+      log: {
+        level: 'error',
+        message: isAway(error) ? 'the database is away' : 'the database did not do what it was asked in time',
+        detail: withoutQuery(error),
+      },
     }
   return {
     status: 500,

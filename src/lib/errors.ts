@@ -92,6 +92,14 @@ export class DatabaseUnavailable extends Error {
   }
 }
 
+/** The database is there, but so many wait for it that this had no turn in time: 503 like {@link DatabaseUnavailable}. */
+export class DatabaseBusy extends DatabaseUnavailable {
+  constructor(detail: string) {
+    super(detail)
+    this.name = 'DatabaseBusy'
+  }
+}
+
 /** Wrong use of a command or a wrong configuration: printed without a stack, exit code 1. */
 export class UsageError extends Error {
   constructor(message: string) {

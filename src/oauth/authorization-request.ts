@@ -28,8 +28,8 @@ export interface RedirectTarget {
 }
 
 /** @throws AppError if there is no client or redirect URI that an answer could be sent to. */
-export async function findRedirectTarget(deps: OAuthDeps, params: Params): Promise<RedirectTarget> {
-  const client = await requireClient(deps, params.client_id)
+export async function findRedirectTarget(deps: OAuthDeps, params: Params, ip: string | null): Promise<RedirectTarget> {
+  const client = await requireClient(deps, params.client_id, ip)
   return { client, redirectUri: requireRedirectUri(client, params.redirect_uri), state: params.state }
 }
 
@@ -49,8 +49,8 @@ export function checkAuthorizationRequest(
   }
 }
 
-async function requireClient(deps: OAuthDeps, clientId: string | undefined): Promise<ClientRow> {
-  const client = clientId === undefined ? undefined : await findClient(deps, clientId)
+async function requireClient(deps: OAuthDeps, clientId: string | undefined, ip: string | null): Promise<ClientRow> {
+  const client = clientId === undefined ? undefined : await findClient(deps, clientId, ip)
   if (client) return client
   throw new AppError(
     'This app is not known here',

@@ -24,7 +24,7 @@ const FRESH_SIGN_IN_MS = 120_000
 
 export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
   const begin = async (request: Request, params: Params, server: Handled['server']) =>
-    answerErrors(deps, params, async target => {
+    answerErrors(deps, params, clientAddress(deps, request, server), async target => {
       const checked = checkAuthorizationRequest(deps, target, params)
       const viewer = await deps.viewers.find(request)
       const query = new URLSearchParams(params as Record<string, string>).toString()
@@ -61,7 +61,7 @@ export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
       requireCsrf(deps, request, viewer, interactionOf(query), form)
       // The token covers the query, so it is the one that was shown; it is checked again, as things may have changed.
       const params = parseParams(query)
-      return answerErrors(deps, params, async target => {
+      return answerErrors(deps, params, clientAddress(deps, request, server), async target => {
         const checked = checkAuthorizationRequest(deps, target, params)
         if (form.decision !== 'approve') throw new OAuthError('access_denied', 'The user denied the request')
         const decided = { ...checked, scope: grantableBy(viewer, checked.scope) }
@@ -77,9 +77,10 @@ export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
 async function answerErrors(
   deps: OAuthDeps,
   params: Params,
+  ip: string | null,
   answer: (target: RedirectTarget) => Promise<Response>,
 ): Promise<Response> {
-  const target = await findRedirectTarget(deps, params)
+  const target = await findRedirectTarget(deps, params, ip)
   try {
     return await answer(target)
   } catch (error) {

@@ -9,8 +9,8 @@ import {
   findDeviceRequest,
   insertDeviceCode,
 } from '../../sql/device-codes.ts'
-import { countFailure, deleteEmptyThrottles, lockThrottles } from '../../sql/throttles.ts'
-import { record } from '../audit/events.ts'
+import { countFailure, deleteEmptyThrottles, lockThrottles, type Throttle } from '../../sql/throttles.ts'
+import { record, recordRepeatable } from '../audit/events.ts'
 import { inTransaction } from '../db/index.ts'
 import type { Viewer } from '../http/session.ts'
 import { hashSecret, newSecret } from '../lib/crypto.ts'
@@ -24,8 +24,9 @@ import { formatUserCode, newUserCode, parseUserCode } from './user-codes.ts'
 
 /** Seconds between polls, at first. */
 const INTERVAL = 5
-/** Wrong codes that a session, a user or a network may enter before it must wait. */
+/** Wrong codes that a session or a user may enter before it must wait, and that a whole network may. */
 const WRONG_CODES = 5
+const WRONG_CODES_OF_NETWORK = 50
 const WRONG_CODES_WINDOW_MS = 15 * 60_000
 
 export interface DeviceAuthorizationResponse {
@@ -50,7 +51,10 @@ export async function requestDeviceAuthorization(
   },
 ): Promise<DeviceAuthorizationResponse> {
   const { client, ip } = request
-  takeHit(deps.limits, deps.now(), LIMITS.deviceCodes, `${client.id} ${networkOf(ip)}`)
+  const network = networkOf(ip)
+  takeHit(deps.limits, deps.now(), LIMITS.deviceCodes, `${client.id} ${network}`)
+  takeHit(deps.limits, deps.now(), LIMITS.networkDeviceCodes, network)
+  takeHit(deps.limits, deps.now(), LIMITS.allDeviceCodes, '')
   const resource = deps.resources.find(request.resource)
   const scope = narrowScope(deps.scopes, request.scope, client.scope)
   const deviceCode = newSecret('deviceCode')
@@ -69,7 +73,7 @@ export async function requestDeviceAuthorization(
     expiresAt: new Date(createdAt.getTime() + deps.config.DEVICE_CODE_TTL * 1000),
   }
   while (!(await insertDeviceCode(deps.sql, code))) code.userCode = newUserCode() // taken: one in 25 billion per open code
-  record(deps, 'device.requested', { clientId: client.id, ip, detail: { scope: scope.join(' ') } })
+  recordRepeatable(deps, 'device.requested', { clientId: client.id, ip, detail: { scope: scope.join(' ') } })
   const userCode = formatUserCode(code.userCode)
   const verificationUri = `${deps.config.BASE_URL}/auth/device`
   return {
@@ -82,10 +86,12 @@ export async function requestDeviceAuthorization(
   }
 }
 
+/** What came of a code that was typed: the request's id, or how many more wrong ones may be typed. */
+export type EnteredCode = { id: string } | { id: undefined; triesLeft: number }
+
 /**
- * Takes the code that a signed-in user typed, for their session alone.
+ * Takes the code that a signed-in user typed, for their session alone. Whatever is wrong with a code looks alike.
  *
- * @returns the request's id; nothing if the code is wrong, whatever is wrong with it.
  * @throws OAuthError `slow_down`, status 429, after too many wrong codes, right or wrong this time.
  */
 export async function enterUserCode(
@@ -93,38 +99,43 @@ export async function enterUserCode(
   viewer: Viewer,
   typed: string,
   ip: string | null,
-): Promise<string | undefined> {
+): Promise<EnteredCode> {
   const now = deps.now()
-  const keys = [
-    `device:session:${viewer.sessionHash.toString('base64url')}`,
-    `device:user:${viewer.userId}`,
-    `device:network:${networkOf(ip)}`,
-  ]
+  const network = `device:network:${networkOf(ip)}`
+  const own = [`device:session:${viewer.sessionHash.toString('base64url')}`, `device:user:${viewer.userId}`]
+  const keys = [...own, network]
   const resetsAt = new Date(now.getTime() + WRONG_CODES_WINDOW_MS)
+  const left = ({ key, failures }: Throttle) => (key === network ? WRONG_CODES_OF_NETWORK : WRONG_CODES) - failures
   // One transaction: guesses sent at the same moment are counted one after the other.
-  const { fullUntil, id } = await inTransaction(deps, async sql => {
-    const fullUntil = await lockThrottles(sql, { keys, limit: WRONG_CODES, now, resetsAt })
-    if (fullUntil) return { fullUntil, id: undefined }
+  const { counters, full, id } = await inTransaction(deps, async sql => {
+    const counters = await lockThrottles(sql, { keys, now, resetsAt })
+    const full = counters.filter(counter => left(counter) <= 0)
+    if (full.length > 0) return { counters, full, id: undefined }
     const userCode = parseUserCode(typed)
     const claim = { sessionHash: viewer.sessionHash, userId: viewer.userId, now }
     const id = userCode && (await claimDeviceCode(sql, { userCode, ...claim }))
     await (id ? deleteEmptyThrottles(sql, keys) : countFailure(sql, keys))
-    return { fullUntil, id }
+    return { counters, full, id }
   })
-  if (fullUntil) {
-    const seconds = Math.ceil((fullUntil.getTime() - now.getTime()) / 1000)
-    throw new OAuthError(
-      'slow_down',
-      `Too many wrong codes. Wait ${Math.ceil(seconds / 60)} minutes, then start again on your device.`,
-      {
-        status: 429,
-        headers: { 'Retry-After': String(seconds) },
-      },
-    )
-  }
-  if (id) return id
+  if (full.length > 0) throw tooManyWrongCodes(full, network, now)
+  if (id) return { id }
   record(deps, 'device.wrong_code', { userId: viewer.userId, ip })
-  return undefined
+  return { id: undefined, triesLeft: Math.min(...counters.map(left)) - 1 }
+}
+
+/** Says whose wrong codes they were: who shares a network with somebody else has made no mistake. */
+function tooManyWrongCodes(full: Throttle[], network: string, now: Date): OAuthError {
+  const resetsAt = Math.max(...full.map(({ resets_at }) => resets_at.getTime()))
+  const seconds = Math.ceil((resetsAt - now.getTime()) / 1000)
+  const minutes = Math.ceil(seconds / 60)
+  const wait = minutes === 1 ? 'Wait a minute' : `Wait ${minutes} minutes`
+  const whose = full.every(({ key }) => key === network)
+    ? 'Too many wrong codes were entered from your network, not necessarily by you'
+    : 'Too many wrong codes'
+  return new OAuthError('slow_down', `${whose}. ${wait}, then start again on your device.`, {
+    status: 429,
+    headers: { 'Retry-After': String(seconds) },
+  })
 }
 
 /** A request whose code this session has entered. */

@@ -113,9 +113,11 @@ async function enterOrExplain(
   ip: string | null,
   json: boolean,
 ): Promise<{ id: string } | Response> {
+  let triesLeft: number
   try {
-    const id = await enterUserCode(deps, viewer, typed, ip)
-    if (id) return { id }
+    const entered = await enterUserCode(deps, viewer, typed, ip)
+    if (entered.id !== undefined) return entered
+    triesLeft = entered.triesLeft
   } catch (error) {
     if (json || !(error instanceof OAuthError) || error.status !== 429) throw error
     const response = await page(
@@ -125,8 +127,8 @@ async function enterOrExplain(
     response.headers.set('Retry-After', error.headers['Retry-After'] ?? '')
     return response
   }
-  const problem =
-    'That code is not waiting to be approved. Check it on your device; codes expire after some minutes and work once.'
+  const tries = triesLeft === 0 ? 'no more try for now' : triesLeft === 1 ? '1 more try' : `${triesLeft} more tries`
+  const problem = `That code is not waiting to be approved. Check it on your device; codes expire after some minutes and work once. You have ${tries}.`
   if (json) throw new OAuthError('invalid_request', problem)
   return await page(deviceEntryPage({ ...entryProps(deps, viewer), code: typed, problem }), 400)
 }

@@ -2,7 +2,7 @@
 
 import { Elysia } from 'elysia'
 import type { ClientRow } from '../../sql/clients.ts'
-import { record } from '../audit/events.ts'
+import { record, recordRepeatable } from '../audit/events.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { noStoreJson } from '../http/json.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
@@ -25,8 +25,8 @@ export const register = (deps: OAuthDeps) => {
     const network = networkOf(ip)
     takeHit(deps.limits, deps.now(), LIMITS.registrations, network)
     const { client, secret, managementToken } = await registerClient(deps, await readMetadata(request), trusted)
-    if (!managementToken) giveBack(deps.limits, LIMITS.registrations, network) // it was there already
-    record(deps, 'client.registered', { clientId: client.id, ip, detail: { name: client.name } })
+    if (managementToken) record(deps, 'client.registered', { clientId: client.id, ip, detail: { name: client.name } })
+    else giveBack(deps.limits, LIMITS.registrations, network) // it was there already
     return noStoreJson(clientInformation(deps, client, { secret, managementToken }), 201)
   }
   return new Elysia({ name: 'oauth-register' })
@@ -41,10 +41,10 @@ export const register = (deps: OAuthDeps) => {
     )
     .put(
       `${PATH}/:id`,
-      async ({ request, params }) => {
+      async ({ request, server, params }) => {
         const client = requireUnshared(await requireManager(deps, request, params.id))
         const changed = await changeRegistration(deps, client, await readMetadata(request))
-        record(deps, 'client.updated', { clientId: client.id })
+        recordRepeatable(deps, 'client.updated', { clientId: client.id, ip: clientAddress(deps, request, server) })
         return noStoreJson(clientInformation(deps, requireUnshared(changed), { managementToken: bearerToken(request) }))
       },
       { parse: 'none' },

@@ -1,8 +1,8 @@
 /** What the authorization server leaves behind and the sweeper may delete. */
 import { sweepAuthorizationCodes } from '../../sql/authorization-codes.ts'
-import { sweepUnusedClients } from '../../sql/clients.ts'
+import { sweepUnusedClients, sweepUnusedDocuments } from '../../sql/clients.ts'
 import { sweepDeviceCodes } from '../../sql/device-codes.ts'
-import { sweepGrants } from '../../sql/grants.ts'
+import { sweepExpiredGrants, sweepRevokedGrants } from '../../sql/grants.ts'
 import { sweepRefreshTokens } from '../../sql/refresh-tokens.ts'
 import { sweepRevocations } from '../../sql/revocations.ts'
 import { sweepSigningKeys } from '../../sql/signing-keys.ts'
@@ -15,20 +15,26 @@ import { sweepRevoked } from './memory.ts'
 const DAY_MS = 86_400_000
 /** Codes and grants that have ended are kept this long, so that a client that comes late gets a precise answer. */
 const KEEP_MS = DAY_MS
+/** Anybody may ask for device codes, so these are kept only for as long as a client might still poll. */
+const KEEP_DEVICE_CODES_MS = DAY_MS / 24
 const UNUSED_CLIENT_MS = 7 * DAY_MS
+/** Metadata documents that nobody got a token with; older ones are fetched again when they are needed. */
+const UNUSED_DOCUMENTS = 2_000
 
 export function oauthSweeps({ sql, config, memory }: OAuthDeps): Sweep[] {
   const ago = (now: Date, ms: number) => new Date(now.getTime() - ms)
   return [
-    (now, limit) => sweepDeviceCodes(sql, ago(now, KEEP_MS), limit),
+    (now, limit) => sweepDeviceCodes(sql, ago(now, KEEP_DEVICE_CODES_MS), limit),
     (now, limit) => sweepAuthorizationCodes(sql, ago(now, KEEP_MS), limit),
-    (now, limit) => sweepGrants(sql, ago(now, KEEP_MS), limit),
+    (now, limit) => sweepExpiredGrants(sql, ago(now, KEEP_MS), limit),
+    (now, limit) => sweepRevokedGrants(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepRefreshTokens(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepThrottles(sql, now, limit),
     (now, limit) => sweepRevocations(sql, now, limit),
     sweepRevoked(memory),
     (now, limit) => sweepUsedAssertions(sql, now, limit),
     (now, limit) => sweepSigningKeys(sql, ago(now, KEEP_MS + config.ACCESS_TOKEN_TTL * 1000), limit),
-    (now, limit) => sweepUnusedClients(sql, { before: ago(now, UNUSED_CLIENT_MS), now, limit }),
+    (now, limit) => sweepUnusedClients(sql, ago(now, UNUSED_CLIENT_MS), limit),
+    (_, limit) => sweepUnusedDocuments(sql, UNUSED_DOCUMENTS, limit),
   ]
 }

@@ -7,10 +7,10 @@ import { Elysia } from 'elysia'
 import { jwtVerify, SignJWT } from 'jose'
 import { z } from 'zod'
 import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
-import { record } from '../audit/events.ts'
+import { recordRepeatable } from '../audit/events.ts'
 import type { Base } from '../base.ts'
 import { clientAddress } from '../http/client-address.ts'
-import { readCookie, setCookie } from '../http/cookies.ts'
+import { listCookies, readCookie, setCookie } from '../http/cookies.ts'
 import { page, seeOther } from '../http/pages.ts'
 import { type Params, queryParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
@@ -79,6 +79,9 @@ export const signin = (deps: SignInDeps) =>
           .sign(deps.secrets.signInCookie)
         const response = await onward(location.href, provider.name)
         response.headers.append('Set-Cookie', setCookie(deps.config, tripCookie(secrets.state), trip, TRIP_SECONDS))
+        for (const name of oldTrips(deps, request)) {
+          response.headers.append('Set-Cookie', setCookie(deps.config, name, '', 0))
+        }
         return response
       },
       { parse: 'none', ...PAGE },
@@ -104,7 +107,7 @@ export const signin = (deps: SignInDeps) =>
           .finish({ code: params.code, iss: params.iss }, trip, deps.now())
           .catch(error => {
             if (error instanceof AppError && error.status === 403)
-              record(deps, 'user.refused', { ip, detail: { how: provider.id } })
+              recordRepeatable(deps, 'user.refused', { ip, detail: { how: provider.id } }, provider.id)
             throw error
           })
         const user = await admit(deps, identity, ip)
@@ -169,9 +172,26 @@ const tripSchema = z.object({
   returnTo: z.string(),
 })
 
+const TRIP_COOKIE = 'signin-'
+/** Trips that a browser may have begun besides the newest, and how long their cookies may be: at 16 KiB of headers it gets 431. */
+const TRIPS = 3
+const TRIPS_BYTES = 6_000
+
 /** One cookie a trip, named for its state, so that two tabs do not break each other. */
 function tripCookie(state: string): string {
-  return `signin-${state.slice(0, 12)}`
+  return `${TRIP_COOKIE}${state.slice(0, 12)}`
+}
+
+/** The cookies of trips that were begun longest ago, past the newest few. Browsers send the oldest first (RFC 6265 5.4). */
+function oldTrips(deps: SignInDeps, request: Request): string[] {
+  let bytes = 0
+  return listCookies(deps.config, request, TRIP_COOKIE)
+    .reverse()
+    .filter(({ value }, newer) => {
+      bytes += value.length
+      return newer >= TRIPS || bytes > TRIPS_BYTES
+    })
+    .map(({ name }) => name)
 }
 
 async function readTrip(

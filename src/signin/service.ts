@@ -19,14 +19,12 @@ import {
   type UserRow,
   updateSignedInUser,
 } from '../../sql/users.ts'
-import { record } from '../audit/events.ts'
+import { record, recordRepeatable } from '../audit/events.ts'
 import type { Base } from '../base.ts'
 import type { Config } from '../config.ts'
 import { inTransaction } from '../db/index.ts'
 import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
-import { networkOf } from '../lib/networks.ts'
-import { isWithinLimit, LIMITS } from '../limits.ts'
 import type { ExternalIdentity } from './identity.ts'
 
 /** Minutes for which a one-time link works. */
@@ -55,7 +53,12 @@ export async function admit(deps: Base, identity: ExternalIdentity, ip: string |
     return user
   })
   if (!user) {
-    record(deps, 'user.refused', { ip, detail: { issuer: identity.issuer, verified } })
+    recordRepeatable(
+      deps,
+      'user.refused',
+      { ip, detail: { issuer: identity.issuer, verified } },
+      `${identity.issuer} ${verified}`,
+    )
     throw verified
       ? new AppError(
           'You have no access to this server',
@@ -177,8 +180,7 @@ export async function useSignInLink(deps: Base, token: string, ip: string | null
     ? await useLink(deps.sql, { tokenHash: hashSecret(token), now: deps.now() })
     : undefined
   if (!used) {
-    if (isWithinLimit(deps.limits, deps.now(), LIMITS.refusals, networkOf(ip)))
-      record(deps, 'user.refused', { ip, detail: { how: 'link' } })
+    recordRepeatable(deps, 'user.refused', { ip, detail: { how: 'link' } }, 'link')
     throw new AppError(
       'This link does not work any more',
       `A sign-in link works once, and for ${LINK_MINUTES} minutes. Ask for a new one: restart the server, or run "mcp-oauth-server user link" with your address.`,

@@ -72,10 +72,10 @@ async function swept(): Promise<Record<string, number>> {
 }
 
 describe('the sweeper takes what nobody can use any more, and nothing else', () => {
-  test('device codes: a day after they expired', async () => {
+  test('device codes: an hour after they expired', async () => {
     const used = await requestDevice(server, operators)
     expect(await swept()).toEqual({})
-    server.clock.advance(used.expires_in + DAY - 60)
+    server.clock.advance(used.expires_in + HOUR - 60)
     expect(await swept()).toEqual({})
     server.clock.advance(120)
     expect(await swept()).toEqual({ device_codes: 1 })
@@ -154,7 +154,7 @@ describe('the sweeper takes what nobody can use any more, and nothing else', () 
     ada = await signIn(server)
   })
 
-  test('clients that registered themselves and got no token in 7 days; not used ones, not operators’, not ones whose code is open', async () => {
+  test('clients that registered themselves and got no token in 7 days; not used ones, not operators’, not ones whose code is open or has just expired', async () => {
     const unused = await registerClient(server, { client_name: 'Unused' })
     const used = await registerClient(server, { client_name: 'Used' })
     const waiting = await registerClient(server, { client_name: 'Waiting' })
@@ -170,7 +170,7 @@ describe('the sweeper takes what nobody can use any more, and nothing else', () 
     server.clock.advance(120)
     await sweep(server.deps)
     expect((await present()).sort()).toEqual([operators, used, waiting].sort())
-    server.clock.advance(600)
+    server.clock.advance(600 + HOUR)
     await sweep(server.deps)
     expect((await present()).sort()).toEqual([operators, used].sort())
     // The client that is gone is told to register again.

@@ -275,7 +275,7 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     for (const code of ['BBBB-BBBB', 'nonsense!', used.user_code, denied.user_code]) {
       const answer = await enterCode(server, ada, code)
       expect(answer.status).toBe(400)
-      bodies.add((await answer.text()).replaceAll(code, 'CODE'))
+      bodies.add((await answer.text()).replaceAll(code, 'CODE').replace(/You have \d more tr(y|ies)/, 'TRIES'))
     }
     expect(bodies.size).toBe(1)
   })
@@ -287,12 +287,36 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     const refused = await enterCode(server, ada, user_code)
     expect(refused.status).toBe(429)
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
-    // The network has guessed, so another user behind it waits, too; and so does JSON.
+    // Somebody else behind the same address has made no mistake.
     const eve = await signIn(server, 'eve@example.com')
-    expect((await enterCode(server, eve, user_code)).status).toBe(429)
+    expect((await enterCode(server, eve, user_code)).status).toBe(303)
     later()
     const fresh = await requestDevice(server, client)
     expect((await enterCode(server, ada, fresh.user_code)).status).toBe(303)
+  })
+
+  test('says how many tries are left, and after 50 wrong codes of a network blames nobody behind it', async () => {
+    later()
+    const eve = await signIn(server, 'eve@example.com')
+    const problemOf = async (answer: Response) => /id="problem"[^>]*>(.*?)</.exec(await answer.text())?.[1]
+    const wrong =
+      'That code is not waiting to be approved. Check it on your device; codes expire after some minutes and work once.'
+    for (const left of ['4 more tries', '3 more tries', '2 more tries', '1 more try', 'no more try for now'])
+      expect(await problemOf(await enterCode(server, ada, 'BBBB-BBBB'))).toBe(`${wrong} You have ${left}.`)
+    expect(await problemOf(await enterCode(server, ada, 'BBBB-BBBB'))).toBe(
+      'Too many wrong codes. Wait 15 minutes, then start again on your device.',
+    )
+    for (let guesser = 0; guesser < 9; guesser++) {
+      const cookie = await signIn(server, `guesser${guesser}@example.com`)
+      for (let i = 0; i < 5; i++) expect((await enterCode(server, cookie, 'BBBB-BBBB')).status).toBe(400)
+    }
+    const { user_code } = await requestDevice(server, client)
+    const refused = await enterCode(server, eve, user_code)
+    expect([refused.status, await problemOf(refused)]).toEqual([
+      429,
+      'Too many wrong codes were entered from your network, not necessarily by you. Wait 15 minutes, then start again on your device.',
+    ])
+    later()
   })
 
   test('a success does not reset the counter', async () => {

@@ -49,6 +49,24 @@ describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', ()
     expect([...browser.cookies(server.base).keys()]).toEqual(['mcp-oauth-session'])
   })
 
+  test('begun again and again, leaves the cookies of the newest few, so that the browser is never refused with 431', async () => {
+    const cookies = new Map<string, string>()
+    const long = `/auth/device?code=${'x'.repeat(2_000)}`
+    for (let i = 0; i < 30; i++) {
+      const Cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+      const answer = await server.post('/auth/signin/oidc', { return_to: i % 2 === 0 ? long : '/account' }, { Cookie })
+      expect(answer.status).toBe(200)
+      for (const header of answer.headers.getSetCookie()) {
+        const [, name, value] = /^([^=]+)=([^;]*)/.exec(header)!
+        if (value === '') cookies.delete(name!)
+        else cookies.set(name!, value!)
+      }
+      expect(cookies.size).toBeLessThanOrEqual(4)
+    }
+    expect(cookies.size).toBeGreaterThanOrEqual(2)
+    expect([...cookies.values()].join('').length).toBeLessThan(12_000)
+  })
+
   test('asks for PKCE with S256, a nonce and a state, each new every time', async () => {
     const seen = new Set<string>()
     for (let i = 0; i < 2; i++) {

@@ -6,7 +6,7 @@ import { useAssertion } from '../../../sql/used-assertions.ts'
 import { hashSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { SafeFetchError, safeFetchJson } from '../../lib/safe-fetch.ts'
-import { LIMITS, takeHit } from '../../limits.ts'
+import { takeFetch } from '../../limits.ts'
 import type { OAuthDeps } from '../deps.ts'
 
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -73,11 +73,12 @@ export async function assertionProblem(
   deps: OAuthDeps,
   client: ClientRow,
   assertion: string,
+  ip: string | null,
 ): Promise<string | undefined> {
   const { BASE_URL } = deps.config
   let claims: JWTPayload
   try {
-    const keys = createLocalJWKSet(await keysOf(deps, client))
+    const keys = createLocalJWKSet(await keysOf(deps, client, ip))
     const { payload } = await jwtVerify(assertion, keys, {
       issuer: client.id,
       subject: client.id,
@@ -106,13 +107,13 @@ export async function assertionProblem(
 const fetched = new Map<string, { keys: Promise<JSONWebKeySet>; until: number }>()
 
 /** A client's key set; one behind an address is fetched again after five minutes, so that keys can be rotated. */
-async function keysOf(deps: OAuthDeps, client: ClientRow): Promise<JSONWebKeySet> {
+async function keysOf(deps: OAuthDeps, client: ClientRow, ip: string | null): Promise<JSONWebKeySet> {
   if (client.jwks) return client.jwks as unknown as JSONWebKeySet
   const url = client.jwks_uri!
   const now = deps.now().getTime()
   let entry = fetched.get(url)
   if (!entry || entry.until <= now) {
-    takeHit(deps.limits, deps.now(), LIMITS.documents, new URL(url).host)
+    takeFetch(deps, url, ip)
     if (fetched.size >= KEYS_LIMIT) fetched.delete(fetched.keys().next().value!)
     entry = { keys: fetchKeys(deps, url), until: now + KEYS_AGE_MS }
     fetched.set(url, entry)

@@ -1,12 +1,12 @@
 /** Who sends a request to an endpoint for clients, and whether it proves that (RFC 6749 2.3, RFC 7523). */
 import type { ClientRow } from '../../../sql/clients.ts'
-import { record } from '../../audit/events.ts'
+import { recordRepeatable } from '../../audit/events.ts'
 import { clientAddress, type Handled } from '../../http/client-address.ts'
 import { type Params, readParams } from '../../http/params.ts'
 import { hashSecret, sameBytes } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { networkOf } from '../../lib/networks.ts'
-import { countHit, isWithinLimit, LIMITS, requireUnlimited } from '../../limits.ts'
+import { countHit, LIMITS, requireUnlimited } from '../../limits.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { ASSERTION_TYPE, assertedClientId, assertionProblem } from './assertions.ts'
 import { findClient } from './index.ts'
@@ -43,16 +43,14 @@ export async function authenticateClient(
   // No client's id is longer than 500; what strangers send beyond that must not fill the memory.
   const guesser = `client ${clientId.slice(0, 501)} ${networkOf(ip)}`
   requireUnlimited(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
-  const client = await findClient(deps, clientId)
-  const refusal = await refusalOf(deps, client, credentials)
+  const client = await findClient(deps, clientId, ip)
+  const refusal = await refusalOf(deps, client, credentials, ip)
   if (!client || refusal) {
     // Where there is no secret to guess, its neighbours must not lock a client out.
     if (client?.auth_method !== 'none') countHit(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
-    if (isWithinLimit(deps.limits, deps.now(), LIMITS.refusals, networkOf(ip))) {
-      const reason = refusal ?? 'unknown client'
-      record(deps, 'client.refused', { clientId: client?.id ?? null, ip, detail: { reason } })
-    }
-    throw invalidClient(basic, refusal ?? 'unknown client')
+    const reason = refusal ?? 'unknown client'
+    recordRepeatable(deps, 'client.refused', { clientId: client?.id ?? null, ip, detail: { reason } }, reason)
+    throw invalidClient(basic, reason)
   }
   return client
 }
@@ -62,10 +60,11 @@ async function refusalOf(
   deps: OAuthDeps,
   client: ClientRow | undefined,
   { secret, assertion }: ClientCredentials,
+  ip: string | null,
 ): Promise<string | undefined> {
   if (!client) return 'unknown client'
   if (client.auth_method === 'private_key_jwt')
-    return assertion ? assertionProblem(deps, client, assertion) : 'no assertion'
+    return assertion ? assertionProblem(deps, client, assertion, ip) : 'no assertion'
   if (assertion) return 'an assertion of a client that has no keys'
   if (client.secret_hash === null) {
     // Some clients send an empty secret with their id; a real one they cannot have.

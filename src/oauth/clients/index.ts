@@ -20,9 +20,12 @@ import type { GrantType } from '../grants/types.ts'
 import { lookUpClient, remember, rememberUntil } from '../memory.ts'
 import { isMetadataUrl, resolveMetadataClient } from './metadata-documents.ts'
 
+/** Clients that one statement lists. */
+const PAGE = 500
+
 /** A client by the id that it gives, whether it registered or is described by a document at that address. */
-export async function findClient(deps: OAuthDeps, clientId: string): Promise<ClientRow | undefined> {
-  if (isMetadataUrl(clientId)) return resolveMetadataClient(deps, clientId)
+export async function findClient(deps: OAuthDeps, clientId: string, ip: string | null): Promise<ClientRow | undefined> {
+  if (isMetadataUrl(clientId)) return resolveMetadataClient(deps, clientId, ip)
   return isIssuedId(clientId) ? lookUpClient(deps, clientId) : undefined
 }
 
@@ -82,8 +85,15 @@ export async function rotateClientSecret(deps: OAuthDeps, id: string): Promise<s
   return secret
 }
 
-export function listClients(deps: OAuthDeps): Promise<ClientRow[]> {
-  return queryClients(deps.sql)
+/** All clients, oldest first, read in pages. */
+export async function* listClients(deps: OAuthDeps): AsyncGenerator<ClientRow> {
+  let after: ClientRow | undefined
+  for (;;) {
+    const page = await queryClients(deps.sql, { after, limit: PAGE })
+    yield* page
+    after = page.at(-1)
+    if (page.length < PAGE) return
+  }
 }
 
 /**

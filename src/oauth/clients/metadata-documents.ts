@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { type ClientRow, upsertMetadataClient } from '../../../sql/clients.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { SafeFetchError, safeFetchJson } from '../../lib/safe-fetch.ts'
-import { LIMITS, takeHit } from '../../limits.ts'
+import { takeFetch } from '../../limits.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { DEVICE_CODE_GRANT } from '../grants/types.ts'
 import { lookUpClient, rememberClient } from '../memory.ts'
@@ -53,11 +53,11 @@ const documentSchema = z.object({
 const pending = new Map<string, Promise<ClientRow>>()
 
 /**
- * The client that a document describes: the copy in the database while it is fresh, else a new one, else the last good.
+ * The client that a document describes, for somebody at an address: the copy in the database while it is fresh, else a new one, else the last good.
  *
  * @throws OAuthError `invalid_client` if there is no good document and never was.
  */
-export async function resolveMetadataClient(deps: OAuthDeps, url: string): Promise<ClientRow> {
+export async function resolveMetadataClient(deps: OAuthDeps, url: string, ip: string | null): Promise<ClientRow> {
   if (new URL(url).origin === deps.config.BASE_URL)
     throw new OAuthError('invalid_client', 'A document of this server describes no client')
   const stored = await lookUpClient(deps, url)
@@ -65,9 +65,9 @@ export async function resolveMetadataClient(deps: OAuthDeps, url: string): Promi
   let fetching = pending.get(url)
   if (!fetching) {
     try {
-      takeHit(deps.limits, deps.now(), LIMITS.documents, new URL(url).host)
+      takeFetch(deps, url, ip)
     } catch (error) {
-      if (stored) return stored // whoever uses up the host's share locks nobody out
+      if (stored) return stored // whoever uses up the share of a host or network locks nobody out
       throw error
     }
     fetching = refresh(deps, url, stored).finally(() => pending.delete(url))

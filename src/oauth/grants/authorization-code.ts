@@ -6,13 +6,14 @@ import {
   findAuthorizationCode,
 } from '../../../sql/authorization-codes.ts'
 import type { ClientRow } from '../../../sql/clients.ts'
-import { record } from '../../audit/events.ts'
+import { record, recordRepeatable } from '../../audit/events.ts'
 import type { Params } from '../../http/params.ts'
 import { hashSecret, isSecret, newSecret, sameBytes } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { withoutAdmin } from '../scopes.ts'
 import { grantExpiry, issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
+import { countGuess, requireFewGuesses } from './guesses.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
 
 export async function grantAuthorizationCode(
@@ -20,10 +21,12 @@ export async function grantAuthorizationCode(
   { client, params, ip }: TokenRequest,
 ): Promise<TokenResponse> {
   if (params.code === undefined) throw new OAuthError('invalid_request', 'The parameter code is missing')
+  requireFewGuesses(deps, ip)
   const codeHash = hashSecret(params.code)
   const code = isSecret('authorizationCode', params.code)
     ? await findAuthorizationCode(deps.sql, codeHash, client.id)
     : undefined
+  if (!code) countGuess(deps, ip)
   // In this order: whoever cannot prove that the code is theirs must not be able to end what it was exchanged for.
   checkRedirectUri(code, params)
   checkVerifier(code, params)
@@ -68,7 +71,12 @@ async function refuseReplay(
   code: AuthorizationCodeRow,
   ip: string | null,
 ): Promise<never> {
-  record(deps, 'authorization.replayed', { clientId: client.id, userId: code.user_id, grantId: code.grant_id, ip })
+  recordRepeatable(deps, 'authorization.replayed', {
+    clientId: client.id,
+    userId: code.user_id,
+    grantId: code.grant_id,
+    ip,
+  })
   if (code.grant_id) await revokeGrant(deps, { grantId: code.grant_id, by: 'reuse' })
   throw invalidCode()
 }

@@ -7,6 +7,7 @@ import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { withoutAdmin } from '../scopes.ts'
 import { grantExpiry, issueAccessToken, refreshExpiry } from '../tokens.ts'
+import { countGuess, requireFewGuesses } from './guesses.ts'
 import type { DeviceTokenRequest, TokenResponse } from './types.ts'
 
 export async function grantDeviceCode(
@@ -15,6 +16,7 @@ export async function grantDeviceCode(
 ): Promise<TokenResponse> {
   const deviceCode = params.device_code
   if (deviceCode === undefined) throw new OAuthError('invalid_request', 'The parameter device_code is missing')
+  requireFewGuesses(deps, ip)
   // Made before it is known whether they are needed, so that one statement can do everything.
   const grantId = randomUUID()
   const refreshToken = newSecret('refreshToken')
@@ -31,6 +33,7 @@ export async function grantDeviceCode(
         },
       })
     : undefined
+  if (!polled) countGuess(deps, ip)
   if (polled?.outcome !== 'approved') throw refusal(polled)
   const scope = polled.user_is_admin ? polled.granted_scope : withoutAdmin(polled.granted_scope)
   if (scope.length === 0) throw refusal({ ...polled, outcome: 'denied' })

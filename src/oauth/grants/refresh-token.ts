@@ -7,15 +7,15 @@
  * client may have slept; it is refused, and nothing ends. From anywhere else it is a replay, and the whole grant ends.
  */
 import { lockRefreshToken, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
-import { record } from '../../audit/events.ts'
+import { record, recordRepeatable } from '../../audit/events.ts'
 import { inTransaction } from '../../db/index.ts'
 import { hashSecret, hmac, isSecret, SECRET_KINDS } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { networkOf } from '../../lib/networks.ts'
-import { isWithinLimit, LIMITS } from '../../limits.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { allows, withoutAdmin } from '../scopes.ts'
 import { issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
+import { countGuess, requireFewGuesses } from './guesses.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
 
 const RETRY_MS = 30_000
@@ -34,6 +34,7 @@ export async function grantRefreshToken(
 ): Promise<TokenResponse> {
   const presented = params.refresh_token
   if (presented === undefined) throw new OAuthError('invalid_request', 'The parameter refresh_token is missing')
+  requireFewGuesses(deps, ip)
   const successor = successorOf(deps, presented)
   const origin: Origin = { network: networkOf(ip), agent: programOf(userAgent) }
   const { outcome, token, scope } = isSecret('refreshToken', presented)
@@ -58,10 +59,10 @@ export async function grantRefreshToken(
       })
     : { outcome: 'dead' as const, token: undefined, scope: [] }
 
+  if (!token) countGuess(deps, ip)
   const who = { clientId: client.id, userId: token?.user_id ?? null, grantId: token?.grant_id ?? null, ip }
   // It ends nothing, so the same token can come again and again.
-  if (outcome === 'stale' && isWithinLimit(deps.limits, deps.now(), LIMITS.refusals, origin.network))
-    record(deps, 'refresh.stale', who)
+  if (outcome === 'stale') recordRepeatable(deps, 'refresh.stale', who)
   if (token && outcome === 'reused') {
     record(deps, 'refresh.reused', who)
     await revokeGrant(deps, { grantId: token.grant_id, by: 'reuse' })
@@ -69,7 +70,7 @@ export async function grantRefreshToken(
   if (!token || (outcome !== 'rotated' && outcome !== 'retried')) {
     throw new OAuthError('invalid_grant', 'The refresh token is unknown, expired or was revoked; sign in again')
   }
-  record(deps, outcome === 'retried' ? 'refresh.retried' : 'refresh.rotated', who)
+  recordRepeatable(deps, outcome === 'retried' ? 'refresh.retried' : 'refresh.rotated', who)
   const response = issueAccessToken(deps, {
     clientId: client.id,
     userId: token.user_id,

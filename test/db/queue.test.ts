@@ -1,0 +1,53 @@
+/** What many requests at once cost each other while the database is busy. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { registerClient } from '../support/flows.ts'
+import { onPostgres, startServer, type TestServer } from '../support/server.ts'
+
+setDefaultTimeout(300_000)
+
+let server: TestServer
+let client: string
+beforeAll(async () => {
+  server = await startServer()
+  client = await registerClient(server)
+})
+afterAll(() => server.close())
+
+const BUSY = {
+  error: 'temporarily_unavailable',
+  error_description: 'The server has too much to do; try again in a few seconds',
+}
+
+const CONNECTIONS = onPostgres ? 16 : 1
+
+/** Keeps every connection busy with short queries for so many seconds together. @returns when they are over. */
+function occupy(seconds: number): Promise<unknown> {
+  const queries = Array.from({ length: seconds * 10 * CONNECTIONS }, () => server.deps.sql`select pg_sleep(0.1)`)
+  return Promise.allSettled(queries.map(query => query.then(() => {})))
+}
+
+describe('the queue before the database', () => {
+  test('who has no turn within 2 s is told to come back, and all is well afterwards', async () => {
+    const occupied = occupy(4)
+    const began = performance.now()
+    const answer = await server.post('/api/oauth/device', { client_id: client })
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '5'])
+    expect(await answer.json()).toEqual(BUSY)
+    expect(performance.now() - began).toBeLessThan(3_000)
+    await occupied
+    await Bun.sleep(3_000)
+    expect((await server.post('/api/oauth/device', { client_id: client })).status).toBe(200)
+  })
+
+  test('past a thousand that wait nobody else waits', async () => {
+    const occupied = occupy(1)
+    const waiting = Promise.allSettled(Array.from({ length: 1_000 }, () => server.deps.sql`select 1`.then(() => {})))
+    const began = performance.now()
+    const answer = await server.post('/api/oauth/device', { client_id: client })
+    expect(performance.now() - began).toBeLessThan(1_000)
+    expect([answer.status, await answer.json()]).toEqual([503, BUSY])
+    await Promise.all([occupied, waiting])
+    await Bun.sleep(1_000)
+    expect((await server.post('/api/oauth/device', { client_id: client })).status).toBe(200)
+  })
+})

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
 import { follow, ROOT } from './support/command.ts'
-import { decide, deviceTokens, registerClient, requestDevice, rpc } from './support/flows.ts'
+import { decide, deviceTokens, registerClient, requestDevice, rpc, sendSignInForm } from './support/flows.ts'
 import { freePort } from './support/ports.ts'
 import { emptyDatabase, onPostgres, requestsTo, type TestServer } from './support/server.ts'
 
@@ -62,7 +62,7 @@ async function start(): Promise<Running> {
 async function signInAsPrinted(): Promise<string> {
   const { server, stdout } = running
   const [, token] = await stdout.until(/\/auth\/signin\/link\?token=(\S+)/)
-  const answer = await server.post('/auth/signin/link', { token: token! })
+  const answer = await sendSignInForm(server, '/auth/signin/link', { token: token! })
   expect(answer.status).toBe(303)
   return answer.headers.getSetCookie()[0]!.split(';')[0]!
 }

@@ -177,7 +177,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const alert = page.getByRole('alert')
     for (let i = 0; i < 5; i++) {
       await enter(page, 'BBBB-BBBB')
-      expect(await alert.textContent()).toContain('That code is not waiting to be approved')
+      expect(await alert.textContent()).toContain('This code is not waiting to be approved')
       expect(await code(page).inputValue()).toBe('BBBB-BBBB')
       expect(await code(page).getAttribute('aria-describedby')).toBe(await alert.getAttribute('id'))
     }
@@ -195,7 +195,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const first = await requestDevice(server, client)
     server.clock.advance(601)
     await enter(page, first.user_code)
-    expect(await page.getByRole('alert').textContent()).toContain('codes expire after some minutes')
+    expect(await page.getByRole('alert').textContent()).toContain('expires after some minutes')
     const second = await requestDevice(server, client)
     await enter(page, second.user_code)
     server.clock.advance(601)

@@ -1,0 +1,100 @@
+/**
+ * A sign-in on its way to the provider and back. What it must remember is in a signed cookie, one a trip, so that two tabs
+ * do not break each other.
+ */
+import { randomBytes } from 'node:crypto'
+import { jwt } from '@elysiajs/jwt'
+import { z } from 'zod'
+import { useAssertion } from '../../sql/used-assertions.ts'
+import type { Base } from '../base.ts'
+import { readCookie, setCookie } from '../http/cookies.ts'
+import type { Params } from '../http/params.ts'
+import { hashSecret, sameBytes } from '../lib/crypto.ts'
+import { AppError } from '../lib/errors.ts'
+import { generateCodeVerifier, type Provider } from './providers.ts'
+
+/** Seconds that a trip to the provider may take. */
+export const TRIP_SECONDS = 600
+
+/** Says what the token is for (RFC 8725 3.11): no other JWT of ours passes as one. */
+const TYPE = 'sign-in+jwt'
+const ALGORITHM = 'HS256'
+
+const tripSchema = z.object({
+  state: z.string(),
+  nonce: z.string(),
+  verifier: z.string(),
+  provider: z.string(),
+  returnTo: z.string(),
+})
+export type Trip = z.output<typeof tripSchema>
+
+/** Signs and checks: the plugin gives a route's context `trips`. */
+export const tripTokens = (base: Base) =>
+  jwt({ name: 'trips', secret: base.secrets.signInCookie, alg: ALGORITHM, typ: TYPE, iat: false })
+export type TripTokens = ReturnType<typeof tripTokens>['decorator']['trips']
+
+export function newTrip(provider: Provider, returnTo: string): Trip {
+  return {
+    state: randomBytes(24).toString('base64url'),
+    nonce: randomBytes(24).toString('base64url'),
+    verifier: generateCodeVerifier(),
+    provider: provider.id,
+    returnTo,
+  }
+}
+
+/** @returns the Set-Cookie header's value that remembers a trip. */
+export async function tripCookie(base: Base, tokens: TripTokens, trip: Trip): Promise<string> {
+  const token = await tokens.sign({ ...trip, exp: Math.floor(base.now().getTime() / 1000) + TRIP_SECONDS })
+  return setCookie(base.config, cookieName(trip.state), token, TRIP_SECONDS)
+}
+
+/** @returns the Set-Cookie header's value that forgets it. */
+export function endedTripCookie(base: Base, trip: Trip): string {
+  return setCookie(base.config, cookieName(trip.state), '', 0)
+}
+
+/** The trip that a provider's answer belongs to. @throws AppError if this browser has begun none with that state. */
+export async function readTrip(
+  base: Base,
+  tokens: TripTokens,
+  request: Request,
+  provider: Provider,
+  params: Params,
+): Promise<Trip> {
+  const state = params.state ?? ''
+  if (!/^[A-Za-z0-9_-]{32}$/.test(state)) throw lost('no state')
+  const cookie = readCookie(base.config, request, cookieName(state))
+  if (!cookie) throw lost('no cookie for this state')
+  const claims = await tokens.verify(cookie, {
+    algorithms: [ALGORITHM],
+    typ: TYPE,
+    requiredClaims: ['exp'],
+    currentDate: base.now(),
+  })
+  const trip = tripSchema.safeParse(claims)
+  if (!trip.success) throw lost('the cookie has expired or is not ours')
+  if (!sameBytes(Buffer.from(trip.data.state), Buffer.from(state)) || trip.data.provider !== provider.id)
+    throw lost('another state or provider')
+  return trip.data
+}
+
+/** A trip ends in one session, however often its answer arrives. @throws AppError if it has ended already. */
+export async function endTrip(base: Base, trip: Trip): Promise<void> {
+  const expiresAt = new Date(base.now().getTime() + TRIP_SECONDS * 1000)
+  const first = await useAssertion(base.sql, { idHash: hashSecret(`${TYPE} ${trip.state}`), expiresAt })
+  if (!first) throw lost('the state was used before')
+}
+
+function cookieName(state: string): string {
+  return `signin-${state.slice(0, 12)}`
+}
+
+function lost(detail: string): AppError {
+  return new AppError(
+    'This sign-in was started elsewhere or too long ago',
+    'Start again from the sign-in page, in this browser, with cookies allowed.',
+    { status: 400, detail },
+  )
+}

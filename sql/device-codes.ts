@@ -157,10 +157,10 @@ export async function claimDeviceCode(
   return row?.id
 }
 
-/** A request that this session has entered the code of. */
+/** A request whose code this session has entered, or, once it is decided, another session of the same user. */
 export async function findDeviceRequest(
   sql: Queries,
-  find: { id: string; sessionHash: Uint8Array; now: Date },
+  find: { id: string; sessionHash: Uint8Array; userId: string; now: Date },
 ): Promise<DeviceRequest | undefined> {
   const [row] = await sql<DeviceRequest[]>`
     select
@@ -176,7 +176,7 @@ export async function findDeviceRequest(
     from device_codes as code
     join clients as client on client.id = code.client_id
     where code.id = ${find.id}
-      and code.session_hash = ${find.sessionHash}`
+      and (code.session_hash = ${find.sessionHash} or (code.user_id = ${find.userId} and code.decision is not null))`
   return row
 }
 

@@ -27,10 +27,14 @@ export interface Base {
 
 /** Keys derived from AUTH_SECRET, one a purpose. */
 export interface Secrets {
-  /** Signs the cookie that carries a sign-in to the provider and back. */
+  /** Signs the cookie of a sign-in under way. */
   signInCookie: Buffer
   /** Makes the CSRF tokens of forms. */
   csrf: Buffer
+  /** Seals the authorization requests that wait for a person. */
+  authorizationRequests: Buffer
+  /** Derives the authorization code of a decision. */
+  authorizationCodes: Buffer
   /** Seals the private signing keys in the database. */
   signingKeys: Buffer
   /** Derives the successor of a refresh token. */

@@ -121,6 +121,8 @@ function openSecrets(config: Config): Secrets {
   return {
     signInCookie: deriveKey(secret, 'sign-in cookie'),
     csrf: deriveKey(secret, 'csrf'),
+    authorizationRequests: deriveKey(secret, 'authorization requests'),
+    authorizationCodes: deriveKey(secret, 'authorization codes'),
     signingKeys: deriveKey(secret, 'signing keys'),
     refresh: deriveKey(secret, 'refresh tokens'),
     heldCalls: deriveKey(secret, 'held calls'),

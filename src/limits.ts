@@ -15,6 +15,8 @@ interface Limit {
 export const LIMITS = {
   /** Registrations from one network. Hosted clients register for many users from one, and the same one again is free. */
   registrations: { name: 'register', hits: 200, seconds: 600 },
+  /** Authorization requests that wait for a person: of one user, or of everybody in a network who is not signed in. */
+  authorizations: { name: 'authorize', hits: 600, seconds: 600 },
   /** Device codes that one client asks for from one network. */
   deviceCodes: { name: 'device', hits: 600, seconds: 60 },
   /** Device codes that one network asks for, for whatever clients, in the ten minutes for which they are open. */

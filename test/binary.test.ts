@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
 import { follow, ROOT } from './support/command.ts'
-import { decide, deviceTokens, registerClient, requestDevice, rpc } from './support/flows.ts'
+import { decide, deviceTokens, registerClient, requestDevice, rpc, sendSignInForm } from './support/flows.ts'
 import { freePort } from './support/ports.ts'
 import { emptyDatabase, onPostgres, requestsTo, type TestServer } from './support/server.ts'
 
@@ -62,7 +62,7 @@ async function start(): Promise<Running> {
 async function signInAsPrinted(): Promise<string> {
   const { server, stdout } = running
   const [, token] = await stdout.until(/\/auth\/signin\/link\?token=(\S+)/)
-  const answer = await server.post('/auth/signin/link', { token: token! })
+  const answer = await sendSignInForm(server, '/auth/signin/link', { token: token! })
   expect(answer.status).toBe(303)
   return answer.headers.getSetCookie()[0]!.split(';')[0]!
 }
@@ -135,7 +135,7 @@ describe('the binary', () => {
     ['a wrong type', '/api/oauth/device', json('{"client_id":{"hunter2":1}}'), 400, 'invalid_request'],
     ['too much', '/api/oauth/device', json(`"${'hunter2'.repeat(20_000)}"`), 413, 'invalid_request'],
     ['an unknown path', '/api/hunter2', json('{}'), 404, 'not_found'],
-    ['a wrong method', '/api/oauth/token', {}, 404, 'not_found'],
+    ['a wrong method', '/api/oauth/token', {}, 405, 'invalid_request'],
     ['a path that does not decode', '/api/oauth/%zz%00', {}, 404, 'not_found'],
     ['a decision without a session', '/api/oauth/device/authorize', json('{"id":"hunter2"}'), 401, 'access_denied'],
   ] as [string, string, RequestInit, number, string][])(

@@ -4,7 +4,14 @@ import { join } from 'node:path'
 import { connect } from '../src/db/index.ts'
 import { openLog } from '../src/lib/log.ts'
 import { DEVICE_CODE_GRANT } from '../src/oauth/grants/types.ts'
-import { csrfOf, type DeviceAnswer, type TokenAnswer } from './support/flows.ts'
+import {
+  consentFields,
+  csrfOf,
+  type DeviceAnswer,
+  onwardOf,
+  sendSignInForm,
+  type TokenAnswer,
+} from './support/flows.ts'
 import { run, serve } from './support/processes.ts'
 import { emptyDatabase, onPostgres } from './support/server.ts'
 
@@ -96,11 +103,11 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   const token = /token=(mln_[A-Za-z0-9_-]{43})/.exec(link)![1]!
   secrets.set('sign-in link', token)
   expect((await get(`/auth/signin/link?token=${token}`)).status).toBe(200)
-  const signedIn = await post('/auth/signin/link', { token })
+  const signedIn = await sendSignInForm({ get, post }, '/auth/signin/link', { token })
   expect(signedIn.status).toBe(303)
   const Cookie = signedIn.headers.getSetCookie().map(cookie => cookie.split(';')[0]!)[0]!
   secrets.set('session cookie', Cookie.slice(Cookie.indexOf('=') + 1))
-  expect((await post('/auth/signin/link', { token })).status).toBe(403)
+  expect((await sendSignInForm({ get, post }, '/auth/signin/link', { token })).status).toBe(403)
 
   // A client with a secret, and a machine.
   const registration = await raw(
@@ -137,6 +144,27 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   expect((await post('/api/oauth/device/authorize', decision, html)).status).toBe(303)
   const tokens = (await (await poll()).json()) as TokenAnswer
   expect((await poll()).status).toBe(400)
+
+  // The authorization endpoint: a request that waits for a person, and one that was approved.
+  const webClient = await raw(
+    '/api/oauth/register',
+    JSON.stringify({ token_endpoint_auth_method: 'none', redirect_uris: ['https://app.example/callback'] }),
+    'application/json',
+  )
+  const state = 'a-state-of-the-client-0123456789'
+  secrets.set('state of a client', state)
+  const asked = new URLSearchParams({
+    response_type: 'code',
+    client_id: ((await webClient.json()) as { client_id: string }).client_id,
+    state,
+    code_challenge: 'a'.repeat(43),
+    code_challenge_method: 'S256',
+  })
+  expect((await get(`/api/oauth/authorize?${asked}`)).status).toBe(303)
+  const shown = await (await get(`/api/oauth/authorize?${asked}`, { Cookie })).text()
+  const approval = { ...consentFields(shown), decision: 'approve' }
+  const answered = onwardOf(await post('/api/oauth/authorize/decision', approval, html))
+  secrets.set('authorization code', answered.searchParams.get('code')!)
 
   // Client credentials, in the header; refresh, twice; and MCP.
   const Authorization = `Basic ${Buffer.from(`${robotId}:${robotSecret}`).toString('base64')}`
@@ -178,7 +206,7 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   server.kill('SIGTERM')
   expect(await server.exited).toBe(0)
   const places = { log: server.output(), 'error bodies': errors.join('\n'), database: await dump(database.env) }
-  expect(secrets.size).toBe(13)
+  expect(secrets.size).toBe(15)
   expect(places.log).toContain('"level":20') // debug
   expect(places.database).toContain(client_id)
   expect(errors.length).toBeGreaterThan(200)

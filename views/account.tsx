@@ -2,19 +2,22 @@ import { Html } from '@elysiajs/html'
 import { type ClientLabel, ClientName, Csrf, Time } from './components.tsx'
 import { Layout } from './layout.tsx'
 
+export interface Connection {
+  id: string
+  client: ClientLabel
+  resource: string
+  permissions: string[]
+  connectedAt: string
+  usedAt: string
+}
+
 export interface AccountProps {
   email: string
+  /** For the forms that end a connection. */
   csrf: string
   signOutCsrf: string
   signOutEverywhereCsrf: string
-  connections: {
-    id: string
-    client: ClientLabel
-    resource: string
-    permissions: string[]
-    connectedAt: string
-    usedAt: string
-  }[]
+  connections: Connection[]
   forgetCsrf: string
   /** Apps that are not connected, and may connect without asking. */
   remembered: { client: ClientLabel; clientId: string; permissions: string[] }[]
@@ -25,42 +28,18 @@ export function accountPage(props: AccountProps) {
   return (
     <Layout title="Connected apps" email={email} wide>
       <h1>Connected apps</h1>
-      {connections.length === 0 ? (
-        <div class="card">
-          <p>No app is connected as you.</p>
-          <p class="links">
-            <a href="/auth/device">Connect a device</a>
-            <a href="/">How to connect an app</a>
-          </p>
-        </div>
-      ) : (
-        <>
-          <p>These apps can act as you. Disconnecting takes effect at once.</p>
-          {connections.map(connection => (
-            <article class="card row">
-              <div>
-                <ClientName client={connection.client} />
-                <ul>
-                  {connection.permissions.map(text => (
-                    <li safe>{text}</li>
-                  ))}
-                </ul>
-                <small>
-                  On <span safe>{connection.resource}</span>. Connected <Time iso={connection.connectedAt} />, last
-                  renewed <Time iso={connection.usedAt} />.
-                </small>
-              </div>
-              <form method="post" action="/account/disconnect">
-                <Csrf token={csrf} />
-                <input type="hidden" name="id" value={connection.id} />
-                <button class="small" type="submit" aria-label={`Disconnect ${connection.client.name}`}>
-                  Disconnect
-                </button>
-              </form>
-            </article>
-          ))}
-        </>
-      )}
+      <div id="connections" aria-live="polite">
+        {connections.length === 0 ? (
+          <NoConnections />
+        ) : (
+          <>
+            <p>These apps can act as you. Disconnecting takes effect at once.</p>
+            {connections.map(connection => (
+              <ConnectionCard connection={connection} csrf={csrf} />
+            ))}
+          </>
+        )}
+      </div>
       <Remembered csrf={forgetCsrf} apps={remembered} />
       <form class="quiet" method="post" action="/auth/signout">
         <Csrf token={signOutCsrf} />
@@ -70,12 +49,76 @@ export function accountPage(props: AccountProps) {
       </form>
       <form class="quiet" method="post" action="/account/signout-everywhere">
         <Csrf token={signOutEverywhereCsrf} />
-        <p class="hint">Lost a device, or saw an app that you do not know? End all your sessions and connections.</p>
+        <p class="hint">Lost a device, or found an app that you do not know? End all your sessions and connections.</p>
         <button class="small" type="submit">
           Sign out everywhere
         </button>
       </form>
     </Layout>
+  )
+}
+
+function ConnectionCard({ connection, csrf }: { connection: Connection; csrf: string }) {
+  return (
+    <article class="card row">
+      <div>
+        <ClientName client={connection.client} />
+        <ul>
+          {connection.permissions.map(text => (
+            <li safe>{text}</li>
+          ))}
+        </ul>
+        <small>
+          On <span safe>{connection.resource}</span>. Connected <Time iso={connection.connectedAt} />, last renewed{' '}
+          <Time iso={connection.usedAt} />.
+        </small>
+      </div>
+      <form
+        method="post"
+        action="/account/disconnect"
+        hx-post="/account/disconnect"
+        hx-target="closest article"
+        hx-swap="outerHTML"
+      >
+        <Csrf token={csrf} />
+        <input type="hidden" name="id" value={connection.id} />
+        <button class="small" type="submit" aria-label={`Disconnect ${connection.client.name}`}>
+          Disconnect
+        </button>
+      </form>
+    </article>
+  )
+}
+
+function NoConnections() {
+  return (
+    <div class="card">
+      <p>No app is connected as you.</p>
+      <p class="links">
+        <a href="/auth/device">Connect a device</a>
+        <a href="/">How to connect an app</a>
+      </p>
+    </div>
+  )
+}
+
+const TAKE_FOCUS = { autofocus: true }
+
+/** What htmx puts in the place of a card whose connection was ended. Takes the focus, which was on the card's button. */
+export function disconnected({ name, isLast }: { name: string | undefined; isLast: boolean }) {
+  return (
+    <>
+      <p class="note good" role="status" tabindex="-1" {...TAKE_FOCUS}>
+        {name === undefined ? (
+          'This connection had already ended.'
+        ) : (
+          <>
+            <b safe>{name}</b> is disconnected.
+          </>
+        )}
+      </p>
+      {isLast ? <NoConnections /> : ''}
+    </>
   )
 }
 

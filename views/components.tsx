@@ -1,9 +1,9 @@
 import { Html } from '@elysiajs/html'
 
-/** How much a client's name can be believed. */
+/** How far a client's name can be trusted. */
 export interface ClientLabel {
   name: string
-  /** The operator, who added it; or the host where it is described. Any other client chose its name itself. */
+  /** The operator, who added it, or the host that describes it. Any other client chose its name itself. */
   voucher: { by: 'operator' } | { by: 'host'; host: string } | { by: 'nobody' }
 }
 
@@ -30,7 +30,7 @@ function Voucher(voucher: ClientLabel['voucher']) {
   }
 }
 
-/** What a client will be able to do; nothing where there is nothing to list. */
+/** What a client will be able to do; nothing if there is nothing to list. */
 export function Permissions({ texts }: { texts: string[] }) {
   return texts.length === 0 ? (
     ''
@@ -43,6 +43,15 @@ export function Permissions({ texts }: { texts: string[] }) {
         ))}
       </ul>
     </>
+  )
+}
+
+/** A warning beside a name that somebody vouches for: the name is right, but the program may be another one. */
+export function Impostor({ text }: { text: string }) {
+  return (
+    <p class="note warn" safe>
+      {text}
+    </p>
   )
 }
 
@@ -62,7 +71,7 @@ export function DecisionForm(props: {
           {props.hint}
         </p>
       ) : (
-        <p class="problem">It asks only for what administrators can give. You can deny it.</p>
+        <p class="problem">Only an administrator can allow what this app asks for. You can deny it.</p>
       )}
       <form class="decision" method="post" action={props.action}>
         <Csrf token={props.csrf} />

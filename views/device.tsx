@@ -10,42 +10,50 @@ export interface DeviceEntryProps {
   problem?: string
 }
 
-export function deviceEntryPage({ email, csrf, code, problem }: DeviceEntryProps) {
+export function deviceEntryPage(props: DeviceEntryProps) {
   return (
-    <Layout title="Connect a device" email={email}>
-      <div class="card">
-        <h1>Connect a device</h1>
-        <p>
-          {code && !problem
-            ? 'Check that this is the code that your device shows.'
-            : 'Enter the code that your device shows.'}
-        </p>
-        <Problem text={problem} />
-        <form method="post" action="/api/oauth/device/verify">
-          <Csrf token={csrf} />
-          <label for="user_code">Code</label>
-          <input
-            class="code"
-            id="user_code"
-            name="user_code"
-            value={code}
-            required
-            maxlength="20"
-            placeholder="XXXX-XXXX"
-            autocomplete="off"
-            autocapitalize="characters"
-            spellcheck="false"
-            autofocus={!code || !!problem}
-            aria-invalid={problem ? 'true' : undefined}
-            aria-describedby={problem ? 'problem' : undefined}
-          />
-          <button class="primary" type="submit">
-            Continue
-          </button>
-        </form>
-        <p class="hint">Did somebody send you this code or this link? Then close this page.</p>
-      </div>
+    <Layout title="Connect a device" email={props.email}>
+      {deviceEntry(props)}
     </Layout>
+  )
+}
+
+/** The form that takes a code. htmx replaces it with itself and a message when the code is wrong. */
+export function deviceEntry({ csrf, code, problem }: DeviceEntryProps) {
+  return (
+    <div class="card" id="entry">
+      <h1>Connect a device</h1>
+      <p>{code && !problem ? 'Check that your device shows this code.' : 'Enter the code that your device shows.'}</p>
+      <Problem text={problem} />
+      <form
+        method="post"
+        action="/api/oauth/device/verify"
+        hx-post="/api/oauth/device/verify"
+        hx-target="#entry"
+        hx-swap="outerHTML"
+      >
+        <Csrf token={csrf} />
+        <label for="user_code">Code</label>
+        <input
+          class="code"
+          id="user_code"
+          name="user_code"
+          value={code}
+          required
+          placeholder="XXXX-XXXX"
+          autocomplete="off"
+          autocapitalize="characters"
+          spellcheck="false"
+          autofocus={!code || !!problem}
+          aria-invalid={problem ? 'true' : undefined}
+          aria-describedby={problem ? 'problem' : undefined}
+        />
+        <button class="primary" type="submit">
+          Continue
+        </button>
+      </form>
+      <p class="hint">Did somebody else send you this code or link? Then close this page.</p>
+    </div>
   )
 }
 
@@ -106,7 +114,7 @@ function DeviceDecision({
       <dl class="facts">
         <dt>Server</dt>
         <dd safe>{resource}</dd>
-        <dt>Asked</dt>
+        <dt>Requested</dt>
         <dd>
           <span safe>
             {minutesAgo === 0 ? 'just now' : minutesAgo === 1 ? '1 minute ago' : `${minutesAgo} minutes ago`}
@@ -126,21 +134,30 @@ function DeviceDecision({
         csrf={csrf}
         field={{ name: 'id', value: id }}
         grantable={permissions.length > 0}
-        hint="Approve only if you started this yourself, just now, and the code is the same on your device."
+        hint="Approve only if you have just started this yourself and your device shows the same code."
       />
     </div>
   )
 }
+
+/** An error while htmx polls changes nothing on the page: it asks again. */
+const KEEP_ASKING = { 'hx-status:4xx': 'swap:none', 'hx-status:5xx': 'swap:none' }
 
 /** How a decided request stands. While the device has not fetched its token, htmx asks again and replaces it. */
 export function deviceStatus({ id, state, client }: DeviceRequestProps) {
   switch (state) {
     case 'approved':
       return (
-        <div class="card" hx-get={`/auth/device/${id}/status`} hx-trigger="every 2s" hx-swap="outerHTML">
+        <div
+          class="card"
+          hx-get={`/auth/device/${id}/status`}
+          hx-trigger="every 2s"
+          hx-swap="outerHTML"
+          {...KEEP_ASKING}
+        >
           <h1>Approved</h1>
           <p class="waiting">
-            Waiting for <b safe>{client.name}</b> to notice. That takes a few seconds.
+            Waiting for <b safe>{client.name}</b> to connect. This takes a few seconds.
           </p>
           <noscript>
             <p>
@@ -157,7 +174,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
           </p>
           <h1>Connected</h1>
           <p>
-            <b safe>{client.name}</b> has access now. You can close this page and go back to your device.
+            <b safe>{client.name}</b> now has access. You can close this page and go back to your device.
           </p>
           <p class="links">
             <a href="/account">Your connected apps</a>
@@ -169,7 +186,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
         <div class="card">
           <h1>Denied</h1>
           <p>
-            <b safe>{client.name}</b> got no access. If you did not start this, there is nothing more to do.
+            <b safe>{client.name}</b> got no access. If you did not start this, there is nothing else you need to do.
           </p>
           <p class="links">
             <a href="/auth/device">Enter another code</a>
@@ -180,7 +197,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
       return (
         <div class="card">
           <h1>This code has expired</h1>
-          <p>Start again on your device, and enter the new code that it shows.</p>
+          <p>Start again on your device and enter the new code that it shows.</p>
           <p class="links">
             <a href="/auth/device">Enter another code</a>
           </p>

@@ -12,7 +12,7 @@ export function homePage({ baseUrl, mcpUrl }: HomeProps) {
     <Layout title="Connect" wide>
       <h1>Connect your apps</h1>
       <p>
-        This is an MCP server. Apps that speak the Model Context Protocol connect to the address below. Each one asks
+        This is an MCP server. Apps that speak the Model Context Protocol connect to the address below. Each app asks
         you first, and you can disconnect it at any time.
       </p>
       <Snippet text={mcpUrl} />
@@ -31,7 +31,7 @@ export function homePage({ baseUrl, mcpUrl }: HomeProps) {
         Then type <code>/mcp</code> in Claude Code to sign in.
       </p>
 
-      <h2>Cursor and others that read mcpServers</h2>
+      <h2>Cursor and other apps that read mcpServers</h2>
       <Snippet text={json({ mcpServers: { hub: { url: mcpUrl } } })} />
 
       <h2>VS Code</h2>
@@ -43,16 +43,16 @@ export function homePage({ baseUrl, mcpUrl }: HomeProps) {
       <h2>Claude and ChatGPT on the web</h2>
       <p>Add a custom connector with the address above. The server must be reachable from the internet.</p>
 
-      <h2>Desktop apps that start their servers as commands</h2>
+      <h2>Desktop apps that start MCP servers as commands</h2>
       <Snippet
         text={json({ mcpServers: { hub: { command: 'npx', args: ['-y', 'mcp-remote', mcpUrl, '--device-code'] } } })}
       />
-      <p class="hint">It writes a link to the app’s log. Open the link on any device, a phone for instance.</p>
+      <p class="hint">It writes a link to the app’s log. Open the link on any device, such as your phone.</p>
 
-      <h2>A terminal, a script, a machine without a browser</h2>
+      <h2>A terminal, a script or a machine without a browser</h2>
       <Snippet text={`mcp-oauth-server login ${baseUrl}`} />
       <p class="hint">
-        It prints a link and a code to open on another device. With <code>--json</code> it hands over the tokens.
+        It prints a link and a code to open on another device. With <code>--json</code> it prints the tokens.
       </p>
     </Layout>
   )

@@ -4,7 +4,7 @@ import type { PropsWithChildren } from '@kitajs/html'
 /** What every page shares. `wide` is for pages with lists. */
 export interface LayoutProps {
   title: string
-  /** Who is signed in; nothing on pages for anybody. */
+  /** Who is signed in; absent on pages that anybody can see. */
   email?: string | undefined
   wide?: boolean
 }
@@ -19,10 +19,7 @@ export function Layout({ title, email, wide, children }: PropsWithChildren<Layou
           <meta name="viewport" content="width=device-width, initial-scale=1" />
           <meta name="color-scheme" content="light dark" />
           <meta name="robots" content="noindex" />
-          <meta
-            name="htmx-config"
-            content='{"includeIndicatorCSS":false,"mode":"same-origin","history":false,"noSwap":[204,304,"4xx","5xx"]}'
-          />
+          <meta name="htmx-config" content='{"includeIndicatorCSS":false,"mode":"same-origin","history":false}' />
           <title safe>{`${title} · MCP sign-in`}</title>
           <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
           <link rel="stylesheet" href="/assets/style.css" />

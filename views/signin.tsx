@@ -1,23 +1,28 @@
 import { Html } from '@elysiajs/html'
+import { Csrf } from './components.tsx'
 import { Layout } from './layout.tsx'
 
 export interface SignInProps {
   providers: { id: string; name: string }[]
   returnTo: string
+  csrf: string
+  /** What waits for the person to sign in. */
+  purpose: 'app' | 'device' | undefined
 }
 
-export function signInPage({ providers, returnTo }: SignInProps) {
+export function signInPage({ providers, returnTo, csrf, purpose }: SignInProps) {
   return (
     <Layout title="Sign in">
       <div class="card">
         <h1>Sign in</h1>
-        {returnTo.startsWith('/auth/device') ? (
-          <p>Sign in first. Then you can check what the device asks for, and approve or deny it.</p>
+        {purpose ? (
+          <p>Sign in first. Then you will see what the {purpose} asks for, and can approve or deny it.</p>
         ) : (
           ''
         )}
         {providers.map(provider => (
           <form method="post" action={`/auth/signin/${provider.id}`}>
+            <Csrf token={csrf} />
             <input type="hidden" name="return_to" value={returnTo} />
             <button class={providers.length === 1 ? 'primary' : 'choice'} type="submit" safe>
               {`Continue with ${provider.name}`}
@@ -25,14 +30,15 @@ export function signInPage({ providers, returnTo }: SignInProps) {
           </form>
         ))}
         {providers.length > 0 ? (
-          <p class="hint">The operator of this server decides who may enter.</p>
+          <p class="hint">The operator of this server decides who has access.</p>
         ) : (
           <>
             <p>
-              This server has no sign-in provider yet. Open the <strong>one-time sign-in link</strong> that it printed
-              in its terminal when it started, in this browser: you will come back to where you were.
+              This server has no sign-in provider yet. When it started, it printed a{' '}
+              <strong>one-time sign-in link</strong> in its terminal. Open that link in this browser; you will come back
+              to this point.
             </p>
-            <p>The link is used up or older than 15 minutes? The operator can print a new one:</p>
+            <p>Has the link been used, or is it older than 15 minutes? The operator can print a new one:</p>
             <pre>
               <code>mcp-oauth-server user link you@example.com</code>
             </pre>
@@ -44,13 +50,14 @@ export function signInPage({ providers, returnTo }: SignInProps) {
 }
 
 /** Opening the link is not enough: link previews open links, too. */
-export function signInLinkPage({ token }: { token: string }) {
+export function signInLinkPage({ token, csrf }: { token: string; csrf: string }) {
   return (
     <Layout title="Sign in">
       <div class="card">
         <h1>Sign in with this link</h1>
-        <p>The link works once. It signs in this browser.</p>
+        <p>The link works once and signs in this browser. Did somebody send it to you unasked? Then close this page.</p>
         <form method="post" action="/auth/signin/link">
+          <Csrf token={csrf} />
           <input type="hidden" name="token" value={token} />
           <button class="primary" type="submit">
             Sign in

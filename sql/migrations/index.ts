@@ -2,6 +2,7 @@ import initial from './0001_initial.sql' with { type: 'text' }
 import indexes from './0002_indexes.sql' with { type: 'text' }
 import gateway from './0003_gateway.sql' with { type: 'text' }
 import rights from './0004_rights.sql' with { type: 'text' }
+import authorizationRequests from './0005_authorization_requests.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -15,4 +16,5 @@ export const migrations: readonly Migration[] = [
   { name: '0002_indexes', text: indexes },
   { name: '0003_gateway', text: gateway },
   { name: '0004_rights', text: rights },
+  { name: '0005_authorization_requests', text: authorizationRequests },
 ]

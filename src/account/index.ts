@@ -1,8 +1,8 @@
 /** The page where a user sees which apps are connected as them or need not ask again, and ends that, or everything at once. */
 import { Elysia } from 'elysia'
 import { z } from 'zod'
-import { accountPage } from '../../views/account.tsx'
-import { page, seeOther } from '../http/pages.ts'
+import { accountPage, disconnected } from '../../views/account.tsx'
+import { isFragmentRequest, page, seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewers } from '../http/session.ts'
@@ -15,6 +15,11 @@ import { endAllSessions, signOutToken } from '../signin/sessions.ts'
 const END = 'end-connection'
 const END_ALL = 'end-everything'
 const FORGET = 'forget-consent'
+/** Makes htmx replace all of the list, not only the card. */
+const WHOLE_LIST = [
+  ['HX-Retarget', '#connections'],
+  ['HX-Reswap', 'innerHTML'],
+] as const
 const endSchema = z.object({ id: z.uuid(), csrf: z.string().optional() })
 const forgetSchema = z.object({ client_id: z.string().max(500), csrf: z.string().optional() })
 
@@ -62,8 +67,15 @@ export const account = (deps: OAuthDeps & { viewers: Viewers }) =>
       async ({ request, viewer }) => {
         const params = checkParams(await readParams(request), endSchema)
         requireCsrf(deps, request, viewer, END, params as Record<string, string>)
+        const before = await listConnections(deps, viewer.userId)
         await revokeGrant(deps, { grantId: params.id, userId: viewer.userId, by: 'user' })
-        return seeOther('/account') // also if it had ended already: the page shows what is left
+        // Also if it had ended already: the page shows what is left.
+        if (!isFragmentRequest(request)) return seeOther('/account')
+        const name = before.find(({ id }) => id === params.id)?.client_name
+        const isLast = before.every(({ id }) => id === params.id)
+        const response = await page(disconnected({ name, isLast }))
+        if (isLast) for (const [header, value] of WHOLE_LIST) response.headers.set(header, value)
+        return response
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )

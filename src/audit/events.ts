@@ -26,6 +26,7 @@ export const AUDIT_EVENTS = {
   'device.denied': 'A user denied a device',
   'device.fetched': 'A device fetched its tokens',
   'authorization.approved': 'A user let a client in',
+  'authorization.denied': 'A user denied a client access',
   'authorization.exchanged': 'A client exchanged an authorization code',
   'authorization.replayed': 'An authorization code was used again: what it had given was revoked',
   'token.issued': 'A machine got an access token',

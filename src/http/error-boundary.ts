@@ -5,7 +5,7 @@ import type { Base } from '../base.ts'
 import { isAway, isOutage } from '../db/index.ts'
 import { AppError, DatabaseBusy, OAuthError, SignInRequired } from '../lib/errors.ts'
 import { noStoreJson } from './json.ts'
-import { page, seeOther, wantsJson, wantsPage } from './pages.ts'
+import { isFragmentRequest, openPage, page, wantsJson, wantsPage } from './pages.ts'
 import type { Routes } from './routes.ts'
 
 export const errorBoundary = ({ log }: Base, routes: Routes) =>
@@ -20,6 +20,13 @@ export const errorBoundary = ({ log }: Base, routes: Routes) =>
       return noStoreJson({ error: 'server_error', error_description: OUR_FAULT.title }, 500)
     }
   })
+
+/** Makes htmx show an error as the page that it is, not inside of the page that is open. */
+const WHOLE_PAGE = [
+  ['HX-Retarget', 'body'],
+  ['HX-Reswap', 'innerHTML'],
+  ['HX-Reselect', 'body > *'],
+] as const
 
 /** Seconds after which a client may try again while the database is away. */
 const RETRY_AFTER = '5'
@@ -42,16 +49,18 @@ const OUR_FAULT = {
   advice: 'It has been logged. Try again, or tell the operator of this server when it happened.',
 }
 
-function respondTo(log: Base['log'], error: unknown, request: Request, asPage: boolean): Response | Promise<Response> {
+async function respondTo(log: Base['log'], error: unknown, request: Request, asPage: boolean): Promise<Response> {
   if (error instanceof SignInRequired && !wantsJson(request))
-    return seeOther(`/auth/signin?return_to=${encodeURIComponent(error.returnTo.toWellFormed())}`)
+    return openPage(request, `/auth/signin?return_to=${encodeURIComponent(error.returnTo.toWellFormed())}`)
   const answer = classify(error)
   if (answer.log) {
     const path = URL.parse(request.url)?.pathname ?? '/'
     const { level, message, detail } = answer.log
     log[level]({ method: request.method, path, status: answer.status, detail }, message)
   }
-  return render(answer, asPage)
+  const response = await render(answer, asPage)
+  if (isFragmentRequest(request)) for (const [name, value] of WHOLE_PAGE) response.headers.set(name, value)
+  return response
 }
 
 function classify(error: unknown): Answer {
@@ -64,7 +73,7 @@ function classify(error: unknown): Answer {
       status,
       error: error.error,
       description,
-      title: 'That did not work',
+      title: 'This request was refused',
       advice: description,
       headers,
       log: { level, message: 'request refused', detail },
@@ -82,7 +91,7 @@ function classify(error: unknown): Answer {
       error: 'not_found',
       description: undefined,
       title: 'There is no such page',
-      advice: 'Check the address, or begin at the front page.',
+      advice: 'Check the address, or start from the front page.',
     }
   if (error instanceof ParseError || error instanceof URIError || error instanceof RangeError)
     return {
@@ -90,7 +99,7 @@ function classify(error: unknown): Answer {
       error: 'invalid_request',
       description: 'The request is malformed',
       title: 'The request is malformed',
-      advice: 'Go back, and try again.',
+      advice: 'Go back and try again.',
       log: { level: 'info', message: 'request refused', detail: error.message },
     }
   if (error instanceof DatabaseBusy)

@@ -1,38 +1,37 @@
 import type { Config } from '../config.ts'
-import { contentSecurityPolicy } from './protect.ts'
+import { PAGE_HEADERS } from './protect.ts'
 
-/**
- * An HTML answer.
- *
- * @param formTargets origins that a form on this page may lead to through a redirect, besides this server itself.
- */
-export function page(
-  html: string | Promise<string>,
-  status = 200,
-  formTargets: readonly string[] = [],
-): Promise<Response> | Response {
-  const respond = (text: string) =>
-    new Response(text, {
-      status,
-      headers: {
-        'Content-Type': 'text/html; charset=utf-8',
-        'Cache-Control': 'no-store',
-        'Content-Security-Policy': contentSecurityPolicy(formTargets),
-      },
-    })
+/** An HTML answer. */
+export function page(html: string | Promise<string>, status = 200): Promise<Response> | Response {
+  const respond = (text: string) => new Response(text, { status, headers: PAGE_HEADERS })
   return typeof html === 'string' ? respond(html) : html.then(respond)
 }
 
-/** The origin (or, for a private scheme, the scheme) to which a form may lead, as Content-Security-Policy writes it. */
-export function formTarget(uri: string): string {
-  const { protocol, origin, hostname } = new URL(uri)
-  if (protocol !== 'https:' && protocol !== 'http:') return protocol
-  return hostname.startsWith('[') ? protocol : origin // the policy's grammar has no IPv6 addresses
+/**
+ * Sends a browser that has just sent a form away from this server, with a page that it shows meanwhile. Not with a redirect:
+ * Chromium holds all redirects that follow a form against the form-action of the page where the form was (CSP3 6.4.2), and
+ * where a provider or an app redirects to, nobody can list.
+ */
+export async function onward(html: string | Promise<string>, href: string): Promise<Response> {
+  const response = await page(html)
+  response.headers.set('Refresh', `0; url=${href}`)
+  return response
 }
 
-/** 303: the browser fetches another page of this server, or goes where a sign-in provider is. */
+/** 303: the browser fetches another page. */
 export function seeOther(location: string, headers: Record<string, string> = {}): Response {
   return new Response(null, { status: 303, headers: { Location: location, 'Cache-Control': 'no-store', ...headers } })
+}
+
+/** Whether htmx asks, which puts what it gets into the page that is open. */
+export function isFragmentRequest(request: Request): boolean {
+  return request.headers.get('hx-request') === 'true'
+}
+
+/** Opens another page of this server: htmx would follow a redirect and put that page into the one that is open. */
+export function openPage(request: Request, location: string): Response {
+  if (!isFragmentRequest(request)) return seeOther(location)
+  return new Response(null, { status: 204, headers: { 'HX-Redirect': location, 'Cache-Control': 'no-store' } })
 }
 
 /** Whether it is a browser that asks for a page. */

@@ -1,10 +1,13 @@
 import type { z } from 'zod'
 import { OAuthError } from '../lib/errors.ts'
 import { JsonError, parseJson } from '../lib/json.ts'
+import { printableText } from '../lib/text.ts'
 import { readText } from './body.ts'
 
 const BODY_LIMIT = 64 * 1024
 const MAX_PARAMETERS = 64
+/** Characters that are kept of what a person typed. */
+const TYPED_LIMIT = 100
 
 /** Parameters of one request. A name that was not given, or given empty (RFC 6749 3.1), is absent. */
 export type Params = Readonly<Record<string, string>>
@@ -21,34 +24,35 @@ const JSON_ALIASES: Record<string, string> = {
 /**
  * The parameters of a POST body, form-encoded or JSON alike. In JSON, `scope` may be an array.
  *
+ * @param typed The parameter that a person typed, if there is one: it is made printable, never refused.
  * @throws OAuthError `invalid_request` if it is malformed, too large, or a parameter is repeated or not text.
  */
-export async function readParams(request: Request): Promise<Params> {
+export async function readParams(request: Request, typed?: string): Promise<Params> {
   const type = (request.headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
   const text = await readText(request, BODY_LIMIT)
-  if (type === 'application/json') return jsonParams(text)
-  if (type === 'application/x-www-form-urlencoded' || (type === '' && text === '')) return parseParams(text)
+  if (type === 'application/json') return jsonParams(text, typed)
+  if (type === 'application/x-www-form-urlencoded' || (type === '' && text === '')) return parseParams(text, typed)
   throw new OAuthError(
     'invalid_request',
     'The content type must be application/x-www-form-urlencoded or application/json',
   )
 }
 
-/** The parameters of a query string. @throws OAuthError as {@link readParams}. */
-export function queryParams(request: Request): Params {
+/** The parameters of a query string. @param typed, @throws OAuthError as {@link readParams}. */
+export function queryParams(request: Request, typed?: string): Params {
   const mark = request.url.indexOf('?')
-  return parseParams(mark < 0 ? '' : request.url.slice(mark + 1).split('#')[0]!)
+  return parseParams(mark < 0 ? '' : request.url.slice(mark + 1).split('#')[0]!, typed)
 }
 
-/** The parameters of a form-encoded text. @throws OAuthError as {@link readParams}. */
-export function parseParams(encoded: string): Params {
+/** The parameters of a form-encoded text. @param typed, @throws OAuthError as {@link readParams}. */
+export function parseParams(encoded: string, typed?: string): Params {
   if (encoded.split('&', MAX_PARAMETERS + 1).length > MAX_PARAMETERS) {
     throw new OAuthError('invalid_request', `There must be at most ${MAX_PARAMETERS} parameters`)
   }
-  return collect(new URLSearchParams(encoded))
+  return collect(new URLSearchParams(encoded), typed)
 }
 
-function jsonParams(text: string): Params {
+function jsonParams(text: string, typed?: string): Params {
   let body: unknown
   try {
     body = parseJson(text)
@@ -68,13 +72,14 @@ function jsonParams(text: string): Params {
       entries.push([name, value.join(' ')])
     else throw new OAuthError('invalid_request', `The parameter ${printable(name)} must be a string`)
   }
-  return collect(entries)
+  return collect(entries, typed)
 }
 
-function collect(entries: Iterable<[string, string]>): Params {
+function collect(entries: Iterable<[string, string]>, typed?: string): Params {
   const params: Record<string, string> = Object.create(null)
   const seen = new Set<string>()
-  for (const [name, value] of entries) {
+  for (const [name, given] of entries) {
+    const value = name === typed ? printableText(given.replace(/\p{C}/gu, ' '), TYPED_LIMIT) : given
     const repeated = seen.has(name)
     seen.add(name)
     if (repeated && name !== 'resource') {

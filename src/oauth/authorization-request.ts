@@ -17,7 +17,6 @@ export interface AuthorizationRequest {
   scope: string[]
   resource: string
   codeChallenge: string
-  prompt: ReadonlySet<string>
 }
 
 /** Where an answer may go: known once client and redirect URI are. */
@@ -45,16 +44,20 @@ export function checkAuthorizationRequest(
     resource: deps.resources.find(params.resource).url,
     scope: narrowScope(deps.scopes, params.scope, target.client.scope),
     codeChallenge: params.code_challenge!,
-    prompt: new Set(params.prompt?.split(' ').filter(Boolean)),
   }
+}
+
+/** The prompts of a request (OpenID Connect Core 3.1.2.1). */
+export function promptsOf(params: Params): ReadonlySet<string> {
+  return new Set(params.prompt?.split(' ').filter(Boolean))
 }
 
 async function requireClient(deps: OAuthDeps, clientId: string | undefined, ip: string | null): Promise<ClientRow> {
   const client = clientId === undefined ? undefined : await findClient(deps, clientId, ip)
   if (client) return client
   throw new AppError(
-    'This app is not known here',
-    'Go back to the app and connect again, so that it registers anew. If that does not help, tell its makers.',
+    'This server does not know this app',
+    'Go back to the app and connect again, so that it registers again. If that does not help, tell its makers.',
     {
       detail: clientId === undefined ? 'no client_id' : 'unknown client_id',
     },
@@ -67,8 +70,8 @@ function requireRedirectUri(client: ClientRow, asked: string | undefined): strin
   const uri = asked ?? only
   if (uri !== undefined && client.redirect_uris.some(registered => matchesRedirectUri(registered, uri))) return uri
   throw new AppError(
-    'This app asks to be answered at an address that it did not register',
-    'Nothing was sent there. Go back to the app and connect again; if that does not help, tell its makers.',
+    'This app wants its answer at an address that it did not register',
+    'Nothing was sent. Go back to the app and connect again; if that does not help, tell its makers.',
     {
       detail: `redirect_uri not registered for ${client.id}`,
     },
@@ -114,7 +117,7 @@ function checkGrantType(_: Params, client: ClientRow): void {
 /** Of every client, confidential ones too (RFC 9700 2.1.1). */
 function checkPkce(params: Params): void {
   if (params.code_challenge === undefined)
-    throw new OAuthError('invalid_request', 'The parameter code_challenge is missing; PKCE with S256 is needed')
+    throw new OAuthError('invalid_request', 'The parameter code_challenge is missing; PKCE with S256 is required')
   if (params.code_challenge_method !== 'S256')
     throw new OAuthError('invalid_request', 'The code_challenge_method must be S256')
   if (!/^[A-Za-z0-9_-]{43}$/.test(params.code_challenge))
@@ -122,7 +125,7 @@ function checkPkce(params: Params): void {
 }
 
 function checkPrompt(params: Params): void {
-  const prompts = params.prompt?.split(' ') ?? []
-  if (prompts.includes('none') && prompts.length > 1)
+  const prompts = promptsOf(params)
+  if (prompts.has('none') && prompts.size > 1)
     throw new OAuthError('invalid_request', 'prompt=none cannot be combined with another prompt')
 }

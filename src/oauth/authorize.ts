@@ -1,150 +1,162 @@
 /** /api/oauth/authorize (RFC 6749 4.1): sign-in if needed, consent if needed, and back to the client with a code. */
 import { Elysia } from 'elysia'
-import { consentPage } from '../../views/consent.tsx'
+import { answerPage, consentPage, refusedRequestPage } from '../../views/consent.tsx'
 import { clientAddress, type Handled } from '../http/client-address.ts'
-import { formTarget, page, seeOther } from '../http/pages.ts'
-import { type Params, parseParams, queryParams, readParams } from '../http/params.ts'
+import { onward, page, seeOther } from '../http/pages.ts'
+import { type Params, queryParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
-import { csrfToken, requireCsrf, type Viewer, type Viewers } from '../http/session.ts'
-import { OAuthError, type OAuthErrorCode, SignInRequired } from '../lib/errors.ts'
+import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
+import { OAuthError, SignInRequired } from '../lib/errors.ts'
 import {
   type AuthorizationRequest,
   checkAuthorizationRequest,
   findRedirectTarget,
+  promptsOf,
   type RedirectTarget,
 } from './authorization-request.ts'
 import { clientLabel } from './clients/names.ts'
-import { grantableBy, isConsentRemembered, issueAuthorizationCode, rememberConsent } from './consents.ts'
+import { describeRedirect, isTrustedRedirect } from './clients/redirect-targets.ts'
+import { grantableBy, isConsentRemembered, issueAuthorizationCode } from './consents.ts'
 import type { OAuthDeps } from './deps.ts'
+import { alreadyDecided, decideOnce, findKept, type KeptRequest, keepRequest } from './kept-requests.ts'
 
 /** Also at the root, for MCP 2025-03-26 clients that read no metadata. */
 const PATH = '/api/oauth/authorize'
-/** How long ago a sign-in may be for `prompt=login`: the one that this request has just caused. */
-const FRESH_SIGN_IN_MS = 120_000
+
+/** One arrival at the endpoint. `kept` is there on the way back from signing in. */
+interface Arrival extends Handled {
+  params: Params
+  kept?: KeptRequest
+}
 
 export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
-  const begin = async (request: Request, params: Params, server: Handled['server']) =>
-    answerErrors(deps, params, clientAddress(deps, request, server), async target => {
-      const checked = checkAuthorizationRequest(deps, target, params)
-      const viewer = await deps.viewers.find(request)
-      const query = new URLSearchParams(params as Record<string, string>).toString()
-      const wantsFreshSignIn =
-        checked.prompt.has('login') && viewer && deps.now().getTime() - viewer.signedInAt.getTime() > FRESH_SIGN_IN_MS
-      if (!viewer || wantsFreshSignIn) {
-        if (checked.prompt.has('none')) throw new OAuthError('login_required', 'Nobody is signed in')
-        throw new SignInRequired(`${PATH}?${query}`)
-      }
-      const scope = grantableBy(viewer, checked.scope)
-      if (!checked.prompt.has('consent') && (await isConsentRemembered(deps, viewer, { ...checked, scope }))) {
-        return sendCode(deps, viewer, { ...checked, scope }, clientAddress(deps, request, server))
-      }
-      if (checked.prompt.has('none')) throw new OAuthError('consent_required', 'The user must be asked')
-      return showConsent(deps, viewer, { ...checked, scope }, query)
-    })
-
-  const app = new Elysia({ name: 'oauth-authorize' })
+  const app = new Elysia({ name: 'oauth-authorize' }).use(session(deps))
   for (const path of [PATH, '/authorize']) {
     app
-      .get(path, ({ request, server }) => begin(request, queryParams(request), server), PAGE)
-      .post(path, async ({ request, server }) => begin(request, await readParams(request), server), {
+      .get(path, ({ request, server }) => begin(deps, { request, server, params: queryParams(request) }), PAGE)
+      .post(path, async ({ request, server }) => begin(deps, { request, server, params: await readParams(request) }), {
         parse: 'none',
         ...PAGE,
       })
   }
-  return app.post(
-    `${PATH}/decision`,
-    async ({ request, server }) => {
-      const form = await readParams(request)
-      const query = form.request ?? ''
-      const viewer = await deps.viewers.find(request)
-      if (!viewer) throw new SignInRequired(`${PATH}?${query}`)
-      requireCsrf(deps, request, viewer, interactionOf(query), form)
-      // The token covers the query, so it is the one that was shown; it is checked again, as things may have changed.
-      const params = parseParams(query)
-      return answerErrors(deps, params, clientAddress(deps, request, server), async target => {
-        const checked = checkAuthorizationRequest(deps, target, params)
-        if (form.decision !== 'approve') throw new OAuthError('access_denied', 'The user denied the request')
-        const decided = { ...checked, scope: grantableBy(viewer, checked.scope) }
-        await rememberConsent(deps, viewer, decided)
-        return sendCode(deps, viewer, decided, clientAddress(deps, request, server))
-      })
-    },
-    { parse: 'none', ...PAGE },
-  )
+  return app
+    .get(
+      `${PATH}/:id`,
+      async ({ request, server, params: { id } }) => {
+        const kept = await findKept(deps, id)
+        if (kept.decided) throw alreadyDecided()
+        return begin(deps, { request, server, params: kept.params, kept })
+      },
+      { signedIn: true, ...PAGE },
+    )
+    .post(
+      `${PATH}/decision`,
+      async ({ request, server }) => {
+        const form = await readParams(request)
+        const id = form.request ?? ''
+        const viewer = await deps.viewers.find(request)
+        if (!viewer) throw new SignInRequired(`${PATH}/${id}`)
+        requireCsrf(deps, request, viewer, interactionOf(id), form)
+        const kept = await findKept(deps, id)
+        return decide(deps, viewer, kept, form.decision === 'approve', clientAddress(deps, request, server))
+      },
+      { parse: 'none', ...PAGE },
+    )
 }
 
-/** Errors after the redirect URI is trusted are told to the client (RFC 6749 4.1.2.1), with `iss` (RFC 9207). */
-async function answerErrors(
-  deps: OAuthDeps,
-  params: Params,
-  ip: string | null,
-  answer: (target: RedirectTarget) => Promise<Response>,
-): Promise<Response> {
+/**
+ * Nobody is sent anywhere before they have signed in: an error in the request must not make this server a redirector for
+ * strangers (RFC 9700 4.11.2). Only `prompt=none` is answered without.
+ */
+async function begin(deps: OAuthDeps & { viewers: Viewers }, arrival: Arrival): Promise<Response> {
+  const { request, server, params, kept } = arrival
+  const ip = clientAddress(deps, request, server)
   const target = await findRedirectTarget(deps, params, ip)
+  const viewer = await deps.viewers.find(request)
+  const keep = async () => kept ?? (await keepRequest(deps, params, { viewer, ip }))
+  const prompt = promptsOf(params)
+  if (!viewer && !prompt.has('none')) throw new SignInRequired(`${PATH}/${(await keep()).id}`)
   try {
-    return await answer(target)
+    const checked = checkAuthorizationRequest(deps, target, params)
+    if (!viewer) throw new OAuthError('login_required', 'Nobody is signed in')
+    // Only a sign-in that this request has caused is new enough (OpenID Connect Core 3.1.2.1).
+    if (prompt.has('login') && !(kept && viewer.signedInAt >= kept.createdAt))
+      throw new SignInRequired(`${PATH}/${(await keep()).id}`)
+    const asked = { ...checked, scope: grantableBy(viewer, checked.scope) }
+    if (!prompt.has('consent') && (await isConsentRemembered(deps, viewer, asked)))
+      return seeOther(answerUrl(deps, target, { code: await issueAuthorizationCode(deps, viewer, asked, ip) }))
+    if (prompt.has('none')) throw new OAuthError('consent_required', 'The user must be asked')
+    return showConsent(deps, viewer, asked, (await keep()).id)
   } catch (error) {
-    if (!(error instanceof OAuthError)) throw error
-    return redirectBack(deps, target, {
-      error: error.error satisfies OAuthErrorCode,
-      error_description: error.description,
-    })
+    return answerError(deps, target, error)
   }
 }
 
-async function sendCode(
+/** The decision of a form, checked again: things may have changed since the form was shown. */
+async function decide(
   deps: OAuthDeps,
   viewer: Viewer,
-  request: AuthorizationRequest,
+  kept: KeptRequest,
+  approved: boolean,
   ip: string | null,
 ): Promise<Response> {
-  if (request.scope.length === 0)
-    throw new OAuthError('invalid_scope', 'The user cannot give any of the requested scopes')
-  return redirectBack(deps, request, { code: await issueAuthorizationCode(deps, viewer, request, ip) })
+  const target = await findRedirectTarget(deps, kept.params, ip)
+  try {
+    const checked = checkAuthorizationRequest(deps, target, kept.params)
+    const request = { ...checked, scope: grantableBy(viewer, checked.scope) }
+    if (approved && request.scope.length === 0)
+      throw new OAuthError('invalid_scope', 'The user cannot give any of the requested scopes')
+    const decision = approved ? 'approved' : 'denied'
+    const code = await decideOnce(deps, viewer, { id: kept.id, decision, request, ip })
+    const answer: Record<string, string> = code
+      ? { code }
+      : { error: 'access_denied', error_description: 'The user denied the request' }
+    const href = answerUrl(deps, target, answer)
+    return onward(answerPage({ decision, href, destination: describeRedirect(target.redirectUri) }), href)
+  } catch (error) {
+    return answerError(deps, target, error)
+  }
 }
 
-function redirectBack(
-  deps: OAuthDeps,
-  { redirectUri, state }: RedirectTarget,
-  answer: Record<string, string>,
-): Response {
+/** Tells the client (RFC 6749 4.1.2.1): by a redirect where the target is trusted, else by a link that a person may follow. */
+function answerError(deps: OAuthDeps, target: RedirectTarget, error: unknown): Promise<Response> | Response {
+  if (!(error instanceof OAuthError) || error.status === 429) throw error
+  const { error: code, description } = error
+  const href = answerUrl(deps, target, { error: code, error_description: description })
+  if (isTrustedRedirect(target.client, target.redirectUri)) return seeOther(href)
+  const destination = describeRedirect(target.redirectUri)
+  return page(refusedRequestPage({ client: clientLabel(target.client), description, href, destination }), 400)
+}
+
+/** The redirect URI with an answer, its `state` and `iss` (RFC 9207). */
+function answerUrl(deps: OAuthDeps, { redirectUri, state }: RedirectTarget, answer: Record<string, string>): string {
   const parameters = new URLSearchParams({
     ...answer,
     ...(state === undefined ? {} : { state }),
     iss: deps.config.BASE_URL,
   })
-  return seeOther(`${redirectUri}${redirectUri.includes('?') ? '&' : '?'}${parameters}`)
+  return `${redirectUri}${redirectUri.includes('?') ? '&' : '?'}${parameters}`
 }
 
 function showConsent(
   deps: OAuthDeps,
   viewer: Viewer,
   request: AuthorizationRequest,
-  query: string,
+  id: string,
 ): Promise<Response> | Response {
   return page(
     consentPage({
       email: viewer.email,
-      csrf: csrfToken(deps, viewer, interactionOf(query)),
-      request: query,
+      csrf: csrfToken(deps, viewer, interactionOf(id)),
+      request: id,
       client: clientLabel(request.client),
-      redirectHost: redirectHostOf(request.redirectUri),
+      destination: describeRedirect(request.redirectUri),
       resource: request.resource,
       permissions: request.scope.map(deps.scopes.text),
     }),
-    200,
-    // Chromium checks the whole chain of redirects after the form, and many apps send the browser on to a page of theirs.
-    [formTarget(request.redirectUri), 'https:'],
   )
 }
 
-/** Where the browser goes afterwards, as a person would say it. */
-function redirectHostOf(uri: string): string {
-  const url = new URL(uri)
-  if (url.protocol === 'http:') return 'this computer'
-  return url.protocol === 'https:' ? url.host : `an app on this device (${url.protocol.slice(0, -1)})`
-}
-
-function interactionOf(query: string): string {
-  return `authorize ${query}`
+function interactionOf(id: string): string {
+  return `authorize ${id}`
 }

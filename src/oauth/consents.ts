@@ -61,8 +61,8 @@ export async function issueAuthorizationCode(
   viewer: Viewer,
   request: AuthorizationRequest,
   ip: string | null,
+  code = newSecret('authorizationCode'),
 ): Promise<string> {
-  const code = newSecret('authorizationCode')
   const createdAt = deps.now()
   const stored = await insertAuthorizationCode(deps.sql, {
     codeHash: hashSecret(code),

@@ -138,9 +138,9 @@ function tooManyWrongCodes(full: Throttle[], network: string, now: Date): OAuthE
   })
 }
 
-/** A request whose code this session has entered. */
+/** A request whose code this session has entered, or, once it is decided, another session of the same user. */
 export function findEnteredRequest(deps: OAuthDeps, viewer: Viewer, id: string): Promise<DeviceRequest | undefined> {
-  return findDeviceRequest(deps.sql, { id, sessionHash: viewer.sessionHash, now: deps.now() })
+  return findDeviceRequest(deps.sql, { id, sessionHash: viewer.sessionHash, userId: viewer.userId, now: deps.now() })
 }
 
 /** @returns whether the decision was taken; it is not if there is one already, or the code has expired meanwhile. */

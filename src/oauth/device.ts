@@ -3,10 +3,10 @@
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import type { DeviceRequest } from '../../sql/device-codes.ts'
-import { deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
+import { deviceEntry, deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
 import { clientAddress } from '../http/client-address.ts'
 import { noStoreJson } from '../http/json.ts'
-import { page, seeOther, wantsJson } from '../http/pages.ts'
+import { isFragmentRequest, openPage, page, seeOther, wantsJson } from '../http/pages.ts'
 import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { CROSS_ORIGIN, PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
@@ -28,7 +28,9 @@ import { formatUserCode } from './user-codes.ts'
 /** The CSRF interaction of the form that takes a code; each request has one of its own. */
 const ENTER = 'device'
 
-const verifySchema = z.object({ user_code: z.string().max(100), csrf: z.string().optional() })
+const WRONG_CODE =
+  'This code is not waiting to be approved. Compare it with your device; a code works once and expires after some minutes.'
+
 const decisionSchema = z.object({ id: z.uuid(), decision: z.enum(['approve', 'deny']), csrf: z.string().optional() })
 
 export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
@@ -54,19 +56,18 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
     .get(
       '/auth/device',
       ({ request, viewer }) =>
-        page(deviceEntryPage({ ...entryProps(deps, viewer), code: queryParams(request).code ?? '' })),
+        page(deviceEntryPage({ ...entryProps(deps, viewer), code: queryParams(request, 'code').code ?? '' })),
       { signedIn: true, ...PAGE },
     )
     .post(
       '/api/oauth/device/verify',
       async ({ request, server, viewer }) => {
-        const params = checkParams(await readParams(request), verifySchema)
-        requireCsrf(deps, request, viewer, ENTER, params as Record<string, string>)
+        const params = await readParams(request, 'user_code')
+        requireCsrf(deps, request, viewer, ENTER, params)
         const ip = clientAddress(deps, request, server)
-        const json = wantsJson(request)
-        const entered = await enterOrExplain(deps, viewer, params.user_code, ip, json)
+        const entered = await enterOrExplain(deps, viewer, params.user_code ?? '', ip, request)
         if (entered instanceof Response) return entered
-        if (!json) return seeOther(`/auth/device/${entered.id}`)
+        if (!wantsJson(request)) return openPage(request, `/auth/device/${entered.id}`)
         return noStoreJson(requestProps(deps, viewer, await requireEntered(deps, viewer, entered.id)))
       },
       { parse: 'none', signedIn: true, ...PAGE },
@@ -105,14 +106,23 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
       { parse: 'none', signedIn: true, ...PAGE },
     )
 
-/** The request's id, or the entry page again with what was typed and what to do. */
+/** The request's id, or the entry form again with what was typed and what to do. */
 async function enterOrExplain(
   deps: OAuthDeps,
   viewer: Viewer,
   typed: string,
   ip: string | null,
-  json: boolean,
+  request: Request,
 ): Promise<{ id: string } | Response> {
+  const json = wantsJson(request)
+  const explain = (problem: string, status: number) => {
+    const props = { ...entryProps(deps, viewer), code: typed, problem }
+    return page(isFragmentRequest(request) ? deviceEntry(props) : deviceEntryPage(props), status)
+  }
+  if (typed === '') {
+    if (json) throw new OAuthError('invalid_request', 'The parameter user_code is missing')
+    return explain('Enter the code that your device shows.', 400)
+  }
   let triesLeft: number
   try {
     const entered = await enterUserCode(deps, viewer, typed, ip)
@@ -120,17 +130,14 @@ async function enterOrExplain(
     triesLeft = entered.triesLeft
   } catch (error) {
     if (json || !(error instanceof OAuthError) || error.status !== 429) throw error
-    const response = await page(
-      deviceEntryPage({ ...entryProps(deps, viewer), code: typed, problem: error.description }),
-      429,
-    )
+    const response = await explain(error.description, 429)
     response.headers.set('Retry-After', error.headers['Retry-After'] ?? '')
     return response
   }
-  const tries = triesLeft === 0 ? 'no more try for now' : triesLeft === 1 ? '1 more try' : `${triesLeft} more tries`
-  const problem = `That code is not waiting to be approved. Check it on your device; codes expire after some minutes and work once. You have ${tries}.`
+  const tries = triesLeft === 0 ? 'no more tries for now' : triesLeft === 1 ? '1 more try' : `${triesLeft} more tries`
+  const problem = `${WRONG_CODE} You have ${tries}.`
   if (json) throw new OAuthError('invalid_request', problem)
-  return await page(deviceEntryPage({ ...entryProps(deps, viewer), code: typed, problem }), 400)
+  return explain(problem, 400)
 }
 
 async function requireEntered(deps: OAuthDeps, viewer: Viewer, id: string): Promise<DeviceRequest> {

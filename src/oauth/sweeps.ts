@@ -1,5 +1,6 @@
 /** What the authorization server leaves behind and the sweeper may delete. */
 import { sweepAuthorizationCodes } from '../../sql/authorization-codes.ts'
+import { sweepAuthorizationRequests } from '../../sql/authorization-requests.ts'
 import { sweepUnusedClients, sweepUnusedDocuments } from '../../sql/clients.ts'
 import { sweepDeviceCodes } from '../../sql/device-codes.ts'
 import { sweepExpiredGrants, sweepRevokedGrants } from '../../sql/grants.ts'
@@ -17,6 +18,8 @@ const DAY_MS = 86_400_000
 const KEEP_MS = DAY_MS
 /** Anybody may ask for device codes, so these are kept only for as long as a client might still poll. */
 const KEEP_DEVICE_CODES_MS = DAY_MS / 24
+/** Authorization requests that wait at once; beyond that the oldest go. */
+const MAX_WAITING = 20_000
 const UNUSED_CLIENT_MS = 7 * DAY_MS
 /** Metadata documents that nobody got a token with; older ones are fetched again when they are needed. */
 const UNUSED_DOCUMENTS = 2_000
@@ -28,6 +31,7 @@ export function oauthSweeps({ sql, config, memory }: OAuthDeps): Sweep[] {
     (now, limit) => sweepAuthorizationCodes(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepExpiredGrants(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepRevokedGrants(sql, ago(now, KEEP_MS), limit),
+    (now, limit) => sweepAuthorizationRequests(sql, { now, keep: MAX_WAITING, limit }),
     (now, limit) => sweepRefreshTokens(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepThrottles(sql, now, limit),
     (now, limit) => sweepRevocations(sql, now, limit),

@@ -14,8 +14,16 @@ export function formatUserCode(code: string): string {
   return `${code.slice(0, 4)}-${code.slice(4)}`
 }
 
-/** What somebody typed, without case, dashes and spaces; nothing if it cannot be a code. */
+/**
+ * What somebody typed, without case, width, white space and punctuation: full-width letters (NFKC) and line breaks come from
+ * input methods and clipboards.
+ *
+ * @returns nothing if it cannot be a code.
+ */
 export function parseUserCode(typed: string): string | undefined {
-  const code = typed.toUpperCase().replace(/[\s\p{Pd}_.]/gu, '')
+  const code = typed
+    .normalize('NFKC')
+    .toUpperCase()
+    .replace(/[^\p{L}\p{N}]|\u30fc/gu, '')
   return code.length === LENGTH && [...code].every(letter => LETTERS.includes(letter)) ? code : undefined
 }

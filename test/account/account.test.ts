@@ -7,6 +7,7 @@ import { addClient } from '../../src/oauth/clients/index.ts'
 import { verifyAccessToken } from '../../src/oauth/tokens.ts'
 import { newestEvents } from '../support/audit.ts'
 import {
+  consent,
   csrfOf,
   decide,
   deviceTokens,
@@ -52,10 +53,7 @@ const authorize = (cookie: string) => server.get(`/api/oauth/authorize?${query()
 
 /** Approves what the consent page asks. @returns the code. */
 async function approve(cookie: string): Promise<string> {
-  const csrf = csrfOf(await (await authorize(cookie)).text(), '/api/oauth/authorize/decision')
-  const form = { request: query(), decision: 'approve', csrf }
-  const decided = await server.post('/api/oauth/authorize/decision', form, { Cookie: cookie, ...HTML })
-  return new URL(decided.headers.get('location')!).searchParams.get('code')!
+  return (await consent(server, cookie, query())).searchParams.get('code')!
 }
 
 const exchange = (code: string) =>

@@ -2,7 +2,16 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { findUserByEmail } from '../../sql/users.ts'
 import { admit, createSignInLink } from '../../src/signin/service.ts'
 import { runCommand } from '../support/command.ts'
-import { decide, deviceTokens, poll, registerClient, requestDevice, rpc, signIn } from '../support/flows.ts'
+import {
+  decide,
+  deviceTokens,
+  poll,
+  registerClient,
+  requestDevice,
+  rpc,
+  sendSignInForm,
+  signIn,
+} from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
@@ -47,7 +56,7 @@ describe('user disable', () => {
     expect(await (await poll(server, client, approved.device_code)).json()).toMatchObject({ error: 'access_denied' })
     expect((await server.get('/account', { Cookie: grace })).status).toBe(303)
     const token = new URL(link).searchParams.get('token')!
-    expect((await server.post('/auth/signin/link', { token })).status).toBe(403)
+    expect((await sendSignInForm(server, '/auth/signin/link', { token })).status).toBe(403)
 
     expect((await rpc(server, others.access_token, 'tools/list')).status).toBe(200)
     expect((await server.get('/account', { Cookie: mallory })).status).toBe(200)

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { findInvitedUser, findUserByEmail } from '../../sql/users.ts'
 import { runCommand } from '../support/command.ts'
+import { sendSignInForm } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
@@ -13,7 +14,8 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 const user = (...args: string[]) => runCommand(['user', ...args], server.env)
-const useLink = (link: string) => server.post('/auth/signin/link', { token: new URL(link).searchParams.get('token')! })
+const useLink = (link: string) =>
+  sendSignInForm(server, '/auth/signin/link', { token: new URL(link).searchParams.get('token')! })
 
 describe('user link', () => {
   test('prints a link that signs that person in, once, and is not used up by being opened', async () => {

@@ -51,3 +51,27 @@ test.skipIf(noBrowser)(
     await web.close()
   },
 )
+
+test.skipIf(noBrowser)(
+  'an app may send the browser on to its private-use scheme; the page says what to do',
+  async () => {
+    const local = startCallback('localhost', { onward: 'pocket-app://signed-in' })
+    const query = new URLSearchParams({
+      response_type: 'code',
+      client_id: await registerClient(server, { grant_types: ['authorization_code'], redirect_uris: [local.url] }),
+      redirect_uri: local.url,
+      code_challenge: 'A'.repeat(43),
+      code_challenge_method: 'S256',
+    })
+    const { page, complaints, close } = await openTab(browser)
+    await page.goto(await createSignInLink(server.deps, 'ada@example.com'))
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    await page.goto(`${server.base}/api/oauth/authorize?${query}`)
+    await page.getByRole('button', { name: 'Approve' }).click()
+    expect((await local.next()).get('code')).toEqual(expect.any(String))
+    await page.getByText('you can close this window').waitFor()
+    expect(complaints.filter(text => text.includes('Content Security Policy'))).toEqual([])
+    await close()
+    await local.close()
+  },
+)

@@ -58,6 +58,7 @@ async function enter(page: Page, userCode: string): Promise<void> {
   await page.goto(`${server.base}/auth/device`)
   await code(page).fill(userCode)
   await press(page, 'Continue')
+  await page.locator('[role=alert], .decision').waitFor()
 }
 
 async function pollError(deviceCode: string): Promise<string> {
@@ -109,6 +110,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
       expect(await code(page).inputValue()).toBe(user_code)
       expect(await overflow(page)).toBe(0)
       await press(page, 'Continue')
+      await page.getByRole('heading', { name: 'Did you start this?' }).waitFor()
       expect(await overflow(page)).toBe(0)
       expect(await pollError(device_code)).toBe('authorization_pending')
       await press(page, 'Deny')
@@ -124,6 +126,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const { page } = tab
     const { user_code, device_code } = await requestDevice(server, client)
     await page.goto(`${server.base}/auth/device`)
+    await page.locator('#user_code:focus').waitFor()
     await page.keyboard.type(user_code)
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Did you start this?' }).waitFor()
@@ -176,8 +179,15 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const { page } = tab
     const alert = page.getByRole('alert')
     for (let i = 0; i < 5; i++) {
-      await enter(page, 'BBBB-BBBB')
-      expect(await alert.textContent()).toContain('That code is not waiting to be approved')
+      await page.goto(`${server.base}/auth/device`)
+      await page.evaluate('window.sameDocument = true')
+      await code(page).fill('BBBB-BBBB')
+      await press(page, 'Continue')
+      await alert.waitFor()
+      // The message comes without a page load, and the field has the focus.
+      expect(await page.evaluate('window.sameDocument')).toBe(true)
+      await page.locator('#user_code:focus').waitFor()
+      expect(await alert.textContent()).toContain('This code is not waiting to be approved')
       expect(await code(page).inputValue()).toBe('BBBB-BBBB')
       expect(await code(page).getAttribute('aria-describedby')).toBe(await alert.getAttribute('id'))
     }
@@ -195,7 +205,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const first = await requestDevice(server, client)
     server.clock.advance(601)
     await enter(page, first.user_code)
-    expect(await page.getByRole('alert').textContent()).toContain('codes expire after some minutes')
+    expect(await page.getByRole('alert').textContent()).toContain('expires after some minutes')
     const second = await requestDevice(server, client)
     await enter(page, second.user_code)
     server.clock.advance(601)
@@ -225,6 +235,34 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     await tab.close()
   })
 
+  test.skipIf(noBrowser)('leads to the sign-in page when the session ends while it waits, and back', async () => {
+    const tab = await signedInTab()
+    const { page } = tab
+    const { user_code } = await requestDevice(server, client)
+    await enter(page, user_code)
+    await page.clock.install()
+    await press(page, 'Approve')
+    const waiting = page.url()
+    await page.context().clearCookies()
+    await page.clock.runFor(2_000)
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+    await followSignInLink(page)
+    await page.getByRole('heading', { name: 'Approved' }).waitFor()
+    expect(page.url()).toBe(waiting)
+    await closeSilent(tab)
+  })
+
+  test.skipIf(noBrowser)('shows an error of the form as a page, not in the card', async () => {
+    const { page, close } = await signedInTab()
+    await page.goto(`${server.base}/auth/device`)
+    await page.evaluate(`document.querySelector('[name=csrf]').value = 'stale'`)
+    await code(page).fill('BBBB-BBBB')
+    await press(page, 'Continue')
+    await page.getByRole('heading', { name: 'This form has expired' }).waitFor()
+    expect([await page.locator('header').count(), await page.locator('.card').count()]).toEqual([1, 1])
+    await close()
+  })
+
   test.skipIf(noBrowser)('runs no script that got into the page (SECURITY: content security policy)', async () => {
     const { page, complaints, close } = await signedInTab()
     await page.goto(`${server.base}/auth/device`)
@@ -250,8 +288,13 @@ describe('the connected apps in Chromium', () => {
     expect((await rpc(server, access_token, 'tools/list')).status).toBe(200)
     await page.getByRole('link', { name: 'Your connected apps' }).click()
     const app = page.getByRole('article').filter({ hasText: name })
+    await page.evaluate('window.sameDocument = true')
     await app.getByRole('button', { name: `Disconnect ${name}`, exact: true }).click()
     await app.waitFor({ state: 'detached' })
+    const word = page.getByRole('status')
+    expect(await word.textContent()).toContain(`${name} is disconnected.`)
+    await page.locator('[role=status]:focus').waitFor()
+    expect(await page.evaluate('window.sameDocument')).toBe(true)
     expect((await rpc(server, access_token, 'tools/list')).status).toBe(401)
     await press(page, 'Sign out')
     await page.goto(`${server.base}/account`)

@@ -1,6 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { addClient } from '../../src/oauth/clients/index.ts'
-import { consent as consentTo, csrfOf, pkce, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
+import { sweep } from '../../src/sweeper.ts'
+import { newestEvents } from '../support/audit.ts'
+import {
+  consentFields,
+  consent as consentTo,
+  onwardOf,
+  pkce,
+  registerClient,
+  rpc,
+  signIn,
+  type TokenAnswer,
+} from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const REDIRECT = 'https://app.example/callback'
@@ -8,6 +19,8 @@ const REDIRECT = 'https://app.example/callback'
 let server: TestServer
 let client: string
 let ada: string
+/** A client that the operator added. */
+let house: string
 
 beforeAll(async () => {
   server = await startServer()
@@ -16,8 +29,19 @@ beforeAll(async () => {
     redirect_uris: [REDIRECT, 'http://localhost/callback', 'cursor://app/callback'],
   })
   ada = await signIn(server)
+  const added = await addClient(server.deps, {
+    name: 'House app',
+    grantTypes: ['authorization_code'],
+    redirectUris: [REDIRECT, 'http://localhost/cb', 'cursor://house/cb'],
+    scope: ['mcp'],
+  })
+  house = added.id
 })
 afterAll(() => server.close())
+
+const HTML = { Accept: 'text/html' }
+/** Where the sign-in page leads back to. */
+const KEPT = /^\/auth\/signin\?return_to=(%2Fapi%2Foauth%2Fauthorize%2F[0-9a-f-]{36})$/
 
 const { verifier, challenge } = pkce()
 
@@ -73,7 +97,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     ]) {
       expect(html).toContain(text)
     }
-    expect(shown.headers.get('content-security-policy')).toContain("form-action 'self' https://app.example")
+    expect(shown.headers.get('content-security-policy')).toEndWith("form-action 'self'")
     const answer = await consent()
     expect(answer.origin + answer.pathname).toBe(REDIRECT)
     expect([...answer.searchParams.keys()].sort()).toEqual(['code', 'iss', 'state'])
@@ -144,16 +168,37 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     ['invalid_request', { prompt: 'none login' }],
     ['consent_required', { prompt: 'none' }],
   ])('tells the client %s for %p', async (error, changes: Record<string, string | undefined>) => {
-    const answer = await authorize(changes)
+    const toClient = { error, error_description: expect.any(String), state: 'xyz', iss: server.base }
+    // One that the operator added: by a redirect.
+    const answer = await authorize({ ...changes, client_id: house })
     expect(answer.status).toBe(303)
     const location = new URL(answer.headers.get('location')!)
-    expect(location.origin).toBe('https://app.example')
-    expect(Object.fromEntries(location.searchParams)).toEqual({
-      error,
-      error_description: expect.any(String),
-      state: 'xyz',
-      iss: server.base,
-    })
+    expect([location.origin, Object.fromEntries(location.searchParams)]).toEqual(['https://app.example', toClient])
+    // One that registered itself: by a link that says where it leads (RFC 9700 4.11.2).
+    const refused = await authorize(changes)
+    expect([refused.status, refused.headers.get('location'), refused.headers.get('refresh')]).toEqual([400, null, null])
+    const html = await refused.text()
+    expect(html).toContain('>Go to app.example</a>')
+    const link = new URL(/<a href="(https:\/\/app\.example[^"]*)"/.exec(html)![1]!.replaceAll('&amp;', '&'))
+    expect(Object.fromEntries(link.searchParams)).toEqual(toClient)
+  })
+
+  test.each([{}, { scope: 'root' }, { code_challenge: undefined }, { response_type: 'token' }, { request: 'e30.' }])(
+    'sends nobody away who has not signed in, whatever is asked: %p (RFC 9700 4.11.2)',
+    async changes => {
+      for (const client_id of [client, house]) {
+        const answer = await authorize({ ...changes, client_id }, '')
+        expect([answer.status, answer.headers.get('location')]).toEqual([303, expect.stringMatching(KEPT)])
+      }
+    },
+  )
+
+  test('prompt=none is answered without signing in: by a redirect to the operator’s client, by a link to any other', async () => {
+    const known = await authorize({ prompt: 'none', client_id: house }, '')
+    expect(new URL(known.headers.get('location')!).searchParams.get('error')).toBe('login_required')
+    const stranger = await authorize({ prompt: 'none' }, '')
+    expect([stranger.status, stranger.headers.get('location')]).toEqual([400, null])
+    expect(await stranger.text()).toContain('error=login_required')
   })
 
   test('a repeated parameter is refused without a redirect', async () => {
@@ -161,7 +206,58 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect([answer.status, answer.headers.get('location')]).toEqual([400, null])
   })
 
-  test('denial is told to the client', async () => {
+  test('the same form sent twice, or ten times at once, gives one code; the first decision stands', async () => {
+    const fields = consentFields(await (await authorize()).text())
+    const send = (decision: string, cookie = ada) =>
+      server.post('/api/oauth/authorize/decision', { ...fields, decision }, { Cookie: cookie, ...HTML })
+    const codes = async () =>
+      Number((await server.deps.sql`select count(*) as n from authorization_codes where client_id = ${client}`)[0]!.n)
+    const before = await codes()
+    const answers = await Promise.all(Array.from({ length: 10 }, () => send('approve')))
+    expect(new Set(answers.map(answer => onwardOf(answer).href)).size).toBe(1)
+    expect(await codes()).toBe(before + 1)
+    expect((await send('deny')).status).toBe(409)
+    // Once the client has the code, or a minute later, it is of no use to send it again.
+    expect((await exchange(onwardOf(answers[0]!).searchParams.get('code')!)).status).toBe(200)
+    const late = await send('approve')
+    expect([late.status, late.headers.get('refresh'), (await late.text()).includes('already answered')]).toEqual([
+      409,
+      null,
+      true,
+    ])
+    const again = await server.get(`/api/oauth/authorize/${fields.request}`, { Cookie: ada, ...HTML })
+    expect(again.status).toBe(409)
+  })
+
+  test('is answered by a page that goes on by itself, and says what to do if nothing happens', async () => {
+    const fields = consentFields(await (await authorize()).text())
+    const form = { ...fields, decision: 'approve' }
+    const answer = await server.post('/api/oauth/authorize/decision', form, { Cookie: ada, ...HTML })
+    expect([answer.status, answer.headers.get('location')]).toEqual([200, null])
+    expect(answer.headers.get('refresh')).toStartWith(`0; url=${REDIRECT}?code=mac_`)
+    const html = await answer.text()
+    for (const text of [
+      'If nothing happens',
+      'you can close this window',
+      'app.example',
+      `href="${REDIRECT}?code=mac_`,
+    ])
+      expect(html).toContain(text)
+  })
+
+  test.each([
+    ['http://localhost:4000/cb', 'this computer'],
+    ['cursor://house/cb', 'an app on this device (cursor)'],
+  ])(
+    'says that any program can pose as a client that is vouched for, where it answers to %s',
+    async (redirect_uri, to) => {
+      const warned = await (await authorize({ client_id: house, redirect_uri })).text()
+      expect(warned).toContain(`The answer goes to ${to}, where any program can pose as House app.`)
+      expect(await (await authorize({ client_id: house })).text()).not.toContain('can pose as')
+    },
+  )
+
+  test('denial is told to the client, and is in the audit log', async () => {
     const answer = await consent({}, 'deny')
     expect(Object.fromEntries(answer.searchParams)).toEqual({
       error: 'access_denied',
@@ -169,36 +265,70 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
       state: 'xyz',
       iss: server.base,
     })
+    await server.deps.audit.flush()
+    const [event] = await newestEvents(server, 1)
+    expect(event).toMatchObject({ event: 'authorization.denied', client_id: client })
   })
 
-  test('signing in on the way keeps the request; prompt=none does not ask', async () => {
-    const answer = await authorize({}, '')
-    expect(answer.status).toBe(303)
-    expect(answer.headers.get('location')).toBe(
-      `/auth/signin?return_to=${encodeURIComponent(`/api/oauth/authorize?${query()}`)}`,
-    )
-    const silent = new URL((await authorize({ prompt: 'none' }, '')).headers.get('location')!)
-    expect(silent.searchParams.get('error')).toBe('login_required')
+  test('signing in on the way keeps the request, however long it is, and out of the address', async () => {
+    const state = 'é"&=%'.repeat(520) // 2,600 characters
+    const answer = await authorize({ state }, '')
+    const [, path] = KEPT.exec(answer.headers.get('location')!)!
+    const html = await (await server.get(decodeURIComponent(path!), { Cookie: ada })).text()
+    const form = { ...consentFields(html), decision: 'approve' }
+    const back = onwardOf(await server.post('/api/oauth/authorize/decision', form, { Cookie: ada, ...HTML }))
+    expect([back.searchParams.get('state'), back.searchParams.get('code')]).toEqual([
+      state,
+      expect.stringMatching(/^mac_/),
+    ])
   })
 
-  test('prompt=login wants a sign-in that is new', async () => {
-    expect((await authorize({ prompt: 'login' }, await signIn(server))).status).toBe(200)
-    const old = await signIn(server)
-    server.clock.advance(300)
-    const answer = await authorize({ prompt: 'login' }, old)
-    expect([answer.status, answer.headers.get('location')?.startsWith('/auth/signin?')]).toEqual([303, true])
+  test('a request waits for half an hour, sealed, and is swept', async () => {
+    const answer = await authorize({ state: 'a-state-that-must-not-leak' }, '')
+    const path = decodeURIComponent(KEPT.exec(answer.headers.get('location')!)![1]!)
+    const id = path.split('/').at(-1)!
+    const stored = async () => (await server.deps.sql`select * from authorization_requests where id = ${id}`)[0]
+    expect(Buffer.from((await stored())!.parameters).toString('latin1')).not.toContain('a-state-that')
+    server.clock.advance(30 * 60 - 1)
+    expect((await server.get(path, { Cookie: ada })).status).toBe(200)
+    server.clock.advance(2)
+    const late = await server.get(path, { Cookie: ada, ...HTML })
+    expect([late.status, (await late.text()).includes('This request has expired')]).toEqual([404, true])
+    await sweep(server.deps)
+    expect(await stored()).toBeUndefined()
+  })
+
+  test('a request of more than 16,384 characters is a page, and one network cannot fill the database', async () => {
+    const form = Object.fromEntries(new URLSearchParams(query({ state: 'a'.repeat(16_385) })))
+    const long = await server.post('/api/oauth/authorize', form, HTML)
+    expect([long.status, (await long.text()).includes('request is too long')]).toEqual([400, true])
+    let last = 303
+    for (let i = 0; i <= 600 && last === 303; i++) last = (await authorize({}, '')).status
+    expect(last).toBe(429)
+    expect((await authorize()).status).toBe(200) // who is signed in is not held back by neighbours
+    server.clock.advance(600)
+    expect((await authorize({}, '')).status).toBe(303)
+  })
+
+  test('prompt=login wants a sign-in that this request has caused', async () => {
+    const before = await signIn(server)
+    const answer = await authorize({ prompt: 'login' }, before)
+    const path = decodeURIComponent(KEPT.exec(answer.headers.get('location')!)![1]!)
+    server.clock.advance(1)
+    expect((await server.get(path, { Cookie: before })).headers.get('location')).toStartWith('/auth/signin?')
+    expect((await server.get(path, { Cookie: await signIn(server) })).status).toBe(200)
   })
 
   test('a decision without the page’s own token, from another session or about another request is refused', async () => {
-    const html = await (await authorize()).text()
-    const csrf = csrfOf(html, '/api/oauth/authorize/decision')
+    const { request, csrf } = consentFields(await (await authorize()).text())
+    const other = consentFields(await (await authorize({ scope: 'mcp' })).text()).request
     const eve = await signIn(server, 'eve@example.com')
     const cases: [Record<string, string>, Record<string, string>][] = [
-      [{ request: query(), decision: 'approve' }, { Cookie: ada }],
-      [{ request: query(), decision: 'approve', csrf }, { Cookie: eve }],
-      [{ request: query({ scope: 'mcp' }), decision: 'approve', csrf }, { Cookie: ada }],
+      [{ request, decision: 'approve' }, { Cookie: ada }],
+      [{ request, decision: 'approve', csrf }, { Cookie: eve }],
+      [{ request: other, decision: 'approve', csrf }, { Cookie: ada }],
       [
-        { request: query(), decision: 'approve', csrf },
+        { request, decision: 'approve', csrf },
         { Cookie: ada, 'Sec-Fetch-Site': 'cross-site' },
       ],
     ]

@@ -25,8 +25,9 @@ async function expectSafe(answer: Response): Promise<string> {
   const html = await answer.text()
   expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8')
   expect(answer.headers.get('x-content-type-options')).toBe('nosniff')
-  expect(answer.headers.get('referrer-policy')).toBe('no-referrer')
+  expect(answer.headers.get('referrer-policy')).toBe('same-origin')
   expect(answer.headers.get('cache-control')).toBe('no-store')
+  expect(answer.headers.get('x-frame-options')).toBe('DENY')
   const policy = answer.headers.get('content-security-policy')!
   for (const part of ["default-src 'none'", "script-src 'self'", "base-uri 'none'", "frame-ancestors 'none'"])
     expect(policy).toContain(part)
@@ -108,6 +109,7 @@ describe('a state change', () => {
       { 'Sec-Fetch-Site': 'cross-site' },
       { 'Sec-Fetch-Site': 'same-site' },
       { 'Sec-Fetch-Site': 'none' },
+      { Origin: 'null' },
       { Origin: 'https://evil.example' },
       { Origin: `${server.base}.evil.example` },
       { Origin: server.base.replace('http:', 'https:') },

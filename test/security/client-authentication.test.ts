@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts'
+import { sendSignInForm } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -136,7 +137,7 @@ describe('what strangers can make the server do', () => {
     for (let i = 0; i < 150; i++)
       expect((await server.post('/api/oauth/token', { grant_type: 'x', client_id: `unknown${i}` })).status).toBe(401)
     for (let i = 0; i < 30; i++)
-      expect((await server.post('/auth/signin/link', { token: `unknown${i}` })).status).toBe(403)
+      expect((await sendSignInForm(server, '/auth/signin/link', { token: `unknown${i}` })).status).toBe(403)
     expect((await auditRows()) - before).toBe(2)
     server.clock.advance(601)
     await server.post('/api/oauth/token', { grant_type: 'x', client_id: 'unknown' })

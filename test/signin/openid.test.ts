@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { openProviders } from '../../src/signin/providers.ts'
+import { sendSignInForm } from '../support/flows.ts'
 import { signInAtProvider, signInThrough, startProvider, type TestProvider } from '../support/openid-provider.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { count, expectRefusal, isSignedIn, TITLES } from '../support/signin.ts'
@@ -46,7 +47,7 @@ describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', ()
     expect(end.html).toContain('ada@example.com')
     expect(end.html).toContain('value="BBBB-CCCC"')
     // Nothing of the trip stays behind.
-    expect([...browser.cookies(server.base).keys()]).toEqual(['mcp-oauth-session'])
+    expect([...browser.cookies(server.base).keys()]).toEqual(['mcp-oauth-browser', 'mcp-oauth-session'])
   })
 
   test('begun again and again, leaves the cookies of the newest few, so that the browser is never refused with 431', async () => {
@@ -70,7 +71,7 @@ describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', ()
   test('asks for PKCE with S256, a nonce and a state, each new every time', async () => {
     const seen = new Set<string>()
     for (let i = 0; i < 2; i++) {
-      const answer = await server.post('/auth/signin/oidc', {})
+      const answer = await sendSignInForm(server, '/auth/signin/oidc')
       expect(answer.status).toBe(200)
       const [, url] = /^0; url=(.*)$/.exec(answer.headers.get('refresh') ?? '')!
       const { origin, pathname, searchParams } = new URL(url!)
@@ -91,7 +92,7 @@ describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', ()
   })
 
   test('leaves by a refresh, for Chromium holds redirects after a form against form-action (CSP3 6.4.2)', async () => {
-    const answer = await server.post('/auth/signin/oidc', {})
+    const answer = await sendSignInForm(server, '/auth/signin/oidc')
     expect(answer.headers.get('content-security-policy')).toEndWith("form-action 'self'")
     expect(await answer.text()).toContain('Continue to Test OP')
   })
@@ -233,7 +234,7 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
 
 describe('starting a sign-in', () => {
   test('of a provider that there is not is a 404, and nothing is fetched', async () => {
-    const answer = await server.post('/auth/signin/nobody', {})
+    const answer = await sendSignInForm(server, '/auth/signin/nobody')
     expect(answer.status).toBe(404)
     expect(await answer.text()).toContain('choose one of the ways')
   })

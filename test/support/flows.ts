@@ -19,10 +19,24 @@ export async function registerClient(server: TestServer, metadata: Record<string
   return ((await answer.json()) as { client_id: string }).client_id
 }
 
+/** Sends a form of signing in as a browser does that has loaded its page. @param headers may change what the browser says. */
+export async function sendSignInForm(
+  server: Pick<TestServer, 'get' | 'post'>,
+  path: string,
+  fields: Record<string, string> = {},
+  headers: Record<string, string> = {},
+): Promise<Response> {
+  const { Cookie = '' } = headers
+  const shown = await server.get('/auth/signin/link', { Cookie })
+  const csrf = csrfOf(await shown.text(), '/auth/signin/link')
+  const cookies = [Cookie, ...shown.headers.getSetCookie().map(cookie => cookie.split(';')[0]!)]
+  return server.post(path, { csrf, ...fields }, { ...headers, Cookie: cookies.filter(Boolean).join('; ') })
+}
+
 /** Signs somebody in with a one-time link. @returns the Cookie header of their browser. */
 export async function signIn(server: TestServer, email = 'ada@example.com', { admin = false } = {}): Promise<string> {
   const link = new URL(await createSignInLink(server.deps, email, { isAdmin: admin }))
-  const answer = await server.post('/auth/signin/link', { token: link.searchParams.get('token')! })
+  const answer = await sendSignInForm(server, '/auth/signin/link', { token: link.searchParams.get('token')! })
   expect(answer.status).toBe(303)
   return answer.headers
     .getSetCookie()
@@ -113,10 +127,24 @@ export async function consent(
 ): Promise<URL> {
   const shown = await server.get(`/api/oauth/authorize?${query}`, { Cookie: cookie })
   expect(shown.status).toBe(200)
-  const form = { request: query, decision, csrf: csrfOf(await shown.text(), '/api/oauth/authorize/decision') }
+  const form = { ...consentFields(await shown.text()), decision }
   const decided = await server.post('/api/oauth/authorize/decision', form, { Cookie: cookie, ...HTML })
-  expect(decided.status).toBe(303)
-  return new URL(decided.headers.get('location')!)
+  expect(decided.status).toBe(200)
+  return onwardOf(decided)
+}
+
+/** The hidden fields of the consent form. */
+export function consentFields(html: string): { request: string; csrf: string } {
+  const request = /name="request" value="([^"]+)"/.exec(html)?.[1]
+  if (!request) throw new Error('the page has no consent form')
+  return { request, csrf: csrfOf(html, '/api/oauth/authorize/decision') }
+}
+
+/** Where a page sends the browser on to. */
+export function onwardOf(answer: Response): URL {
+  const [, url] = /^0; url=(.*)$/.exec(answer.headers.get('refresh') ?? '') ?? []
+  if (url === undefined) throw new Error(`the answer (${answer.status}) leads nowhere`)
+  return new URL(url)
 }
 
 export function pkce(): { verifier: string; challenge: string } {

@@ -4,13 +4,13 @@ import { Elysia } from 'elysia'
 import { assets } from '../../src/http/assets.ts'
 import { page } from '../../src/http/pages.ts'
 import { openScopes } from '../../src/oauth/scopes.ts'
-import { accountPage } from '../../views/account.tsx'
-import { consentPage } from '../../views/consent.tsx'
+import { accountPage, disconnected } from '../../views/account.tsx'
+import { answerPage, consentPage, refusedRequestPage } from '../../views/consent.tsx'
 import { type DeviceRequestProps, deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
 import { errorPage } from '../../views/error.tsx'
 import { homePage } from '../../views/home.tsx'
 import { Layout } from '../../views/layout.tsx'
-import { signInLinkPage, signInPage } from '../../views/signin.tsx'
+import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
 
 const LONG = 'The Remarkably Long-Winded Assistant of the Department of Unbroken-Compound-Words (staging, second try)'
 const who = { email: 'ada@example.com', csrf: 'canned' }
@@ -57,15 +57,17 @@ const consent = {
   ...who,
   request: 'canned',
   client: request.client,
-  redirectHost: 'this computer',
+  destination: { name: 'this computer', local: true },
   resource: request.resource,
   permissions: request.permissions.map(({ text }) => text),
 }
 
+const answer = { href: '/gallery/home', destination: { name: 'app.example', local: false } }
+
 /** By path below /gallery. */
 export const PAGES: Record<string, () => string | Promise<string>> = {
   home: () => homePage({ baseUrl: 'https://tools.example.com', mcpUrl: 'https://tools.example.com/mcp' }),
-  'sign-in': () => signInPage({ providers: [], returnTo: '/account' }),
+  'sign-in': () => signInPage({ csrf: 'canned', purpose: undefined, providers: [], returnTo: '/account' }),
   'sign-in-providers': () =>
     signInPage({
       providers: [
@@ -73,20 +75,34 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
         { id: 'github', name: 'GitHub' },
         { id: 'oidc', name: 'Example University' },
       ],
+      csrf: 'canned',
+      purpose: 'device',
       returnTo: '/auth/device?code=WDJB-MJHT',
     }),
-  'sign-in-link': () => signInLinkPage({ token: 'canned' }),
+  'sign-in-link': () => signInLinkPage({ token: 'canned', csrf: 'canned' }),
+  'sign-in-onward': () => onwardPage({ href: '/gallery/home', to: 'Google' }),
   consent: () => consentPage(consent),
   'consent-host': () =>
     consentPage({
       ...consent,
       client: { name: LONG, voucher: { by: 'host', host: 'assistant.example' } },
-      redirectHost: 'assistant.example',
+      destination: { name: 'assistant.example', local: false },
+    }),
+  'consent-local': () =>
+    consentPage({ ...consent, client: { name: 'Claude Code', voucher: { by: 'host', host: 'claude.ai' } } }),
+  'consent-admin-only': () => consentPage({ ...consent, permissions: [] }),
+  'consent-approved': () => answerPage({ decision: 'approved', ...answer }),
+  'consent-denied': () => answerPage({ decision: 'denied', ...answer }),
+  'consent-refused': () =>
+    refusedRequestPage({
+      client: request.client,
+      description: 'The parameter code_challenge is missing; PKCE with S256 is required',
+      ...answer,
     }),
   device: () => deviceEntryPage(entry),
   'device-link': () => deviceEntryPage({ ...entry, code: 'WDJB-MJHT' }),
   'device-wrong': () =>
-    deviceEntryPage({ ...entry, code: 'WDJB-MJHX', problem: 'That code is not waiting to be approved. Check it.' }),
+    deviceEntryPage({ ...entry, code: 'WDJB-MJHX', problem: 'This code is not waiting to be approved.' }),
   'device-decision': () => deviceRequestPage(request),
   'device-decision-long': () =>
     deviceRequestPage({
@@ -115,7 +131,14 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
         connection('Pneumonoultramicroscopicsilicovolcanoconiosis_Pneumonoultramicroscopic', false, ['mcp:tools:read']),
       ],
     }),
-  error: () => errorPage({ title: 'There is no such page', advice: 'Check the address, or begin at the front page.' }),
+  'account-disconnected': () => (
+    <Layout title="Connected apps" email={who.email} wide>
+      <h1>Connected apps</h1>
+      {disconnected({ name: LONG, isLast: true })}
+    </Layout>
+  ),
+  error: () =>
+    errorPage({ title: 'There is no such page', advice: 'Check the address, or start from the front page.' }),
 }
 
 export const gallery = () => {

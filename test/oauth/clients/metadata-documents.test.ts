@@ -51,6 +51,39 @@ const refused = async (client_id: string) => {
 }
 
 describe('a client id that is the address of a document', () => {
+  test.each<[string, string, boolean]>([
+    ['its own host', 'OWN', true],
+    ['this computer', 'http://localhost:5555/callback', true],
+    ['another host, which its document names', 'https://elsewhere.example/callback', false],
+    ['a private-use scheme', 'com.example.app:/callback', false],
+  ])('has an error redirected to %s: %s, %s (RFC 9700 4.11.2)', async (_, given, redirected) => {
+    const redirect_uri = given.replace('OWN', urlOf('/callback'))
+    const query = new URLSearchParams({
+      response_type: 'code',
+      client_id: publish({ redirect_uris: [redirect_uri.replace(':5555', '')] }),
+      redirect_uri,
+      scope: 'bogus',
+      code_challenge: 'A'.repeat(43),
+      code_challenge_method: 'S256',
+    })
+    const answer = await server.get(`/api/oauth/authorize?${query}`, { Cookie: ada })
+    if (redirected) expect(answer.headers.get('location')).toStartWith(`${redirect_uri}?error=invalid_scope&`)
+    else expect(await answer.text()).toContain(`href="${redirect_uri}?error=invalid_scope&`)
+    expect(answer.status).toBe(redirected ? 303 : 400)
+  })
+
+  test('gets words of its own where any program on this computer can pose as it', async () => {
+    const query = new URLSearchParams({
+      response_type: 'code',
+      client_id: publish(),
+      redirect_uri: 'http://localhost:5555/callback',
+      code_challenge: 'A'.repeat(43),
+      code_challenge_method: 'S256',
+    })
+    const page = await (await server.get(`/api/oauth/authorize?${query}`, { Cookie: ada })).text()
+    expect(page).toContain('The answer goes to this computer, where any program can pose as Documented.')
+  })
+
   test('is a client: device flow, refresh and tool call, with its host shown as verified', async () => {
     const url = publish()
     const tokens = await deviceTokens(server, url, ada)

@@ -1,0 +1,74 @@
+import type { Queries } from './index.ts'
+
+export interface AuthorizationRequestRow {
+  parameters: Uint8Array
+  created_at: Date
+  decision: 'approved' | 'denied' | null
+  /** Of the session that decided. */
+  session_hash: Uint8Array | null
+}
+
+export async function insertAuthorizationRequest(
+  sql: Queries,
+  request: { id: string; parameters: Uint8Array; now: Date; expiresAt: Date },
+): Promise<void> {
+  await sql`
+    insert into authorization_requests (id, parameters, created_at, expires_at)
+    values (${request.id}, ${request.parameters}, ${request.now}, ${request.expiresAt})`
+}
+
+/** A request that has not expired, decided or not. */
+export async function findAuthorizationRequest(
+  sql: Queries,
+  id: string,
+  now: Date,
+): Promise<AuthorizationRequestRow | undefined> {
+  const [row] = await sql<AuthorizationRequestRow[]>`
+    select parameters, created_at, decision, session_hash
+    from authorization_requests
+    where id = ${id}
+      and expires_at > ${now}`
+  return row
+}
+
+/** @returns whether this call was the one that decided the request. */
+export async function decideAuthorizationRequest(
+  sql: Queries,
+  decision: { id: string; decision: 'approved' | 'denied'; sessionHash: Uint8Array; now: Date },
+): Promise<boolean> {
+  const rows = await sql`
+    update authorization_requests
+    set
+      decision = ${decision.decision},
+      session_hash = ${decision.sessionHash}
+    where id = ${decision.id}
+      and decision is null
+      and expires_at > ${decision.now}
+    returning id`
+  return rows.length === 1
+}
+
+/** Deletes at most `limit` requests that have expired or are older than the newest `keep`. @returns how many. */
+export async function sweepAuthorizationRequests(
+  sql: Queries,
+  sweep: { now: Date; keep: number; limit: number },
+): Promise<number> {
+  const rows = await sql`
+    delete from authorization_requests
+    where id in (
+      select id
+      from authorization_requests
+      where expires_at <= ${sweep.now}
+        or created_at < (
+          select created_at
+          from authorization_requests
+          order by created_at desc
+          offset ${sweep.keep}
+          limit 1
+        )
+      limit ${sweep.limit}
+      for update skip locked
+    )
+    returning id`
+  return rows.length
+}

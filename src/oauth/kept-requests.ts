@@ -1,0 +1,146 @@
+/**
+ * Authorization requests that wait for a person: what a client asked for stays on our side while somebody signs in and
+ * decides, so that it may be long, is in no address, and is decided once.
+ */
+import { randomUUID } from 'node:crypto'
+import { z } from 'zod'
+import { findAuthorizationCode } from '../../sql/authorization-codes.ts'
+import {
+  decideAuthorizationRequest,
+  findAuthorizationRequest,
+  insertAuthorizationRequest,
+} from '../../sql/authorization-requests.ts'
+import { record } from '../audit/events.ts'
+import { inTransaction } from '../db/index.ts'
+import { type Params, parseParams } from '../http/params.ts'
+import type { Viewer } from '../http/session.ts'
+import { hashSecret, hmac, SECRET_KINDS, sameBytes, seal, unseal } from '../lib/crypto.ts'
+import { AppError } from '../lib/errors.ts'
+import { networkOf } from '../lib/networks.ts'
+import { LIMITS, takeHit } from '../limits.ts'
+import type { AuthorizationRequest } from './authorization-request.ts'
+import { issueAuthorizationCode, rememberConsent } from './consents.ts'
+import type { OAuthDeps } from './deps.ts'
+
+/** Long enough to get a new sign-in link from the operator. */
+const KEEP_MS = 30 * 60_000
+/** As much as fits into the address lines that servers and proxies take. */
+const MAX_CHARACTERS = 16_384
+
+export interface KeptRequest {
+  id: string
+  params: Params
+  createdAt: Date
+  decided: boolean
+}
+
+/**
+ * Keeps a request for {@link KEEP_MS}.
+ *
+ * @param viewer Who is signed in: they have a limit of their own, anybody else shares that of their network.
+ * @throws AppError if it is too long, OAuthError `slow_down` (429) if there were too many.
+ */
+export async function keepRequest(
+  deps: OAuthDeps,
+  params: Params,
+  { viewer, ip }: { viewer: Viewer | undefined; ip: string | null },
+): Promise<KeptRequest> {
+  const encoded = new URLSearchParams(params as Record<string, string>).toString()
+  if (encoded.length > MAX_CHARACTERS)
+    throw new AppError(
+      'This app’s request is too long',
+      `It may have at most ${MAX_CHARACTERS} characters. Tell the makers of the app.`,
+    )
+  const now = deps.now()
+  takeHit(deps.limits, now, LIMITS.authorizations, viewer ? `user ${viewer.userId}` : networkOf(ip))
+  const id = randomUUID()
+  await insertAuthorizationRequest(deps.sql, {
+    id,
+    parameters: seal(deps.secrets.authorizationRequests, encoded),
+    now,
+    expiresAt: new Date(now.getTime() + KEEP_MS),
+  })
+  return { id, params, createdAt: now, decided: false }
+}
+
+/** @throws AppError 404 if there is no such request, or no longer. */
+export async function findKept(deps: OAuthDeps, id: string): Promise<KeptRequest> {
+  const row = z.uuid().safeParse(id).success ? await findAuthorizationRequest(deps.sql, id, deps.now()) : undefined
+  if (!row)
+    throw new AppError(
+      'This request has expired',
+      'Go back to the app and connect again. A request waits for half an hour.',
+      { status: 404 },
+    )
+  const params = parseParams(unseal(deps.secrets.authorizationRequests, row.parameters))
+  return { id, params, createdAt: row.created_at, decided: row.decision !== null }
+}
+
+/**
+ * Takes a decision once. The same form sent again by the same session, as a double click does, gets the same answer as long
+ * as the client has not used it.
+ *
+ * @returns The code for the client; nothing if the request was denied.
+ * @throws AppError 409 if there is another decision, or the code is used or has expired.
+ */
+export async function decideOnce(
+  deps: OAuthDeps,
+  viewer: Viewer,
+  {
+    id,
+    decision,
+    request,
+    ip,
+  }: {
+    id: string
+    decision: 'approved' | 'denied'
+    request: AuthorizationRequest
+    ip: string | null
+  },
+): Promise<string | undefined> {
+  const code = codeOf(deps, id)
+  const now = deps.now()
+  const first = await inTransaction(deps, async sql => {
+    const inside = { ...deps, sql }
+    if (!(await decideAuthorizationRequest(sql, { id, decision, sessionHash: viewer.sessionHash, now }))) return false
+    if (decision === 'approved') {
+      await rememberConsent(inside, viewer, request)
+      await issueAuthorizationCode(inside, viewer, request, ip, code)
+    }
+    return true
+  })
+  if (first && decision === 'denied')
+    record(deps, 'authorization.denied', { userId: viewer.userId, clientId: request.client.id, ip })
+  if (!first && !(await isRepeatable(deps, viewer, id, decision, hashSecret(code), request.client.id)))
+    throw alreadyDecided()
+  return decision === 'approved' ? code : undefined
+}
+
+async function isRepeatable(
+  deps: OAuthDeps,
+  viewer: Viewer,
+  id: string,
+  decision: 'approved' | 'denied',
+  codeHash: Buffer,
+  clientId: string,
+): Promise<boolean> {
+  const before = await findAuthorizationRequest(deps.sql, id, deps.now())
+  if (before?.decision !== decision || !sameBytes(before.session_hash!, viewer.sessionHash)) return false
+  if (decision === 'denied') return true
+  const code = await findAuthorizationCode(deps.sql, codeHash, clientId)
+  return code !== undefined && code.consumed_at === null && code.expires_at > deps.now()
+}
+
+/** The code of a decision: derived, not stored, so that sending the form again needs no second one. */
+function codeOf(deps: OAuthDeps, id: string): string {
+  return `${SECRET_KINDS.authorizationCode}_${hmac(deps.secrets.authorizationCodes, id).toString('base64url')}`
+}
+
+/** What somebody sees who comes back to a request after its decision. */
+export function alreadyDecided(): AppError {
+  return new AppError(
+    'You have already answered this request',
+    'Go back to the app. If it is still waiting, connect again from there.',
+    { status: 409 },
+  )
+}

@@ -153,7 +153,7 @@ const PROVIDERS: readonly { needed: readonly (keyof Parsed)[]; optional: readonl
 ]
 
 /** A variable that is empty counts as not set, so that `.env.example` can be copied as it is. */
-function readVariable(
+export function readVariable(
   env: Record<string, string | undefined>,
   key: string,
   readFile: (path: string) => string,

@@ -1,0 +1,194 @@
+/**
+ * The file that names the upstreams: the `mcpServers` object of desktop clients (or `servers`, as VS Code has it), and
+ * our own fields beside theirs. Commands and URLs come from here only.
+ */
+import { createHash } from 'node:crypto'
+import { UsageError } from '../lib/errors.ts'
+import { type Path, problem, type Report, readSource, warn } from './config-source.ts'
+import { type Entry, entrySchema, unknownFields } from './entry.ts'
+import type { Transport, Variables } from './expand.ts'
+import type { Filter } from './policy.ts'
+import { type Reached, readTransport } from './transport.ts'
+
+export type { Filter, Transport }
+
+export interface UpstreamConfig {
+  name: string
+  transport: Transport
+  /** Milliseconds; see the table in the README. `idleTimeout` 0: never. */
+  timeout: number
+  maxTimeout: number
+  startTimeout: number
+  idleTimeout: number
+  isolation: 'user' | 'session' | 'shared'
+  /** The transport still holds `${user.…}` or `${client.id}`: `expandFor` fills them for each principal. */
+  perPrincipal: boolean
+  concurrency: number
+  queue: number
+  maxBytes: number
+  maxTools: number
+  tools: Filter
+  prompts: Filter
+  resources: Filter
+  users?: string[]
+  /** Glob on names at the upstream to the scope that a call needs. */
+  scopes: Record<string, string>
+  roots: boolean
+  onChange: 'log' | 'block'
+  audit: { arguments: boolean; redact: string[] }
+  /** SHA-256 of all the above, to see at a reload what differs. Holds secrets only as part of the hash. */
+  fingerprint: string
+}
+
+export interface Servers {
+  /** Sorted by name; entries that are `disabled` are left out. */
+  upstreams: UpstreamConfig[]
+  warnings: string[]
+}
+
+export interface ServersSource extends Variables {
+  path: string
+}
+
+/** Reads the file. @throws UsageError if it cannot be read, or with every problem in it. */
+export function readServers(source: ServersSource): Servers {
+  let text: string
+  try {
+    text = source.readFile(source.path)
+  } catch (error) {
+    const reason = (error as { code?: string }).code ?? (error as Error).message
+    throw new UsageError(
+      `${source.path} cannot be read (${reason}); MCP_SERVERS must name a file that this user may read`,
+    )
+  }
+  return parseServers(text, source)
+}
+
+/** @throws UsageError with every problem, one line each: file, line and column, the field, and what to change. */
+export function parseServers(text: string, source: ServersSource): Servers {
+  const document = readSource(source.path, text)
+  const report: Report = { problems: [], warnings: [], source: document }
+  const upstreams: UpstreamConfig[] = []
+  const found = findServers(document.value, report)
+  if (found) {
+    for (const path of document.duplicates([found.key])) problem(report, path, 'is there twice; keep one')
+    const names = Object.keys(found.servers)
+    for (const name of names) {
+      const upstream = readEntry(name, found.servers[name], [found.key, name], names, report, source)
+      if (upstream) upstreams.push(upstream)
+    }
+  }
+  if (report.problems.length > 0) throw new UsageError(report.problems.join('\n'))
+  return { upstreams: upstreams.sort((a, b) => (a.name < b.name ? -1 : 1)), warnings: report.warnings }
+}
+
+type Members = Record<string, unknown>
+const isObject = (value: unknown): value is Members =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The rest of the document belongs to the program that the file was written for. */
+function findServers(document: unknown, report: Report): { key: string; servers: Members } | undefined {
+  if (!isObject(document)) return void problem(report, [], 'must be an object with "mcpServers"')
+  if (document.mcpServers !== undefined && document.servers !== undefined)
+    return void problem(report, ['servers'], 'stands beside "mcpServers"; keep one of them')
+  const key = document.servers === undefined ? 'mcpServers' : 'servers'
+  const servers = document[key]
+  if (servers === undefined) {
+    const near = Object.keys(document).find(name => /^mcp[-_ ]?servers?$/i.test(name))
+    return void problem(
+      report,
+      near ? [near] : [],
+      near ? 'must be spelled "mcpServers"' : 'has no "mcpServers"; add it',
+    )
+  }
+  if (!isObject(servers)) return void problem(report, [key], 'must be an object of servers, each with its name')
+  return { key, servers }
+}
+
+function readEntry(
+  name: string,
+  raw: unknown,
+  path: Path,
+  names: string[],
+  report: Report,
+  variables: ServersSource,
+): UpstreamConfig | undefined {
+  if (!isObject(raw)) return void problem(report, path, 'must be an object with "command" or "url"')
+  if (raw.disabled === true) return
+  const before = report.problems.length
+  checkName(name, path, names, report)
+  for (const { path: field, meant } of unknownFields(raw)) {
+    warn(
+      report,
+      [...path, ...field],
+      meant ? `is not known here and ignored; is "${meant}" meant?` : 'is not known here and ignored',
+    )
+  }
+  const parsed = entrySchema.safeParse(raw)
+  for (const issue of parsed.error?.issues ?? []) problem(report, [...path, ...(issue.path as string[])], issue.message)
+  if (!parsed.data) return
+  checkLimits(parsed.data, path, report)
+  const reached = readTransport(parsed.data, path, report, variables)
+  if (!reached || report.problems.length > before) return
+  return compose(name, parsed.data, reached)
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
+function checkName(name: string, path: Path, names: string[], report: Report): void {
+  if (NAME.test(name)) return
+  const plain = name
+    .normalize('NFKD')
+    .replace(/[^\x20-\x7e]/g, '')
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+  const base = plain.replace(/^[._-]+|[._-]+$/g, '').slice(0, 60) || 'server'
+  const proposal = [base, ...names.map((_, index) => `${base}-${index + 2}`)].find(free => !names.includes(free))
+  problem(
+    report,
+    path,
+    `is not a name that a URL can have (letters, digits, ".", "_", "-", at most 64); call it "${proposal}"`,
+  )
+}
+
+/** Below this, a limit was probably written in seconds, as some clients have it. */
+const SECONDS_BELOW = 1000
+
+function checkLimits(entry: Entry, path: Path, report: Report): void {
+  for (const field of ['timeout', 'maxTimeout', 'startTimeout'] as const) {
+    const value = entry[field]
+    if (value !== undefined && value < SECONDS_BELOW)
+      warn(report, [...path, field], `is in milliseconds; for ${value} seconds write ${value * 1000}`)
+  }
+  if (entry.maxTimeout !== undefined && entry.maxTimeout < entry.timeout)
+    problem(report, [...path, 'maxTimeout'], `must be at least timeout, which is ${entry.timeout}`)
+  for (const field of ['tools', 'prompts'] as const) {
+    for (const list of ['allow', 'deny'] as const) warnOfGlobs(entry[field][list], [...path, field, list], report)
+  }
+  warnOfGlobs(entry.users, [...path, 'users'], report)
+  warnOfGlobs(Object.keys(entry.scopes), [...path, 'scopes'], report)
+}
+
+function warnOfGlobs(globs: string[] | undefined, path: Path, report: Report): void {
+  const odd = globs?.find(glob => /[?[\]{}!]/.test(glob))
+  if (odd) warn(report, path, `has "${odd}", where only * stands for other characters; write one glob for each`)
+}
+
+function compose(name: string, entry: Entry, { transport, personal }: Reached): UpstreamConfig {
+  const { command, args, env, cwd, url, headers, type, disabled, users, ...rest } = entry
+  const upstream = {
+    name,
+    transport,
+    ...rest,
+    maxTimeout: entry.maxTimeout ?? Math.max(600_000, entry.timeout),
+    ...(users ? { users } : {}),
+    perPrincipal: personal,
+  }
+  return { ...upstream, fingerprint: createHash('sha256').update(canonical(upstream)).digest('hex') }
+}
+
+/** JSON whose members are sorted, so that moving lines in the file changes nothing. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) =>
+    isObject(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,
+  )
+}

@@ -1,0 +1,101 @@
+/** Requests at `/mcp/{name}`: one upstream, with its own names, URIs and pages. */
+import { type CallsDeps, performCall } from './calls.ts'
+import { resultFor } from './eras.ts'
+import type { Exchange } from './exchange.ts'
+import { admit, type Item, type Kind, kindOfMethod, LISTS } from './lists.ts'
+import { INVALID_PARAMS, isObject, METHOD_NOT_FOUND, RpcError } from './messages.ts'
+import { isAllowed } from './policy.ts'
+import type { Upstream } from './upstream.ts'
+
+/** Methods that name one thing of an upstream. */
+const ABOUT_ONE: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read', 'completion/complete'])
+/** 2026: tasks, an extension that passes between sides that both know it. */
+const TASKS: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel'])
+/** Methods of vendors: a name of theirs in front, in reverse-domain form. */
+const OF_VENDOR = /^[a-z0-9-]+(\.[a-z0-9-]+)+\/[^\s]{1,128}$/i
+
+export const methodNotFound = ({ method, era }: Exchange): RpcError =>
+  new RpcError(METHOD_NOT_FOUND, `${method.slice(0, 100)} is not offered here`, undefined, era === '2026' ? 404 : 200)
+
+/** @throws RpcError */
+export async function requestAt(
+  deps: CallsDeps,
+  upstream: Upstream,
+  exchange: Exchange,
+): Promise<Record<string, unknown>> {
+  const { method, params } = exchange
+  const kind = kindOfMethod(method)
+  if (kind) return listAt(deps, upstream, exchange, kind)
+  if (ABOUT_ONE.has(method)) {
+    refuseHidden(upstream, method, params)
+    return performCall(deps, upstream, exchange, params)
+  }
+  if (OF_VENDOR.test(method) || (TASKS.has(method) && exchange.era === '2026'))
+    return performCall(deps, upstream, exchange, params)
+  throw methodNotFound(exchange)
+}
+
+/** What policy hides is answered as what is not there. @throws RpcError */
+export function refuseHidden({ config }: Upstream, method: string, params: Record<string, unknown>): void {
+  const { name, uri, ref } = params
+  if (method === 'tools/call' && !allowed(config.tools, name))
+    throw new RpcError(INVALID_PARAMS, 'There is no such tool')
+  if (method === 'prompts/get' && !allowed(config.prompts, name))
+    throw new RpcError(INVALID_PARAMS, 'There is no such prompt')
+  if (method === 'resources/read' && !allowed(config.resources, uri))
+    throw new RpcError(INVALID_PARAMS, 'There is no such resource', { uri })
+  if (method !== 'completion/complete') return
+  const reference = isObject(ref) ? ref : {}
+  const shown =
+    reference.type === 'ref/prompt' ? allowed(config.prompts, reference.name) : allowed(config.resources, reference.uri)
+  if (!shown) throw new RpcError(INVALID_PARAMS, 'There is nothing of that name to complete')
+}
+
+const allowed = (filter: Upstream['config']['tools'], key: unknown): boolean =>
+  typeof key === 'string' && isAllowed(filter, key)
+
+async function listAt(deps: CallsDeps, upstream: Upstream, exchange: Exchange, kind: Kind) {
+  const { caller, params } = exchange
+  if (params.cursor === undefined && !upstream.pool.live(caller)) {
+    // Nothing is started for a list that is known.
+    const known = await upstream.list(kind, caller, 0)
+    if (known)
+      return pageOf(
+        exchange,
+        kind,
+        [...known.values()].map(({ item }) => ({ ...item })),
+      )
+  }
+  const result = await performCall(deps, upstream, exchange, params)
+  const items = Array.isArray(result[kind]) ? (result[kind] as unknown[]) : []
+  // A changed tool that waits to be accepted is hidden on every page.
+  const judged =
+    kind === 'tools' && upstream.config.onChange === 'block' ? await upstream.list(kind, caller) : undefined
+  const filter = upstream.config[kind === 'resourceTemplates' ? 'resources' : kind]
+  result[kind] = admit(kind, items.slice(0, upstream.config.maxTools), () => {})
+    .filter(({ key }) => isAllowed(filter, key) && (!judged || judged.has(key)))
+    .map(({ item }) => item)
+  return result
+}
+
+/** A list of ours, whole. */
+export function pageOf({ era, method }: Exchange, kind: Kind, items: Item[]): Record<string, unknown> {
+  return resultFor(era, '2025', method, { [kind]: items }, { sharable: false, ttlMs: LIST_TTL_MS }, undefined)
+}
+
+/** We tell of changes of every list that we keep. */
+const LIST_TTL_MS = 60_000
+
+/** The scopes that a request needs for what it names: a name or a URI at the upstream. */
+export function namedBy(method: string, params: Record<string, unknown>): string | undefined {
+  const key = method === 'resources/read' || method.startsWith('resources/') ? params.uri : params.name
+  if (method !== 'completion/complete') return typeof key === 'string' ? key : undefined
+  const ref = isObject(params.ref) ? params.ref : {}
+  const named = ref.type === 'ref/prompt' ? ref.name : ref.uri
+  return typeof named === 'string' ? named : undefined
+}
+
+export const listKey = (kind: Kind): 'uri' | 'uriTemplate' | undefined => {
+  const { key } = LISTS[kind]
+  return key === 'name' ? undefined : key
+}

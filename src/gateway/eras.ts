@@ -1,0 +1,202 @@
+/**
+ * Between the eras: what a request of one looks like in the other, and its result and errors. Between equal eras nothing
+ * changes but ids, progress tokens and the envelope. Objects of the upstream are changed in place, not copied.
+ */
+import type { Era } from './handshake.ts'
+import { kindOfMethod } from './lists.ts'
+import {
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  isObject,
+  METHOD_NOT_FOUND,
+  MISSING_CLIENT_CAPABILITY,
+  RESOURCE_NOT_FOUND,
+  RpcError,
+  type RpcErrorBody,
+} from './messages.ts'
+import {
+  CLIENT_CAPABILITIES,
+  CLIENT_INFO,
+  LOG_LEVEL,
+  MODERN,
+  metaOf,
+  PROTOCOL_VERSION,
+  SERVER_INFO,
+  SUBSCRIPTION_ID,
+} from './names.ts'
+
+/** Requests whose answer may be `input_required` (2026-07-28, "Multi Round-Trip Requests"). */
+export const MAY_ASK: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])
+
+const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency'] as const
+export type LogLevel = (typeof LEVELS)[number]
+
+export function logLevelOf(value: unknown): LogLevel | undefined {
+  return LEVELS.find(level => level === value)
+}
+
+/** Whether a message of one level is to be delivered to who asked for another. */
+export function isAtLeast(level: unknown, asked: LogLevel): boolean {
+  const rank = LEVELS.indexOf(level as LogLevel)
+  return rank < 0 || rank >= LEVELS.indexOf(asked)
+}
+
+const ENVELOPE = [PROTOCOL_VERSION, CLIENT_INFO, CLIENT_CAPABILITIES, LOG_LEVEL] as const
+
+export interface Asking {
+  era: Era
+  params: Record<string, unknown>
+  clientInfo: Record<string, unknown>
+  /** Of the client, less what is not carried. */
+  capabilities: Record<string, unknown>
+  logLevel: LogLevel | undefined
+}
+
+/** The params of a client's request as the upstream gets them. */
+export function paramsFor(upstream: Era, { era, params, clientInfo, capabilities, logLevel }: Asking) {
+  const { _meta, task: _task, ...rest } = params
+  const meta: Record<string, unknown> = isObject(_meta) ? { ..._meta } : {}
+  for (const key of ENVELOPE) delete meta[key]
+  // A token of the peer's own takes its place.
+  delete meta.progressToken
+  if (upstream === '2026') {
+    meta[PROTOCOL_VERSION] = MODERN
+    meta[CLIENT_INFO] = clientInfo
+    meta[CLIENT_CAPABILITIES] = capabilities
+    if (logLevel) meta[LOG_LEVEL] = logLevel
+  } else if (era === '2026') {
+    delete rest.inputResponses
+    delete rest.requestState
+  }
+  return { ...rest, _meta: meta }
+}
+
+/** Trace context (W3C) as headers, beside `_meta`. */
+export function traceHeaders(params: Record<string, unknown>): Record<string, string> | undefined {
+  const meta = metaOf(params)
+  if (!meta) return undefined
+  let headers: Record<string, string> | undefined
+  for (const name of ['traceparent', 'tracestate', 'baggage']) {
+    const value = meta[name]
+    if (typeof value === 'string' && value.length <= 8_192 && /^[\x20-\x7e]+$/.test(value))
+      headers = { ...headers, [name]: value }
+  }
+  return headers
+}
+
+export interface CacheRule {
+  /** What the upstream calls public may be so for its users: nothing of it depends on who asks. */
+  sharable: boolean
+  /** Milliseconds for a list of a 2025 upstream: 0 if it does not tell of changes. */
+  ttlMs: number
+}
+
+/** A result as the client of `era` gets it. */
+export function resultFor(
+  client: Era,
+  upstream: Era,
+  method: string,
+  result: Record<string, unknown>,
+  cache: CacheRule,
+  serverInfo: Record<string, unknown> | undefined,
+): Record<string, unknown> {
+  if (client === '2025') {
+    delete result.resultType
+    delete result.ttlMs
+    delete result.cacheScope
+    return result
+  }
+  const cacheable = kindOfMethod(method) !== undefined || method === 'resources/read' || method === 'server/discover'
+  if (upstream === '2026') {
+    result.resultType ??= 'complete'
+    if (cacheable && result.resultType === 'complete') {
+      const { ttlMs } = result
+      result.ttlMs = typeof ttlMs === 'number' && Number.isSafeInteger(ttlMs) && ttlMs >= 0 ? ttlMs : 0
+      result.cacheScope = cache.sharable && result.cacheScope === 'public' ? 'public' : 'private'
+    }
+    return result
+  }
+  if (method === 'tools/list' && Array.isArray(result.tools))
+    for (const tool of result.tools) if (isObject(tool)) delete tool.execution
+  result.resultType = 'complete'
+  if (cacheable) {
+    result.ttlMs = method === 'resources/read' ? 0 : cache.ttlMs
+    result.cacheScope = 'private'
+  }
+  if (serverInfo) result._meta = { ...(isObject(result._meta) ? result._meta : {}), [SERVER_INFO]: serverInfo }
+  return result
+}
+
+/** A notification about a call, without what belongs to the upstream's subscription. */
+export function withoutSubscription(params: Record<string, unknown> | undefined): Record<string, unknown> | undefined {
+  const meta = metaOf(params)
+  if (!meta || !(SUBSCRIPTION_ID in meta)) return params
+  const { [SUBSCRIPTION_ID]: _, ...rest } = meta
+  const { _meta, ...others } = params!
+  return Object.keys(rest).length > 0 ? { ...others, _meta: rest } : others
+}
+
+const LONGEST_MESSAGE = 4_096
+
+/** An upstream's protocol error as the client gets it: its words are data, and stay so. */
+export function errorFor(client: Era, method: string, error: RpcErrorBody, uri: string | undefined): RpcError {
+  const message = error.message.slice(0, LONGEST_MESSAGE)
+  if (client === '2026' && error.code === RESOURCE_NOT_FOUND && method === 'resources/read')
+    return new RpcError(INVALID_PARAMS, message, { uri })
+  const status = client === '2026' ? (STATUS.get(error.code) ?? 200) : 200
+  // Codes of the transport between us and the upstream mean nothing to our client.
+  if (OURS.has(error.code)) return new RpcError(INTERNAL_ERROR, 'The upstream did not accept our request')
+  return new RpcError(error.code, message, error.data, status)
+}
+
+const STATUS: ReadonlyMap<number, number> = new Map([
+  [METHOD_NOT_FOUND, 404],
+  [MISSING_CLIENT_CAPABILITY, 400],
+])
+/** HeaderMismatch and UnsupportedProtocolVersion. */
+const OURS: ReadonlySet<number> = new Set([-32020, -32022])
+
+/** A question of an upstream for a client. */
+export interface Question {
+  method: string
+  params?: Record<string, unknown>
+}
+
+/** What a client must have declared to be asked this. @returns nothing if no client can be asked such a thing. */
+export function neededFor({ method, params }: Question): Record<string, unknown> | undefined {
+  if (method === 'elicitation/create') return { elicitation: params?.mode === 'url' ? { url: {} } : { form: {} } }
+  if (method === 'roots/list') return { roots: {} }
+  if (method !== 'sampling/createMessage') return undefined
+  return { sampling: params?.tools !== undefined || params?.toolChoice !== undefined ? { tools: {} } : {} }
+}
+
+/** Whether a client declared all of it. `elicitation: {}` means forms, as it did before there were modes. */
+export function declares(capabilities: Record<string, unknown>, needed: Record<string, unknown>): boolean {
+  return Object.entries(needed).every(([capability, members]) => {
+    const declared = capabilities[capability]
+    if (!isObject(declared)) return false
+    return Object.keys(members as object).every(
+      member =>
+        isObject(declared[member]) || (capability === 'elicitation' && member === 'form' && declared.url === undefined),
+    )
+  })
+}
+
+/** All that we can carry from an upstream that is told once to the clients behind us. */
+export const carried = (roots: boolean): Record<string, unknown> => ({
+  elicitation: { form: {}, url: {} },
+  sampling: { tools: {}, context: {} },
+  ...(roots ? { roots: {} } : {}),
+})
+
+/** Of a client's capabilities those that we carry to an upstream. */
+export function carriedOf(capabilities: Record<string, unknown>, roots: boolean): Record<string, unknown> {
+  const { tasks: _tasks, roots: declared, ...rest } = capabilities
+  return roots && declared !== undefined ? { ...rest, roots: declared } : rest
+}
+
+/** Of an upstream's capabilities those that we pass on. */
+export function offeredOf(capabilities: Record<string, unknown>): Record<string, unknown> {
+  const { tasks: _tasks, ...rest } = capabilities
+  return rest
+}

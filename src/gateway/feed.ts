@@ -1,0 +1,229 @@
+/**
+ * Changes that one connection tells of, for any number of listeners: one subscription upstream, whatever the number.
+ * 2025 sends `list_changed` unasked and `updated` after `resources/subscribe`; 2026 answers one `subscriptions/listen`.
+ */
+import { withoutSubscription } from './eras.ts'
+import type { ListenFilter } from './exchange.ts'
+import { type Era, ourEnvelope } from './handshake.ts'
+import { isObject, type RpcNotification } from './messages.ts'
+import type { Peer, PeerCall } from './peer.ts'
+
+/** Somebody who waits for resources to change. */
+export interface Listener {
+  /** As the upstream has them. */
+  uris: readonly string[]
+  deliver(notification: RpcNotification): void
+}
+
+export interface Feed {
+  /** @returns how to end it. Resolves when the upstream knows, or has not said so in time. */
+  add(listener: Listener): Promise<void>
+  remove(listener: Listener): void
+  /** A notification of the upstream's that is about no call. @returns whether it was one of changes. */
+  take(notification: RpcNotification): boolean
+  /** Whether somebody waits for a resource: then the connection is in use. */
+  readonly needed: boolean
+  close(): void
+}
+
+const LIST_CHANGED: ReadonlySet<string> = new Set([
+  'notifications/tools/list_changed',
+  'notifications/prompts/list_changed',
+  'notifications/resources/list_changed',
+])
+const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
+const UPDATED = 'notifications/resources/updated'
+/** How long a listener waits for the upstream to say that it listens. */
+const ACKNOWLEDGED_MS = 2_000
+const AGAIN_MS = 1_000
+const AGAIN_MOST_MS = 60_000
+
+export interface FeedOptions {
+  peer: Peer
+  era: Era
+  capabilities: Record<string, unknown>
+  /** Milliseconds for one request. */
+  timeout: number
+  /** 2026 over HTTP: a subscription ends when its stream is closed. */
+  cancelByClosing: boolean
+  onListChanged(method: string): void
+}
+
+/** What of a filter an upstream with these capabilities delivers. */
+export function grantable(filter: ListenFilter, capabilities: Record<string, unknown>): ListenFilter {
+  const offers = (capability: string, member: string) => {
+    const value = capabilities[capability]
+    return isObject(value) && value[member] === true
+  }
+  return {
+    ...(filter.toolsListChanged && offers('tools', 'listChanged') ? { toolsListChanged: true } : {}),
+    ...(filter.promptsListChanged && offers('prompts', 'listChanged') ? { promptsListChanged: true } : {}),
+    ...(filter.resourcesListChanged && offers('resources', 'listChanged') ? { resourcesListChanged: true } : {}),
+    ...(filter.resourceSubscriptions && offers('resources', 'subscribe')
+      ? { resourceSubscriptions: filter.resourceSubscriptions }
+      : {}),
+  }
+}
+
+const ALL: ListenFilter = { toolsListChanged: true, promptsListChanged: true, resourcesListChanged: true }
+
+export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, onListChanged }: FeedOptions): Feed {
+  const listeners = new Set<Listener>()
+  /** How many listeners want a resource. */
+  const wanted = new Map<string, number>()
+  const upstream = era === '2026' ? modernFeed() : legacyFeed()
+
+  function take(notification: RpcNotification): boolean {
+    if (LIST_CHANGED.has(notification.method)) {
+      onListChanged(notification.method)
+      return true
+    }
+    if (notification.method !== UPDATED) return false
+    const params = withoutSubscription(notification.params)
+    const plain: RpcNotification = { jsonrpc: '2.0', method: notification.method, ...(params ? { params } : {}) }
+    for (const { uris, deliver } of listeners) if (uris.some(own => covers(own, params?.uri))) deliver(plain)
+    return true
+  }
+
+  /** 2025: one request for each resource, when the first listener comes and when the last goes. */
+  function legacyFeed() {
+    const ask = (method: string, uri: string) =>
+      // An upstream that refuses a subscription tells of nothing; whoever listens waits for what does not come.
+      peer.call(method, { uri }, { timeout, maxTimeout: timeout }).then(
+        () => {},
+        () => {},
+      )
+    return {
+      acknowledge() {},
+      changed: async (added: readonly string[], removed: readonly string[]) => {
+        await Promise.all([
+          ...added.map(uri => ask('resources/subscribe', uri)),
+          ...removed.map(uri => ask('resources/unsubscribe', uri)),
+        ])
+      },
+      close() {},
+    }
+  }
+
+  /** 2026: one listen request with all that is wanted; a wider one takes the place of the one before. */
+  function modernFeed() {
+    let current: PeerCall | undefined
+    let acknowledged = Promise.withResolvers<void>()
+    let scheduled = false
+    let closed = false
+    let wait = AGAIN_MS
+    let acknowledge = () => {}
+
+    function open(): void {
+      scheduled = false
+      if (closed) return
+      const before = current
+      const resourceSubscriptions = [...wanted.keys()]
+      const notifications = grantable(
+        { ...ALL, ...(resourceSubscriptions.length > 0 ? { resourceSubscriptions } : {}) },
+        capabilities,
+      )
+      current = undefined
+      if (Object.keys(notifications).length === 0) {
+        acknowledged.resolve()
+        before?.cancel({ reason: 'cancelled', detail: 'nobody listens' })
+        return
+      }
+      const waiting = acknowledged
+      acknowledge = () => {
+        wait = AGAIN_MS
+        waiting.resolve()
+        before?.cancel({ reason: 'cancelled', detail: 'another subscription took its place' })
+      }
+      let mine: PeerCall | undefined
+      const done = () => {
+        waiting.resolve()
+        if (closed || current !== mine) return
+        // The upstream ended it: ask again, not at once.
+        setTimeout(open, wait)
+        wait = Math.min(wait * 2, AGAIN_MOST_MS)
+      }
+      peer
+        .call(
+          'subscriptions/listen',
+          { notifications, _meta: ourEnvelope() },
+          {
+            timeout: Number.POSITIVE_INFINITY,
+            maxTimeout: Number.POSITIVE_INFINITY,
+            cancelByClosing,
+            onStart(call) {
+              mine = call
+              current = call
+            },
+            onNotification: notification => {
+              if (notification.method === ACKNOWLEDGED) acknowledge()
+              else take(notification)
+            },
+          },
+        )
+        .then(done, done)
+      setTimeout(() => waiting.resolve(), ACKNOWLEDGED_MS)
+    }
+
+    function schedule(): Promise<void> {
+      if (!scheduled) {
+        scheduled = true
+        acknowledged = Promise.withResolvers<void>()
+        queueMicrotask(open)
+      }
+      return acknowledged.promise
+    }
+    // For our own lists, too.
+    void schedule()
+    return {
+      acknowledge: () => acknowledge(),
+      changed: (added: readonly string[], removed: readonly string[]) =>
+        added.length + removed.length > 0 ? schedule() : acknowledged.promise,
+      close() {
+        closed = true
+        current?.cancel({ reason: 'cancelled', detail: 'nobody listens' })
+      },
+    }
+  }
+
+  function count(uris: readonly string[], step: 1 | -1): string[] {
+    return [...new Set(uris)].filter(uri => {
+      const before = wanted.get(uri) ?? 0
+      const after = before + step
+      if (after <= 0) wanted.delete(uri)
+      else wanted.set(uri, after)
+      return (before === 0) !== after <= 0
+    })
+  }
+
+  return {
+    async add(listener) {
+      // A connection that starts may add who has already added himself.
+      if (listeners.has(listener)) return
+      listeners.add(listener)
+      await Promise.race([upstream.changed(count(listener.uris, 1), []), Bun.sleep(ACKNOWLEDGED_MS)])
+    },
+    remove(listener) {
+      if (!listeners.delete(listener)) return
+      void upstream.changed([], count(listener.uris, -1))
+    },
+    take(notification) {
+      if (notification.method !== ACKNOWLEDGED) return take(notification)
+      // Over stdio it comes on the same pipe as everything else.
+      upstream.acknowledge()
+      return true
+    },
+    get needed() {
+      return wanted.size > 0
+    },
+    close: () => upstream.close(),
+  }
+}
+
+/** A subscription to a resource tells of what lies under it, too (2025-11-25, "Resources": sub-resources). */
+function covers(subscribed: string, uri: unknown): boolean {
+  return (
+    typeof uri === 'string' &&
+    (uri === subscribed || uri.startsWith(subscribed.endsWith('/') ? subscribed : `${subscribed}/`))
+  )
+}

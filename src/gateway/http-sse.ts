@@ -1,0 +1,59 @@
+/** A connection over HTTP+SSE, the transport of 2024-11-05: one stream of the server's, and a URL to post to. */
+import { type Connection, type ConnectionEvents, fail, UpstreamFailure } from './connection.ts'
+import type { HttpSpec } from './http.ts'
+import { mediaTypeOf, parseMessages, readRefusal } from './http-answers.ts'
+import { readChunks, sendHttp } from './outbound.ts'
+import { openEventReader } from './sse.ts'
+
+/** Resolves when the server has said where to post. @throws UpstreamFailure if it does not. */
+export async function openHttpSse(spec: HttpSpec, events: ConnectionEvents): Promise<Connection> {
+  const closing = new AbortController()
+  const { signal } = closing
+  const headers = { ...spec.headers, Accept: 'text/event-stream' }
+  const response = await sendHttp(spec.url, { method: 'GET', headers, signal })
+  if (!response.ok) throw new UpstreamFailure((await readRefusal(response, undefined, false)).failure)
+  if (mediaTypeOf(response) !== 'text/event-stream') {
+    await response.body?.cancel()
+    throw fail('malformed', 'no event stream')
+  }
+  const endpoint = Promise.withResolvers<string>()
+  const reader = openEventReader(spec.maxBytes, ({ event, data, bytes }) => {
+    if (event === 'endpoint') endpoint.resolve(postUrl(spec.url, data))
+    else if (event === 'message') for (const message of parseMessages(data)) events.onMessage(message, bytes)
+  })
+  const follow = async () => {
+    for await (const chunk of readChunks(response)) reader.push(chunk)
+    throw fail('unreachable', 'the stream ended')
+  }
+  void follow().catch(error => {
+    const failure = error instanceof UpstreamFailure ? error : fail('malformed', (error as Error).message)
+    endpoint.reject(failure)
+    closing.abort()
+    events.onClose(failure.failure)
+  })
+  const url = await endpoint.promise
+
+  return {
+    async send(message, options = {}) {
+      if (signal.aborted) throw fail('cancelled', 'the connection was closed')
+      const answer = await sendHttp(url, {
+        method: 'POST',
+        headers: { ...spec.headers, ...options.headers, 'Content-Type': 'application/json' },
+        body: JSON.stringify(message),
+        signal,
+      })
+      if (!answer.ok) throw new UpstreamFailure((await readRefusal(answer, undefined, false)).failure)
+      await answer.body?.cancel()
+    },
+    async close() {
+      closing.abort()
+    },
+  }
+}
+
+/** Of the same origin only: what is configured as a secret header goes nowhere else. */
+function postUrl(base: string, endpoint: string): string {
+  const url = URL.parse(endpoint, base)
+  if (url?.origin !== new URL(base).origin) throw fail('malformed', 'an endpoint of another origin')
+  return url.href
+}

@@ -1,0 +1,236 @@
+/**
+ * A connection over Streamable HTTP: 2025 with a session and a stream of the server's own, 2026-07-28 stateless with the
+ * headers that repeat the body. Which of the two it is, the messages themselves say.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
+import { answers, failureOf, mediaTypeOf, parseMessages, readRefusal } from './http-answers.ts'
+import { isRequest, isResponse, type Message, type RpcRequest } from './messages.ts'
+import { metaOf, PROTOCOL_VERSION, targetOf } from './names.ts'
+import { readBody, readChunks, sendHttp } from './outbound.ts'
+import { encodeHeaderValue } from './param-headers.ts'
+import { openEventReader } from './sse.ts'
+
+export interface HttpSpec {
+  url: string
+  /** As configured, for this principal. */
+  headers: Record<string, string>
+  maxBytes: number
+}
+
+/** Between attempts to open a stream again. */
+const RETRY_MS = 1_000
+const RETRY_MOST_MS = 30_000
+/** Attempts to take an answer up again that broke off. */
+const RESUMPTIONS = 5
+const FAREWELL_MS = 2_000
+
+export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
+  const closing = new AbortController()
+  let sessionId: string | undefined
+  /** 2025: what `initialize` agreed on. */
+  let revision: string | undefined
+  let stale = false
+
+  function headersFor(message: Message | undefined, accept: string): Record<string, string> {
+    const headers: Record<string, string> = { ...spec.headers, Accept: accept }
+    if (message) headers['Content-Type'] = 'application/json'
+    const modern = message && isRequest(message) ? metaOf(message.params)?.[PROTOCOL_VERSION] : undefined
+    if (typeof modern === 'string') {
+      const { method, params } = message as RpcRequest
+      headers['MCP-Protocol-Version'] = modern
+      headers['Mcp-Method'] = method
+      const target = targetOf(method, params)
+      if (target !== undefined) headers['Mcp-Name'] = encodeHeaderValue(target)
+      return headers
+    }
+    if (sessionId !== undefined) headers['Mcp-Session-Id'] = sessionId
+    if (revision !== undefined) headers['MCP-Protocol-Version'] = revision
+    return headers
+  }
+
+  /** Takes what the stream of one request (or, without `about`, the server's own) says. @returns whether the answer came. */
+  async function readStream(response: Response, resumed: { lastEventId?: string; retry?: number }, about?: RpcRequest) {
+    let answered = false
+    const reader = openEventReader(spec.maxBytes, ({ data, bytes }) => {
+      if (data === '') return
+      for (const message of parseMessages(data)) {
+        if (about && answers(message, about.id)) {
+          answered = true
+          if (about.method === 'initialize') learn(response, message)
+        }
+        events.onMessage(message, bytes, about?.id)
+      }
+    })
+    try {
+      for await (const chunk of readChunks(response)) {
+        reader.push(chunk)
+        if (answered) break
+      }
+    } finally {
+      const id = reader.lastEventId()
+      if (id !== undefined) resumed.lastEventId = id
+      const retry = reader.retry()
+      if (retry !== undefined) resumed.retry = retry
+    }
+    return answered
+  }
+
+  /** The session is the one that the answer to `initialize` names. */
+  function learn(response: Response, message: Message): void {
+    if (!isResponse(message) || !('result' in message)) return
+    sessionId = response.headers.get('mcp-session-id') ?? undefined
+    const { protocolVersion } = message.result
+    if (typeof protocolVersion === 'string') revision = protocolVersion
+  }
+
+  function noticeStale(): void {
+    if (stale || closing.signal.aborted) return
+    stale = true
+    events.onStale?.()
+  }
+
+  async function post(message: Message, extra: Record<string, string> | undefined, signal: AbortSignal) {
+    const headers = { ...headersFor(message, 'application/json, text/event-stream'), ...extra }
+    return sendHttp(spec.url, { method: 'POST', headers, body: JSON.stringify(message), signal })
+  }
+
+  async function request(message: RpcRequest, extra: Record<string, string> | undefined, signal: AbortSignal) {
+    const hadSession = sessionId !== undefined
+    const response = await post(message, extra, signal)
+    if (!response.ok) {
+      const refusal = await readRefusal(response, message.id, hadSession)
+      if (refusal.stale) noticeStale()
+      if (!refusal.answer) throw new UpstreamFailure(refusal.failure)
+      return events.onMessage(refusal.answer, 0, message.id)
+    }
+    const type = mediaTypeOf(response)
+    if (type === 'application/json') {
+      const { text, bytes } = await readBody(response, spec.maxBytes)
+      let answered = false
+      for (const item of parseMessages(text)) {
+        answered ||= answers(item, message.id)
+        if (message.method === 'initialize') learn(response, item)
+        events.onMessage(item, bytes, message.id)
+      }
+      if (!answered) throw fail('malformed', 'an answer to another request')
+      return
+    }
+    if (type !== 'text/event-stream') {
+      await response.body?.cancel()
+      throw fail('malformed', `an answer of type ${type.slice(0, 50) || 'none'}`)
+    }
+    const resumed: { lastEventId?: string; retry?: number } = {}
+    if (await readToEnd(() => readStream(response, resumed, message), resumed)) return
+    await resume(message, resumed, signal)
+  }
+
+  /** A stream that breaks off is no failure if the server said how to take it up again. */
+  async function readToEnd(read: () => Promise<boolean>, resumed: { lastEventId?: string }): Promise<boolean> {
+    try {
+      return await read()
+    } catch (error) {
+      if (resumed.lastEventId !== undefined && failureOf(error).reason === 'unreachable') return false
+      throw error
+    }
+  }
+
+  /** 2025-11-25, "Resumability": a server may end a stream early and answer on one that takes it up. */
+  async function resume(about: RpcRequest, resumed: { lastEventId?: string; retry?: number }, signal: AbortSignal) {
+    for (let attempt = 0; resumed.lastEventId !== undefined && attempt < RESUMPTIONS; attempt++) {
+      await sleep(Math.min(resumed.retry ?? RETRY_MS, RETRY_MOST_MS), undefined, { signal })
+      const headers = { ...headersFor(undefined, 'text/event-stream'), 'Last-Event-ID': resumed.lastEventId }
+      const response = await sendHttp(spec.url, { method: 'GET', headers, signal })
+      if (!response.ok || mediaTypeOf(response) !== 'text/event-stream') {
+        await response.body?.cancel()
+        break
+      }
+      if (await readToEnd(() => readStream(response, resumed, about), resumed)) return
+    }
+    throw fail('unreachable', 'the answer stream ended without an answer')
+  }
+
+  /** 2025: the stream of the server's own, opened again whenever it ends; not every server has one. */
+  async function followServer(): Promise<void> {
+    const { signal } = closing
+    const resumed: { lastEventId?: string; retry?: number } = {}
+    for (let wait = RETRY_MS; !signal.aborted && !stale; wait = Math.min(wait * 2, RETRY_MOST_MS)) {
+      try {
+        const headers = headersFor(undefined, 'text/event-stream')
+        if (resumed.lastEventId !== undefined) headers['Last-Event-ID'] = resumed.lastEventId
+        const response = await sendHttp(spec.url, { method: 'GET', headers, signal })
+        if (!response.ok || mediaTypeOf(response) !== 'text/event-stream') {
+          await response.body?.cancel()
+          if (response.status === 404 && sessionId !== undefined) noticeStale()
+          if (response.status < 500) return
+        } else {
+          wait = RETRY_MS
+          await readStream(response, resumed)
+        }
+      } catch (error) {
+        if (!(error instanceof UpstreamFailure)) throw error
+      }
+      await sleep(resumed.retry ?? wait, undefined, { signal }).catch(() => {})
+    }
+  }
+
+  /** A signal that ends with the connection or the caller. */
+  function until(signal: AbortSignal | undefined): { signal: AbortSignal; done(): void } {
+    if (!signal) return { signal: closing.signal, done: () => {} }
+    const controller = new AbortController()
+    const end = () => controller.abort()
+    if (signal.aborted || closing.signal.aborted) end()
+    signal.addEventListener('abort', end)
+    closing.signal.addEventListener('abort', end)
+    const done = () => {
+      signal.removeEventListener('abort', end)
+      closing.signal.removeEventListener('abort', end)
+    }
+    return { signal: controller.signal, done }
+  }
+
+  return {
+    async send(message, options = {}) {
+      if (closing.signal.aborted) throw fail('cancelled', 'the connection was closed')
+      const { signal, done } = until(options.signal)
+      if (isRequest(message)) {
+        const failed = (failure: Failure) => events.onFailure?.(message.id, failure)
+        void request(message, options.headers, signal)
+          .catch(error => failed(error instanceof UpstreamFailure ? error.failure : unexpected(error, signal)))
+          .finally(done)
+        return
+      }
+      try {
+        const hadSession = sessionId !== undefined
+        const response = await post(message, options.headers, signal)
+        if (!response.ok) {
+          const refusal = await readRefusal(response, undefined, hadSession)
+          if (refusal.stale) noticeStale()
+          throw new UpstreamFailure(refusal.failure)
+        }
+        await response.body?.cancel()
+        if ('method' in message && message.method === 'notifications/initialized') void followServer()
+      } finally {
+        done()
+      }
+    },
+    async close() {
+      if (closing.signal.aborted) return
+      closing.abort()
+      events.onClose({ reason: 'cancelled', detail: 'the connection was closed' })
+      if (sessionId === undefined || stale) return
+      const signal = AbortSignal.timeout(FAREWELL_MS)
+      // An upstream that does not want to hear it forgets the session by itself.
+      const headers = headersFor(undefined, 'application/json')
+      await sendHttp(spec.url, { method: 'DELETE', headers, signal }).then(
+        response => response.body?.cancel(),
+        () => {},
+      )
+    },
+  }
+}
+
+function unexpected(error: unknown, signal: AbortSignal): Failure {
+  if (signal.aborted) return { reason: 'cancelled', detail: 'the request was given up' }
+  return { reason: 'malformed', detail: error instanceof Error ? error.message : 'unknown' }
+}

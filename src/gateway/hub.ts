@@ -1,0 +1,183 @@
+/**
+ * Requests at the hub: names and URIs that carry their upstream, lists of all upstreams on one page. One that is away is
+ * missing, at most; it never fails the others.
+ */
+import { type CallsDeps, performCall, plainly } from './calls.ts'
+import { listKey, methodNotFound, pageOf, refuseHidden } from './endpoint.ts'
+import type { Exchange, GatewayCaller } from './exchange.ts'
+import { mapItem, mapResultUris, type Named, nameInHub, schemeOf, uriFromHub, uriInHub } from './hub-names.ts'
+import { type Item, type Kind, kindOfMethod } from './lists.ts'
+import { INVALID_PARAMS, isObject, RpcError } from './messages.ts'
+import type { Upstream } from './upstream.ts'
+
+export interface Hub {
+  /** @param check Judges what was found before it is used. @throws RpcError */
+  request(exchange: Exchange, check: Check): Promise<Record<string, unknown>>
+  /** The upstream that a request is for, and its params there. @returns nothing if it names none. @throws RpcError */
+  route(
+    method: string,
+    params: Record<string, unknown>,
+    caller: GatewayCaller,
+  ): Promise<{ upstream: Upstream; params: Record<string, unknown> } | undefined>
+  /** The upstream and its own URI of a URI of the hub. */
+  resource(uri: string, caller: GatewayCaller): { upstream: Upstream; uri: string } | undefined
+  /** Lists or configuration changed. */
+  forget(): void
+}
+
+/** What lists wait for an upstream that is not known yet. */
+export const PATIENCE_MS = 2_000
+/** Principals whose names are kept. */
+const MOST_INDEXES = 1_000
+
+type Check = (exchange: Exchange, upstream: Upstream, params: Record<string, unknown>) => void
+
+type Index = Record<'tools' | 'prompts', ReadonlyMap<string, Named>>
+
+/** @param visible The upstreams that a caller may use, sorted by name. */
+export function openHub(deps: CallsDeps, visible: (caller: GatewayCaller) => readonly Upstream[]): Hub {
+  const indexes = new Map<string, Index>()
+
+  function indexOf(caller: GatewayCaller): Index {
+    const key = `${caller.principal} ${caller.user?.email ?? ''}`
+    let index = indexes.get(key)
+    if (!index) {
+      const named = (kind: Kind) =>
+        visible(caller).flatMap(({ config: { name }, listNow }) => namedOf(name, listNow(kind, caller)))
+      index = { tools: nameInHub(named('tools')), prompts: nameInHub(named('prompts')) }
+      if (indexes.size >= MOST_INDEXES) indexes.delete(indexes.keys().next().value!)
+      indexes.set(key, index)
+    }
+    return index
+  }
+
+  /** Finds a name; where lists are not in memory that it may be on, they are fetched first. */
+  async function find(kind: 'tools' | 'prompts', name: unknown, caller: GatewayCaller): Promise<Named> {
+    if (typeof name !== 'string') throw new RpcError(INVALID_PARAMS, 'name must be a string')
+    const found = indexOf(caller)[kind].get(name)
+    if (found) return found
+    // Lists may have come to memory since, without a change that anybody was told of.
+    indexes.clear()
+    const newer = indexOf(caller)[kind].get(name)
+    if (newer) return newer
+    const fetchFor = (upstream: Upstream, patience: number | undefined) =>
+      upstream.list(kind, caller, patience).catch(error => {
+        throw plainly(deps, upstream, error)
+      })
+    const unknown = visible(caller).filter(
+      ({ config, listNow }) => mayHold(config.name, name) && listNow(kind, caller) === undefined,
+    )
+    if (unknown.length > 0) {
+      // A call, unlike a list, waits until the upstream has started, and fails as it does.
+      await Promise.all(unknown.map(upstream => fetchFor(upstream, unknown.length === 1 ? undefined : PATIENCE_MS)))
+      indexes.clear()
+      const late = indexOf(caller)[kind].get(name)
+      if (late) return late
+    }
+    throw new RpcError(INVALID_PARAMS, `There is no such ${kind === 'tools' ? 'tool' : 'prompt'}`)
+  }
+
+  function resource(uri: string, caller: GatewayCaller) {
+    const upstreams = visible(caller)
+    const named = uriFromHub(uri, new Map(upstreams.map(({ config: { name } }) => [schemeOf(name), name])))
+    const upstream = named && upstreams.find(({ config }) => config.name === named.upstream)
+    return upstream && { upstream, uri: named.name }
+  }
+
+  function known(uri: unknown, caller: GatewayCaller): { upstream: Upstream; uri: string } {
+    const found = typeof uri === 'string' ? resource(uri, caller) : undefined
+    if (!found)
+      throw new RpcError(INVALID_PARAMS, 'There is no such resource', typeof uri === 'string' ? { uri } : undefined)
+    return found
+  }
+
+  async function route(method: string, params: Record<string, unknown>, caller: GatewayCaller) {
+    const ofName = async (kind: 'tools' | 'prompts', name: unknown) => {
+      const named = await find(kind, name, caller)
+      const upstream = visible(caller).find(({ config }) => config.name === named.upstream)
+      if (!upstream) throw new RpcError(INVALID_PARAMS, 'There is no such server')
+      return { upstream, name: named.name }
+    }
+    if (method === 'tools/call' || method === 'prompts/get') {
+      const { upstream, name } = await ofName(method === 'tools/call' ? 'tools' : 'prompts', params.name)
+      return { upstream, params: { ...params, name } }
+    }
+    if (method === 'resources/read') {
+      const { upstream, uri } = known(params.uri, caller)
+      return { upstream, params: { ...params, uri } }
+    }
+    if (method !== 'completion/complete') return undefined
+    const ref = isObject(params.ref) ? params.ref : {}
+    if (ref.type === 'ref/prompt') {
+      const { upstream, name } = await ofName('prompts', ref.name)
+      return { upstream, params: { ...params, ref: { ...ref, name } } }
+    }
+    const { upstream, uri } = known(ref.uri, caller)
+    return { upstream, params: { ...params, ref: { ...ref, uri } } }
+  }
+
+  async function list(exchange: Exchange, kind: Kind): Promise<Record<string, unknown>> {
+    const { caller, params } = exchange
+    if (params.cursor !== undefined) throw new RpcError(INVALID_PARAMS, 'There is no page with this cursor')
+    const upstreams = visible(caller)
+    const lists = await Promise.all(upstreams.map(upstream => upstream.list(kind, caller, PATIENCE_MS)))
+    const items: Item[] = []
+    if (kind === 'tools' || kind === 'prompts') {
+      const names = nameInHub(upstreams.flatMap(({ config: { name } }, at) => namedOf(name, lists[at])))
+      const byUpstream = new Map(upstreams.map(({ config: { name } }, at) => [name, lists[at]]))
+      for (const [name, named] of [...names].sort(([a], [b]) => (a < b ? -1 : 1))) {
+        const entry = byUpstream.get(named.upstream)?.get(named.name)
+        if (entry) items.push(inHub(named.upstream, { ...entry.item, name }, kind))
+      }
+    } else {
+      for (const [at, { config }] of upstreams.entries())
+        for (const { item } of lists[at]?.values() ?? []) items.push(inHub(config.name, { ...item }, kind))
+    }
+    return pageOf(exchange, kind, items)
+  }
+
+  return {
+    route,
+    resource,
+    forget: () => indexes.clear(),
+    async request(exchange, check) {
+      const kind = kindOfMethod(exchange.method)
+      if (kind) return list(exchange, kind)
+      const target = await route(exchange.method, exchange.params, exchange.caller)
+      if (!target) throw methodNotFound(exchange)
+      const { upstream, params } = target
+      check(exchange, upstream, params)
+      refuseHidden(upstream, exchange.method, params)
+      const rename = (uri: string) => uriInHub(upstream.config.name, uri)
+      try {
+        const result = await performCall(deps, upstream, exchange, params)
+        mapResultUris(result, rename)
+        return result
+      } catch (error) {
+        throw error instanceof RpcError ? withHubUri(error, rename) : error
+      }
+    },
+  }
+}
+
+const namedOf = (upstream: string, list: ReadonlyMap<string, unknown> | undefined): Named[] =>
+  [...(list?.keys() ?? [])].map(name => ({ upstream, name }))
+
+/** Whether a name of the hub may be one of this upstream; shortened names keep what is in front. */
+function mayHold(upstream: string, name: string): boolean {
+  const prefix = `${upstream}__`.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 57)
+  return name.startsWith(prefix)
+}
+
+/** A copy of an item, as the hub has it: the list itself stays as the upstream sent it. */
+function inHub(upstream: string, item: Item, kind: Kind): Item {
+  if (isObject(item._meta)) item._meta = structuredClone(item._meta)
+  mapItem(item, listKey(kind), uri => uriInHub(upstream, uri))
+  return item
+}
+
+function withHubUri(error: RpcError, rename: (uri: string) => string): RpcError {
+  if (!isObject(error.data) || typeof error.data.uri !== 'string') return error
+  const { rpcCode, message, data, httpStatus } = error
+  return new RpcError(rpcCode, message, { ...error.data, uri: rename((data as { uri: string }).uri) }, httpStatus)
+}

@@ -1,0 +1,200 @@
+/**
+ * The gateway: other MCP servers behind our endpoints. Owns the connections to them, what is known of them, the
+ * translation between protocol eras, names in the hub, and policy. It knows no HTTP of ours, no tokens and no sessions of
+ * clients: those are mcp/'s, which hands requests in as an {@link Exchange}.
+ */
+import type { Queries } from '../../sql/index.ts'
+import { trustTools } from '../../sql/upstreams.ts'
+import type { Database } from '../db/index.ts'
+import type { Log } from '../lib/log.ts'
+import { type CallsDeps, plainly } from './calls.ts'
+import type { UpstreamConfig } from './config.ts'
+import type { Connection, ConnectionEvents } from './connection.ts'
+import { describeHub, describeUpstream } from './describing.ts'
+import { namedBy, requestAt } from './endpoint.ts'
+import type { CallRecord, Exchange, Gateway, GatewayCaller, GatewayChange } from './exchange.ts'
+import { openHeldCalls } from './held.ts'
+import { openHub } from './hub.ts'
+import { openListeners, type Told } from './listening.ts'
+import { INVALID_REQUEST, METHOD_NOT_FOUND, RpcError } from './messages.ts'
+import { mayUse, scopesOf } from './policy.ts'
+import type { ChildSpec } from './pool.ts'
+import { openUpstream, type Upstream } from './upstream.ts'
+
+export type { Description, Exchange, Gateway, GatewayCaller, ListenFilter, Listening } from './exchange.ts'
+export { RpcError } from './messages.ts'
+
+export interface GatewayDeps {
+  log: Log
+  now(): Date
+  sql: Queries
+  db: Pick<Database, 'listen'>
+  /** Seals what clients carry for calls that wait for them; the same on every replica. */
+  sealKey: Uint8Array
+  /** Reads the file. @throws UsageError */
+  load(): readonly UpstreamConfig[]
+  openChild(spec: ChildSpec, events: ConnectionEvents): Promise<Connection>
+  /** For {@link Gateway.status}. */
+  children(): readonly { upstream: string; stderr: readonly string[] }[]
+  /** Every call, for the audit log. */
+  onCall(record: CallRecord): void
+}
+
+/** Tells replicas that tools were accepted. */
+const CHANNEL = 'gateway'
+
+/** Starts no upstream. @throws UsageError if the configuration is wrong. */
+export function openGateway(deps: GatewayDeps): Gateway {
+  let upstreams = new Map<string, Upstream>()
+  const observers = new Set<(change: GatewayChange) => void>()
+  const listeners = openListeners()
+  const calls = new Map<string, number>()
+  const seconds = new Map<string, number>()
+  const callsDeps: CallsDeps = {
+    log: deps.log,
+    held: openHeldCalls(deps),
+    onCall(record) {
+      const key = `${record.upstream} ${record.outcome}`
+      calls.set(key, (calls.get(key) ?? 0) + 1)
+      seconds.set(record.upstream, (seconds.get(record.upstream) ?? 0) + record.milliseconds / 1000)
+      deps.onCall(record)
+    },
+  }
+  const visible = (caller: GatewayCaller) =>
+    [...upstreams.values()].filter(({ config }) => mayUse(config.users, caller))
+  const hub = openHub(callsDeps, visible)
+
+  function tell(change: Told): void {
+    hub.forget()
+    listeners.tell(change)
+    const { first: _, ...told } = change
+    for (const observe of observers) observe(told)
+  }
+
+  function open(config: UpstreamConfig): Upstream {
+    return openUpstream(deps, config, ({ kind, principal, first }) =>
+      tell({ endpoint: config.name, kind, first, ...(principal === undefined ? {} : { principal }) }),
+    )
+  }
+
+  /** Only what differs stops or starts. */
+  function apply(configs: readonly UpstreamConfig[]): boolean {
+    const before = upstreams
+    upstreams = new Map(
+      configs
+        .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+        .map(config => {
+          const same = before.get(config.name)
+          return [config.name, same?.config.fingerprint === config.fingerprint ? same : open(config)]
+        }),
+    )
+    const gone = [...before].filter(([name, upstream]) => upstreams.get(name) !== upstream)
+    for (const [, upstream] of gone) upstream.pool.retire()
+    return gone.length > 0 || upstreams.size !== before.size
+  }
+
+  apply(deps.load())
+  const channel = deps.db.listen(CHANNEL, {
+    onPayload(payload) {
+      const name = /^trusted (.+)$/s.exec(payload)?.[1]
+      if (name !== undefined) upstreams.get(name)?.trusted()
+    },
+    onReady: async () => {},
+    // What was accepted meanwhile is seen when the lists are judged again.
+    onLost: () => {
+      for (const upstream of upstreams.values()) upstream.trusted()
+    },
+  })
+
+  function at(endpoint: string, caller: GatewayCaller): Upstream {
+    const upstream = upstreams.get(endpoint)
+    if (!upstream || !mayUse(upstream.config.users, caller))
+      throw new RpcError(METHOD_NOT_FOUND, 'There is no such server', undefined, 404)
+    return upstream
+  }
+
+  const needed = ({ config }: Upstream, method: string, params: Record<string, unknown>): readonly string[] => {
+    const named = namedBy(method, params)
+    return named === undefined ? [] : scopesOf(config.scopes, named)
+  }
+
+  /** The last word on scopes and people, whatever the front asked before. */
+  function refuseUnscoped({ caller, method }: Exchange, upstream: Upstream, params: Record<string, unknown>): void {
+    const missing = needed(upstream, method, params).filter(scope => !caller.scope.includes(scope))
+    if (missing.length > 0)
+      throw new RpcError(INVALID_REQUEST, 'The token lacks a scope that this needs', { scopes: missing }, 403)
+  }
+
+  return {
+    endpoints: () =>
+      [...upstreams.values()].map(({ config }) => ({
+        name: config.name,
+        scopes: [...new Set(Object.values(config.scopes))],
+      })),
+    onChange(observe) {
+      observers.add(observe)
+      return () => observers.delete(observe)
+    },
+    mayUse(name, caller) {
+      const upstream = upstreams.get(name)
+      return upstream !== undefined && mayUse(upstream.config.users, caller)
+    },
+    async scopesFor(endpoint, method, params, caller) {
+      const target =
+        endpoint === undefined ? await hub.route(method, params, caller) : { upstream: at(endpoint, caller), params }
+      return target ? needed(target.upstream, method, target.params) : []
+    },
+    async describe(endpoint, caller) {
+      if (endpoint === undefined) return describeHub(visible(caller), caller)
+      const upstream = at(endpoint, caller)
+      try {
+        return await describeUpstream(upstream, caller)
+      } catch (error) {
+        throw plainly(deps, upstream, error)
+      }
+    },
+    async request(endpoint, exchange) {
+      const { method, era } = exchange
+      if (era === '2025' && (method === 'ping' || method === 'logging/setLevel')) return {}
+      if (endpoint !== undefined) {
+        const upstream = at(endpoint, exchange.caller)
+        refuseUnscoped(exchange, upstream, exchange.params)
+        return requestAt(callsDeps, upstream, exchange).catch(error => {
+          throw plainly(deps, upstream, error)
+        })
+      }
+      return hub.request(exchange, refuseUnscoped)
+    },
+    listen: (endpoint, caller, filter, deliver) =>
+      endpoint === undefined
+        ? listeners.inHub(hub, caller, filter, deliver)
+        : listeners.at(at(endpoint, caller), caller, filter, deliver),
+    status() {
+      const children = deps.children()
+      return [...upstreams.values()].map(upstream => {
+        const status = upstream.status()
+        return {
+          ...status,
+          stderr: children.filter(child => child.upstream === status.name).flatMap(child => child.stderr),
+        }
+      })
+    },
+    counts: () => ({ calls, seconds }),
+    async trust(name) {
+      const accepted = await trustTools(deps.sql, name, CHANNEL)
+      upstreams.get(name)?.trusted()
+      return accepted.length
+    },
+    async reload() {
+      if (apply(deps.load())) tell({ kind: 'endpoints', first: false })
+    },
+    async endPrincipal(principal) {
+      await Promise.all([...upstreams.values()].map(({ pool }) => pool.endPrincipal(principal)))
+    },
+    async close() {
+      callsDeps.held.close()
+      await channel.close()
+      await Promise.all([...upstreams.values()].map(({ pool }) => pool.close()))
+    },
+  }
+}

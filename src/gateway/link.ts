@@ -1,0 +1,291 @@
+/**
+ * One connection to an upstream that has shaken hands: whose calls are in flight, which of them a question or log line of
+ * the upstream belongs to, its lists, and its feed of changes.
+ */
+
+import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
+import { declares, isAtLeast, type LogLevel, neededFor, type Question } from './eras.ts'
+import { type Feed, openFeed } from './feed.ts'
+import {
+  type Era,
+  type Handshake,
+  type HandshakeOptions,
+  ourEnvelope,
+  type ServerDescription,
+  shakeHands,
+} from './handshake.ts'
+import { type Catalogue, fetchAll, type Kind, LISTS } from './lists.ts'
+import {
+  INTERNAL_ERROR,
+  isObject,
+  METHOD_NOT_FOUND,
+  RpcError,
+  type RpcNotification,
+  type RpcRequest,
+} from './messages.ts'
+import { type CallOptions, openPeer, type Peer, type PeerAnswer, type PeerEvents } from './peer.ts'
+
+/** A client's call in flight. */
+export interface ActiveCall {
+  principal: string
+  capabilities: Record<string, unknown>
+  /** The log messages that its client wants; nothing: none. */
+  logLevel: LogLevel | 'any' | undefined
+  /** What the upstream sends about it, as it is. */
+  notify(notification: RpcNotification): void
+  /** A question of the upstream's for its client. @throws RpcError, for the upstream. */
+  ask(question: Question, signal: AbortSignal): Promise<Record<string, unknown>>
+}
+
+export interface Link {
+  /** Whose it is; empty: everybody's. */
+  readonly owner: string
+  readonly era: Era
+  readonly speaks: Handshake['speaks']
+  readonly server: ServerDescription
+  readonly feed: Feed
+  /** Whether no client has called anything yet: then its lists are what everybody gets. */
+  readonly pristine: boolean
+  /** Times of `performance.now()`. */
+  readonly startedAt: number
+  readonly lastUsedAt: number
+  readonly inFlight: number
+  /** No new calls: the upstream has forgotten it, or the configuration changed. */
+  readonly stale: boolean
+  /** A client's call. @throws UpstreamFailure if there is no answer. */
+  call(active: ActiveCall, method: string, params: Record<string, unknown>, options: CallOptions): Promise<PeerAnswer>
+  /** The whole list, as of now. @throws UpstreamFailure if the upstream does not give it. */
+  catalogue(kind: Kind): Promise<Catalogue>
+  /** What {@link catalogue} would answer at once. */
+  catalogueNow(kind: Kind): Catalogue | undefined
+  /** 2025: makes the upstream send log messages of this level, too. */
+  wantLogs(level: LogLevel): Promise<void>
+  notify(method: string, params?: Record<string, unknown>): Promise<void>
+  /** Closes it when nothing is in flight any more, or after `ms`. */
+  retire(ms: number): void
+  close(): Promise<void>
+}
+
+export interface LinkOptions extends Omit<HandshakeOptions, 'dial'> {
+  connect(kind: 'plain' | 'sse', events: ConnectionEvents): Connection | Promise<Connection>
+  owner: string
+  timeout: number
+  maxItems: number
+  roots: boolean
+  warn(words: string): void
+  /** A list was fetched. */
+  onList(link: Link, catalogue: Catalogue): void
+  /** A list may have changed. */
+  onListChanged(link: Link, kinds: readonly Kind[]): void
+  onStale(link: Link): void
+  onClose(link: Link, failure: Failure): void
+}
+
+/** How long a list stays true if the upstream does not tell of changes. */
+const LIST_MS = 60_000
+
+/** @throws UpstreamFailure if the upstream does not start. */
+export async function openLink(options: LinkOptions): Promise<Link> {
+  // A connection may end before its handshake has.
+  let events: PeerEvents | undefined
+  const over = new WeakMap<Peer, Failure>()
+  const { peer, era, speaks, server } = await shakeHands({
+    ...options,
+    dial: kind => {
+      let mine: Peer | undefined
+      const opening = openPeer(connection => options.connect(kind, connection), {
+        onRequest: (request, about, signal) => {
+          if (!events) throw new RpcError(METHOD_NOT_FOUND, 'Nothing can be asked before the first call')
+          return events.onRequest(request, about, signal)
+        },
+        onNotification: (notification, about) => events?.onNotification(notification, about),
+        onStale: () => events?.onStale?.(),
+        onClose(failure) {
+          if (events && mine === peer) events.onClose(failure)
+          else if (mine) over.set(mine, failure)
+        },
+      })
+      return opening.then(opened => {
+        mine = opened
+        return opened
+      })
+    },
+  })
+  const ended = over.get(peer)
+  if (ended) throw new UpstreamFailure(ended)
+  const made = makeLink(options, { peer, era, speaks, server })
+  events = made.events
+  return made.link
+}
+
+function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Handshake, 'revision'>) {
+  const calls = new Map<number, ActiveCall>()
+  const lists = new Map<Kind, { catalogue: Promise<Catalogue>; now?: Catalogue; until: number }>()
+  let pristine = true
+  let stale = false
+  let lastUsedAt = performance.now()
+  let logLevel: LogLevel | undefined
+  const cancelByClosing = era === '2026' && options.transport === 'http'
+  const { timeout } = options
+
+  const feed = openFeed({
+    peer,
+    era,
+    capabilities: server.capabilities,
+    timeout,
+    cancelByClosing,
+    onListChanged(method) {
+      const kinds = (Object.keys(LISTS) as Kind[]).filter(kind => method.includes(`/${LISTS[kind].capability}/`))
+      for (const kind of kinds) lists.delete(kind)
+      options.onListChanged(link, kinds)
+    },
+  })
+
+  /** The call that something belongs to which names none: the rule that never tells one person what is another's. */
+  function callFor(wants: (call: ActiveCall) => boolean): ActiveCall | undefined {
+    if (calls.size === 1) return calls.values().next().value
+    const principals = new Set([...calls.values()].map(call => call.principal))
+    if (principals.size !== 1) return undefined
+    const candidates = [...calls.values()].filter(wants)
+    return candidates.length === 1 ? candidates[0] : undefined
+  }
+
+  const events: PeerEvents = {
+    async onRequest(request: RpcRequest, about, signal) {
+      const needed = neededFor(request)
+      if (!needed || (request.method === 'roots/list' && !options.roots))
+        throw new RpcError(METHOD_NOT_FOUND, `${request.method} is not offered`)
+      const call =
+        about === undefined ? callFor(({ capabilities }) => declares(capabilities, needed)) : calls.get(about)
+      if (!call) throw new RpcError(INTERNAL_ERROR, 'It is not known which call this belongs to')
+      return call.ask({ method: request.method, ...(request.params ? { params: request.params } : {}) }, signal)
+    },
+    onNotification(notification) {
+      if (feed.take(notification)) return
+      if (notification.method === 'notifications/message')
+        callFor(call => wantsLog(call, notification))?.notify(notification)
+      else if (notification.method === 'notifications/elicitation/complete') callFor(() => true)?.notify(notification)
+    },
+    onStale() {
+      stale = true
+      options.onStale(link)
+    },
+    onClose(failure) {
+      feed.close()
+      options.onClose(link, failure)
+    },
+  }
+
+  async function fetchList(kind: Kind): Promise<Catalogue> {
+    const { method, capability } = LISTS[kind]
+    if (!isObject(server.capabilities[capability])) return { kind, entries: new Map() }
+    const page = async (cursor: string | undefined) => {
+      const params = {
+        ...(cursor === undefined ? {} : { cursor }),
+        ...(era === '2026' ? { _meta: ourEnvelope() } : {}),
+      }
+      const { response } = await peer.call(method, params, { timeout, maxTimeout: timeout, cancelByClosing })
+      if ('result' in response) return response.result
+      if (response.error.code === METHOD_NOT_FOUND) return {}
+      throw fail('protocol', `${method}: ${response.error.code} ${response.error.message.slice(0, 300)}`)
+    }
+    const catalogue = await fetchAll(kind, page, options.maxItems, options.warn)
+    options.onList(link, catalogue)
+    return catalogue
+  }
+
+  function catalogue(kind: Kind): Promise<Catalogue> {
+    const known = lists.get(kind)
+    if (known && performance.now() < known.until) return known.catalogue
+    const offers = server.capabilities[LISTS[kind].capability]
+    const tells = isObject(offers) && offers.listChanged === true
+    const fetched = {
+      catalogue: fetchList(kind),
+      until: tells ? Number.POSITIVE_INFINITY : performance.now() + LIST_MS,
+    }
+    const entry: { catalogue: Promise<Catalogue>; now?: Catalogue; until: number } = known?.now
+      ? { ...fetched, now: known.now }
+      : fetched
+    lists.set(kind, entry)
+    fetched.catalogue.then(
+      now => {
+        entry.now = now
+      },
+      () => {
+        if (lists.get(kind) === entry) lists.delete(kind)
+      },
+    )
+    return fetched.catalogue
+  }
+
+  const link: Link = {
+    owner: options.owner,
+    era,
+    speaks,
+    server,
+    feed,
+    startedAt: performance.now(),
+    get pristine() {
+      return pristine
+    },
+    get lastUsedAt() {
+      return feed.needed || calls.size > 0 ? performance.now() : lastUsedAt
+    },
+    get inFlight() {
+      return calls.size
+    },
+    get stale() {
+      return stale
+    },
+    async call(active, method, params, callOptions) {
+      pristine = false
+      let id: number | undefined
+      try {
+        return await peer.call(method, params, {
+          ...callOptions,
+          cancelByClosing,
+          onStart(call) {
+            id = call.id
+            calls.set(id, active)
+            callOptions.onStart?.(call)
+          },
+          onNotification(notification) {
+            if (feed.take(notification)) return
+            if (notification.method !== 'notifications/message' || wantsLog(active, notification))
+              active.notify(notification)
+          },
+        })
+      } finally {
+        if (id !== undefined) calls.delete(id)
+        lastUsedAt = performance.now()
+      }
+    },
+    catalogue,
+    catalogueNow: kind => lists.get(kind)?.now,
+    async wantLogs(level) {
+      if (era === '2026' || !isObject(server.capabilities.logging)) return
+      if (logLevel !== undefined && isAtLeast(level, logLevel)) return
+      logLevel = level
+      await peer.call('logging/setLevel', { level }, { timeout, maxTimeout: timeout }).catch(() => {})
+    },
+    notify: (method, params) => peer.notify(method, params),
+    retire(ms) {
+      stale = true
+      const deadline = performance.now() + ms
+      const timer = setInterval(() => {
+        if (calls.size > 0 && performance.now() < deadline) return
+        clearInterval(timer)
+        void link.close()
+      }, 50)
+    },
+    async close() {
+      feed.close()
+      await peer.close()
+    },
+  }
+  return { link, events }
+}
+
+function wantsLog({ logLevel }: ActiveCall, { params }: RpcNotification): boolean {
+  return logLevel !== undefined && (logLevel === 'any' || isAtLeast(params?.level, logLevel))
+}

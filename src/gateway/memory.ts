@@ -1,0 +1,166 @@
+/**
+ * What the database remembers of one upstream: the era, the last catalogue, and the fingerprints of its tools. Read once
+ * and kept; a database that is away costs knowledge, not calls.
+ */
+import { createHash } from 'node:crypto'
+import type { Queries } from '../../sql/index.ts'
+import {
+  findCatalogues,
+  findEra,
+  findTools,
+  type ToolRow,
+  upsertCatalogue,
+  upsertEra,
+  upsertTools,
+} from '../../sql/upstreams.ts'
+import type { Log } from '../lib/log.ts'
+import type { UpstreamConfig } from './config.ts'
+import type { ServerDescription, Speaks } from './handshake.ts'
+import { type Catalogue, catalogueOf, fingerprintOf, itemsOf, KINDS, type Kind } from './lists.ts'
+import { isObject } from './messages.ts'
+
+/** Of one upstream for one principal, or for everybody. */
+export interface Known {
+  server?: ServerDescription
+  lists: Map<Kind, Catalogue>
+}
+
+export interface Memory {
+  /** Nothing if it was never found out, or more than a day ago. */
+  era(): Promise<Speaks | undefined>
+  rememberEra(speaks: Speaks): void
+  /** @param principal Empty: what everybody gets. */
+  known(principal: string): Promise<Known>
+  /** What is in memory already; never asks the database. */
+  knownNow(principal: string): Known | undefined
+  rememberServer(principal: string, server: ServerDescription): void
+  /** @returns how it compares with what was known. */
+  rememberList(principal: string, catalogue: Catalogue): 'new' | 'changed' | 'same'
+  /**
+   * Compares tools with their stored fingerprints and stores what is new.
+   *
+   * @returns the names whose change waits to be accepted.
+   * @throws if the database is away and changes are to be blocked.
+   */
+  judgeTools(principal: string, tools: Catalogue): Promise<ReadonlySet<string>>
+}
+
+const ERA_MS = 86_400_000
+/** Principals whose lists are kept in memory, for each upstream. */
+const MOST_PRINCIPALS = 1_000
+
+export function openMemory(deps: { sql: Queries; log: Log; now: () => Date }, config: UpstreamConfig): Memory {
+  const { transport, name } = config
+  const reachedHash = createHash('sha256')
+    .update(JSON.stringify(transport.type === 'stdio' ? [transport.command, transport.args] : [transport.url]))
+    .digest()
+  const kept = new Map<string, { ready: Promise<Known>; known: Known | undefined }>()
+
+  const write = (what: string, work: Promise<void>): void =>
+    void work.catch(error => deps.log.warn({ upstream: name, err: { message: (error as Error).message } }, what))
+
+  async function load(principal: string): Promise<Known> {
+    const known: Known = { lists: new Map() }
+    try {
+      for (const { kind, content } of await findCatalogues(deps.sql, { upstream: name, principal, reachedHash })) {
+        const value: unknown = JSON.parse(content)
+        if (kind === 'server' && isObject(value)) known.server = value as unknown as ServerDescription
+        const list = KINDS.find(candidate => candidate === kind)
+        if (list && Array.isArray(value)) known.lists.set(list, catalogueOf(list, value))
+      }
+    } catch (error) {
+      deps.log.warn({ upstream: name, err: { message: (error as Error).message } }, 'could not read a catalogue')
+    }
+    return known
+  }
+
+  function slotOf(principal: string) {
+    let slot = kept.get(principal)
+    if (!slot) {
+      if (kept.size >= MOST_PRINCIPALS) kept.delete(kept.keys().next().value!)
+      const made: { ready: Promise<Known>; known: Known | undefined } = { ready: load(principal), known: undefined }
+      void made.ready.then(known => {
+        made.known = known
+      })
+      slot = made
+      kept.set(principal, slot)
+    }
+    return slot
+  }
+
+  const store = (principal: string, kind: string, content: string) =>
+    write(
+      'could not store a catalogue',
+      upsertCatalogue(deps.sql, { upstream: name, principal, reachedHash, kind, content, now: deps.now() }),
+    )
+
+  return {
+    async era() {
+      try {
+        const row = await findEra(deps.sql, reachedHash)
+        return row && deps.now().getTime() - row.found_at.getTime() < ERA_MS ? row.speaks : undefined
+      } catch (error) {
+        deps.log.warn({ upstream: name, err: { message: (error as Error).message } }, 'could not read an era')
+        return undefined
+      }
+    },
+    rememberEra: speaks =>
+      write('could not store an era', upsertEra(deps.sql, { reachedHash, speaks, now: deps.now() })),
+    known: principal => slotOf(principal).ready,
+    knownNow: principal => kept.get(principal)?.known,
+    rememberServer(principal, server) {
+      void slotOf(principal).ready.then(known => {
+        const content = JSON.stringify(server)
+        if (JSON.stringify(known.server) === content) return
+        known.server = server
+        store(principal, 'server', content)
+      })
+    },
+    rememberList(principal, catalogue) {
+      const slot = slotOf(principal)
+      const content = JSON.stringify(itemsOf(catalogue))
+      const before = slot.known?.lists.get(catalogue.kind)
+      const same = before !== undefined && JSON.stringify(itemsOf(before)) === content
+      void slot.ready.then(known => known.lists.set(catalogue.kind, catalogue))
+      slot.known?.lists.set(catalogue.kind, catalogue)
+      if (!same) store(principal, catalogue.kind, content)
+      return same ? 'same' : before === undefined ? 'new' : 'changed'
+    },
+    async judgeTools(principal, tools) {
+      const blocking = config.onChange === 'block'
+      try {
+        const rows = new Map((await findTools(deps.sql, name, principal)).map(row => [row.name, row]))
+        const { changes, changed, waiting } = compare(rows, tools, blocking)
+        if (changes.length > 0)
+          await upsertTools(deps.sql, { upstream: name, principal, now: deps.now(), rows: changes })
+        if (changed.length > 0)
+          deps.log.warn({ upstream: name, tools: changed, blocked: blocking }, 'tools changed their description')
+        return waiting
+      } catch (error) {
+        if (blocking) throw error
+        deps.log.warn({ upstream: name, err: { message: (error as Error).message } }, 'could not compare tools')
+        return new Set()
+      }
+    },
+  }
+}
+
+function compare(stored: ReadonlyMap<string, ToolRow>, tools: Catalogue, blocking: boolean) {
+  const changes: ToolRow[] = []
+  const changed: string[] = []
+  const waiting = new Set<string>()
+  for (const [name, { item }] of tools.entries) {
+    const now = fingerprintOf(item)
+    const row = stored.get(name)
+    if (!row) changes.push({ name, fingerprint: now, pending: null })
+    else if (row.fingerprint === now) {
+      if (row.pending !== null) changes.push({ name, fingerprint: now, pending: null })
+    } else {
+      if (row.pending !== now) changed.push(name)
+      if (blocking) waiting.add(name)
+      if (!blocking) changes.push({ name, fingerprint: now, pending: null })
+      else if (row.pending !== now) changes.push({ name, fingerprint: row.fingerprint, pending: now })
+    }
+  }
+  return { changes, changed, waiting }
+}

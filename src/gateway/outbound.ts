@@ -1,0 +1,107 @@
+/**
+ * How the gateway talks HTTP to upstreams: requests are built anew, redirects are not followed, the services that hand
+ * out a cloud machine's credentials are refused, and what comes back is bounded after decoding.
+ */
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { Readable } from 'node:stream'
+import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
+import packageJson from '../../package.json' with { type: 'json' }
+import { fail, UpstreamFailure } from './connection.ts'
+import { isMetadataAddress } from './metadata-addresses.ts'
+
+export const USER_AGENT = `${packageJson.name}/${packageJson.version}`
+
+/**
+ * Refuses a URL that leads to a metadata service, by address or by name.
+ *
+ * @throws UpstreamFailure also if the name does not resolve.
+ */
+export async function vetUrl(url: string): Promise<void> {
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, '')
+  let addresses = [host]
+  if (isIP(host) === 0) {
+    try {
+      addresses = (await lookup(host, { all: true })).map(({ address }) => address)
+    } catch {
+      throw fail('unreachable', `${host} does not resolve`)
+    }
+  }
+  if (addresses.some(isMetadataAddress)) throw fail('unreachable', `${host} is a cloud metadata address: refused`)
+}
+
+export interface OutboundRequest {
+  method: 'GET' | 'POST' | 'DELETE'
+  headers: Record<string, string>
+  body?: string
+  signal: AbortSignal
+}
+
+/** @throws UpstreamFailure if nobody answers. */
+export async function sendHttp(url: string, request: OutboundRequest): Promise<Response> {
+  try {
+    return await fetch(url, {
+      ...request,
+      headers: { ...request.headers, 'Accept-Encoding': 'identity', 'User-Agent': USER_AGENT },
+      redirect: 'manual',
+      // Decoded by us, so that what is small on the wire and large in memory is cut.
+      decompress: false,
+      timeout: false,
+    } as RequestInit)
+  } catch (error) {
+    if (request.signal.aborted) throw fail('cancelled', 'the request was given up')
+    throw fail('unreachable', describe(error))
+  }
+}
+
+/** The body as it comes, decoded. @throws UpstreamFailure if it breaks off or is encoded in a way we do not know. */
+export async function* readChunks(response: Response): AsyncGenerator<Uint8Array> {
+  if (!response.body) return
+  const encoding = response.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity'
+  try {
+    if (encoding === 'identity') {
+      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) yield chunk
+      return
+    }
+    const open = DECODERS[encoding]
+    if (!open) throw fail('malformed', 'an answer in an encoding that was not asked for')
+    const source = Readable.fromWeb(response.body as never)
+    const decoded = open()
+    source.on('error', error => decoded.destroy(error))
+    for await (const chunk of source.pipe(decoded)) yield chunk as Uint8Array
+  } catch (error) {
+    if (error instanceof UpstreamFailure) throw error
+    throw fail('unreachable', `the answer broke off: ${describe(error)}`)
+  }
+}
+
+const DECODERS: Record<string, () => NodeJS.ReadWriteStream & { destroy(error?: Error): void }> = {
+  gzip: createGunzip,
+  'x-gzip': createGunzip,
+  deflate: createInflate,
+  br: createBrotliDecompress,
+}
+
+/** A whole body. @throws UpstreamFailure if it is larger than `maxBytes`, decoded, or breaks off. */
+export async function readBody(response: Response, maxBytes: number): Promise<{ text: string; bytes: number }> {
+  if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
+    await response.body?.cancel()
+    throw tooLarge(maxBytes)
+  }
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of readChunks(response)) {
+    bytes += chunk.length
+    if (bytes > maxBytes) throw tooLarge(maxBytes)
+    chunks.push(chunk)
+  }
+  return { text: Buffer.concat(chunks).toString('utf8'), bytes }
+}
+
+const tooLarge = (maxBytes: number): UpstreamFailure => fail('too_large', `an answer of more than ${maxBytes} bytes`)
+
+/** What went wrong with a socket, without the URL: it may hold a secret. */
+function describe(error: unknown): string {
+  const { code, name } = error as { code?: unknown; name?: string }
+  return typeof code === 'string' ? code : (name ?? 'failed')
+}

@@ -1,0 +1,277 @@
+/**
+ * Requests and answers over a {@link Connection}: ids and progress tokens of our own, time limits that progress restarts,
+ * cancellation in both directions. What an upstream sends that belongs to no request of ours is dropped and counted.
+ */
+import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
+import {
+  type Id,
+  isObject,
+  isRequest,
+  isResponse,
+  METHOD_NOT_FOUND,
+  type Message,
+  type RpcErrorBody,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+} from './messages.ts'
+
+/** One request in flight. */
+export interface PeerCall {
+  readonly id: number
+  /** Stops the time limit while the client is asked something; the limit begins anew afterwards. */
+  pause(): void
+  resume(): void
+  /** Ends it: the upstream is told, and the answer rejects with the failure. */
+  cancel(failure: Failure): void
+}
+
+export interface PeerAnswer {
+  /** Of a protocol error, `error` instead of `result`. */
+  response: RpcResponse
+  /** On the wire. */
+  bytes: number
+}
+
+export interface CallOptions {
+  /** Milliseconds without progress, and in all. */
+  timeout: number
+  maxTimeout: number
+  /** Its progress, with our token; and whatever else the upstream sent on its stream. */
+  onNotification?(notification: RpcNotification): void
+  /** Told before anything is sent. */
+  onStart?(call: PeerCall): void
+  /** HTTP. */
+  headers?: Record<string, string>
+  /** 2026 over HTTP: closing the stream is the cancellation, a notification would be one too many. */
+  cancelByClosing?: boolean
+  signal?: AbortSignal
+}
+
+export interface PeerEvents {
+  /** A request of the upstream's. @param about The call whose stream carried it, where the transport says so. */
+  onRequest(request: RpcRequest, about: number | undefined, signal: AbortSignal): Promise<Record<string, unknown>>
+  /** A notification that is not about one call. @param about As above. */
+  onNotification(notification: RpcNotification, about: number | undefined): void
+  onStale?(): void
+  onClose(failure: Failure): void
+}
+
+export interface Peer {
+  /** @throws UpstreamFailure if there is no answer. An answer may be a protocol error. */
+  call(method: string, params: Record<string, unknown>, options: CallOptions): Promise<PeerAnswer>
+  /** Sends a notification; one that cannot be sent shows in what comes next. */
+  notify(method: string, params?: Record<string, unknown>): Promise<void>
+  inFlight(): number
+  /** Messages that belonged to nothing. */
+  dropped(): number
+  close(): Promise<void>
+}
+
+interface Pending {
+  resolve(answer: PeerAnswer): void
+  reject(failure: UpstreamFailure): void
+  options: CallOptions
+  /** Times of {@link performance.now}. */
+  startedAt: number
+  limitAt: number
+  pausedAt: number | undefined
+  timer: NodeJS.Timeout | undefined
+  controller: AbortController | undefined
+}
+
+/** Requests of the upstream's that wait for an answer; more are refused. */
+const INCOMING = 64
+
+/** Connects. @throws UpstreamFailure if that fails. */
+export async function openPeer(
+  connect: (events: ConnectionEvents) => Connection | Promise<Connection>,
+  events: PeerEvents,
+): Promise<Peer> {
+  const pending = new Map<Id, Pending>()
+  const incoming = new Map<Id, AbortController>()
+  let nextId = 1
+  let dropped = 0
+  let closed: Failure | undefined
+
+  const connection = await connect({
+    onMessage(message, bytes, about) {
+      if (closed) return
+      if (isResponse(message)) takeAnswer(message, bytes, about)
+      else if (isRequest(message)) void takeRequest(message, about)
+      else takeNotification(message, about)
+    },
+    onFailure: (id, failure) => end(id, call => call.reject(new UpstreamFailure(failure))),
+    onStale: () => events.onStale?.(),
+    onClose(failure) {
+      if (closed) return
+      closed = failure
+      for (const id of pending.keys()) end(id, call => call.reject(new UpstreamFailure(failure)))
+      for (const controller of incoming.values()) controller.abort()
+      events.onClose(failure)
+    },
+  })
+
+  function end(id: Id, how: (call: Pending) => void): void {
+    const call = pending.get(id)
+    if (!call) return
+    pending.delete(id)
+    clearTimeout(call.timer)
+    how(call)
+  }
+
+  function takeAnswer(response: RpcResponse, bytes: number, about: Id | undefined): void {
+    // Ids are compared with their type: "5" answers nothing. Nor does an answer on another call's stream.
+    if (!pending.has(response.id) || (about !== undefined && about !== response.id)) {
+      dropped++
+      return
+    }
+    end(response.id, call => call.resolve({ response, bytes }))
+  }
+
+  async function takeRequest({ id, method, params }: RpcRequest, about: Id | undefined): Promise<void> {
+    const reply = (answer: { result: Record<string, unknown> } | { error: RpcErrorBody }) =>
+      connection.send({ jsonrpc: '2.0', id, ...answer } as RpcResponse).catch(() => {})
+    if (method === 'ping') return reply({ result: {} })
+    if (incoming.has(id) || incoming.size >= INCOMING) {
+      dropped++
+      return
+    }
+    const controller = new AbortController()
+    incoming.set(id, controller)
+    try {
+      const request: RpcRequest = { jsonrpc: '2.0', id, method, ...(params ? { params } : {}) }
+      const result = await events.onRequest(request, numeric(about), controller.signal)
+      if (!controller.signal.aborted) await reply({ result })
+    } catch (error) {
+      if (!controller.signal.aborted) await reply({ error: errorBody(error) })
+    } finally {
+      incoming.delete(id)
+    }
+  }
+
+  function takeNotification(notification: RpcNotification, about: Id | undefined): void {
+    const { method, params } = notification
+    if (method === 'notifications/progress') {
+      const token = params?.progressToken
+      const call = typeof token === 'number' ? pending.get(token) : undefined
+      if (!call || (about !== undefined && about !== token)) {
+        dropped++
+        return
+      }
+      call.limitAt = limitOf(call)
+      call.options.onNotification?.(notification)
+    } else if (method === 'notifications/cancelled') {
+      const id = params?.requestId
+      if (typeof id === 'string' || typeof id === 'number') incoming.get(id)?.abort()
+      // 2026: how a server ends a subscription.
+      events.onNotification(notification, numeric(about))
+    } else if (about !== undefined && pending.has(about)) pending.get(about)!.options.onNotification?.(notification)
+    else events.onNotification(notification, numeric(about))
+  }
+
+  const limitOf = ({ options, startedAt }: Pending): number =>
+    Math.min(performance.now() + options.timeout, startedAt + options.maxTimeout)
+
+  /** One timer that looks again, rather than one for each progress notification. */
+  function watch(id: number, call: Pending): void {
+    if (call.limitAt === Number.POSITIVE_INFINITY) return
+    call.timer = setTimeout(
+      () => {
+        if (call.pausedAt !== undefined) return
+        if (performance.now() < call.limitAt - 1) return watch(id, call)
+        const waited = Math.round(performance.now() - call.startedAt)
+        cancel(id, { reason: 'timeout', detail: `no answer within ${waited} ms` })
+      },
+      Math.max(1, call.limitAt - performance.now()),
+    )
+  }
+
+  function cancel(id: number, failure: Failure): void {
+    end(id, call => {
+      if (!call.options.cancelByClosing && !closed)
+        void notify('notifications/cancelled', { requestId: id, reason: REASONS[failure.reason] ?? 'given up' })
+      call.controller?.abort()
+      call.reject(new UpstreamFailure(failure))
+    })
+  }
+
+  async function notify(method: string, params?: Record<string, unknown>): Promise<void> {
+    const message: Message = { jsonrpc: '2.0', method, ...(params ? { params } : {}) }
+    // What comes next on the connection meets the same fault, and says so to somebody who waits.
+    await connection.send(message).catch(() => {})
+  }
+
+  return {
+    call(method, params, options) {
+      if (closed) return Promise.reject(new UpstreamFailure(closed))
+      if (options.signal?.aborted) return Promise.reject(fail('cancelled', 'the caller has left'))
+      const id = nextId++
+      const { promise, resolve, reject } = Promise.withResolvers<PeerAnswer>()
+      const startedAt = performance.now()
+      const controller = new AbortController()
+      const call: Pending = {
+        resolve,
+        reject,
+        options,
+        startedAt,
+        limitAt: startedAt + Math.min(options.timeout, options.maxTimeout),
+        pausedAt: undefined,
+        timer: undefined,
+        controller,
+      }
+      pending.set(id, call)
+      watch(id, call)
+      const leave = () => cancel(id, { reason: 'cancelled', detail: 'the caller has left' })
+      options.signal?.addEventListener('abort', leave)
+      options.onStart?.({
+        id,
+        pause() {
+          call.pausedAt ??= performance.now()
+          clearTimeout(call.timer)
+        },
+        resume() {
+          if (call.pausedAt === undefined || !pending.has(id)) return
+          call.startedAt += performance.now() - call.pausedAt
+          call.pausedAt = undefined
+          call.limitAt = limitOf(call)
+          watch(id, call)
+        },
+        cancel: failure => cancel(id, failure),
+      })
+      const message: RpcRequest = { jsonrpc: '2.0', id, method, params: withToken(params, id) }
+      const sending = connection.send(message, {
+        signal: controller.signal,
+        ...(options.headers ? { headers: options.headers } : {}),
+      })
+      sending.catch(error =>
+        end(id, () => reject(error instanceof UpstreamFailure ? error : fail('unreachable', String(error)))),
+      )
+      return options.signal ? promise.finally(() => options.signal?.removeEventListener('abort', leave)) : promise
+    },
+    notify,
+    inFlight: () => pending.size,
+    dropped: () => dropped,
+    close: () => connection.close(),
+  }
+}
+
+/** What we tell an upstream; a client's own words stay with us. */
+const REASONS: Partial<Record<Failure['reason'], string>> = {
+  timeout: 'the time limit was reached',
+  cancelled: 'the client cancelled the request',
+}
+
+const numeric = (id: Id | undefined): number | undefined => (typeof id === 'number' ? id : undefined)
+
+/** Always asks for progress: it restarts the time limit, whether or not the client wants to hear of it. */
+function withToken(params: Record<string, unknown>, id: number): Record<string, unknown> {
+  const meta = isObject(params._meta) ? params._meta : undefined
+  return { ...params, _meta: { ...meta, progressToken: id } }
+}
+
+function errorBody(error: unknown): RpcErrorBody {
+  const { rpcCode, message, data } = error as { rpcCode?: unknown; message?: string; data?: unknown }
+  if (typeof rpcCode !== 'number') return { code: METHOD_NOT_FOUND, message: 'The request was not answered' }
+  return { code: rpcCode, message: message ?? '', ...(data === undefined ? {} : { data }) }
+}

@@ -1,0 +1,268 @@
+/**
+ * The connections of one upstream: one for each principal, session, or for all, started on first use and once for callers
+ * that come together; ended when idle; with a pause after failures.
+ */
+import type { Log } from '../lib/log.ts'
+import { type Circuit, openCircuit } from './circuit.ts'
+import type { UpstreamConfig } from './config.ts'
+import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
+import { carried } from './eras.ts'
+import type { GatewayCaller } from './exchange.ts'
+import { expandFor } from './expand.ts'
+import type { Speaks } from './handshake.ts'
+import { openHttp } from './http.ts'
+import { openHttpSse } from './http-sse.ts'
+import { type Link, type LinkOptions, openLink } from './link.ts'
+import type { Memory } from './memory.ts'
+import { vetUrl } from './outbound.ts'
+import { openSlots, type Slots } from './slots.ts'
+
+export interface ChildSpec {
+  upstream: string
+  principal: string
+  command: string
+  args: string[]
+  env: Record<string, string>
+  cwd?: string
+  maxBytes: number
+}
+
+export interface PoolDeps {
+  log: Log
+  now(): Date
+  openChild(spec: ChildSpec, events: ConnectionEvents): Promise<Connection>
+}
+
+export interface Pool {
+  /** The caller's connection, started if need be. The start goes on when the caller has left. @throws UpstreamFailure */
+  acquire(caller: GatewayCaller): Promise<Link>
+  /** The caller's connection, if it is there. */
+  live(caller: GatewayCaller): Link | undefined
+  slots(link: Link): Slots
+  links(): Iterable<Link>
+  /** HTTP: a call met nobody, or somebody again. */
+  met(caller: GatewayCaller, failure: Failure | undefined): void
+  endPrincipal(principal: string): Promise<void>
+  /** No new connections; those there are close when their calls have ended. */
+  retire(): void
+  close(): Promise<void>
+  readonly state: {
+    speaks: Speaks | undefined
+    starting: number
+    restarts: number
+    lastError: string | undefined
+    open: boolean
+    retryAt: Date | undefined
+  }
+}
+
+export type PoolEvents = Pick<LinkOptions, 'onList' | 'onListChanged' | 'warn'> & {
+  onLink(link: Link): void
+}
+
+/** A process that lived this long did not crash at its start. */
+const SETTLED_MS = 60_000
+const SWEEP_MS = 1_000
+
+export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory, events: PoolEvents): Pool {
+  const { transport, name } = config
+  const links = new Map<string, Link>()
+  const keys = new WeakMap<Link, string>()
+  const starting = new Map<string, Promise<Link>>()
+  const circuits = new Map<string, { start: Circuit; crash: Circuit }>()
+  const slots = new WeakMap<Link, Slots>()
+  const shared = transport.type === 'http' ? openSlots(config.concurrency, config.queue) : undefined
+  let speaks: Speaks | undefined
+  let restarts = 0
+  let lastError: string | undefined
+  let closed = false
+
+  function keyFor(caller: GatewayCaller): string {
+    if (transport.type === 'http')
+      return config.perPrincipal || (speaks !== undefined && speaks !== '2026') ? caller.principal : ''
+    if (config.isolation === 'shared') return ''
+    return config.isolation === 'session' && caller.session !== undefined
+      ? `${caller.principal} ${caller.session}`
+      : caller.principal
+  }
+
+  /** One principal's wrong settings are nobody else's failure. */
+  function circuitsOf(caller: GatewayCaller): { start: Circuit; crash: Circuit } {
+    const key = config.perPrincipal ? caller.principal : ''
+    let found = circuits.get(key)
+    if (!found) {
+      found = { start: openCircuit(deps.now), crash: openCircuit(deps.now, Number.POSITIVE_INFINITY) }
+      circuits.set(key, found)
+    }
+    return found
+  }
+
+  async function connect(caller: GatewayCaller, kind: 'plain' | 'sse', connection: ConnectionEvents) {
+    const filled = config.perPrincipal ? expandFor(transport, caller) : transport
+    const { maxBytes } = config
+    if (filled.type === 'http') {
+      await vetUrl(filled.url)
+      const spec = { url: filled.url, headers: filled.headers, maxBytes }
+      return kind === 'sse' ? openHttpSse(spec, connection) : openHttp(spec, connection)
+    }
+    const { command, args, env, cwd } = filled
+    const principal = config.isolation === 'shared' ? 'shared' : caller.principal
+    const spec = { upstream: name, principal, command, args, env, maxBytes, ...(cwd === undefined ? {} : { cwd }) }
+    return deps.openChild(spec, connection)
+  }
+
+  async function start(key: string, caller: GatewayCaller): Promise<Link> {
+    const circuit = circuitsOf(caller)
+    await circuit.start.admit()
+    await circuit.crash.admit()
+    const known = await memory.era()
+    try {
+      const link = await openLink({
+        connect: (kind, connection) => connect(caller, kind, connection),
+        transport: transport.type,
+        ...(transport.type === 'http' && transport.kind !== 'auto' ? { only: transport.kind } : {}),
+        ...(known ? { known } : {}),
+        startTimeout: config.startTimeout,
+        capabilities: carried(config.roots),
+        owner: key === '' ? '' : caller.principal,
+        timeout: config.timeout,
+        maxItems: config.maxTools,
+        roots: config.roots,
+        warn: events.warn,
+        onList: events.onList,
+        onListChanged: events.onListChanged,
+        onStale: forget,
+        onClose: (ended, failure) => onClose(ended, failure, circuit.crash),
+      })
+      circuit.start.succeeded()
+      lastError = undefined
+      if (known !== link.speaks) memory.rememberEra(link.speaks)
+      speaks = link.speaks
+      if (closed) {
+        await link.close()
+        throw fail('cancelled', 'the upstream was removed')
+      }
+      admit(link, keyFor(caller))
+      return link
+    } catch (error) {
+      if (!(error instanceof UpstreamFailure)) throw error
+      note(error.failure, 'could not be started')
+      if (error.failure.reason !== 'busy' && error.failure.reason !== 'cancelled') circuit.start.failed()
+      throw error
+    }
+  }
+
+  function admit(link: Link, key: string): void {
+    links.set(key, link)
+    keys.set(link, key)
+    events.onLink(link)
+    if (!timer) timer = setInterval(sweep, SWEEP_MS)
+  }
+
+  function note({ reason, detail }: Failure, what: string): void {
+    lastError = `${reason}: ${detail}`
+    deps.log.warn({ upstream: name, reason, detail }, `the upstream ${what}`)
+  }
+
+  function forget(link: Link): void {
+    const key = keys.get(link)
+    if (key !== undefined && links.get(key) === link) links.delete(key)
+    // What is in flight may still be answered.
+    link.retire(config.maxTimeout)
+  }
+
+  function onClose(link: Link, failure: Failure, crash: Circuit): void {
+    const key = keys.get(link)
+    if (key !== undefined && links.get(key) === link) links.delete(key)
+    if (failure.reason === 'cancelled' || closed) return
+    restarts++
+    note(failure, 'ended')
+    if (performance.now() - link.startedAt > SETTLED_MS) crash.succeeded()
+    crash.failed()
+  }
+
+  let timer: NodeJS.Timeout | undefined
+  function sweep(): void {
+    const { idleTimeout } = config
+    for (const [key, link] of links) {
+      if (idleTimeout === 0 || performance.now() - link.lastUsedAt < idleTimeout) continue
+      links.delete(key)
+      void link.close()
+    }
+    if (links.size > 0) return
+    clearInterval(timer)
+    timer = undefined
+  }
+
+  return {
+    live(caller) {
+      const link = links.get(keyFor(caller))
+      return link?.stale ? undefined : link
+    },
+    async acquire(caller) {
+      for (;;) {
+        if (closed) throw fail('unreachable', 'the upstream was removed')
+        const key = keyFor(caller)
+        const link = links.get(key)
+        if (link && !link.stale) {
+          if (transport.type === 'http' && circuitsOf(caller).start.open) await circuitsOf(caller).start.admit()
+          return link
+        }
+        let begun = starting.get(key)
+        if (!begun) {
+          begun = start(key, caller).finally(() => starting.delete(key))
+          starting.set(key, begun)
+        }
+        const started = await begun
+        // Whose it is may have turned out only now: sessions of 2025 over HTTP are not shared.
+        if (keys.get(started) === keyFor(caller)) return started
+      }
+    },
+    slots(link) {
+      if (shared) return shared
+      let own = slots.get(link)
+      if (!own) {
+        own = openSlots(config.concurrency, config.queue)
+        slots.set(link, own)
+      }
+      return own
+    },
+    links: () => links.values(),
+    met(caller, failure) {
+      if (transport.type !== 'http') return
+      const { start } = circuitsOf(caller)
+      if (!failure) start.succeeded()
+      else if (failure.reason === 'unreachable' && failure.status === undefined) {
+        note(failure, 'was not reached')
+        start.failed()
+      }
+    },
+    async endPrincipal(principal) {
+      const ended = [...links].filter(([, link]) => link.owner === principal)
+      for (const [key] of ended) links.delete(key)
+      await Promise.all(ended.map(([, link]) => link.close()))
+    },
+    retire() {
+      closed = true
+      clearInterval(timer)
+      for (const link of links.values()) link.retire(config.timeout)
+    },
+    async close() {
+      closed = true
+      clearInterval(timer)
+      await Promise.all([...links.values()].map(link => link.close()))
+    },
+    get state() {
+      const open = [...circuits.values()].find(({ start }) => start.open)
+      const paused = open?.start ?? [...circuits.values()].map(({ crash }) => crash).find(circuit => circuit.retryAt())
+      return {
+        speaks,
+        starting: starting.size,
+        restarts,
+        lastError,
+        open: open !== undefined,
+        retryAt: paused?.retryAt(),
+      }
+    },
+  }
+}

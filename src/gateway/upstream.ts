@@ -1,0 +1,267 @@
+/** One upstream: its connections, what it offers to whom, and who listens to its changes. */
+import type { Queries } from '../../sql/index.ts'
+import type { UpstreamConfig } from './config.ts'
+import type { GatewayCaller, ListenFilter, Listening, UpstreamStatus } from './exchange.ts'
+import { grantable, type Listener } from './feed.ts'
+import type { ServerDescription } from './handshake.ts'
+import type { Link } from './link.ts'
+import { type Catalogue, type Entry, type Kind, LISTS } from './lists.ts'
+import { type Known, openMemory } from './memory.ts'
+import { isObject } from './messages.ts'
+import { isAllowed } from './policy.ts'
+import { openPool, type Pool, type PoolDeps } from './pool.ts'
+
+export interface UpstreamDeps extends PoolDeps {
+  sql: Queries
+}
+
+export interface ListChange {
+  kind: 'tools' | 'prompts' | 'resources'
+  /** Whose; absent: everybody's. */
+  principal: string | undefined
+  /** It was not known before: news for who was given lists without it. */
+  first: boolean
+}
+
+export interface Upstream {
+  readonly config: UpstreamConfig
+  readonly pool: Pool
+  /**
+   * What it said of itself when it started. Starts it only if nothing is known.
+   *
+   * @param patience Milliseconds to wait for a start; absent: until it has started or failed.
+   * @returns nothing if it has not started in time. @throws UpstreamFailure without `patience` only.
+   */
+  describe(caller: GatewayCaller, patience?: number): Promise<ServerDescription | undefined>
+  /** A list without what policy hides, live or as last known; as {@link describe}. */
+  list(kind: Kind, caller: GatewayCaller, patience?: number): Promise<Visible | undefined>
+  /** What of a list is in memory. */
+  listNow(kind: Kind, caller: GatewayCaller): Visible | undefined
+  /** The tool as this connection lists it, so that it is judged before it is called. @returns nothing if it is hidden or not there. */
+  toolOf(link: Link, name: string): Promise<Entry | undefined>
+  /** Whether nothing about its lists depends on who asks. */
+  readonly sharable: boolean
+  /** @param start Connects for it, rather than wait for somebody's call. */
+  listen(caller: GatewayCaller, filter: ListenFilter, listener: Listener, start: boolean): Promise<Listening>
+  /** Changes of tools were accepted, here or on another replica. */
+  trusted(): void
+  status(): Omit<UpstreamStatus, 'stderr'>
+}
+
+export type Visible = ReadonlyMap<string, Entry>
+
+/** A storm of changes is told of once in this time. */
+const QUIET_MS = 1_000
+
+export function openUpstream(
+  deps: UpstreamDeps,
+  config: UpstreamConfig,
+  onChange: (change: ListChange) => void,
+): Upstream {
+  const memory = openMemory(deps, config)
+  const { transport, name } = config
+  const listeners = new Map<Listener, GatewayCaller>()
+  let blocked = new WeakMap<Catalogue, ReadonlySet<string>>()
+  let visible = new WeakMap<Catalogue, Visible>()
+  const waiting = new Map<string, ReadonlySet<string>>()
+  const changes = throttle(QUIET_MS, onChange)
+
+  /** Whose list it is that everybody (or only this principal) gets without a connection of one's own. */
+  function scopeOf(kind: Kind | 'server', principal: string): string {
+    if (config.perPrincipal) return principal
+    const private_ = transport.type === 'stdio' && config.isolation !== 'shared' && kind.startsWith('resource')
+    return private_ ? principal : ''
+  }
+
+  const pool = openPool(deps, config, memory, {
+    warn: words => deps.log.warn({ upstream: name }, `the upstream ${words}`),
+    onLink(link) {
+      memory.rememberServer(scopeOf('server', link.owner), link.server)
+      for (const [listener, caller] of listeners) if (pool.live(caller) === link) void link.feed.add(listener)
+    },
+    onList(link, catalogue) {
+      const scope = scopeOf(catalogue.kind, link.owner)
+      // What one person's calls have changed is not everybody's.
+      if (scope !== link.owner && !link.pristine) return
+      const differs = memory.rememberList(scope, catalogue)
+      if (differs !== 'same') changed(catalogue.kind, scope, differs === 'new')
+    },
+    onListChanged(link, kinds) {
+      for (const kind of kinds) changed(kind, link.owner, false)
+    },
+  })
+
+  function changed(kind: Kind, principal: string, first: boolean): void {
+    changes({ kind: LISTS[kind].capability, principal: principal === '' ? undefined : principal, first })
+  }
+
+  /** Judged against the stored fingerprints, once for each list. */
+  async function judged(catalogue: Catalogue, principal: string): Promise<Catalogue> {
+    if (catalogue.kind !== 'tools' || blocked.has(catalogue)) return catalogue
+    const scope = scopeOf('tools', principal)
+    const judging = memory.judgeTools(scope, catalogue).then(names => {
+      blocked.set(catalogue, names)
+      waiting.set(scope, names)
+    })
+    if (config.onChange === 'block') await judging
+    else blocked.set(catalogue, new Set())
+    return catalogue
+  }
+
+  function visibleOf(catalogue: Catalogue): Visible {
+    let found = visible.get(catalogue)
+    if (!found) {
+      const { kind } = catalogue
+      const filter = config[kind === 'resourceTemplates' ? 'resources' : kind]
+      const hidden = blocked.get(catalogue)
+      found = new Map([...catalogue.entries].filter(([key]) => isAllowed(filter, key) && !hidden?.has(key)))
+      visible.set(catalogue, found)
+    }
+    return found
+  }
+
+  /** A list that would be empty anyhow is known as soon as the upstream is. */
+  function knownList(
+    known: Known | undefined,
+    server: ServerDescription | undefined,
+    kind: Kind,
+  ): Catalogue | undefined {
+    const list = known?.lists.get(kind)
+    if (list) return list
+    return server && !isObject(server.capabilities[LISTS[kind].capability]) ? { kind, entries: new Map() } : undefined
+  }
+
+  async function list(kind: Kind, caller: GatewayCaller, patience?: number): Promise<Visible | undefined> {
+    const { principal } = caller
+    const lastKnown = async () => {
+      const [own, everybody] = [
+        await memory.known(scopeOf(kind, principal)),
+        await memory.known(scopeOf('server', principal)),
+      ]
+      return knownList(own, everybody.server, kind)
+    }
+    const link = pool.live(caller)
+    const known = link ? undefined : await lastKnown()
+    if (known) return visibleOf(await judged(known, principal))
+    const live = async () => judged(await (link ?? (await pool.acquire(caller))).catalogue(kind), principal)
+    try {
+      const catalogue = await within(patience, live())
+      if (catalogue) return visibleOf(catalogue)
+    } catch (error) {
+      const last = link ? await lastKnown() : undefined
+      if (last) return visibleOf(await judged(last, principal))
+      if (patience === undefined) throw error
+      return undefined
+    }
+    const last = link ? await lastKnown() : undefined
+    return last && visibleOf(await judged(last, principal))
+  }
+
+  return {
+    config,
+    pool,
+    async describe(caller, patience) {
+      const live = pool.live(caller)
+      if (live) return live.server
+      const known = await memory.known(scopeOf('server', caller.principal))
+      if (known.server) return known.server
+      try {
+        return (await within(patience, pool.acquire(caller)))?.server
+      } catch (error) {
+        if (patience === undefined) throw error
+        return undefined
+      }
+    },
+    list,
+    listNow(kind, caller) {
+      const catalogue =
+        pool.live(caller)?.catalogueNow(kind) ?? memory.knownNow(scopeOf(kind, caller.principal))?.lists.get(kind)
+      return catalogue && (kind !== 'tools' || blocked.has(catalogue)) ? visibleOf(catalogue) : undefined
+    },
+    async toolOf(link, tool) {
+      // The connection's list may be away while its calls are not: then only policy decides.
+      const catalogue = link.catalogueNow('tools') ?? (await link.catalogue('tools'))
+      return visibleOf(await judged(catalogue, link.owner)).get(tool)
+    },
+    get sharable() {
+      return !config.perPrincipal && (transport.type === 'http' || config.isolation === 'shared') && !config.users
+    },
+    async listen(caller, filter, listener, start) {
+      let server = pool.live(caller)?.server ?? (await memory.known(scopeOf('server', caller.principal))).server
+      listeners.set(listener, caller)
+      const live = pool.live(caller)
+      if (live) await live.feed.add(listener)
+      else if (start || listener.uris.length > 0) {
+        // Whoever starts it attaches the listener; an upstream that does not answer holds nobody up.
+        const link = await within(QUIET_MS * 2, pool.acquire(caller)).catch(() => undefined)
+        server = link?.server ?? server
+        if (link) await Promise.race([link.feed.add(listener), Bun.sleep(QUIET_MS)])
+      }
+      return {
+        granted: server ? grantable(filter, server.capabilities) : filter,
+        close() {
+          listeners.delete(listener)
+          for (const link of pool.links()) link.feed.remove(listener)
+        },
+      }
+    },
+    trusted() {
+      blocked = new WeakMap()
+      visible = new WeakMap()
+      waiting.clear()
+      onChange({ kind: 'tools', principal: undefined, first: false })
+    },
+    status() {
+      const { speaks, starting, restarts, lastError, open, retryAt } = pool.state
+      const links = [...pool.links()]
+      const away = lastError === undefined ? 'idle' : 'away'
+      const tools = links[0]?.catalogueNow('tools') ?? memory.knownNow('')?.lists.get('tools')
+      return {
+        name,
+        transport: transport.type,
+        state: open ? 'open_circuit' : links.length > 0 ? 'ready' : starting > 0 ? 'starting' : away,
+        era: speaks === undefined ? undefined : speaks === '2026' ? '2026' : '2025',
+        tools: tools && visibleOf(tools).size,
+        connections: links.length,
+        restarts,
+        inFlight: links.reduce((sum, link) => sum + link.inFlight, 0),
+        waiting: [...new Set(links.map(link => pool.slots(link)))].reduce((sum, slots) => sum + slots.waiting, 0),
+        lastError,
+        retryAt,
+        blocked: [...new Set([...waiting.values()].flatMap(names => [...names]))].sort(),
+      }
+    },
+  }
+}
+
+/** @returns nothing if the work takes longer; it goes on. */
+async function within<T>(ms: number | undefined, work: Promise<T>): Promise<T | undefined> {
+  if (ms === undefined) return work
+  const { promise, resolve } = Promise.withResolvers<undefined>()
+  const timer = setTimeout(resolve, ms, undefined)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
+    work.catch(() => {})
+  }
+}
+
+/** Tells of equal changes at most once in `ms`; of a storm again when it is over. */
+export function throttle(ms: number, tell: (change: ListChange) => void): (change: ListChange) => void {
+  const quiet = new Map<string, boolean>()
+  return change => {
+    const key = `${change.kind} ${change.first} ${change.principal ?? ''}`
+    if (quiet.has(key)) {
+      quiet.set(key, true)
+      return
+    }
+    tell(change)
+    quiet.set(key, false)
+    setTimeout(() => {
+      const again = quiet.get(key)
+      quiet.delete(key)
+      if (again) tell(change)
+    }, ms)
+  }
+}

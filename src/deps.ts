@@ -7,6 +7,7 @@ import type { Base, Secrets, Sweep } from './base.ts'
 import type { Config } from './config.ts'
 import { connect, prepareDataDir } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
+import type { Gateway } from './gateway/exchange.ts'
 import type { Viewers } from './http/session.ts'
 import { deriveKey } from './lib/crypto.ts'
 import type { Log } from './lib/log.ts'
@@ -21,6 +22,8 @@ import { openProviders, type Providers } from './signin/providers.ts'
 import { openViewers, signInSweeps } from './signin/sessions.ts'
 
 export interface Deps extends OAuthDeps {
+  /** Upstream servers; absent where none are configured. */
+  gateway?: Gateway | undefined
   providers: Providers
   viewers: Viewers
   /** What the sweeper runs. */
@@ -83,6 +86,8 @@ function openSecrets(config: Config): Secrets {
     csrf: deriveKey(secret, 'csrf'),
     signingKeys: deriveKey(secret, 'signing keys'),
     refresh: deriveKey(secret, 'refresh tokens'),
+    sessions: deriveKey(secret, 'mcp sessions'),
+    heldCalls: deriveKey(secret, 'held calls'),
   }
 }
 

@@ -177,7 +177,7 @@ describe('an answer that comes while the client is away', () => {
     async id => {
       const session = await begin()
       const first = await open(session)
-      const [, log] = /^id: 0-1-(.*)$/m.exec(await first.readUntil('data: \n'))!
+      const [, log] = /^id: 0-\d+-(.*)$/m.exec(await first.readUntil('data: \n'))!
       first.close()
       const resumed = await open(session, undefined, { 'Last-Event-ID': id.replace('LOG', log!) })
       expect([resumed.answer.status, (await resumed.rest()).includes('-32000')]).toEqual([400, true])

@@ -1,5 +1,6 @@
 /** Requests at `/mcp/{name}`: one upstream, with its own names, URIs and pages. */
-import { type CallsDeps, performCall } from './calls.ts'
+import { performCall } from './calls.ts'
+import type { CallsDeps } from './course.ts'
 import { resultFor } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import { admit, type Item, type Kind, kindOfMethod, LISTS } from './lists.ts'

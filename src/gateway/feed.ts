@@ -6,6 +6,7 @@ import { withoutSubscription } from './eras.ts'
 import type { ListenFilter } from './exchange.ts'
 import { type Era, ourEnvelope } from './handshake.ts'
 import { isObject, type RpcNotification } from './messages.ts'
+import { metaOf, SUBSCRIPTION_ID } from './names.ts'
 import type { Peer, PeerCall } from './peer.ts'
 
 /** Somebody who waits for resources to change. */
@@ -48,6 +49,8 @@ export interface FeedOptions {
   cancelByClosing: boolean
   onListChanged(method: string): void
 }
+
+const isChange = ({ method }: RpcNotification): boolean => LIST_CHANGED.has(method) || method === UPDATED
 
 /** What of a filter an upstream with these capabilities delivers. */
 export function grantable(filter: ListenFilter, capabilities: Record<string, unknown>): ListenFilter {
@@ -95,6 +98,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
       )
     return {
       acknowledge() {},
+      counts: () => true,
       changed: async (added: readonly string[], removed: readonly string[]) => {
         await Promise.all([
           ...added.map(uri => ask('resources/subscribe', uri)),
@@ -113,6 +117,8 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
     let closed = false
     let wait = AGAIN_MS
     let acknowledge = () => {}
+    /** The one whose messages count: while one takes the place of another, both tell of the same. */
+    let active: PeerCall | undefined
 
     function open(): void {
       scheduled = false
@@ -130,12 +136,13 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
         return
       }
       const waiting = acknowledged
+      let mine: PeerCall | undefined
       acknowledge = () => {
         wait = AGAIN_MS
+        active = mine
         waiting.resolve()
         before?.cancel({ reason: 'cancelled', detail: 'another subscription took its place' })
       }
-      let mine: PeerCall | undefined
       const done = () => {
         waiting.resolve()
         if (closed || current !== mine) return
@@ -157,7 +164,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
             },
             onNotification: notification => {
               if (notification.method === ACKNOWLEDGED) acknowledge()
-              else take(notification)
+              else if (mine === active) take(notification)
             },
           },
         )
@@ -177,6 +184,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
     void schedule()
     return {
       acknowledge: () => acknowledge(),
+      counts: (tag: unknown) => tag === undefined || tag === active?.id,
       changed: (added: readonly string[], removed: readonly string[]) =>
         added.length + removed.length > 0 ? schedule() : acknowledged.promise,
       close() {
@@ -208,7 +216,9 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
       void upstream.changed([], count(listener.uris, -1))
     },
     take(notification) {
-      if (notification.method !== ACKNOWLEDGED) return take(notification)
+      const tag = metaOf(notification.params)?.[SUBSCRIPTION_ID]
+      if (notification.method !== ACKNOWLEDGED)
+        return isChange(notification) && (!upstream.counts(tag) || take(notification))
       // Over stdio it comes on the same pipe as everything else.
       upstream.acknowledge()
       return true

@@ -2,7 +2,8 @@
  * Requests at the hub: names and URIs that carry their upstream, lists of all upstreams on one page. One that is away is
  * missing, at most; it never fails the others.
  */
-import { type CallsDeps, performCall, plainly } from './calls.ts'
+import { performCall } from './calls.ts'
+import { type CallsDeps, plainly } from './course.ts'
 import { listKey, methodNotFound, pageOf, refuseHidden } from './endpoint.ts'
 import type { Exchange, GatewayCaller } from './exchange.ts'
 import { mapItem, mapResultUris, type Named, nameInHub, schemeOf, uriFromHub, uriInHub } from './hub-names.ts'

@@ -3,18 +3,12 @@
  * the upstream belongs to, its lists, and its feed of changes.
  */
 
-import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
+import { type Connection, type ConnectionEvents, type Failure, UpstreamFailure } from './connection.ts'
 import { declares, isAtLeast, type LogLevel, neededFor, type Question } from './eras.ts'
 import { type Feed, openFeed } from './feed.ts'
-import {
-  type Era,
-  type Handshake,
-  type HandshakeOptions,
-  ourEnvelope,
-  type ServerDescription,
-  shakeHands,
-} from './handshake.ts'
-import { type Catalogue, fetchAll, type Kind, LISTS } from './lists.ts'
+import { type Era, type Handshake, type HandshakeOptions, type ServerDescription, shakeHands } from './handshake.ts'
+import { openLinkLists } from './link-lists.ts'
+import type { Catalogue, Kind } from './lists.ts'
 import {
   INTERNAL_ERROR,
   isObject,
@@ -50,6 +44,8 @@ export interface Link {
   readonly startedAt: number
   readonly lastUsedAt: number
   readonly inFlight: number
+  /** Whether somebody waits for an answer, or for a resource to change. */
+  readonly inUse: boolean
   /** No new calls: the upstream has forgotten it, or the configuration changed. */
   readonly stale: boolean
   /** A client's call. @throws UpstreamFailure if there is no answer. */
@@ -58,6 +54,8 @@ export interface Link {
   catalogue(kind: Kind): Promise<Catalogue>
   /** What {@link catalogue} would answer at once. */
   catalogueNow(kind: Kind): Catalogue | undefined
+  /** Has the list fetched anew at the next {@link catalogue}. @returns false if it was fetched a moment ago. */
+  forget(kind: Kind): boolean
   /** 2025: makes the upstream send log messages of this level, too. */
   wantLogs(level: LogLevel): Promise<void>
   notify(method: string, params?: Record<string, unknown>): Promise<void>
@@ -80,9 +78,6 @@ export interface LinkOptions extends Omit<HandshakeOptions, 'dial'> {
   onStale(link: Link): void
   onClose(link: Link, failure: Failure): void
 }
-
-/** How long a list stays true if the upstream does not tell of changes. */
-const LIST_MS = 60_000
 
 /** @throws UpstreamFailure if the upstream does not start. */
 export async function openLink(options: LinkOptions): Promise<Link> {
@@ -120,13 +115,22 @@ export async function openLink(options: LinkOptions): Promise<Link> {
 
 function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Handshake, 'revision'>) {
   const calls = new Map<number, ActiveCall>()
-  const lists = new Map<Kind, { catalogue: Promise<Catalogue>; now?: Catalogue; until: number }>()
   let pristine = true
   let stale = false
   let lastUsedAt = performance.now()
   let logLevel: LogLevel | undefined
   const cancelByClosing = era === '2026' && options.transport === 'http'
   const { timeout } = options
+  const lists = openLinkLists({
+    peer,
+    era,
+    server,
+    timeout,
+    cancelByClosing,
+    most: options.maxItems,
+    warn: options.warn,
+    onList: catalogue => options.onList(link, catalogue),
+  })
 
   const feed = openFeed({
     peer,
@@ -135,9 +139,7 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
     timeout,
     cancelByClosing,
     onListChanged(method) {
-      const kinds = (Object.keys(LISTS) as Kind[]).filter(kind => method.includes(`/${LISTS[kind].capability}/`))
-      for (const kind of kinds) lists.delete(kind)
-      options.onListChanged(link, kinds)
+      options.onListChanged(link, lists.changed(method))
     },
   })
 
@@ -176,48 +178,6 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
     },
   }
 
-  async function fetchList(kind: Kind): Promise<Catalogue> {
-    const { method, capability } = LISTS[kind]
-    if (!isObject(server.capabilities[capability])) return { kind, entries: new Map() }
-    const page = async (cursor: string | undefined) => {
-      const params = {
-        ...(cursor === undefined ? {} : { cursor }),
-        ...(era === '2026' ? { _meta: ourEnvelope() } : {}),
-      }
-      const { response } = await peer.call(method, params, { timeout, maxTimeout: timeout, cancelByClosing })
-      if ('result' in response) return response.result
-      if (response.error.code === METHOD_NOT_FOUND) return {}
-      throw fail('protocol', `${method}: ${response.error.code} ${response.error.message.slice(0, 300)}`)
-    }
-    const catalogue = await fetchAll(kind, page, options.maxItems, options.warn)
-    options.onList(link, catalogue)
-    return catalogue
-  }
-
-  function catalogue(kind: Kind): Promise<Catalogue> {
-    const known = lists.get(kind)
-    if (known && performance.now() < known.until) return known.catalogue
-    const offers = server.capabilities[LISTS[kind].capability]
-    const tells = isObject(offers) && offers.listChanged === true
-    const fetched = {
-      catalogue: fetchList(kind),
-      until: tells ? Number.POSITIVE_INFINITY : performance.now() + LIST_MS,
-    }
-    const entry: { catalogue: Promise<Catalogue>; now?: Catalogue; until: number } = known?.now
-      ? { ...fetched, now: known.now }
-      : fetched
-    lists.set(kind, entry)
-    fetched.catalogue.then(
-      now => {
-        entry.now = now
-      },
-      () => {
-        if (lists.get(kind) === entry) lists.delete(kind)
-      },
-    )
-    return fetched.catalogue
-  }
-
   const link: Link = {
     owner: options.owner,
     era,
@@ -229,7 +189,10 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
       return pristine
     },
     get lastUsedAt() {
-      return feed.needed || calls.size > 0 ? performance.now() : lastUsedAt
+      return link.inUse ? performance.now() : lastUsedAt
+    },
+    get inUse() {
+      return feed.needed || calls.size > 0
     },
     get inFlight() {
       return calls.size
@@ -260,8 +223,9 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
         lastUsedAt = performance.now()
       }
     },
-    catalogue,
-    catalogueNow: kind => lists.get(kind)?.now,
+    catalogue: lists.catalogue,
+    catalogueNow: lists.now,
+    forget: lists.forget,
     async wantLogs(level) {
       if (era === '2026' || !isObject(server.capabilities.logging)) return
       if (logLevel !== undefined && isAtLeast(level, logLevel)) return

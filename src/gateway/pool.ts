@@ -25,6 +25,8 @@ export interface ChildSpec {
   env: Record<string, string>
   cwd?: string
   maxBytes: number
+  /** Whether it is needed: then it does not make room for another. */
+  inUse(): boolean
 }
 
 export interface PoolDeps {
@@ -97,7 +99,12 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     return found
   }
 
-  async function connect(caller: GatewayCaller, kind: 'plain' | 'sse', connection: ConnectionEvents) {
+  async function connect(
+    caller: GatewayCaller,
+    kind: 'plain' | 'sse',
+    connection: ConnectionEvents,
+    inUse: () => boolean,
+  ) {
     const filled = config.perPrincipal ? expandFor(transport, caller) : transport
     const { maxBytes } = config
     if (filled.type === 'http') {
@@ -107,7 +114,16 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     }
     const { command, args, env, cwd } = filled
     const principal = config.isolation === 'shared' ? 'shared' : caller.principal
-    const spec = { upstream: name, principal, command, args, env, maxBytes, ...(cwd === undefined ? {} : { cwd }) }
+    const spec = {
+      upstream: name,
+      principal,
+      command,
+      args,
+      env,
+      maxBytes,
+      inUse,
+      ...(cwd === undefined ? {} : { cwd }),
+    }
     return deps.openChild(spec, connection)
   }
 
@@ -116,9 +132,10 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     await circuit.start.admit()
     await circuit.crash.admit()
     const known = await memory.era()
+    let made: Link | undefined
     try {
       const link = await openLink({
-        connect: (kind, connection) => connect(caller, kind, connection),
+        connect: (kind, connection) => connect(caller, kind, connection, () => !made || made.inUse),
         transport: transport.type,
         ...(transport.type === 'http' && transport.kind !== 'auto' ? { only: transport.kind } : {}),
         ...(known ? { known } : {}),
@@ -134,6 +151,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
         onStale: forget,
         onClose: (ended, failure) => onClose(ended, failure, circuit.crash),
       })
+      made = link
       circuit.start.succeeded()
       lastError = undefined
       if (known !== link.speaks) memory.rememberEra(link.speaks)

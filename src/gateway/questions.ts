@@ -36,7 +36,7 @@ export async function answerQuestions(
   }
 }
 
-function isQuestion(value: unknown): value is Question {
+export function isQuestion(value: unknown): value is Question {
   return isObject(value) && typeof value.method === 'string' && (value.params === undefined || isObject(value.params))
 }
 

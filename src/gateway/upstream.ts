@@ -1,6 +1,7 @@
 /** One upstream: its connections, what it offers to whom, and who listens to its changes. */
 import type { Queries } from '../../sql/index.ts'
 import type { UpstreamConfig } from './config.ts'
+import { UpstreamFailure } from './connection.ts'
 import type { GatewayCaller, ListenFilter, Listening, UpstreamStatus } from './exchange.ts'
 import { grantable, type Listener } from './feed.ts'
 import type { ServerDescription } from './handshake.ts'
@@ -39,6 +40,8 @@ export interface Upstream {
   listNow(kind: Kind, caller: GatewayCaller): Visible | undefined
   /** The tool as this connection lists it, so that it is judged before it is called. @returns nothing if it is hidden or not there. */
   toolOf(link: Link, name: string): Promise<Entry | undefined>
+  /** The same, if it was judged before. */
+  toolNow(link: Link, name: string): Entry | undefined
   /** Whether nothing about its lists depends on who asks. */
   readonly sharable: boolean
   /** @param start Connects for it, rather than wait for somebody's call. */
@@ -179,9 +182,21 @@ export function openUpstream(
       return catalogue && (kind !== 'tools' || blocked.has(catalogue)) ? visibleOf(catalogue) : undefined
     },
     async toolOf(link, tool) {
-      // The connection's list may be away while its calls are not: then only policy decides.
-      const catalogue = link.catalogueNow('tools') ?? (await link.catalogue('tools'))
-      return visibleOf(await judged(catalogue, link.owner)).get(tool)
+      try {
+        const found = visibleOf(await judged(await link.catalogue('tools'), link.owner)).get(tool)
+        // A tool that has just appeared may be called before anybody was told of it.
+        if (found || !link.forget('tools')) return found
+        return visibleOf(await judged(await link.catalogue('tools'), link.owner)).get(tool)
+      } catch (error) {
+        // An upstream that does not list still answers calls; only what must be judged waits for the list.
+        if (!(error instanceof UpstreamFailure) || error.failure.reason !== 'protocol' || config.onChange === 'block')
+          throw error
+        return { key: tool, item: {}, headers: [] }
+      }
+    },
+    toolNow(link, tool) {
+      const catalogue = link.catalogueNow('tools')
+      return catalogue && blocked.has(catalogue) ? visibleOf(catalogue).get(tool) : undefined
     },
     get sharable() {
       return !config.perPrincipal && (transport.type === 'http' || config.isolation === 'shared') && !config.users

@@ -106,7 +106,6 @@ describe('mcp-remote 0.15.1', () => {
       redirectUris: [],
       scope: ['mcp:tools:read', 'mcp:tools:call'],
     })
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: mcp-remote fills it in
     const info = JSON.stringify({ client_id: id, client_secret: '${MACHINE_SECRET}' })
     const { client, connect } = startBridge('machine', ['--client-credentials', '--static-oauth-client-info', info], {
       MACHINE_SECRET: secret!,

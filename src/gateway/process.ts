@@ -1,0 +1,194 @@
+/**
+ * The children of this server: how many there may be, which one makes room, which one has been idle for too long, and
+ * that none outlives us. One principal's child serves nobody else; whoever calls says which principal that is.
+ */
+import type { Log } from '../lib/log.ts'
+import { type Child, type ChildSpec, startChild } from './child.ts'
+import { fail } from './connection.ts'
+import { openChildRecord } from './orphans.ts'
+
+/** The principal of a child that serves everybody: the limit per principal is not for it. */
+export const SHARED = 'shared'
+
+export interface StartOptions extends ChildSpec {
+  /** Milliseconds without use until it ends; absent or 0: never. */
+  idleTimeout?: number
+  /** Whether somebody waits for it now; such a child neither makes room nor counts as idle. */
+  inUse(): boolean
+  /** Called as soon as it is decided that it ends, before anything is done about it. */
+  onEnding(why: string): void
+}
+
+export interface ManagedChild extends Child {
+  /** To be called at every use: idle time begins anew. */
+  touch(): void
+}
+
+export interface ChildStatus {
+  upstream: string
+  principal: string
+  pid: number
+  startedAt: Date
+  lastUsedAt: Date
+  /** The last 20 lines. */
+  stderr: string[]
+}
+
+export interface Supervisor {
+  /**
+   * Starts a child, after the one that was idle for longest has made room if need be.
+   *
+   * @throws UpstreamFailure `start_failed`; `busy` if there are too many and all are in use, or we are stopping.
+   */
+  start(options: StartOptions): Promise<ManagedChild>
+  children(): ChildStatus[]
+  /** Ends all children, and starts no more. */
+  closeAll(): Promise<void>
+  /** Settled when children of a server that was killed are ended. */
+  orphansEnded: Promise<void>
+  readonly log: Log
+}
+
+export interface SupervisorOptions {
+  log: Log
+  now(): Date
+  /** Where the record of children is kept; absent: none is kept. */
+  stateDir?: string
+  /** For each step of ending a child, in milliseconds: 2,000. */
+  grace?: number
+  maxChildren?: number
+  maxPerPrincipal?: number
+}
+
+interface Managed {
+  child: ManagedChild
+  options: StartOptions
+  startedAt: Date
+  lastUsedAt: Date
+  /** Of the clock that never jumps. */
+  usedMs: number
+  ending: boolean
+}
+
+export function openSupervisor({
+  log,
+  now,
+  stateDir,
+  grace,
+  maxChildren = 64,
+  maxPerPrincipal = 8,
+}: SupervisorOptions): Supervisor {
+  const record = stateDir === undefined ? undefined : openChildRecord(stateDir, log, grace)
+  const living = new Set<Managed>()
+  /** Principals of the children that are being started. */
+  const starting: string[] = []
+  let closed = false
+
+  /** Waits until there is room, and takes it: the caller must give it back. */
+  async function reserve({ upstream, principal }: ChildSpec): Promise<void> {
+    for (;;) {
+      if (closed) throw fail('busy', 'the server is stopping')
+      const ofPrincipal = [...living].filter(({ options }) => options.principal === principal)
+      const isFull = living.size + starting.length >= maxChildren
+      const isFullFor =
+        principal !== SHARED && ofPrincipal.length + starting.filter(one => one === principal).length >= maxPerPrincipal
+      if (!isFull && !isFullFor) return void starting.push(principal)
+      const candidates = isFullFor ? ofPrincipal : [...living]
+      const leaving = candidates.find(({ ending }) => ending)
+      if (leaving) await leaving.child.gone
+      else if (!(await endIdlest(candidates))) {
+        const whose = isFullFor ? `${principal} has ${maxPerPrincipal}` : `there are ${maxChildren}`
+        throw fail('busy', `${upstream} was not started: ${whose} child processes, all in use`)
+      }
+    }
+  }
+
+  async function endIdlest(candidates: Managed[]): Promise<boolean> {
+    const [idlest] = candidates.filter(({ options }) => !options.inUse()).sort((a, b) => a.usedMs - b.usedMs)
+    if (!idlest) return false
+    await idlest.child.end('made room for another')
+    return true
+  }
+
+  async function start(options: StartOptions): Promise<ManagedChild> {
+    await reserve(options)
+    try {
+      return manage(await startChild(options, log, grace), options)
+    } finally {
+      starting.splice(starting.indexOf(options.principal), 1)
+    }
+  }
+
+  function manage(child: Child, options: StartOptions): ManagedChild {
+    record?.add(child.pid)
+    const startedAt = now()
+    const touch = () => {
+      managed.lastUsedAt = now()
+      managed.usedMs = performance.now()
+    }
+    const end = (why: string) => {
+      managed.ending = true
+      options.onEnding(why)
+      return child.end(why)
+    }
+    const managed: Managed = {
+      child: { ...child, touch, end },
+      options,
+      startedAt,
+      lastUsedAt: startedAt,
+      usedMs: performance.now(),
+      ending: false,
+    }
+    living.add(managed)
+    log.info({ upstream: options.upstream, pid: child.pid }, 'child started')
+    const stopWaiting = endWhenIdle(managed)
+    void child.exited.then(() => {
+      managed.ending = true
+      stopWaiting()
+    })
+    void child.gone.then(() => {
+      living.delete(managed)
+      record?.remove(child.pid)
+      const how = { how: child.exit(), why: child.endedBecause() }
+      log.info({ upstream: options.upstream, pid: child.pid, ...how }, 'child ended')
+    })
+    // Stopped while it was being started.
+    if (closed) void end('the server is stopping')
+    return managed.child
+  }
+
+  return {
+    log,
+    start,
+    orphansEnded: record?.orphansEnded ?? Promise.resolve(),
+    children: () =>
+      [...living].map(({ child, options: { upstream, principal }, startedAt, lastUsedAt }) => {
+        return { upstream, principal, pid: child.pid, startedAt, lastUsedAt, stderr: child.stderr() }
+      }),
+    async closeAll() {
+      closed = true
+      do await Promise.all([...living].map(({ child }) => child.end('the server is stopping')))
+      while (living.size > 0 || starting.length > 0)
+      await record?.orphansEnded
+      record?.close()
+    },
+  }
+}
+
+/** One timer a child, set again only when it rings, so that a use costs nothing. @returns Stops it. */
+function endWhenIdle(managed: Managed): () => void {
+  const { idleTimeout, inUse } = managed.options
+  if (!idleTimeout) return () => {}
+  let timer: NodeJS.Timeout
+  const wait = (ms: number) => {
+    timer = setTimeout(look, ms).unref()
+  }
+  const look = () => {
+    if (inUse()) return wait(idleTimeout)
+    const left = managed.usedMs + idleTimeout - performance.now()
+    if (left > 0) return wait(left)
+    void managed.child.end(`unused for ${idleTimeout} ms`)
+  }
+  wait(idleTimeout)
+  return () => clearTimeout(timer)
+}

@@ -1,0 +1,38 @@
+/** What an upstream sends about a call while it runs, on its way to the client. */
+import type { Course } from './course.ts'
+import { type LogLevel, logLevelOf } from './eras.ts'
+import type { Exchange } from './exchange.ts'
+import type { RpcNotification } from './messages.ts'
+import { LOG_LEVEL, metaOf } from './names.ts'
+
+/** Notifications of one call that are passed on at once, and in each second after that. */
+const BURST = 1_000
+const PER_SECOND = 200
+/** The log messages that a client wants; one of 2025 that has not said so takes what comes. */
+export function wantedLogs({ era, logLevel, params }: Exchange): LogLevel | 'any' | undefined {
+  if (era === '2026') return logLevelOf(metaOf(params)?.[LOG_LEVEL])
+  return logLevelOf(logLevel) ?? 'any'
+}
+
+/** Progress with the client's token, log messages; a flood is cut. */
+export function passOn(course: Course, to: () => Exchange | undefined): (notification: RpcNotification) => void {
+  let left = BURST
+  let filledAt = performance.now()
+  return ({ method, params }) => {
+    const exchange = to()
+    if (!exchange || exchange.signal.aborted) return
+    const now = performance.now()
+    left = Math.min(BURST, left + ((now - filledAt) * PER_SECOND) / 1000)
+    filledAt = now
+    if (left < 1) {
+      course.dropped++
+      return
+    }
+    left--
+    if (method !== 'notifications/progress')
+      return exchange.notify({ jsonrpc: '2.0', method, ...(params ? { params } : {}) })
+    const progressToken = metaOf(exchange.params)?.progressToken
+    if (typeof progressToken === 'string' || typeof progressToken === 'number')
+      exchange.notify({ jsonrpc: '2.0', method, params: { ...params, progressToken } })
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * A connection over the pipes of a child: JSON-RPC messages, one a line, in both directions. Which answers belong to
+ * which request is for peer.ts to say; here they only tell whether the child is in use.
+ */
+import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
+import type { Transport } from './expand.ts'
+import { splitLines } from './lines.ts'
+import { type Id, isMessage, isObject, isRequest, isResponse, type Message } from './messages.ts'
+import { paceOf } from './pace.ts'
+import type { ManagedChild, Supervisor } from './process.ts'
+
+export interface StdioSpec extends Omit<Extract<Transport, { type: 'stdio' }>, 'type'> {
+  upstream: string
+  /** `user:<id>`, `client:<id>`, or `SHARED` of process.ts. */
+  principal: string
+  /** Of one message, either way. */
+  maxBytes: number
+  /** Milliseconds without use until the child ends; absent or 0: never. */
+  idleTimeout?: number
+  /** Whether it is needed although no request waits, such as by somebody who listens. */
+  inUse?(): boolean
+}
+
+export interface StdioConnection extends Connection {
+  readonly pid: number
+}
+
+/** What a child may still write after its exit was seen, or after it closed its input; milliseconds. */
+const LAST_WORDS = 200
+
+/**
+ * Starts the command; resolves when it runs, which says nothing about whether it speaks MCP.
+ *
+ * @throws UpstreamFailure `start_failed` or `busy`; `onClose` has been called with the same.
+ */
+export async function openStdio(
+  supervisor: Supervisor,
+  { maxBytes, inUse, ...spec }: StdioSpec,
+  events: ConnectionEvents,
+): Promise<StdioConnection> {
+  /** Requests without an answer. */
+  const waiting = new Set<Id>()
+  /** Until its first message a child belongs to the caller who started it. */
+  let isNew = true
+  const isUsed = () => isNew || waiting.size > 0 || (inUse?.() ?? false)
+  let reader: { stop(): void } | undefined
+  let closed: Failure | undefined
+  const close = (failure: Failure) => {
+    if (closed) return
+    closed = failure
+    waiting.clear()
+    reader?.stop()
+    events.onClose(failure)
+  }
+  let child: ManagedChild
+  try {
+    // A child that is being ended takes no more calls, although it may live for some seconds.
+    const onEnding = (why: string) => close({ reason: 'cancelled', detail: why })
+    child = await supervisor.start({ ...spec, inUse: isUsed, onEnding })
+  } catch (error) {
+    if (error instanceof UpstreamFailure) close(error.failure)
+    throw error
+  }
+  reader = readMessages(child, maxBytes, {
+    message(message, bytes) {
+      // What a child says unasked is no use of it.
+      if (isResponse(message)) {
+        waiting.delete(message.id)
+        child.touch()
+      }
+      events.onMessage(message, bytes)
+    },
+    malformed(id) {
+      waiting.delete(id)
+      events.onFailure?.(id, { reason: 'malformed', detail: 'the answer is neither a result nor an error' })
+    },
+    tooLarge() {
+      close({ reason: 'too_large', detail: `a message has more than ${maxBytes} bytes` })
+      child.stdout.destroy()
+      void child.end('wrote a message that is too large')
+    },
+    strange(line, count) {
+      const fields = { upstream: spec.upstream, pid: child.pid }
+      if (count === 1) supervisor.log.warn({ ...fields, line }, 'upstream wrote a line to stdout that is not a message')
+      else supervisor.log.warn({ ...fields, lines: count }, 'lines on stdout that were not messages')
+    },
+  })
+  const write = writeMessages(child, maxBytes)
+  void watchEnd(child).then(detail => {
+    // What we end ourselves has not failed.
+    close({
+      reason: child.endedBecause() ? 'cancelled' : 'exited',
+      detail: [detail, ...child.stderr().slice(-1)].join('; stderr: '),
+    })
+    if (child.exit() === undefined) void child.end(detail)
+  })
+  return {
+    pid: child.pid,
+    async send(message) {
+      if (closed) throw fail(closed.reason, closed.detail)
+      write(message)
+      isNew = false
+      child.touch()
+      if (isRequest(message)) waiting.add(message.id)
+      else if ('method' in message && message.method === 'notifications/cancelled')
+        waiting.delete(message.params?.requestId as Id)
+    },
+    async close() {
+      close({ reason: 'cancelled', detail: 'the connection was closed' })
+      await child.end('its connection was closed')
+    },
+  }
+}
+
+/** Resolves when nothing more can come: standard output has ended, or the process has, and its last words were heard. */
+async function watchEnd(child: ManagedChild): Promise<string> {
+  const { promise: ended, resolve } = Promise.withResolvers<string>()
+  child.stdout.once('end', () => resolve('it closed its standard output'))
+  child.stdout.once('close', () => resolve('it closed its standard output'))
+  child.stdin.once('error', () => resolve('it closed its standard input'))
+  const first = await Promise.race([ended, child.exited])
+  await Promise.race([child.closed, new Promise(done => setTimeout(done, LAST_WORDS).unref())])
+  return child.endedBecause() ?? child.exit() ?? first ?? 'it has ended'
+}
+
+interface MessageEvents {
+  message(message: Message, bytes: number): void
+  /** A response whose result or error has the wrong form. */
+  malformed(id: Id): void
+  tooLarge(): void
+  /** The first line that is no message, and at the end how many there were, if more than one. */
+  strange(line: string, count: number): void
+}
+
+function readMessages(child: ManagedChild, maxBytes: number, events: MessageEvents): { stop(): void } {
+  const pace = paceOf(child.stdout)
+  let strange = 0
+  let stopped = false
+  const take = (value: unknown, bytes: number): boolean => {
+    if (isMessage(value)) events.message(value, bytes)
+    else if (isObject(value) && value.method === undefined && isId(value.id)) events.malformed(value.id)
+    else return false
+    return true
+  }
+  const onLine = (line: Buffer) => {
+    if (stopped || isBlank(line)) return
+    const value = parse(line)
+    // A list is a batch of 2025-03-26.
+    const taken = Array.isArray(value)
+      ? value.filter(one => take(one, line.length)).length > 0
+      : take(value, line.length)
+    if (taken) return
+    pace.wasted(line.length)
+    if (++strange === 1) events.strange(line.toString('utf8', 0, 200), 1)
+  }
+  const split = splitLines(maxBytes, onLine, events.tooLarge)
+  // After the stop what still comes is let go, so that a child that writes while it ends is not held up.
+  child.stdout.on('data', (chunk: Buffer) => {
+    if (!stopped) split(chunk)
+    pace.read(chunk.length)
+  })
+  return {
+    stop() {
+      stopped = true
+      if (strange > 1) events.strange('', strange)
+    },
+  }
+}
+
+const isBlank = (line: Buffer) => line.length === 0 || (line.length === 1 && line[0] === 13)
+
+const isId = (value: unknown): value is Id => typeof value === 'string' || typeof value === 'number'
+
+/** Undefined if it is not JSON. A line that does not begin as a message does is not tried, as errors are dear in a flood. */
+function parse(line: Buffer): unknown {
+  const text = line.toString('utf8')
+  if (!/^\s*[{[]/.test(text)) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Messages of one turn of the event loop are written at once. What a child does not read waits here, but not without
+ * end: at most `maxBytes`, or one message.
+ */
+function writeMessages({ stdin }: ManagedChild, maxBytes: number): (message: Message) => void {
+  let batch: string[] = []
+  let queued = 0
+  stdin.on('error', () => {
+    // The child reads no more; that it ends, or has ended, is seen elsewhere.
+    batch = []
+  })
+  const flush = () => {
+    const text = batch.join('')
+    batch = []
+    stdin.write(text, () => {
+      queued -= text.length
+    })
+  }
+  return message => {
+    const line = `${JSON.stringify(message)}\n`
+    if (queued > 0 && queued + line.length > maxBytes) throw fail('busy', 'the child does not read its standard input')
+    queued += line.length
+    if (batch.push(line) === 1) queueMicrotask(flush)
+  }
+}

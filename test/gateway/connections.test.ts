@@ -1,0 +1,324 @@
+/** Whose connection it is, when it begins and ends, and what is known without one. */
+import { describe, expect, test } from 'bun:test'
+import { join } from 'node:path'
+import { RpcError } from '../../src/gateway/messages.ts'
+import { ROOT } from '../support/command.ts'
+import { callerOf, exchangeOf, startGateway } from '../support/gateway.ts'
+import { startSessionUpstream } from '../support/session-upstream.ts'
+
+const MEMBER = { type: 'object' }
+const child = (...args: string[]) => ({
+  command: process.execPath,
+  args: ['run', join(ROOT, 'test/support/odd-stdio.ts'), ...args],
+})
+const callTool = (name: string, more: Parameters<typeof exchangeOf>[3] = {}, era: '2026' | '2025' = '2026') =>
+  exchangeOf(era, 'tools/call', { name, arguments: {} }, more)
+const textOf = (result: Record<string, unknown>) => (result.content as { text: string }[])[0]!.text
+const failure = (work: Promise<unknown>): Promise<RpcError> =>
+  work.then(
+    () => Promise.reject(new Error('it did not fail')),
+    error => (error instanceof RpcError ? error : Promise.reject(error)),
+  )
+
+describe('a session of the upstream', () => {
+  test.each([404, 400] as const)('that it forgot (%d) begins anew, the call is made once', async how => {
+    using upstream = startSessionUpstream()
+    await using front = await startGateway({ sessions: { url: upstream.url } })
+    expect(textOf(await front.gateway.request('sessions', callTool('count')))).toBe('1')
+    upstream.forget(how)
+    expect(textOf(await front.gateway.request('sessions', callTool('count')))).toBe('2')
+    expect(upstream.calls).toEqual(['count', 'count'])
+    expect(upstream.sessions.size).toBe(2)
+  })
+
+  test('is one for each principal, ends with a principal, and is closed', async () => {
+    using upstream = startSessionUpstream()
+    await using front = await startGateway({ sessions: { url: upstream.url } })
+    const bob = { caller: callerOf('bob') }
+    await Promise.all([
+      front.gateway.request('sessions', callTool('count')),
+      front.gateway.request('sessions', callTool('count')),
+      front.gateway.request('sessions', callTool('count', bob)),
+    ])
+    expect(upstream.sessions.size).toBe(2)
+    await front.gateway.endPrincipal('user:bob')
+    expect(upstream.seen.filter(method => method === 'DELETE')).toHaveLength(1)
+    expect(textOf(await front.gateway.request('sessions', callTool('count')))).toBe('4')
+    expect(upstream.sessions.size).toBe(2)
+  })
+
+  test('the era is found out once, and kept for a day', async () => {
+    using upstream = startSessionUpstream()
+    await using front = await startGateway({ sessions: { url: upstream.url } })
+    await front.gateway.request('sessions', callTool('count'))
+    const probes = () => upstream.seen.filter(method => method === 'server/discover').length
+    expect(probes()).toBe(1)
+    await using again = await front.again()
+    await again.gateway.request('sessions', callTool('count'))
+    expect(probes()).toBe(1)
+    front.clock.advance(86_400_000)
+    await using later = await front.again()
+    await later.gateway.request('sessions', callTool('count'))
+    expect(probes()).toBe(2)
+  })
+})
+
+describe('a process', () => {
+  test('is started once for two callers of one principal, and is nobody else’s', async () => {
+    await using front = await startGateway({ odd: child() })
+    const pid = async (name: string) =>
+      textOf(await front.gateway.request('odd', callTool('pid', { caller: callerOf(name) })))
+    const [first, second, other] = await Promise.all([pid('ada'), pid('ada'), pid('bob')])
+    expect(first).toBe(second!)
+    expect(other).not.toBe(first!)
+  })
+
+  test('is everybody’s if it is shared', async () => {
+    await using front = await startGateway({ odd: { ...child(), isolation: 'shared' } })
+    const pid = async (name: string) =>
+      textOf(await front.gateway.request('odd', callTool('pid', { caller: callerOf(name) })))
+    const [ada, bob] = await Promise.all([pid('ada'), pid('bob')])
+    expect(ada).toBe(bob!)
+  })
+
+  test('that exits in a call fails it at once; the next call has another process', async () => {
+    await using front = await startGateway({ odd: child() })
+    const before = textOf(await front.gateway.request('odd', callTool('pid')))
+    const startedAt = performance.now()
+    const error = await failure(front.gateway.request('odd', callTool('exit')))
+    expect(performance.now() - startedAt).toBeLessThan(1_500)
+    expect(error.message).toBe('The server "odd" ended before it answered')
+    expect(error.data).toMatchObject({ upstream: 'odd', reason: 'unreachable' })
+    expect(textOf(await front.gateway.request('odd', callTool('pid')))).not.toBe(before)
+    expect(front.gateway.status()[0]).toMatchObject({ name: 'odd', state: 'ready', restarts: 1, connections: 1 })
+  })
+
+  test('that cannot start opens the circuit after five attempts; calls then fail fast, with the time', async () => {
+    await using front = await startGateway({ gone: { command: '/nowhere/at/all' } })
+    for (let attempt = 0; attempt < 5; attempt++) {
+      await failure(front.gateway.request('gone', callTool('x')))
+      front.clock.advance(60_000)
+    }
+    front.clock.advance(-60_000)
+    const startedAt = performance.now()
+    const error = await failure(front.gateway.request('gone', callTool('x')))
+    expect(performance.now() - startedAt).toBeLessThan(50)
+    expect(error.message).toMatch(/^The server "gone" cannot be reached; it is tried again at \S+Z$/)
+    expect(front.gateway.status()[0]).toMatchObject({ state: 'open_circuit', connections: 0 })
+  })
+
+  test('that is idle ends, and starts again at the next call', async () => {
+    await using front = await startGateway({ odd: { ...child(), idleTimeout: 200 } })
+    const before = textOf(await front.gateway.request('odd', callTool('pid')))
+    await Bun.sleep(2_500)
+    expect(front.gateway.status()[0]).toMatchObject({ state: 'idle', connections: 0, restarts: 0 })
+    expect(textOf(await front.gateway.request('odd', callTool('pid')))).not.toBe(before)
+  })
+
+  test('that is full refuses at once', async () => {
+    await using front = await startGateway({ odd: { ...child(), concurrency: 1, queue: 1, timeout: 1_500 } })
+    await front.gateway.request('odd', callTool('pid'))
+    const slow = front.gateway.request('odd', callTool('sleep'))
+    const waiting = front.gateway.request('odd', callTool('pid'))
+    const error = await failure(front.gateway.request('odd', callTool('pid')))
+    expect(error.message).toBe('The server "odd" is busy')
+    expect(error.data).toMatchObject({ reason: 'busy' })
+    expect(textOf(await slow)).toBe('slept')
+    expect(textOf(await waiting)).toMatch(/^\d+$/)
+  })
+
+  test('progress begins the time limit anew, but not past the longest', async () => {
+    await using front = await startGateway({ odd: { ...child(), timeout: 400, maxTimeout: 2_000 } })
+    await front.gateway.request('odd', callTool('pid'))
+    expect(textOf(await front.gateway.request('odd', callTool('progress')))).toBe('done')
+    const startedAt = performance.now()
+    const error = await failure(front.gateway.request('odd', callTool('endless')))
+    expect(error.data).toMatchObject({ reason: 'timeout' })
+    expect(performance.now() - startedAt).toBeWithin(1_900, 2_600)
+    expect(textOf(await front.gateway.request('odd', callTool('cancelled')))).toBe('1')
+  })
+})
+
+describe('what is known', () => {
+  test('lists come from the last catalogue: no process starts for them', async () => {
+    await using front = await startGateway({ odd: child() })
+    const list = (gateway = front.gateway) => gateway.request(undefined, exchangeOf('2026', 'tools/list', {}))
+    const first = await list()
+    expect((first.tools as unknown[]).length).toBeGreaterThan(3)
+    await using again = await front.again()
+    expect(await list(again.gateway)).toEqual(first)
+    expect(await again.gateway.describe('odd', callerOf())).toEqual({
+      capabilities: { tools: {} },
+      instructions: 'Odd.',
+      serverInfo: { name: 'odd', version: '1' },
+    })
+    expect(again.gateway.status()[0]).toMatchObject({ state: 'idle', connections: 0 })
+  })
+
+  test('an upstream that is away fails nobody: the hub lists the rest, a call says so', async () => {
+    await using front = await startGateway({ odd: child(), gone: { command: '/nowhere/at/all' } })
+    const { tools } = await front.gateway.request(undefined, exchangeOf('2026', 'tools/list', {}))
+    expect((tools as { name: string }[]).every(({ name }) => name.startsWith('odd__'))).toBe(true)
+    const error = await failure(front.gateway.request(undefined, callTool('gone__x')))
+    expect(error.message).toStartWith('The server "gone" could')
+  })
+
+  test('a slow upstream delays the hub for two seconds, and appears when it has started', async () => {
+    await using front = await startGateway({ odd: child('--slow', '3000') })
+    const changes: string[] = []
+    front.gateway.onChange(({ endpoint, kind }) => void changes.push(`${endpoint} ${kind}`))
+    const startedAt = performance.now()
+    const list = async () =>
+      (await front.gateway.request(undefined, exchangeOf('2026', 'tools/list', {}))).tools as unknown[]
+    expect(await list()).toEqual([])
+    expect(performance.now() - startedAt).toBeWithin(1_900, 2_700)
+    await Bun.sleep(2_500)
+    expect(changes).toContain('odd tools')
+    expect((await list()).length).toBeGreaterThan(3)
+  })
+})
+
+describe('policy', () => {
+  test('holds on lists and calls, at the endpoint and in the hub', async () => {
+    await using front = await startGateway({
+      odd: {
+        ...child(),
+        tools: { deny: ['ex*'] },
+        users: ['ada@example.com'],
+        scopes: { sl: 'unused', 'sle*': 'odd:sleep' },
+      },
+    })
+    const { gateway } = front
+    expect(gateway.mayUse('odd', callerOf('ada'))).toBe(true)
+    expect(gateway.mayUse('odd', callerOf('bob'))).toBe(false)
+    expect(gateway.endpoints()).toEqual([{ name: 'odd', scopes: ['unused', 'odd:sleep'] }])
+    for (const [endpoint, prefix] of [
+      ['odd', ''],
+      [undefined, 'odd__'],
+    ] as const) {
+      const { tools } = await gateway.request(endpoint, exchangeOf('2025', 'tools/list', {}))
+      const names = (tools as { name: string }[]).map(({ name }) => name)
+      expect(names).toContain(`${prefix}pid`)
+      expect(names).not.toContain(`${prefix}exit`)
+      expect((await failure(gateway.request(endpoint, callTool(`${prefix}exit`)))).message).toBe(
+        'There is no such tool',
+      )
+      expect(await gateway.scopesFor(endpoint, 'tools/call', { name: `${prefix}sleep` }, callerOf())).toEqual([
+        'odd:sleep',
+      ])
+      expect((await failure(gateway.request(endpoint, callTool(`${prefix}sleep`)))).httpStatus).toBe(403)
+      const bob = { caller: callerOf('bob') }
+      expect((await failure(gateway.request(endpoint, callTool(`${prefix}pid`, bob)))).message).toStartWith(
+        'There is no such',
+      )
+    }
+    expect(
+      (await gateway.request(undefined, exchangeOf('2026', 'tools/list', {}, { caller: callerOf('bob') }))).tools,
+    ).toEqual([])
+  })
+
+  test('a changed description is kept away until it is trusted, here and after a restart', async () => {
+    const entry = { ...child('--changing'), onChange: 'block' }
+    await using front = await startGateway({ odd: entry })
+    const names = async ({ gateway }: typeof front) =>
+      ((await gateway.request('odd', exchangeOf('2025', 'tools/list', {}))).tools as { name: string }[]).map(
+        ({ name }) => name,
+      )
+    expect(await names(front)).toContain('changing')
+    await front.gateway.request('odd', callTool('pid'))
+    await front.gateway.request('odd', callTool('change'))
+    await Bun.sleep(200)
+    expect(await names(front)).not.toContain('changing')
+    expect((await failure(front.gateway.request('odd', callTool('changing')))).message).toBe('There is no such tool')
+    expect(front.gateway.status()[0]?.blocked).toEqual(['changing'])
+    expect(await front.gateway.trust('odd')).toBe(1)
+    expect(await names(front)).toContain('changing')
+    expect(textOf(await front.gateway.request('odd', callTool('changing')))).toBe('changed')
+  })
+})
+
+test('a reload stops and starts only what differs, and fails no call on another upstream', async () => {
+  await using front = await startGateway({ odd: child(), second: child('--second') })
+  const before = textOf(await front.gateway.request('odd', callTool('pid')))
+  const slow = front.gateway.request('second', callTool('sleep'))
+  const staying = front.gateway.request('odd', callTool('sleep'))
+  await Bun.sleep(1_000)
+  const told: string[] = []
+  front.gateway.onChange(({ kind }) => void told.push(kind))
+  await front.configure({ odd: child(), third: child('--third') })
+  expect(told).toEqual(['endpoints'])
+  expect(front.gateway.endpoints().map(({ name }) => name)).toEqual(['odd', 'third'])
+  expect((await failure(front.gateway.request('second', callTool('pid')))).httpStatus).toBe(404)
+  // What is in flight on a removed upstream may end.
+  expect(textOf(await slow)).toBe('slept')
+  expect(textOf(await staying)).toBe('slept')
+  expect(textOf(await front.gateway.request('odd', callTool('pid')))).toBe(before)
+  await expect(front.configure({ odd: { command: 7 } })).rejects.toThrow('mcp.json')
+  expect(front.gateway.endpoints().map(({ name }) => name)).toEqual(['odd', 'third'])
+})
+
+test('questions that belong to nobody are refused, and what is asked of a call is answered by its client', async () => {
+  await using front = await startGateway({ odd: { ...child(), isolation: 'shared' } })
+  const { gateway } = front
+  const capabilities = { elicitation: { form: {} } }
+  const asked: string[] = []
+  const ask = async (method: string) => {
+    asked.push(method)
+    return { action: 'accept', content: { name: 'Ada' } }
+  }
+  // Of two principals at once, neither is asked.
+  const [ada, bob] = await Promise.all([
+    gateway.request('odd', callTool('ask', { capabilities, ask }, '2025')),
+    gateway.request('odd', callTool('sleep', { capabilities, ask, caller: callerOf('bob') }, '2025')),
+  ])
+  expect(textOf(bob)).toBe('slept')
+  expect([textOf(ada), asked]).toEqual(['It is not known which call this belongs to', []])
+  expect(textOf(await gateway.request('odd', callTool('ask', { capabilities, ask }, '2025')))).toBe(
+    '{"action":"accept","content":{"name":"Ada"}}',
+  )
+  // A client of 2026 that did not declare it is told what is missing.
+  const error = await failure(gateway.request('odd', callTool('ask')))
+  expect([error.rpcCode, error.data, error.httpStatus]).toEqual([
+    -32021,
+    { requiredCapabilities: { elicitation: { form: {} } } },
+    400,
+  ])
+})
+
+test('a held call is resumed by its own retry only', async () => {
+  await using front = await startGateway({ odd: child() })
+  const { gateway } = front
+  const capabilities = { elicitation: { form: {} } }
+  const first = await gateway.request('odd', callTool('ask', { capabilities }))
+  expect(first).toEqual({
+    resultType: 'input_required',
+    inputRequests: {
+      'input-1': { method: 'elicitation/create', params: { message: 'Who?', requestedSchema: MEMBER } },
+    },
+    requestState: expect.any(String),
+  })
+  const { requestState } = first
+  const inputResponses = { 'input-1': { action: 'accept', content: { name: 'Ada' } } }
+  const retry = (params: Record<string, unknown>, more = {}) =>
+    gateway.request(
+      'odd',
+      exchangeOf(
+        '2026',
+        'tools/call',
+        { name: 'ask', arguments: {}, requestState, inputResponses, ...params },
+        { capabilities, ...more },
+      ),
+    )
+  for (const [params, more] of [
+    [{ arguments: { other: 1 } }, {}],
+    [{ name: 'pid' }, {}],
+    [{}, { caller: callerOf('bob') }],
+  ])
+    expect((await failure(retry(params!, more))).message).toBe('requestState belongs to another request')
+  expect((await failure(retry({ requestState: 'x' }))).rpcCode).toBe(-32602)
+  // Without an answer it waits on.
+  expect(await retry({ inputResponses: {} })).toMatchObject({ resultType: 'input_required' })
+  expect(textOf(await retry({}))).toBe('{"action":"accept","content":{"name":"Ada"}}')
+  expect((await failure(retry({}))).message).toBe('This request is not waiting for an answer any more; start it again')
+  expect(front.records.filter(({ target, outcome }) => target === 'ask' && outcome === 'ok')).toHaveLength(1)
+})

@@ -1,0 +1,147 @@
+/** What an HTTP upstream may do, and what its client gets: a clear error or the right answer, in time, the call made once. */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { RpcError, type RpcNotification } from '../../src/gateway/messages.ts'
+import { callerOf, exchangeOf, startGateway, type TestGateway } from '../support/gateway.ts'
+import { type HostileHttp, startHostileHttp } from '../support/hostile-http.ts'
+
+let front: TestGateway
+let hostile: HostileHttp
+beforeAll(async () => {
+  hostile = startHostileHttp()
+  const entry = { url: hostile.url, timeout: 1_000, maxTimeout: 2_000, maxBytes: 1_048_576 }
+  front = await startGateway({ hostile: { ...entry, headers: { 'X-Key': 'configured' } }, other: entry })
+})
+afterAll(async () => {
+  await front[Symbol.asyncDispose]()
+  hostile[Symbol.dispose]()
+})
+
+const call = (name: string, more: Parameters<typeof exchangeOf>[3] = {}, endpoint = 'hostile') =>
+  front.gateway.request(endpoint, exchangeOf('2026', 'tools/call', { name, arguments: {} }, more))
+
+async function failureOf(work: Promise<unknown>): Promise<RpcError> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (!(error instanceof RpcError)) throw new Error('it did not fail as it should', { cause: error })
+  return error
+}
+
+describe('an upstream that fails', () => {
+  test.each<[tool: string, words: string, reason: string]>([
+    ['status_401', 'refused our credential', 'unreachable'],
+    ['status_403', 'refused our credential', 'unreachable'],
+    ['status_307', 'cannot be reached', 'unreachable'],
+    ['status_500', 'cannot be reached', 'unreachable'],
+    ['html', 'sent something that is not MCP', 'protocol_error'],
+    ['not_json', 'sent something that is not MCP', 'protocol_error'],
+    ['silence', 'did not answer in time', 'timeout'],
+    ['silence_in_stream', 'did not answer in time', 'timeout'],
+    ['cut', 'cannot be reached', 'unreachable'],
+    ['look_alike_id', 'sent something that is not MCP', 'protocol_error'],
+    ['no_object', 'sent something that is not MCP', 'protocol_error'],
+    ['one_line', 'sent more than it may', 'protocol_error'],
+    ['large_json', 'sent more than it may', 'protocol_error'],
+    ['bomb', 'sent more than it may', 'protocol_error'],
+  ])('%s: the client is told in our words, and the call is made once', async (tool, words, reason) => {
+    const startedAt = performance.now()
+    const failing = failureOf(call(tool))
+    // Another upstream answers meanwhile.
+    expect(await call('fine', {}, 'other')).toMatchObject({ content: [{ text: 'fine' }] })
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
+    const error = await failing
+    expect(performance.now() - startedAt).toBeLessThan(3_000)
+    expect({ code: error.rpcCode, message: error.message, data: error.data, status: error.httpStatus }).toEqual({
+      code: -32603,
+      message: `The server "hostile" ${words}`,
+      data: { upstream: 'hostile', reason, reference: expect.stringMatching(/^[0-9a-f-]{36}$/) },
+      status: 200,
+    })
+    expect(hostile.calls.get(tool)).toBe(1)
+    expect(front.records.findLast(record => record.target === tool)).toMatchObject({
+      upstream: 'hostile',
+      outcome: reason,
+    })
+    await Bun.sleep(10)
+    expect(hostile.strayed()).toBe(0)
+  })
+
+  test.each<[tool: string, words: string]>([
+    ['foreign_id', 'mine'],
+    ['repeated', 'first'],
+    ['unasked', 'anyway'],
+    ['zipped', 'unzipped'],
+  ])('%s: the right answer is found', async (tool, words) => {
+    expect(await call(tool)).toMatchObject({ content: [{ type: 'text', text: words }] })
+  })
+
+  test('a flood of progress is cut, and the answer comes', async () => {
+    const told: RpcNotification[] = []
+    const params = { name: 'flood', arguments: {}, _meta: { progressToken: 'mine' } }
+    const exchange = exchangeOf('2026', 'tools/call', params, { notify: notification => void told.push(notification) })
+    expect(await front.gateway.request('hostile', exchange)).toMatchObject({ content: [{ text: 'at last' }] })
+    expect(told.length).toBeGreaterThanOrEqual(1_000)
+    expect(told.length).toBeLessThan(10_000)
+    expect(told[0]?.params).toEqual({ progressToken: 'mine', progress: 0 })
+  })
+})
+
+test('an upstream gets the headers of the protocol and of the configuration, and no others', async () => {
+  const _meta = { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }
+  const result = await front.gateway.request(
+    'hostile',
+    exchangeOf('2026', 'tools/call', { name: 'headers', arguments: {}, _meta }),
+  )
+  const { content } = result as { content: { text: string }[] }
+  const headers = JSON.parse(content[0]!.text)
+  expect(headers).toEqual({
+    accept: 'application/json, text/event-stream',
+    'accept-encoding': 'identity',
+    connection: 'keep-alive',
+    'content-length': expect.any(String),
+    'content-type': 'application/json',
+    host: new URL(hostile.url).host,
+    'mcp-method': 'tools/call',
+    'mcp-name': 'headers',
+    'mcp-protocol-version': '2026-07-28',
+    traceparent: _meta.traceparent,
+    'user-agent': expect.stringMatching(/^mcp-oauth-server\//),
+    'x-key': 'configured',
+  })
+})
+
+test('a client that leaves is recorded as such, and its request upstream is given up', async () => {
+  const leaving = new AbortController()
+  const failing = failureOf(call('silence', { signal: leaving.signal, caller: callerOf('leaver') }))
+  await Bun.sleep(50)
+  leaving.abort()
+  expect((await failing).data).toMatchObject({ reason: 'cancelled' })
+  expect(front.records.at(-1)).toMatchObject({ outcome: 'cancelled' })
+})
+
+test('tools that nobody can use safely are left out, the rest stays', async () => {
+  const deep = { type: 'object' } as Record<string, unknown>
+  let inner = deep
+  for (let i = 0; i < 70; i++) {
+    const next = {}
+    inner.properties = next
+    inner = next
+  }
+  hostile.tools.push(
+    { name: '__proto__', inputSchema: { type: 'object' } },
+    { name: 'line\nbreak', inputSchema: { type: 'object' } },
+    { name: 'no_schema' },
+    { name: 'deep', inputSchema: deep },
+    { name: 'fine', inputSchema: { type: 'object' } },
+    { name: 'bad_header', inputSchema: { type: 'object', properties: { a: { type: 'object', 'x-mcp-header': 'A' } } } },
+    7,
+    { name: 'last', inputSchema: { type: 'object' } },
+  )
+  await using fresh = await startGateway({ hostile: { url: hostile.url } })
+  const result = await fresh.gateway.request(undefined, exchangeOf('2026', 'tools/list', {}))
+  const names = (result.tools as { name: string }[]).map(tool => tool.name)
+  expect(names).toContain('hostile__last')
+  expect(names.filter(name => /proto|line.break|no_schema|deep|bad_header/.test(name))).toEqual([])
+  expect(names.filter(name => name === 'hostile__fine')).toHaveLength(1)
+})

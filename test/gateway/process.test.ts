@@ -1,0 +1,310 @@
+import { afterEach, describe, expect, test } from 'bun:test'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { openSupervisor, SHARED, type Supervisor, type SupervisorOptions } from '../../src/gateway/process.ts'
+import { pidSpace, processState } from '../../src/gateway/process-state.ts'
+import { childSpec, connect, keptLog, lives, until } from '../support/gateway-children.ts'
+import { start } from '../support/processes.ts'
+
+const PARENT = resolve(import.meta.dir, '../support/gateway-parent.ts')
+const newDirectory = () => join(mkdtempSync(join(tmpdir(), 'gateway-')), 'state')
+
+const open: Supervisor[] = []
+const supervise = (more: Partial<SupervisorOptions> = {}) => {
+  const { log, lines } = keptLog()
+  const supervisor = openSupervisor({ log, now: () => new Date(), grace: 300, ...more })
+  open.push(supervisor)
+  return { supervisor, lines }
+}
+afterEach(async () => {
+  await Promise.all(open.splice(0).map(supervisor => supervisor.closeAll()))
+})
+
+describe('a child is ended as a whole', () => {
+  test('by the end of its input, if it heeds that', async () => {
+    const { supervisor, lines } = supervise({ grace: 5000 })
+    const child = await connect(supervisor, childSpec())
+    await child.call('echo')
+    const startedAt = performance.now()
+    await child.close()
+    expect(performance.now() - startedAt).toBeLessThan(2000)
+    expect(lives(child.pid)).toBe(false)
+    expect(lines.at(-1)).toEqual({
+      level: 30,
+      msg: 'child ended',
+      upstream: 'files',
+      pid: child.pid,
+      how: 'exit code 0',
+      why: 'its connection was closed',
+    })
+  })
+
+  test('with SIGKILL, if it and its own child ignore everything else, each step after its time', async () => {
+    const { supervisor } = supervise({ grace: 400 })
+    const child = await connect(supervisor, childSpec('stays'))
+    const grandchild = (await child.call('stubborn')).grandchild as number
+    expect([lives(child.pid), lives(grandchild)]).toEqual([true, true])
+    const startedAt = performance.now()
+    await child.close()
+    expect(performance.now() - startedAt).toBeGreaterThan(790)
+    expect(performance.now() - startedAt).toBeLessThan(2000)
+    await until(() => !lives(child.pid) && !lives(grandchild), 1000)
+  })
+
+  test('leads a process group and a session of its own', async () => {
+    const { supervisor } = supervise()
+    const child = await connect(supervisor, childSpec())
+    expect(processState(child.pid)?.group).toBe(child.pid)
+  })
+
+  test('at shutdown, all at once; afterwards none is started', async () => {
+    const { supervisor } = supervise({ grace: 400 })
+    const children = await Promise.all(
+      Array.from({ length: 5 }, (_, n) => connect(supervisor, childSpec('stays', { principal: `user:${n}` }))),
+    )
+    await Promise.all(children.map(child => child.call('stubborn')))
+    const startedAt = performance.now()
+    await supervisor.closeAll()
+    expect(performance.now() - startedAt).toBeLessThan(2500)
+    expect(children.map(({ pid }) => lives(pid))).toEqual([false, false, false, false, false])
+    expect(supervisor.children()).toEqual([])
+    await expect(connect(supervisor, childSpec())).rejects.toMatchObject({
+      failure: { reason: 'busy', detail: 'the server is stopping' },
+    })
+  })
+
+  test('also when it is started while the server stops', async () => {
+    const { supervisor } = supervise()
+    const starting = connect(supervisor, childSpec()).catch(() => undefined)
+    await supervisor.closeAll()
+    const child = await starting
+    expect(supervisor.children()).toEqual([])
+    if (child) expect(lives(child.pid)).toBe(false)
+  })
+})
+
+describe('idle children', () => {
+  test('end when they were unused for idleTimeout, whatever they say themselves, not while a request waits or somebody needs them', async () => {
+    const { supervisor } = supervise()
+    let needed = true
+    const [idle, waits, listens] = await Promise.all([
+      connect(supervisor, childSpec('chatty', { idleTimeout: 150 })),
+      connect(supervisor, childSpec('', { idleTimeout: 150 })),
+      connect(supervisor, childSpec('', { idleTimeout: 150, inUse: () => needed })),
+    ])
+    await Promise.all([idle.call('echo'), listens.call('echo')])
+    await waits.send({ jsonrpc: '2.0', id: 'w', method: 'silent' })
+    expect((await idle.closed).detail).toStartWith('unused for 150 ms')
+    await Bun.sleep(300)
+    expect([waits.closes(), listens.closes()]).toEqual([0, 0])
+    needed = false
+    await waits.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'w' } })
+    await Promise.all([waits.closed, listens.closed])
+  })
+
+  test('take no call from the moment that they are ended, so that none is lost', async () => {
+    const { supervisor } = supervise({ maxChildren: 1, grace: 1000 })
+    const old = await connect(supervisor, childSpec('stays', { principal: 'user:1' }))
+    await old.call('stubborn')
+    const next = connect(supervisor, childSpec('', { principal: 'user:2' }))
+    expect(await old.closed).toEqual({ reason: 'exited', detail: 'made room for another' })
+    expect(lives(old.pid)).toBe(true)
+    await expect(old.send({ jsonrpc: '2.0', id: 'late', method: 'echo' })).rejects.toMatchObject({
+      failure: { reason: 'exited', detail: 'made room for another' },
+    })
+    await (await next).call('echo')
+    expect(lives(old.pid)).toBe(false)
+  })
+
+  test('live on as long as they are used, and for good with idleTimeout 0', async () => {
+    const { supervisor } = supervise()
+    const used = await connect(supervisor, childSpec('', { idleTimeout: 400 }))
+    const kept = await connect(supervisor, childSpec('', { idleTimeout: 0 }))
+    for (let n = 0; n < 8; n++) {
+      await used.call('echo')
+      await Bun.sleep(100)
+    }
+    expect([used.closes(), kept.closes()]).toEqual([0, 0])
+  })
+})
+
+describe('limits', () => {
+  test('the longest idle makes room, a child in use does not: then "busy"', async () => {
+    const { supervisor } = supervise({ maxChildren: 2 })
+    const spec = (principal: string) => childSpec('', { principal })
+    const first = await connect(supervisor, spec('user:1'))
+    const second = await connect(supervisor, spec('user:2'))
+    await second.call('echo')
+    await Bun.sleep(5)
+    await first.call('echo')
+    const third = await connect(supervisor, spec('user:3'))
+    expect((await second.closed).detail).toStartWith('made room for another')
+    expect([first.closes(), lives(second.pid)]).toEqual([0, false])
+    await first.send({ jsonrpc: '2.0', id: 'a', method: 'silent' })
+    await third.send({ jsonrpc: '2.0', id: 'b', method: 'silent' })
+    await expect(connect(supervisor, spec('user:4'))).rejects.toMatchObject({
+      failure: { reason: 'busy', detail: 'files was not started: there are 2 child processes, all in use' },
+    })
+    expect(supervisor.children().map(({ pid }) => pid)).toEqual([first.pid, third.pid])
+  })
+
+  test('one principal has so many and takes no room of others; shared children are of nobody', async () => {
+    const { supervisor } = supervise({ maxPerPrincipal: 2 })
+    const spec = (principal: string) => childSpec('', { principal, inUse: () => true })
+    const other = await connect(supervisor, childSpec('', { principal: 'user:2' }))
+    await connect(supervisor, spec('user:1'))
+    await connect(supervisor, spec('user:1'))
+    await expect(connect(supervisor, spec('user:1'))).rejects.toMatchObject({
+      failure: { reason: 'busy', detail: 'files was not started: user:1 has 2 child processes, all in use' },
+    })
+    for (let n = 0; n < 3; n++) await connect(supervisor, spec(SHARED))
+    expect([supervisor.children().length, other.closes()]).toEqual([6, 0])
+  })
+
+  test('many starts at once keep the limit at every moment, and none takes the place of one that just began', async () => {
+    const { supervisor } = supervise({ maxChildren: 3 })
+    let most = 0
+    const watch = setInterval(() => {
+      most = Math.max(most, supervisor.children().length)
+    }, 1)
+    const all = await Promise.allSettled(
+      Array.from({ length: 9 }, (_, n) => connect(supervisor, childSpec('', { principal: `user:${n}` }))),
+    )
+    const started = all.flatMap(one => (one.status === 'fulfilled' ? [one.value] : []))
+    expect(await Promise.all(started.map(child => child.call('echo', { n: 1 })))).toEqual([
+      { n: 1 },
+      { n: 1 },
+      { n: 1 },
+    ])
+    // Now they are idle, and nine others pass through.
+    for (let n = 10; n < 19; n++)
+      await (await connect(supervisor, childSpec('', { principal: `user:${n}` }))).call('echo')
+    clearInterval(watch)
+    expect(most).toBe(3)
+  })
+})
+
+describe('standard error', () => {
+  test('goes to the log line by line, cut at 4 KiB; the last 20 lines stay', async () => {
+    const { supervisor, lines } = supervise()
+    const child = await connect(supervisor, childSpec())
+    const texts = ['first', 'ä'.repeat(5000), '\u001b[31mred\r', ...Array.from({ length: 22 }, (_, n) => `line ${n}`)]
+    await child.call('stderr', { lines: texts })
+    await until(() => supervisor.children()[0]?.stderr.at(-1) === 'line 21')
+    const logged = lines.filter(({ msg }) => msg === 'upstream stderr')
+    expect(logged[0]).toEqual({ level: 30, msg: 'upstream stderr', upstream: 'files', pid: child.pid, line: 'first' })
+    expect(logged.map(({ line }) => line)).toEqual(['first', 'ä'.repeat(4096), '\u001b[31mred', ...texts.slice(3)])
+    expect(supervisor.children()[0]?.stderr).toEqual(Array.from({ length: 20 }, (_, n) => `line ${n + 2}`))
+  })
+
+  test('of more than 100 lines a second is counted', async () => {
+    const { supervisor, lines } = supervise()
+    const child = await connect(supervisor, childSpec())
+    await child.call('stderr', { lines: Array.from({ length: 350 }, (_, n) => `line ${n}`) })
+    await until(() => lines.some(({ lines: count }) => count !== undefined))
+    expect(lines.filter(({ msg }) => msg === 'upstream stderr').length).toBe(100)
+    expect(lines.filter(({ level }) => level === 40)).toEqual([
+      {
+        level: 40,
+        msg: 'upstream writes too much to stderr; lines were left out',
+        upstream: 'files',
+        pid: child.pid,
+        lines: 250,
+      },
+    ])
+    expect(supervisor.children()[0]?.stderr.at(-1)).toBe('line 349')
+  })
+})
+
+test('children() says who runs for whom since when', async () => {
+  let at = new Date('2026-01-02T03:04:05Z')
+  const { supervisor } = supervise({ now: () => at })
+  const child = await connect(supervisor, childSpec())
+  at = new Date('2026-01-02T03:05:00Z')
+  await child.call('echo')
+  expect(supervisor.children()).toEqual([
+    {
+      upstream: 'files',
+      principal: 'user:u1',
+      pid: child.pid,
+      startedAt: new Date('2026-01-02T03:04:05Z'),
+      lastUsedAt: at,
+      stderr: [],
+    },
+  ])
+})
+
+describe('a server that is killed', () => {
+  /** Starts a server with one child and kills it; says which processes it left. */
+  async function killed(stateDir: string, mode: string, method: string) {
+    const parent = start(PARENT, [stateDir, mode, method], {})
+    await parent.printed('}\n')
+    const { child, grandchild } = JSON.parse(parent.output()) as { child: number; grandchild?: number }
+    parent.kill('SIGKILL')
+    await parent.exited
+    return { child, grandchild: grandchild ?? 0 }
+  }
+
+  test('takes along children that heed the end of their input', async () => {
+    const { child } = await killed(newDirectory(), '', 'echo')
+    await until(() => !lives(child))
+  })
+
+  test('leaves others to the next start, which ends them and what they started', async () => {
+    const stateDir = newDirectory()
+    const { child, grandchild } = await killed(stateDir, 'stays', 'stubborn')
+    await Bun.sleep(300)
+    expect([lives(child), lives(grandchild)]).toEqual([true, true])
+    const { supervisor, lines } = supervise({ stateDir })
+    await supervisor.orphansEnded
+    await until(() => !lives(child) && !lives(grandchild), 1000)
+    expect(lines).toEqual([
+      { level: 40, msg: 'a child process of a server that was killed still runs; it is ended', pid: child },
+    ])
+    expect(readdirSync(stateDir)).toEqual([])
+  })
+
+  test('does not cost a process its life that got the pid since, nor the children of a server that lives', async () => {
+    const stateDir = newDirectory()
+    const running = supervise({ stateDir }).supervisor
+    const child = await connect(running, childSpec())
+    const bystander = Bun.spawn(['sleep', '60'], { detached: true })
+    const space = pidSpace()
+    const dead = { pid: 4_000_000, startedAt: '1' }
+    const write = (name: string, value: unknown) => writeFileSync(join(stateDir, name), JSON.stringify(value))
+    const { startedAt } = processState(bystander.pid)!
+    write('children-4000000.json', { space, owner: dead, children: [{ pid: bystander.pid, startedAt: '12345' }] })
+    write('children-4000001.json', { space: 'elsewhere', owner: dead, children: [{ pid: bystander.pid, startedAt }] })
+    write('children-4000002.json', {
+      space,
+      owner: dead,
+      children: [{ pid: 1, startedAt: processState(1)?.startedAt }],
+    })
+    writeFileSync(join(stateDir, 'children-4000003.json'), '{"space": ')
+    const { supervisor, lines } = supervise({ stateDir })
+    await supervisor.orphansEnded
+    await Bun.sleep(400)
+    expect([lives(bystander.pid), lives(child.pid)]).toEqual([true, true])
+    expect(lines.map(({ msg }) => msg)).toEqual([
+      'a record of child processes could not be read; it was removed',
+      'a record of child processes could not be read; it was removed',
+    ])
+    bystander.kill('SIGKILL')
+  })
+
+  test('its record is for its own user only, and goes with it', async () => {
+    const stateDir = newDirectory()
+    const { supervisor } = supervise({ stateDir })
+    const child = await connect(supervisor, childSpec())
+    const path = join(stateDir, `children-${process.pid}.json`)
+    expect([statSync(stateDir).mode & 0o777, statSync(path).mode & 0o777]).toEqual([0o700, 0o600])
+    expect(JSON.parse(readFileSync(path, 'utf8')).children).toEqual([
+      { pid: child.pid, startedAt: processState(child.pid)?.startedAt },
+    ])
+    await child.close()
+    expect(JSON.parse(readFileSync(path, 'utf8')).children).toEqual([])
+    await supervisor.closeAll()
+    expect(existsSync(path)).toBe(false)
+  })
+})

@@ -1,0 +1,97 @@
+import { afterEach, expect, test } from 'bun:test'
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Watch, watchFile } from '../../src/gateway/watch.ts'
+import { until } from '../support/gateway-children.ts'
+
+const open: Watch[] = []
+afterEach(() => {
+  for (const watch of open.splice(0)) watch.close()
+})
+
+async function watched(path: string) {
+  const changes: number[] = []
+  open.push(await watchFile(path, () => changes.push(performance.now()), { quiet: 150, interval: 20 }))
+  return changes
+}
+
+function newFile(): { directory: string; path: string } {
+  const directory = mkdtempSync(join(tmpdir(), 'watch-'))
+  const path = join(directory, 'mcp.json')
+  writeFileSync(path, '{}')
+  return { directory, path }
+}
+
+test('a file that is written in pieces is one change, after it was quiet', async () => {
+  const { path } = newFile()
+  const changes = await watched(path)
+  let last = 0
+  for (let n = 0; n < 6; n++) {
+    appendFileSync(path, ' ')
+    last = performance.now()
+    await Bun.sleep(60)
+  }
+  await until(() => changes.length > 0)
+  expect(changes[0]! - last).toBeGreaterThan(145)
+  await Bun.sleep(400)
+  expect(changes.length).toBe(1)
+})
+
+test('a file that is replaced, of the same size and age, is a change; then changes of the new one are seen, too', async () => {
+  const { directory, path } = newFile()
+  const age = new Date('2026-01-01T00:00:00Z')
+  utimesSync(path, age, age)
+  const changes = await watched(path)
+  writeFileSync(join(directory, 'new'), '[]')
+  utimesSync(join(directory, 'new'), age, age)
+  renameSync(join(directory, 'new'), path)
+  await until(() => changes.length === 1)
+  appendFileSync(path, ' ')
+  await until(() => changes.length === 2)
+})
+
+test('a Kubernetes volume, whose file is a link through a link to a directory', async () => {
+  const { directory } = newFile()
+  const version = (name: string, text: string) => {
+    mkdirSync(join(directory, name))
+    writeFileSync(join(directory, name, 'servers.json'), text)
+    symlinkSync(name, join(directory, '..data_tmp'))
+    renameSync(join(directory, '..data_tmp'), join(directory, '..data'))
+  }
+  version('..2026_01', '{}')
+  symlinkSync('..data/servers.json', join(directory, 'servers.json'))
+  const changes = await watched(join(directory, 'servers.json'))
+  version('..2026_02', '{}')
+  rmSync(join(directory, '..2026_01'), { recursive: true })
+  await until(() => changes.length === 1)
+})
+
+test('a file that goes is a change, and so is one that comes', async () => {
+  const { path } = newFile()
+  const changes = await watched(path)
+  rmSync(path)
+  await until(() => changes.length === 1)
+  writeFileSync(path, '{}')
+  await until(() => changes.length === 2)
+})
+
+test('nothing is said of a file that is only read, nor after close()', async () => {
+  const { path } = newFile()
+  const changes = await watched(path)
+  await Bun.file(path).text()
+  await Bun.sleep(300)
+  open.splice(0)[0]!.close()
+  appendFileSync(path, ' ')
+  await Bun.sleep(300)
+  expect(changes).toEqual([])
+})

@@ -116,6 +116,24 @@ export async function updateRegistration(
   return row
 }
 
+/** Replaces a client's secret, and tells every replica. @returns whether there is such a client that has one. */
+export async function updateClientSecret(
+  sql: Queries,
+  { id, secretHash }: { id: string; secretHash: Uint8Array },
+): Promise<boolean> {
+  const rows = await sql`
+    with updated as (
+      update clients
+      set secret_hash = ${secretHash}
+      where id = ${id}
+        and secret_hash is not null
+      returning id
+    )
+    select pg_notify(${CHANNEL}, 'client ' || id)
+    from updated`
+  return rows.length === 1
+}
+
 export function listClients(sql: Queries): Promise<ClientRow[]> {
   return sql<ClientRow[]>`
     select *

@@ -44,6 +44,15 @@ const domains = list.refine(items => items.every(item => /^[^@*]+$/.test(item)),
   error: 'must be domains such as example.com, without @ or *, separated by commas',
 })
 
+/** RFC 8707 2: absolute, without a fragment. Not made lower-case: a path counts as it is. */
+const resources = z
+  .string()
+  .transform(value => value.split(/[\s,]+/).filter(Boolean))
+  .default([])
+  .refine(items => items.every(item => /^https?:\/\/[^#]+$/.test(item) && URL.canParse(item)), {
+    error: 'must be http or https URLs without a fragment, separated by commas',
+  })
+
 const cidr = list.refine(items => items.every(isNetwork), {
   error: 'must be IP addresses or networks such as 10.0.0.0/8, separated by commas',
 })
@@ -77,6 +86,7 @@ export const configSchema = z.object({
   ADMIN_EMAILS: emails,
   REGISTRATION: z.enum(['open', 'token', 'closed'], { error: 'must be open, token or closed' }).default('open'),
   INITIAL_ACCESS_TOKEN: z.string().min(32, { error: LONG_SECRET }).optional(),
+  RESOURCES: resources,
   TRUSTED_PROXIES: cidr,
   LEGACY_SSE: flag(true),
   ACCESS_TOKEN_TTL: seconds(3600, 60, 86_400),

@@ -10,12 +10,16 @@ Usage: mcp-oauth-server [command]
   login URL                    Sign in to any MCP server by device code, and call it
       --json                   Print the tokens on standard output
       --client-id ID           Use this client instead of registering one
-      --scope SCOPE            Ask for this; may be repeated. By default for what the server says it needs
-  client add NAME              Add a client, and print its id and secret. These may be repeated:
-      --grant TYPE             device_code, refresh_token, authorization_code, client_credentials. By default
-                               the first two, or refresh_token and authorization_code with a --redirect-uri
-      --scope SCOPE            What it may ask for. By default mcp:tools:read and mcp:tools:call
-      --redirect-uri URI       Where it may send its user's browser
+      --scope SCOPE            Scope to request (repeatable; default: what the server asks for)
+  client add NAME              Add a client, and print its id and secret
+      --grant TYPE             device_code, refresh_token, authorization_code or client_credentials (repeatable;
+                               default: the first two, or refresh_token and authorization_code with --redirect-uri)
+      --scope SCOPE            Scope it may ask for (repeatable; default: mcp:tools:read and mcp:tools:call)
+      --redirect-uri URI       Where it may send its user's browser (repeatable)
+      --confidential           Give it a secret: for a web app that can keep one
+      --auth METHOD            client_secret_basic, client_secret_post, private_key_jwt or none
+      --jwks FILE|URL          Its public keys, for private_key_jwt
+  client rotate-secret ID      Give a client a new secret; the old one stops working at once
   client list                  List the clients: id, who added it, grant types, scopes, name
   client remove ID             Remove a client and end its connections
   user link EMAIL              Print a one-time sign-in link   --admin

@@ -164,6 +164,13 @@ describe('architecture', () => {
     expect(product.filter(isOwnedElsewhere).map(describeImport)).toEqual([])
   })
 
+  test('the conformance suite knows nothing of the product', () => {
+    const suite = imports.filter(({ file }) => /^test\/conformance\/(?!peers\/|faults\.ts|.*\.test\.ts)/.test(file))
+    expect(suite.length).toBeGreaterThan(20)
+    const wrong = suite.filter(({ target }) => !/^(test\/conformance\/|node:|playwright-core$)/.test(target))
+    expect(wrong.map(describeImport)).toEqual([])
+  })
+
   test('views are pure: they import views and the JSX runtime only', () => {
     const wrong = product.filter(
       ({ file, target }) => file.startsWith('views/') && !/^(views\/|@elysiajs\/html$|@kitajs\/html$)/.test(target),

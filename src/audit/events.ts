@@ -13,6 +13,7 @@ export const AUDIT_EVENTS = {
   'client.added': 'An operator added a client',
   'client.registered': 'A client registered itself',
   'client.updated': 'A client changed its registration',
+  'client.secret_rotated': 'An operator gave a client a new secret',
   'client.removed': 'A client was removed, by an operator or by itself',
   'client.refused': 'A client gave wrong credentials',
   'device.requested': 'A device asked to be authorized',

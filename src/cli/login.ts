@@ -1,21 +1,45 @@
 /**
- * Signs in to any MCP server by device code, as a client of its public endpoints: discovery (RFC 9728, RFC 8414),
- * registration (RFC 7591), device grant (RFC 8628), then MCP. It knows nothing of the server in this repository.
+ * Signs in to any MCP server by device code, as a client of its public endpoints: discovery (RFC 9728, RFC 8414) and
+ * registration (RFC 7591) as clients of the MCP SDK do them, the device grant (RFC 8628), then MCP. It knows nothing of
+ * the server in this repository, and prints nothing that could rewrite what stands on the terminal.
  */
 import { hostname } from 'node:os'
-import { Client, InsufficientScopeError, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import {
+  type AuthorizationServerMetadata,
+  Client,
+  discoverOAuthServerInfo,
+  extractWWWAuthenticateParams,
+  InsufficientScopeError,
+  RegistrationRejectedError,
+  registerClient,
+  StreamableHTTPClientTransport,
+} from '@modelcontextprotocol/client'
 import { renderUnicodeCompact } from 'uqr'
 import { z } from 'zod'
 import packageJson from '../../package.json' with { type: 'json' }
+import {
+  authorizeDevice,
+  DEVICE_CODE_GRANT,
+  type DevicePrompt,
+  refusal,
+  request,
+  withoutNulls,
+} from '../lib/device-grant.ts'
 import { UsageError } from '../lib/errors.ts'
+import { printableText } from '../lib/text.ts'
 import { readArgs } from './environment.ts'
 
 const USAGE = 'Usage: mcp-oauth-server login URL [--client-id ID] [--scope SCOPE]... [--json]'
-const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
-const TIMEOUT_MS = 10_000
 
 /** People read standard error; `--json` puts the tokens on standard output, for scripts. */
 const say = (text: string) => console.error(text)
+
+/** JSON in ASCII: what another server said cannot hide in it. */
+const printJson = (value: unknown) =>
+  JSON.stringify(value, null, 2).replace(
+    /[\u007f-\uffff]/g,
+    char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 
 export async function run(args: string[]): Promise<void> {
   const { values, positionals } = readArgs(args, {
@@ -28,93 +52,108 @@ export async function run(args: string[]): Promise<void> {
   if (!url || !/^https?:$/.test(url.protocol))
     throw new UsageError(`${positionals[0]} is not an address; it begins with http:// or https://`)
 
-  const resource = await discoverResource(url)
-  const server = await discoverServer(resource.authorizationServer)
-  say(`${resource.url} is guarded by ${server.issuer}`)
-  const clientId = typeof values['client-id'] === 'string' ? values['client-id'] : await registerClient(server)
-  const scope = values.scope?.join(' ') ?? resource.scope
-  const tokens = await authorizeDevice(server, { clientId, resource: resource.url, scope })
+  const target = await discover(url)
+  say(`${target.resource ?? url.href} is guarded by ${target.issuer}`)
+  const clientId = values['client-id'] ?? (await register(target))
+  const tokens = await authorizeDevice(
+    {
+      deviceAuthorizationEndpoint: target.deviceAuthorizationEndpoint,
+      tokenEndpoint: target.metadata.token_endpoint,
+      common: { client_id: clientId, ...(target.resource ? { resource: target.resource } : {}) },
+      scope: values.scope?.join(' ') ?? target.scope,
+    },
+    showCode,
+  )
   say('Signed in.\n')
-  if (values.json) console.log(JSON.stringify({ client_id: clientId, resource: resource.url, ...tokens }, null, 2))
-  await showServer(resource.url, tokens.access_token)
+  if (values.json) console.log(printJson({ client_id: clientId, resource: target.resource, ...tokens }))
+  await showServer(target.resource ?? url.href, tokens.access_token)
 }
 
-interface Resource {
-  url: string
-  authorizationServer: string
+/** Who guards an MCP server, and what to ask them for. */
+interface Target {
+  issuer: string
+  metadata: AuthorizationServerMetadata
+  deviceAuthorizationEndpoint: string
+  /** Absent where the server publishes no protected-resource metadata, as those of 2025-03-26 do not. */
+  resource: string | undefined
   scope: string | undefined
 }
 
-const resourceSchema = z.object({
-  resource: z.url(),
-  authorization_servers: z.array(z.url()).min(1),
-  scopes_supported: z.array(z.string()).optional(),
-})
-
-/** The protected resource behind a URL: what its 401 points to, else the well-known addresses (RFC 9728 3, 5). */
-async function discoverResource(url: URL): Promise<Resource> {
-  const answer = await get(url.href, { Accept: 'application/json, text/event-stream' })
-  await answer.body?.cancel()
-  const challenge = answer.headers.get('www-authenticate') ?? ''
-  const parameter = (name: string) => new RegExp(`\\b${name}="([^"]*)"`).exec(challenge)?.[1]
-  const path = url.pathname.replace(/\/$/, '')
-  const candidates = [
-    parameter('resource_metadata'),
-    path && `${url.origin}/.well-known/oauth-protected-resource${path}`,
-    `${url.origin}/.well-known/oauth-protected-resource`,
-  ]
-  for (const candidate of candidates) {
-    if (!candidate || !URL.canParse(candidate)) continue
-    const metadata = resourceSchema.safeParse(await getJson(candidate))
-    if (!metadata.success) continue
-    const { resource, authorization_servers, scopes_supported } = metadata.data
-    // Metadata of another resource would let one server collect tokens for another (RFC 9728 3.3).
-    if (new URL(resource).origin !== url.origin)
-      throw new UsageError(`${candidate} describes ${resource}, which is not at ${url.origin}`)
-    return {
-      url: resource,
-      authorizationServer: authorization_servers[0]!,
-      scope: parameter('scope') ?? scopes_supported?.join(' '),
-    }
+async function discover(url: URL): Promise<Target> {
+  const challenged = await request(url, { headers: { Accept: 'application/json, text/event-stream' } })
+  await challenged.body?.cancel()
+  const challenge = extractWWWAuthenticateParams(challenged)
+  const found = await discoverOAuthServerInfo(url, {
+    ...(challenge.resourceMetadataUrl ? { resourceMetadataUrl: challenge.resourceMetadataUrl } : {}),
+    fetchFn: fetchMetadata,
+    skipIssuerMetadataValidation: true, // checked below, but for the slash after the host
+  }).catch(error => {
+    if (error instanceof UsageError) throw error
+    throw new UsageError(`The metadata of the server behind ${url.href} is not what RFC 8414 and RFC 9728 say`)
+  })
+  const { authorizationServerUrl, authorizationServerMetadata: metadata, resourceMetadata } = found
+  if (!metadata)
+    throw new UsageError(
+      `${url.href} does not say who guards it (no metadata of RFC 9728 or RFC 8414). Is it an MCP server?`,
+    )
+  const issuer = withoutSlash(webUrl(authorizationServerUrl, 'authorization server'))
+  // RFC 8414 3.3: metadata of another issuer would let one server collect codes for another.
+  if (withoutSlash(metadata.issuer) !== withoutSlash(authorizationServerUrl))
+    throw new UsageError(`${issuer} names another issuer (${printableText(metadata.issuer, 200)})`)
+  const deviceAuthorizationEndpoint = z
+    .looseObject({ device_authorization_endpoint: z.string().optional() })
+    .parse(metadata).device_authorization_endpoint
+  if (!deviceAuthorizationEndpoint) throw new UsageError(`${issuer} has no device authorization endpoint (RFC 8628)`)
+  const resource = resourceMetadata && webUrl(resourceMetadata.resource, 'resource')
+  // RFC 9728 3.3, likewise for tokens.
+  if (resource && new URL(resource).origin !== url.origin)
+    throw new UsageError(`${url.href} describes ${resource}, which is not at ${url.origin}`)
+  return {
+    issuer,
+    metadata,
+    deviceAuthorizationEndpoint: webUrl(deviceAuthorizationEndpoint, 'device authorization endpoint'),
+    resource: resourceMetadata?.resource,
+    scope: challenge.scope ?? resourceMetadata?.scopes_supported?.join(' '),
   }
-  throw new UsageError(
-    `${url.href} does not say who guards it (no protected-resource metadata, RFC 9728). Is it an MCP server?`,
-  )
 }
 
-const serverSchema = z.object({
-  issuer: z.string(),
-  token_endpoint: z.url(),
-  device_authorization_endpoint: z.url().optional(),
-  registration_endpoint: z.url().optional(),
-})
-type AuthorizationServer = z.output<typeof serverSchema>
-
-async function discoverServer(issuer: string): Promise<AuthorizationServer> {
-  const url = new URL(issuer)
-  const path = url.pathname.replace(/\/$/, '')
-  const candidates = [
-    `${url.origin}/.well-known/oauth-authorization-server${path}`,
-    `${url.origin}/.well-known/openid-configuration${path}`,
-    ...(path ? [`${url.origin}${path}/.well-known/openid-configuration`] : []),
-  ]
-  for (const candidate of candidates) {
-    const metadata = serverSchema.safeParse(await getJson(candidate))
-    if (!metadata.success) continue
-    if (metadata.data.issuer !== issuer)
-      throw new UsageError(`${candidate} names another issuer (${metadata.data.issuer})`)
-    return metadata.data
-  }
-  throw new UsageError(`${issuer} publishes no authorization server metadata (RFC 8414)`)
+/**
+ * Fetches metadata for the SDK, whose schemas want members that others leave out: a member may be null, and a server
+ * without browser grants needs no authorization endpoint (RFC 8414 2).
+ */
+async function fetchMetadata(url: string | URL, init?: RequestInit): Promise<Response> {
+  const answer = await request(url, init)
+  if (!answer.ok) return answer
+  const document = withoutNulls(await answer.json().catch(() => undefined))
+  if (typeof document !== 'object' || document === null) return new Response(null, { status: 404 })
+  if (!('token_endpoint' in document)) return Response.json(document)
+  return Response.json({
+    authorization_endpoint: document.token_endpoint,
+    response_types_supported: [],
+    ...document,
+  })
 }
 
-async function registerClient(server: AuthorizationServer): Promise<string> {
-  if (!server.registration_endpoint)
+function withoutSlash(issuer: string): string {
+  return issuer.replace(/\/$/, '')
+}
+
+/** An address of another server, spelled so that it can be printed. */
+function webUrl(value: string, what: string): string {
+  const url = URL.parse(value)
+  if (!url || !/^https?:$/.test(url.protocol)) throw new UsageError(`The ${what} is not an http or https address`)
+  return url.href
+}
+
+async function register({ metadata, issuer }: Target): Promise<string> {
+  if (!metadata.registration_endpoint)
     throw new UsageError('The server registers no clients; ask its operator for an id and give it with --client-id')
-  const registered = z.object({ client_id: z.string() }).safeParse(
-    await post(server.registration_endpoint, {
-      json: {
+  try {
+    const { client_id } = await registerClient(issuer, {
+      metadata,
+      clientMetadata: {
         client_name: `${packageJson.name} login on ${hostname()}`,
+        redirect_uris: [],
         grant_types: [DEVICE_CODE_GRANT, 'refresh_token'],
         response_types: [],
         token_endpoint_auth_method: 'none',
@@ -122,66 +161,35 @@ async function registerClient(server: AuthorizationServer): Promise<string> {
         software_id: packageJson.name,
         software_version: packageJson.version,
       },
-    }).then(accepted('registration')),
-  )
-  if (!registered.success) throw new UsageError('The server answered the registration without a client_id')
-  return registered.data.client_id
-}
-
-const deviceSchema = z.object({
-  device_code: z.string(),
-  user_code: z.string(),
-  verification_uri: z.url(),
-  verification_uri_complete: z.url().optional(),
-  expires_in: z.number(),
-  interval: z.number().min(1).default(5),
-})
-const tokensSchema = z.looseObject({ access_token: z.string(), token_type: z.string() })
-
-async function authorizeDevice(
-  server: AuthorizationServer,
-  ask: { clientId: string; resource: string; scope: string | undefined },
-) {
-  if (!server.device_authorization_endpoint)
-    throw new UsageError('The server has no device authorization endpoint (RFC 8628)')
-  const common = { client_id: ask.clientId, resource: ask.resource }
-  const form = { ...common, ...(ask.scope ? { scope: ask.scope } : {}) }
-  const started = deviceSchema.safeParse(
-    await post(server.device_authorization_endpoint, { form }).then(accepted('device authorization')),
-  )
-  if (!started.success) throw new UsageError('The answer to the device authorization request is not one of RFC 8628')
-  const device = started.data
-  showCode(device)
-
-  let interval = device.interval
-  const end = Date.now() + device.expires_in * 1000
-  while (Date.now() < end) {
-    await Bun.sleep(interval * 1000)
-    let answer: Answer
-    try {
-      answer = await post(server.token_endpoint, {
-        form: { ...common, grant_type: DEVICE_CODE_GRANT, device_code: device.device_code },
-      })
-    } catch (error) {
-      if (!(error instanceof UsageError)) throw error
-      interval *= 2 // RFC 8628 3.5: back off when the connection times out
-      continue
-    }
-    const error = z.object({ error: z.string() }).safeParse(answer.body).data?.error
-    if (error === 'authorization_pending') continue
-    if (error === 'slow_down') interval += 5
-    else if (error === 'access_denied') throw new UsageError('The request was denied.')
-    else if (error === 'expired_token') break
-    else return tokensSchema.parse(accepted('token')(answer))
+      fetchFn: async (url, init) => {
+        const answer = await request(url, init)
+        if (!answer.ok) return answer
+        const registered = withoutNulls(await answer.json().catch(() => undefined))
+        return Response.json({ redirect_uris: [], ...(registered as object | undefined) })
+      },
+    })
+    return client_id
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    if (!(error instanceof RegistrationRejectedError))
+      throw new UsageError('The server answered the registration without a client_id')
+    throw refusal('registration', { status: error.status, body: parsed(error.body) })
   }
-  throw new UsageError('The code has expired; run the command again.')
 }
 
-function showCode(device: z.output<typeof deviceSchema>): void {
-  const link = device.verification_uri_complete ?? device.verification_uri
-  say(`\nOpen this page on any device, and check that it shows this code:\n\n  ${link}\n\n  ${device.user_code}\n`)
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // then the status says it
+  }
+}
+
+function showCode({ link, userCode, expiresIn }: DevicePrompt): void {
+  say(`\nOpen this page on any device, and check that it shows this code:\n\n  ${link}\n\n  ${userCode}\n`)
   say(renderUnicodeCompact(link, { border: 2 }))
-  say(`\nWaiting until you approve (the code works for ${Math.round(device.expires_in / 60)} minutes) …`)
+  const minutes = Math.max(1, Math.round(expiresIn / 60))
+  say(`\nWaiting until you approve (the code works for ${minutes} minute${minutes === 1 ? '' : 's'}) …`)
 }
 
 /** Connects as an MCP client would, lists the tools, and asks who it is where the server can tell. */
@@ -190,71 +198,25 @@ async function showServer(url: string, accessToken: string): Promise<void> {
     { name: packageJson.name, version: packageJson.version },
     { versionNegotiation: { mode: 'auto' } },
   )
-  await client.connect(
-    new StreamableHTTPClientTransport(new URL(url), {
-      requestInit: { headers: { Authorization: `Bearer ${accessToken}` } },
-    }),
-  )
+  const headers = { Authorization: `Bearer ${accessToken}` }
   try {
+    await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }))
     const { tools } = await client.listTools()
     say(`${tools.length} tools:`)
-    for (const tool of tools) say(`  ${tool.name}  ${(tool.title ?? tool.description ?? '').split('\n')[0]}`)
+    for (const { name, title, description } of tools)
+      say(`  ${printableText(name, 128)}  ${printableText((title ?? description ?? '').split('\n')[0] ?? '', 200)}`)
     if (tools.some(tool => tool.name === 'whoami')) {
       const result = await client.callTool({ name: 'whoami', arguments: {} })
-      say(`\nwhoami: ${JSON.stringify(result.structuredContent ?? result.content, null, 2)}`)
+      say(`\nwhoami: ${printJson(result.structuredContent ?? result.content)}`)
     }
   } catch (error) {
-    if (!(error instanceof InsufficientScopeError)) throw error
-    say(
-      `The token does not reach further: that needs the scope ${error.requiredScope ?? 'that the server did not name'}.`,
-    )
+    if (!(error instanceof InsufficientScopeError)) {
+      const why = printableText((error as Error).message, 200)
+      throw new UsageError(`Signed in, but ${url} does not answer as an MCP server: ${why}`)
+    }
+    const scope = printableText(error.requiredScope ?? '', 500)
+    say(`The token does not reach further: that needs the scope ${scope || 'that the server did not name'}.`)
   } finally {
     await client.close()
-  }
-}
-
-interface Answer {
-  status: number
-  body: unknown
-}
-
-/** The body of a good answer. @throws UsageError with the server's own error code and words. */
-const accepted =
-  (what: string) =>
-  ({ status, body }: Answer): unknown => {
-    if (status < 300) return body
-    const error = z.object({ error: z.string(), error_description: z.string().optional() }).safeParse(body).data
-    throw new UsageError(
-      `The ${what} was refused: ${error ? `${error.error}${error.error_description ? ` (${error.error_description})` : ''}` : `HTTP ${status}`}`,
-    )
-  }
-
-async function post(url: string, body: { json: unknown } | { form: Record<string, string> }): Promise<Answer> {
-  const isJson = 'json' in body
-  const answer = await request(url, {
-    method: 'POST',
-    headers: {
-      Accept: 'application/json',
-      'Content-Type': isJson ? 'application/json' : 'application/x-www-form-urlencoded',
-    },
-    body: isJson ? JSON.stringify(body.json) : new URLSearchParams(body.form),
-  })
-  return { status: answer.status, body: await answer.json().catch(() => undefined) }
-}
-
-async function getJson(url: string): Promise<unknown> {
-  const answer = await get(url, { Accept: 'application/json' })
-  return answer.ok ? answer.json().catch(() => undefined) : undefined
-}
-
-function get(url: string, headers: Record<string, string>): Promise<Response> {
-  return request(url, { headers })
-}
-
-async function request(url: string, init: RequestInit): Promise<Response> {
-  try {
-    return await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })
-  } catch (error) {
-    throw new UsageError(`${new URL(url).origin} cannot be reached: ${(error as Error).message}`)
   }
 }

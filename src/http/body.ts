@@ -1,6 +1,7 @@
 import { OAuthError } from '../lib/errors.ts'
 
-const DECODER = new TextDecoder('utf-8', { fatal: true })
+/** A byte-order mark stays, and so makes JSON invalid: parsers differ in whether they skip it. */
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
  * Reads a body as text, never more than `limit` bytes of it.

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { OAuthError } from '../lib/errors.ts'
+import { JsonError, parseJson } from '../lib/json.ts'
 import { readText } from './body.ts'
 
 const BODY_LIMIT = 64 * 1024
@@ -50,9 +51,10 @@ export function parseParams(encoded: string): Params {
 function jsonParams(text: string): Params {
   let body: unknown
   try {
-    body = JSON.parse(text)
-  } catch {
-    throw new OAuthError('invalid_request', 'The request body is not valid JSON')
+    body = parseJson(text)
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    throw new OAuthError('invalid_request', `The request body ${error.message}`)
   }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new OAuthError('invalid_request', 'The request body must be a JSON object')
@@ -66,14 +68,7 @@ function jsonParams(text: string): Params {
       entries.push([name, value.join(' ')])
     else throw new OAuthError('invalid_request', `The parameter ${printable(name)} must be a string`)
   }
-  if (memberNames(text) !== Object.keys(body).length)
-    throw new OAuthError('invalid_request', 'A parameter is given more than once')
   return collect(entries)
-}
-
-/** How many names a flat JSON object has in its text: of those given twice, JSON.parse keeps the last and tells nobody. */
-function memberNames(text: string): number {
-  return (text.match(/"(?:[^"\\]|\\.)*"\s*:?/g) ?? []).filter(token => token.endsWith(':')).length
 }
 
 function collect(entries: Iterable<[string, string]>): Params {

@@ -4,8 +4,10 @@
  * Bun's fetch cannot pin an address; `node:https` with a `lookup` of our own can (a test counts the connections).
  */
 import { lookup } from 'node:dns/promises'
+import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
 import { isIP } from 'node:net'
+import { JsonError, parseJson } from './json.ts'
 import { contains, networkList } from './networks.ts'
 
 /** How names resolve and which addresses are allowed; tests put their own in. */
@@ -54,12 +56,30 @@ export async function safeFetchJson(url: string, options: SafeFetchOptions): Pro
   return Promise.race([exchange(target, options, signal), late])
 }
 
-async function exchange(
+/** Tries the vetted addresses in turn; each but the last may take its share of the time to begin its answer. */
+async function exchange(url: URL, options: SafeFetchOptions, signal: AbortSignal): Promise<SafeResponse> {
+  const addresses = await vettedAddresses(url.hostname.replace(/^\[|\]$/g, ''), options.outbound)
+  for (const address of addresses.slice(0, -1)) {
+    const share = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs / addresses.length)])
+    try {
+      return await ask(url, address, options, share)
+    } catch (error) {
+      if (!(error instanceof UnreachableError)) throw error
+    }
+  }
+  return ask(url, addresses.at(-1)!, options, signal)
+}
+
+/** There was no answer at this address; another one may have it. */
+class UnreachableError extends SafeFetchError {}
+
+/** One request to one address. */
+function ask(
   url: URL,
+  address: string,
   { outbound, maxBytes }: SafeFetchOptions,
   signal: AbortSignal,
 ): Promise<SafeResponse> {
-  const address = await vettedAddress(url.hostname.replace(/^\[|\]$/g, ''), outbound)
   const { promise, resolve, reject } = Promise.withResolvers<SafeResponse>()
   const sent = request(
     {
@@ -74,55 +94,54 @@ async function exchange(
       ...(outbound.ca ? { ca: outbound.ca } : {}),
       headers: { Accept: 'application/json', 'Accept-Encoding': 'identity', 'User-Agent': 'mcp-oauth-server' },
     },
-    response => {
-      const fail = (message: string) => {
-        response.destroy()
-        reject(new SafeFetchError(message))
-      }
-      if (response.statusCode !== 200) return fail(`answered ${response.statusCode}`)
-      if (!/^application\/([a-z0-9.+-]+\+)?json\b/i.test(response.headers['content-type'] ?? ''))
-        return fail('is not JSON')
-      if (!['', 'identity'].includes(response.headers['content-encoding'] ?? '')) return fail('is encoded')
-      const chunks: Buffer[] = []
-      let size = 0
-      response.on('data', (chunk: Buffer) => {
-        size += chunk.length
-        if (size > maxBytes) fail(`has more than ${maxBytes} bytes`)
-        else chunks.push(chunk)
-      })
-      response.on('error', () => reject(new SafeFetchError('broke off')))
-      response.on('end', () => {
-        try {
-          resolve({
-            json: JSON.parse(Buffer.concat(chunks).toString('utf8')),
-            cacheControl: response.headers['cache-control'] ?? '',
-          })
-        } catch {
-          reject(new SafeFetchError('is not valid JSON'))
-        }
-      })
-    },
+    response => readAnswer(response, maxBytes).then(resolve, reject),
   )
   sent.on('error', error =>
-    reject(new SafeFetchError(`cannot be reached: ${(error as { code?: string }).code ?? error.name}`)),
+    reject(new UnreachableError(`cannot be reached: ${(error as { code?: string }).code ?? error.name}`)),
   )
   sent.end()
   return promise
 }
 
+async function readAnswer(response: IncomingMessage, maxBytes: number): Promise<SafeResponse> {
+  const refuse = (message: string): never => {
+    response.destroy()
+    throw new SafeFetchError(message)
+  }
+  if (response.statusCode !== 200) refuse(`answered ${response.statusCode}`)
+  if (!/^application\/([a-z0-9.+-]+\+)?json\b/i.test(response.headers['content-type'] ?? '')) refuse('is not JSON')
+  if (!['', 'identity'].includes(response.headers['content-encoding'] ?? '')) refuse('is encoded')
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > maxBytes) refuse(`has more than ${maxBytes} bytes`)
+      chunks.push(chunk)
+    }
+    const json = parseJson(Buffer.concat(chunks).toString('utf8'))
+    return { json, cacheControl: response.headers['cache-control'] ?? '' }
+  } catch (error) {
+    if (error instanceof SafeFetchError) throw error
+    throw new SafeFetchError(error instanceof JsonError ? error.message : 'broke off')
+  }
+}
+
 /** Resolves once; a name with any address that is not allowed is refused, so that a second answer cannot slip through. */
-async function vettedAddress(host: string, outbound: Outbound): Promise<string> {
+async function vettedAddresses(host: string, outbound: Outbound): Promise<string[]> {
   let addresses: string[]
   try {
     addresses = isIP(host) ? [host] : await outbound.resolve(host)
   } catch {
     throw new SafeFetchError('does not resolve')
   }
-  const [address] = addresses
-  if (address === undefined || !addresses.every(outbound.isAllowed))
+  if (addresses.length === 0 || !addresses.every(outbound.isAllowed))
     throw new SafeFetchError('is not at a public address')
-  return address
+  return addresses.slice(0, MAX_ADDRESSES)
 }
+
+/** Of a host; each gets a share of the time. */
+const MAX_ADDRESSES = 4
 
 /** Networks of IANA's special-purpose registries (RFC 6890) and multicast: nothing there is the public internet. */
 const SPECIAL_IPV4 =

@@ -1,4 +1,4 @@
-/** The MCP endpoints as protected resources (RFC 9728, RFC 8707). */
+/** What tokens can be for (RFC 8707): the MCP endpoints here (RFC 9728), and servers elsewhere that the operator names. */
 import type { Config } from '../config.ts'
 import { OAuthError } from '../lib/errors.ts'
 
@@ -17,16 +17,29 @@ export interface Resource {
 export interface Resources {
   /** What is meant when a client names no resource. */
   readonly hub: Resource
-  list(): readonly Resource[]
   at(path: string): Resource | undefined
   /**
    * The resource that a token is asked for (RFC 8707 2).
    *
    * @throws OAuthError `invalid_target` if it is not one of ours.
    */
-  find(requested: string | undefined): Resource
+  find(requested: string | undefined): Pick<Resource, 'url'>
   /** Replaces the endpoints of upstream servers, each at `/mcp/{name}`. */
   serveUpstreams(upstreams: readonly { name: string; scopes: readonly string[] }[]): void
+}
+
+/**
+ * A resource as URIs are compared (RFC 3986 6.2.2, 6.2.3): case, default port, percent-encoding and dot segments do not
+ * matter, nor does a slash at the end. @returns nothing for what cannot be a resource (RFC 8707 2: absolute, no fragment).
+ */
+function normalized(uri: string): string | undefined {
+  const url = /[\s#\\]/.test(uri) ? null : URL.parse(uri)
+  if (!url || url.username || url.password) return undefined
+  const path = url.pathname.replace(/%[0-9a-f]{2}/gi, encoded => {
+    const char = String.fromCharCode(Number.parseInt(encoded.slice(1), 16))
+    return /[A-Za-z0-9._~-]/.test(char) ? char : encoded.toUpperCase()
+  })
+  return `${url.protocol}//${url.host}${path.replace(/\/$/, '')}${url.search}`
 }
 
 export function openResources(config: Config): Resources {
@@ -42,17 +55,19 @@ export function openResources(config: Config): Resources {
   const alias = (path: string): Resource => ({ ...hub, path, url: urlOf(path), audiences: [urlOf(path), hub.url] })
   const own = [hub, alias('/api/sse'), ...(config.LEGACY_SSE ? [alias('/sse')] : [])]
   let byPath = new Map(own.map(resource => [resource.path, resource]))
+  const elsewhere = config.RESOURCES.map(url => ({ url }))
+  const all = () => [...byPath.values(), ...elsewhere]
 
   return {
     hub,
-    list: () => [...byPath.values()],
     at: path => byPath.get(path),
     find(requested) {
       if (requested === undefined) return hub
-      const found = [...byPath.values()].find(resource => resource.url === requested)
+      const asked = normalized(requested)
+      const found = asked && all().find(resource => normalized(resource.url) === asked)
       if (found) return found
-      const urls = [...byPath.values()].map(resource => resource.url).join(' ')
-      throw new OAuthError('invalid_target', `The resource must be one of: ${urls}`)
+      const urls = all().map(resource => resource.url)
+      throw new OAuthError('invalid_target', `The resource must be one of: ${urls.join(' ')}`)
     },
     serveUpstreams(upstreams) {
       const added = upstreams.map(({ name, scopes }): Resource => {

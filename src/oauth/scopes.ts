@@ -15,6 +15,9 @@ const BUILT_IN: Readonly<Record<string, string>> = {
 /** What a 401 asks for: enough to list and to call tools. */
 export const DEFAULT_SCOPE: readonly string[] = ['mcp:tools:read', 'mcp:tools:call']
 
+/** Scopes of OpenID Connect Core 5.4 and 11, which clients of any server ask for by habit. */
+const OPENID: ReadonlySet<string> = new Set(['openid', 'profile', 'email', 'address', 'phone', 'offline_access'])
+
 /** Scopes that only a client added by the operator may ask for. */
 const OPERATOR_ONLY: ReadonlySet<string> = new Set(['admin'])
 
@@ -52,19 +55,26 @@ export function allows(granted: readonly string[], needed: string): boolean {
   return granted.includes(needed) || (needed.startsWith('mcp:') && granted.includes('mcp'))
 }
 
+/** The scopes of a request (RFC 6749 3.3), each once. */
+export function parseScope(requested: string): string[] {
+  return [...new Set(requested.split(' ').filter(Boolean))]
+}
+
 /**
  * What of the requested scope a client may have: unknown scopes and those beyond the client are dropped.
  *
- * @param requested Space-separated scopes (RFC 6749 3.3), or nothing for the default.
+ * @param requested Space-separated scopes, or nothing for the default; scopes of OpenID Connect alone ask for the default, too.
  * @throws OAuthError `invalid_scope` if nothing is left.
  */
 export function narrowScope(scopes: Scopes, requested: string | undefined, allowed: readonly string[]): string[] {
-  const wanted = requested === undefined ? DEFAULT_SCOPE : requested.split(' ').filter(Boolean)
-  const granted = [...new Set(wanted)].filter(scope => scopes.has(scope) && allows(allowed, scope))
+  const asked = parseScope(requested ?? '')
+  const takesDefault = requested === undefined || (asked.length > 0 && asked.every(scope => OPENID.has(scope)))
+  const wanted = takesDefault ? [...DEFAULT_SCOPE, ...asked] : asked
+  const granted = wanted.filter(scope => scopes.has(scope) && allows(allowed, scope))
   const useful = granted.filter(scope => scope !== 'offline_access')
   if (useful.length > 0) return granted
   // A client whose own scopes leave nothing of the default gets what it has.
-  if (requested === undefined && allowed.length > 0) return [...allowed]
+  if (takesDefault && allowed.length > 0) return [...allowed]
   throw new OAuthError(
     'invalid_scope',
     `None of the requested scopes can be granted; known scopes are: ${scopes.names.join(' ')}`,

@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { generateKeyPairSync } from 'node:crypto'
+import { rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { runCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { emptyDatabase, onPostgres, startServer, type TestServer } from '../support/server.ts'
@@ -30,6 +34,84 @@ async function machineToken(id: string, secret: string): Promise<string> {
   expect(answer.status).toBe(200)
   return ((await answer.json()) as { access_token: string }).access_token
 }
+
+describe('client add for a web app', () => {
+  const redirect = 'https://app.example/cb'
+  const poll = { grant_type: 'authorization_code', code: 'x', code_verifier: 'v'.repeat(43), redirect_uri: redirect }
+  const added = (stdout: string) => /^client_id {6}(c_\S{16})\n(?:client_secret {2}(mcs_\S{43})\n)?$/.exec(stdout)!
+
+  test('--confidential gives it a secret that the code exchange needs; rotate-secret replaces it', async () => {
+    const { code, stdout } = await client('add', 'Web app', '--redirect-uri', redirect, '--confidential')
+    const [, id, secret] = added(stdout)
+    expect(code).toBe(0)
+    const exchange = async (key: string | undefined) =>
+      ((await (await server.post('/api/oauth/token', poll, key ? basic(id!, key) : {})).json()) as { error: string })
+        .error
+    expect([await exchange(secret), await exchange(undefined)]).toEqual(['invalid_grant', 'invalid_client'])
+    const rotated = /^client_secret {2}(mcs_\S{43})\n$/.exec((await client('rotate-secret', id!)).stdout)![1]
+    while ((await exchange(secret)) !== 'invalid_client') await Bun.sleep(10)
+    expect(await exchange(rotated)).toBe('invalid_grant')
+  })
+
+  test('rotate-secret explains that a client has no secret, or that there is none', async () => {
+    const [, id] = added((await client('add', 'Public app', '--redirect-uri', redirect)).stdout)
+    for (const wrong of [id!, 'c_nobody'])
+      expect(await client('rotate-secret', wrong)).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `There is no client ${wrong} with a secret; see: mcp-oauth-server client list\n`,
+      })
+  })
+
+  test('--auth private_key_jwt takes its keys from a file or an address', async () => {
+    const file = join(tmpdir(), `jwks-${crypto.randomUUID()}.json`)
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    writeFileSync(file, JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k' }] }))
+    for (const jwks of [file, 'https://app.example/jwks.json']) {
+      const { code, stdout } = await client(
+        'add',
+        'Signed',
+        '--redirect-uri',
+        redirect,
+        '--auth',
+        'private_key_jwt',
+        '--jwks',
+        jwks,
+      )
+      expect([code, added(stdout)[2]]).toEqual([0, undefined])
+    }
+    const [row] = await server.deps.sql<{ jwks: unknown }[]>`
+      select jwks
+      from clients
+      where name = 'Signed'
+        and jwks is not null`
+    expect(row!.jwks).toMatchObject({ keys: [{ kid: 'k', kty: 'EC' }] })
+    rmSync(file)
+  })
+
+  test.each<[args: string[], problems: string[]]>([
+    [
+      ['--auth', 'magic'],
+      ['--auth magic is not known; use none, client_secret_basic, client_secret_post, private_key_jwt'],
+    ],
+    [['--auth', 'private_key_jwt'], ['--jwks is needed with --auth private_key_jwt']],
+    [
+      ['--jwks', 'http://app.example/jwks.json'],
+      ['--jwks http://app.example/jwks.json must be an https URL without a user name'],
+    ],
+    [['--jwks', '/nowhere.json'], ['--jwks /nowhere.json cannot be read: ENOENT']],
+    [
+      ['--confidential', '--redirect-uri', 'com.example.app:/cb'],
+      ['--redirect-uri com.example.app:/cb: A redirect URI with a private scheme is only for public clients'],
+    ],
+    [
+      ['--grant', 'client_credentials', '--auth', 'none'],
+      ['--grant client_credentials needs a client that proves itself'],
+    ],
+  ])('explains what is wrong with %j', async (args, problems) => {
+    expect(await client('add', 'Wrong', ...args)).toEqual({ code: 1, stdout: '', stderr: `${problems.join('\n')}\n` })
+  })
+})
 
 describe('client add', () => {
   test('with a redirect URI and no grant adds a client for a browser', async () => {

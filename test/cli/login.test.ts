@@ -102,7 +102,7 @@ describe('login URL', () => {
       expect(await runCommand(['login', url])).toEqual({
         code: 1,
         stdout: '',
-        stderr: `${url} does not say who guards it (no protected-resource metadata, RFC 9728). Is it an MCP server?\n`,
+        stderr: `${url} does not say who guards it (no metadata of RFC 9728 or RFC 8414). Is it an MCP server?\n`,
       })
     } finally {
       await other.stop(true)
@@ -122,7 +122,146 @@ describe('login URL', () => {
     expect(await runCommand(['login', `${server.base}/mcp`, '--client-id', 'c_nobody'])).toEqual({
       code: 1,
       stdout: '',
-      stderr: expect.stringMatching(/\nThe device authorization was refused: invalid_client \(.*\)\n$/),
+      stderr: expect.stringMatching(/\nThe server refused the device authorization: invalid_client \(.*\)\n$/),
+    })
+  })
+
+  describe('another server', () => {
+    type Answers = Record<string, (base: string, polls: number) => Response | object>
+    const TOKENS = { access_token: 'a-token' }
+    /** A server whose answers a test changes, by path; what it does not have is 404. */
+    function startOther(answers: Answers) {
+      let polls = 0
+      const other = Bun.serve({
+        port: 0,
+        hostname: '127.0.0.1',
+        fetch({ url }) {
+          const { pathname, origin } = new URL(url)
+          if (pathname === '/token') polls += 1
+          const answer = (answers[pathname] ?? DEFAULTS[pathname])?.(origin, polls)
+          if (!answer) return new Response('not found', { status: 404 })
+          return answer instanceof Response ? answer : Response.json(answer)
+        },
+      })
+      return { base: `http://127.0.0.1:${other.port}`, stop: () => other.stop(true) }
+    }
+    const DEFAULTS: Answers = {
+      '/.well-known/oauth-authorization-server': base => ({
+        issuer: `${base}/`,
+        token_endpoint: `${base}/token`,
+        registration_endpoint: `${base}/register`,
+        device_authorization_endpoint: `${base}/device`,
+        scopes_supported: null,
+      }),
+      '/register': () => ({ client_id: 'c', client_name: null, redirect_uris: null }),
+      '/device': base => ({
+        device_code: 'd',
+        user_code: 'WDJB-MJHT',
+        verification_url: `${base}/verify`,
+        verification_uri_complete: null,
+        expires_in: '60',
+        interval: 0.2,
+      }),
+      '/token': (_, polls) => (polls < 2 ? Response.json({ error: 'authorization_pending' }, { status: 400 }) : TOKENS),
+    }
+
+    test('without protected-resource metadata, with null members, verification_url and no token_type is signed in to', async () => {
+      const other = startOther({})
+      try {
+        const { code, stdout, stderr } = await runCommand(['login', `${other.base}/mcp`, '--json'])
+        expect([code, stderr.trim().split('\n').at(-1)]).toEqual([
+          1,
+          expect.stringMatching(/^Signed in, but http:.*\/mcp does not answer as an MCP server: /),
+        ])
+        expect(JSON.parse(stdout)).toEqual({ client_id: 'c', access_token: 'a-token', token_type: 'Bearer' })
+        expect(stderr).toContain(
+          `Open this page on any device, and check that it shows this code:\n\n  ${other.base}/verify\n\n  WDJB-MJHT\n`,
+        )
+      } finally {
+        await other.stop()
+      }
+    })
+
+    test('that fails for a moment while the person approves is asked again, after the time that it names', async () => {
+      const started = performance.now()
+      const other = startOther({
+        '/token': (_, polls) =>
+          polls === 1
+            ? new Response('<html>', { status: 502 })
+            : polls === 2
+              ? Response.json({ error: 'temporarily_unavailable' }, { status: 503, headers: { 'Retry-After': '1' } })
+              : TOKENS,
+      })
+      try {
+        expect((await runCommand(['login', other.base, '--json'])).stdout).toContain('"access_token": "a-token"')
+        expect(performance.now() - started).toBeGreaterThan(1_000)
+      } finally {
+        await other.stop()
+      }
+    })
+
+    test('cannot rewrite what stands on the terminal', async () => {
+      const other = startOther({
+        '/device': base => ({
+          device_code: 'd',
+          user_code: 'GOOD\u001b[2K\u0008\u202eEVIL',
+          verification_uri: `${base}/verify\u001b[1A?x=\u202e`,
+          expires_in: 60,
+          interval: 0.1,
+        }),
+        '/token': () =>
+          Response.json(
+            { error: 'access_broken', error_description: 'no\u001b]0;title\u0007\u009b31m' },
+            { status: 400 },
+          ),
+      })
+      try {
+        const { code, stderr } = await runCommand(['login', other.base])
+        expect(code).toBe(1)
+        expect(stderr).toContain(`  ${other.base}/verify%1B[1A?x=%E2%80%AE\n\n  GOOD[2KEVIL\n`)
+        expect(stderr).toEndWith('The server refused the token request: access_broken (no]0;title31m)\n')
+        // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+        expect(stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
+      } finally {
+        await other.stop()
+      }
+    })
+
+    test.each<[what: string, path: string, answer: () => Response | object, words: string]>([
+      [
+        'HTML for a device code',
+        '/device',
+        () => new Response('<html>'),
+        'did not answer the device authorization request as RFC 8628 says',
+      ],
+      [
+        'a link that is no web address',
+        '/device',
+        () => ({ device_code: 'd', user_code: 'U', verification_uri: 'javascript:alert(1)' }),
+        'did not answer the device authorization request as RFC 8628 says',
+      ],
+      ['no token', '/token', () => ({ token_type: 'Bearer' }), 'answered the token request without an access token'],
+      ['no client id', '/register', () => ({}), 'answered the registration without a client_id'],
+      [
+        'an unknown error',
+        '/register',
+        () => Response.json({ error: 'nope' }, { status: 400 }),
+        'refused the registration: nope',
+      ],
+      [
+        'another issuer',
+        '/.well-known/oauth-authorization-server',
+        () => ({ issuer: 'https://evil.example', token_endpoint: 'https://evil.example/t' }),
+        'names another issuer (https://evil.example)',
+      ],
+    ])('that answers with %s is explained in a sentence', async (_, path, answer, words) => {
+      const other = startOther({ [path]: answer })
+      try {
+        const { code, stderr } = await runCommand(['login', other.base])
+        expect([code, stderr.trim().split('\n').at(-1)]).toEqual([1, expect.stringContaining(words)])
+      } finally {
+        await other.stop()
+      }
     })
   })
 

@@ -40,6 +40,53 @@ const auditRows = async () => {
   return (await server.deps.sql<{ n: number }[]>`select count(*)::int as n from audit_events`)[0]!.n
 }
 
+describe('a client', () => {
+  const secretOf = async (method: string) =>
+    (await (
+      await server.postJson('/api/oauth/register', {
+        grant_types: [DEVICE_CODE_GRANT],
+        token_endpoint_auth_method: method,
+      })
+    ).json()) as { client_id: string; client_secret: string }
+  const poll = { grant_type: DEVICE_CODE_GRANT, device_code: 'x' }
+
+  test.each(['client_secret_basic', 'client_secret_post'])(
+    'registered for %s may send its secret either way',
+    async method => {
+      const { client_id, client_secret } = await secretOf(method)
+      const answers = [
+        await server.post('/api/oauth/token', { ...poll, client_id, client_secret }),
+        await server.post('/api/oauth/token', poll, {
+          Authorization: `Basic ${btoa(`${client_id}:${client_secret}`)}`,
+        }),
+      ]
+      for (const answer of answers)
+        expect([answer.status, await answer.json()]).toMatchObject([400, { error: 'invalid_grant' }])
+    },
+  )
+
+  test('without a secret is not locked out by a neighbour who sends one', async () => {
+    const { client_id } = (await (
+      await server.postJson('/api/oauth/register', {
+        client_name: 'Public',
+        grant_types: [DEVICE_CODE_GRANT],
+        token_endpoint_auth_method: 'none',
+      })
+    ).json()) as { client_id: string }
+    for (let i = 0; i < 30; i++) {
+      const answer = await server.post('/api/oauth/token', { ...poll, client_id, client_secret: `guess ${i}` })
+      expect(answer.status).toBe(401)
+    }
+    const answer = await server.post('/api/oauth/token', { ...poll, client_id })
+    expect([answer.status, await answer.json()]).toMatchObject([400, { error: 'invalid_grant' }])
+  })
+
+  test.each(['Basic', 'Basic ', 'basic  '])('that sends %j alone is told how to authenticate', async header => {
+    const answer = await server.post('/api/oauth/token', poll, { Authorization: header })
+    expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([401, 'Basic realm="oauth"'])
+  })
+})
+
 describe('an assertion (RFC 7523 3) that is not what it should be', () => {
   test.each([[5], [null], [{}], [['a']], ['']])('from the issuer %j names no client', async iss => {
     const answer = await prove(unsigned({ iss, sub: iss }))

@@ -45,7 +45,8 @@ export async function authenticateClient(
   const client = await findClient(deps, clientId)
   const refusal = await refusalOf(deps, client, credentials)
   if (!client || refusal) {
-    countHit(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
+    // Where there is no secret to guess, its neighbours must not lock a client out.
+    if (client?.auth_method !== 'none') countHit(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
     if (isWithinLimit(deps.limits, deps.now(), LIMITS.refusals, networkOf(ip))) {
       const reason = refusal ?? 'unknown client'
       record(deps, 'client.refused', { clientId: client?.id ?? null, ip, detail: { reason } })
@@ -59,7 +60,7 @@ export async function authenticateClient(
 async function refusalOf(
   deps: OAuthDeps,
   client: ClientRow | undefined,
-  { secret, assertion, basic }: ClientCredentials,
+  { secret, assertion }: ClientCredentials,
 ): Promise<string | undefined> {
   if (!client) return 'unknown client'
   if (client.auth_method === 'private_key_jwt')
@@ -71,7 +72,6 @@ async function refusalOf(
   }
   if (!secret) return 'no secret'
   if (!sameBytes(hashSecret(secret), client.secret_hash)) return 'wrong secret'
-  if (basic && client.auth_method === 'client_secret_post') return 'Basic, but registered for client_secret_post'
   return undefined
 }
 
@@ -96,7 +96,7 @@ export interface ClientCredentials {
  */
 export function readClientCredentials(request: Request, params: Params): ClientCredentials | undefined {
   const header = request.headers.get('authorization')
-  const basic = header && /^basic /i.test(header) ? parseBasic(header.slice(6).trim()) : undefined
+  const basic = header && /^basic(?= |$)/i.test(header) ? parseBasic(header.slice(6).trim()) : undefined
   const ways = [basic, params.client_secret, params.client_assertion].filter(way => way !== undefined)
   if (ways.length > 1) throw new OAuthError('invalid_request', 'The client must authenticate in one way only')
   if (basic) {

@@ -4,7 +4,14 @@
  * may say of itself.
  */
 import { randomBytes } from 'node:crypto'
-import { type ClientRow, deleteClient, insertClient, listClients as queryClients } from '../../../sql/clients.ts'
+import {
+  type AuthMethod,
+  type ClientRow,
+  deleteClient,
+  insertClient,
+  listClients as queryClients,
+  updateClientSecret,
+} from '../../../sql/clients.ts'
 import { record } from '../../audit/events.ts'
 import { hashSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
@@ -40,28 +47,39 @@ export interface NewOperatorClient {
   grantTypes: GrantType[]
   redirectUris: string[]
   scope: string[]
-  /** Public keys, for a machine that signs assertions instead of keeping a secret. */
-  jwks?: { keys: Record<string, unknown>[] }
-  jwksUri?: string
+  /** How it proves itself. By default a machine has a secret, and a client that acts for users has none. */
+  authMethod?: AuthMethod
+  /** Public keys, or their address, for private_key_jwt. */
+  keys?: { jwks: { keys: Record<string, unknown>[] } } | { jwksUri: string }
 }
 
-/** Adds a client for the operator. Machines (client credentials) get a secret, which is returned here and nowhere else. */
+/** Adds a client for the operator. A secret, if it has one, is returned here and nowhere else. */
 export async function addClient(
   deps: OAuthDeps,
-  client: NewOperatorClient,
+  { keys, ...client }: NewOperatorClient,
 ): Promise<{ id: string; secret: string | undefined }> {
   const machine = client.grantTypes.includes('client_credentials')
-  const secret = machine && !client.jwks && !client.jwksUri ? newSecret('clientSecret') : undefined
+  const authMethod = client.authMethod ?? (keys ? 'private_key_jwt' : machine ? 'client_secret_basic' : 'none')
+  const secret = authMethod.startsWith('client_secret_') ? newSecret('clientSecret') : undefined
   const row = await insertClient(deps.sql, {
     ...client,
+    ...keys,
     id: newClientId(),
     source: 'operator',
-    authMethod: client.jwks || client.jwksUri ? 'private_key_jwt' : secret ? 'client_secret_basic' : 'none',
+    authMethod,
     ...(secret ? { secretHash: hashSecret(secret) } : {}),
     createdAt: deps.now(),
   })
   record(deps, 'client.added', { clientId: row.id, detail: { name: client.name, grants: client.grantTypes.join(' ') } })
   return { id: row.id, secret }
+}
+
+/** Gives a client a new secret in place of the old one. @returns the secret; nothing if there is no such client with one. */
+export async function rotateClientSecret(deps: OAuthDeps, id: string): Promise<string | undefined> {
+  const secret = newSecret('clientSecret')
+  if (!(await updateClientSecret(deps.sql, { id, secretHash: hashSecret(secret) }))) return undefined
+  record(deps, 'client.secret_rotated', { clientId: id })
+  return secret
 }
 
 export function listClients(deps: OAuthDeps): Promise<ClientRow[]> {

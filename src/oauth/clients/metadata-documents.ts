@@ -28,11 +28,9 @@ const GRANTS: readonly string[] = ['authorization_code', 'refresh_token', DEVICE
 
 /** Whether a client id is the address of a document: https, with a path, and spelled in one way only. */
 export function isMetadataUrl(clientId: string): boolean {
-  if (clientId.length > 500 || !clientId.startsWith('https://')) return false
+  if (clientId.length > 500 || !clientId.startsWith('https://') || /[#?]/.test(clientId)) return false
   const url = URL.parse(clientId)
-  return (
-    !!url && url.href === clientId && url.pathname !== '/' && !url.hash && !url.search && !url.username && !url.password
-  )
+  return !!url && url.href === clientId && url.pathname !== '/' && !url.username && !url.password
 }
 
 const documentSchema = z.object({
@@ -44,6 +42,8 @@ const documentSchema = z.object({
   token_endpoint_auth_methods_supported: z.array(z.unknown()).optional(),
   jwks: z.unknown().optional(),
   jwks_uri: z.string().optional(),
+  client_secret: z.unknown().optional(),
+  client_secret_expires_at: z.unknown().optional(),
   client_uri: z.string().max(2000).optional().catch(undefined),
   software_id: z.string().max(200).optional().catch(undefined),
   software_version: z.string().max(200).optional().catch(undefined),
@@ -58,6 +58,8 @@ const pending = new Map<string, Promise<ClientRow>>()
  * @throws OAuthError `invalid_client` if there is no good document and never was.
  */
 export async function resolveMetadataClient(deps: OAuthDeps, url: string): Promise<ClientRow> {
+  if (new URL(url).origin === deps.config.BASE_URL)
+    throw new OAuthError('invalid_client', 'A document of this server describes no client')
   const stored = await lookUpClient(deps, url)
   if (stored?.fresh_until && stored.fresh_until > deps.now()) return stored
   let fetching = pending.get(url)
@@ -106,10 +108,13 @@ async function fetchClient(deps: OAuthDeps, url: string, stored: ClientRow | und
 
 /** @throws SafeFetchError if it is not a document about the client at this address. */
 function clientOfDocument(deps: OAuthDeps, url: string, json: unknown) {
-  const parsed = documentSchema.safeParse(json)
+  const parsed = documentSchema.safeParse(withoutNulls(json))
   if (!parsed.success) throw new SafeFetchError('is not client metadata')
   const document = parsed.data
   if (document.client_id !== url) throw new SafeFetchError('names another client_id')
+  // Everybody can read it, so it is no secret (draft, "Client Metadata").
+  if (document.client_secret !== undefined || document.client_secret_expires_at !== undefined)
+    throw new SafeFetchError('has a client_secret')
   const asked = document.grant_types ?? GRANTS
   const redirectUris = document.redirect_uris
     .filter((uri): uri is string => redirectUriProblem(uri, true) === undefined)
@@ -139,6 +144,12 @@ function authentication(document: z.output<typeof documentSchema>) {
   const allowed = [document.token_endpoint_auth_method, ...(document.token_endpoint_auth_methods_supported ?? [])]
   if (!allowed.includes('none')) throw new SafeFetchError('has no way to authenticate that can be used')
   return { authMethod: 'none' as const }
+}
+
+/** A member that is null is one that is absent. */
+function withoutNulls(json: unknown): unknown {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json
+  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null))
 }
 
 function maxAge(cacheControl: string): number {

@@ -1,20 +1,21 @@
 /** Which redirect URIs a client may register (RFC 9700 2.1, RFC 8252 7). */
-import { isLoopbackHost } from '../../lib/networks.ts'
 
-const FORBIDDEN_SCHEMES = new Set([
-  'javascript:',
-  'data:',
-  'vbscript:',
-  'file:',
-  'blob:',
-  'about:',
-  'filesystem:',
-  'view-source:',
-  'ws:',
-  'wss:',
-  'ftp:',
-  'mailto:',
-  'tel:',
+/** Private-use schemes of well-known apps that are not in the reverse-domain form of RFC 8252 7.1. */
+const KNOWN_SCHEMES: ReadonlySet<string> = new Set([
+  'claude:',
+  'cursor:',
+  'vscode:',
+  'vscode-insiders:',
+  'vscodium:',
+  'windsurf:',
+  'zed:',
+  'warp:',
+  'goose:',
+  'raycast:',
+  'lmstudio:',
+  'jetbrains:',
+  'trae:',
+  'kiro:',
 ])
 /** RFC 6749 4.1.2, RFC 9207 2: once each in an answer. */
 const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error']
@@ -26,8 +27,12 @@ export function matchesRedirectUri(registered: string, asked: string): boolean {
   return portless !== undefined && portless === withoutLoopbackPort(asked)
 }
 
-function withoutLoopbackPort(uri: string): string | undefined {
-  const parts = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?([/?].*)?$/.exec(uri)
+/** Spelled just so: other spellings of the same address are not what a client means. */
+const LOOPBACK = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?([/?].*)?$/
+
+/** The URI of a loopback redirect without its port, which the client chooses anew each time; nothing for any other URI. */
+export function withoutLoopbackPort(uri: string): string | undefined {
+  const parts = LOOPBACK.exec(uri)
   return parts && URL.canParse(uri) ? `${parts[1]}${parts[2] ?? ''}` : undefined
 }
 
@@ -45,7 +50,6 @@ export function redirectUriProblem(uri: unknown, privateSchemes: boolean): strin
   if (uri.includes('#')) return 'A redirect URI must not have a fragment'
   if (url.username || url.password) return 'A redirect URI must not have a user name or password'
   if (uri.includes('*')) return 'A redirect URI must not have a wildcard'
-  if (FORBIDDEN_SCHEMES.has(url.protocol)) return 'A redirect URI must not use that scheme'
   // As browsers read it from a Location header, and without what has a meaning of its own in a policy's grammar.
   if (/^https?:/.test(url.protocol) && !/^https?:\/\/[A-Za-z0-9._:[\]-]+([/?]|$)/i.test(uri))
     return 'A redirect URI must have a plain host after //'
@@ -53,9 +57,16 @@ export function redirectUriProblem(uri: unknown, privateSchemes: boolean): strin
     return `A redirect URI must not have the query parameters ${ANSWER_PARAMETERS.join(', ')}: they are the answer's`
   if (url.protocol === 'https:') return undefined
   if (url.protocol === 'http:') {
-    return isLoopbackHost(url.hostname)
+    return LOOPBACK.test(uri)
       ? undefined
-      : 'A redirect URI may use http only with localhost, 127.0.0.1 or [::1]; use https'
+      : 'A redirect URI may use http only with localhost, 127.0.0.1 or [::1], spelled so; use https'
   }
+  if (!isPrivateUseScheme(url.protocol))
+    return 'A redirect URI must use https, http on loopback, or a scheme in reverse-domain form such as com.example.app:'
   return privateSchemes ? undefined : 'A redirect URI with a private scheme is only for public clients'
+}
+
+/** By its form (RFC 8252 7.1) or one of a known app: any other scheme may be one that starts a program with its argument. */
+export function isPrivateUseScheme(protocol: string): boolean {
+  return KNOWN_SCHEMES.has(protocol) || /^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(protocol)
 }

@@ -11,6 +11,7 @@ import {
 import { readText } from '../../http/body.ts'
 import { hashSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
+import { JsonError, parseJson } from '../../lib/json.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { GRANT_TYPES } from '../grants/types.ts'
 import { rememberClient } from '../memory.ts'
@@ -19,7 +20,7 @@ import { keyMaterial } from './assertions.ts'
 import { AUTH_METHODS } from './authentication.ts'
 import { newClientId } from './index.ts'
 import { clientDetails, displayName } from './names.ts'
-import { redirectUriProblem } from './redirect-uris.ts'
+import { isPrivateUseScheme, redirectUriProblem, withoutLoopbackPort } from './redirect-uris.ts'
 
 const BODY_LIMIT = 64 * 1024
 const MAX_REDIRECT_URIS = 20
@@ -27,6 +28,8 @@ const MAX_REDIRECT_URIS = 20
 /** Only the fields we read, each as loose as it may be; an unusable value counts as absent. */
 const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined)
 const metadataSchema = z.object({
+  /** Only in an update, which repeats it (RFC 7592 2.2). */
+  client_id: lenient(z.string()),
   redirect_uris: lenient(z.array(z.unknown())),
   token_endpoint_auth_method: lenient(z.string()),
   grant_types: lenient(z.array(z.unknown())),
@@ -43,15 +46,16 @@ export type Metadata = z.output<typeof metadataSchema>
 /** @throws OAuthError `invalid_client_metadata` if the body is not a JSON object. */
 export async function readMetadata(request: Request): Promise<Metadata> {
   const text = await readText(request, BODY_LIMIT)
-  const refused = new OAuthError('invalid_client_metadata', 'The registration must be a JSON object')
+  const refused = (why: string) => new OAuthError('invalid_client_metadata', `The registration ${why}`)
   let body: unknown
   try {
-    body = JSON.parse(text)
-  } catch {
-    throw refused
+    body = parseJson(text)
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    throw refused(error.message)
   }
   const metadata = metadataSchema.safeParse(body)
-  if (!metadata.success || Array.isArray(body)) throw refused
+  if (!metadata.success || Array.isArray(body)) throw refused('must be a JSON object')
   return metadata.data
 }
 
@@ -75,7 +79,7 @@ export async function registerClient(
     id,
     source: trusted ? 'token' : 'dynamic',
     ...(secret ? { secretHash: hashSecret(secret) } : {}),
-    ...(!trusted && narrowed.authMethod === 'none' ? { fingerprint: hashSecret(JSON.stringify(narrowed)) } : {}),
+    ...(!trusted && narrowed.authMethod === 'none' ? { fingerprint: fingerprintOf(narrowed) } : {}),
     registrationTokenHash: hashSecret(managementToken),
     createdAt: deps.now(),
   })
@@ -93,6 +97,8 @@ export async function changeRegistration(
   client: ClientRow,
   metadata: Metadata,
 ): Promise<ClientRow | undefined> {
+  if (metadata.client_id !== undefined && metadata.client_id !== client.id)
+    throw new OAuthError('invalid_client_metadata', 'The client_id must be the one of this registration')
   const asked = {
     ...metadata,
     token_endpoint_auth_method: client.auth_method,
@@ -110,6 +116,12 @@ export async function changeRegistration(
   return changed
 }
 
+/** Two registrations that differ only in the ports of loopback URIs are the same: ports do not count when they match. */
+function fingerprintOf(registration: Narrowed): Buffer {
+  const redirectUris = registration.redirectUris.map(uri => withoutLoopbackPort(uri) ?? uri)
+  return hashSecret(JSON.stringify({ ...registration, redirectUris: [...new Set(redirectUris)] }))
+}
+
 type Narrowed = Pick<
   NewClient,
   'name' | 'authMethod' | 'grantTypes' | 'redirectUris' | 'scope' | 'jwks' | 'jwksUri' | 'details'
@@ -120,7 +132,7 @@ function narrowMetadata(deps: OAuthDeps, metadata: Metadata, trusted: boolean): 
   let grantTypes = GRANT_TYPES.filter(grant => asked.includes(grant) && (trusted || grant !== 'client_credentials'))
   const keys = keyMaterial(metadata.jwks, metadata.jwks_uri)
   const authMethod = narrowAuthMethod(
-    metadata.token_endpoint_auth_method,
+    metadata.token_endpoint_auth_method ?? (hasPrivateScheme(metadata) ? 'none' : undefined),
     keys !== undefined,
     grantTypes.includes('client_credentials'),
   )
@@ -143,6 +155,11 @@ function narrowMetadata(deps: OAuthDeps, metadata: Metadata, trusted: boolean): 
     ...(authMethod === 'private_key_jwt' ? keys : {}),
     details: clientDetails(metadata),
   }
+}
+
+/** Only an app on a person's device has such a redirect URI, and an app cannot keep a secret (RFC 8252 8.5). */
+function hasPrivateScheme({ redirect_uris = [] }: Metadata): boolean {
+  return redirect_uris.some(uri => typeof uri === 'string' && isPrivateUseScheme(URL.parse(uri)?.protocol ?? ''))
 }
 
 /** RFC 7591 2 makes client_secret_basic the default; a method that we lack, or that lacks keys, becomes one that works. */

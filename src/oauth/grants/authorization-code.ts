@@ -78,6 +78,8 @@ function checkRedirectUri(code: AuthorizationCodeRow | undefined, params: Params
 function checkVerifier(code: AuthorizationCodeRow, params: Params): void {
   if (params.code_verifier === undefined)
     throw new OAuthError('invalid_request', 'The parameter code_verifier is missing')
+  // RFC 7636 4.1: what is not a verifier cannot have been one.
+  if (!/^[A-Za-z0-9._~-]{43,128}$/.test(params.code_verifier)) throw invalidCode()
   const challenge = createHash('sha256').update(params.code_verifier).digest('base64url')
   if (!sameBytes(Buffer.from(challenge), Buffer.from(code.code_challenge))) throw invalidCode()
 }

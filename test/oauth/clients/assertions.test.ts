@@ -26,7 +26,7 @@ beforeAll(async () => {
       grantTypes: ['client_credentials'],
       redirectUris: [],
       scope: ['mcp'],
-      jwks,
+      keys: { jwks },
     })
   ).id
 })
@@ -159,7 +159,7 @@ describe('private_key_jwt (RFC 7523)', () => {
     const registered = await server.postJson('/api/oauth/register', {
       grant_types: [DEVICE_CODE_GRANT],
       token_endpoint_auth_method: 'private_key_jwt',
-      jwks,
+      keys: { jwks },
     })
     expect(await registered.json()).toMatchObject({ token_endpoint_auth_method: 'none' })
   })

@@ -120,6 +120,8 @@ describe('a client id that is the address of a document', () => {
     'https://user@client.example/x',
     'https://client.example/x#y',
     'https://client.example/x?y',
+    'https://client.example/x#',
+    'https://client.example/x?',
     'https://client.example/a/../b',
     'https://CLIENT.example/x',
     'https://client.example:443/x',
@@ -132,6 +134,46 @@ describe('a client id that is the address of a document', () => {
     expect((await ask(url)).status).toBe(401)
     expect(host.lookups).toBe(before)
   })
+})
+
+test('a document with a client_secret, or a member twice, describes no client', async () => {
+  await refused(publish({ client_secret: 'everybody can read it' }))
+  const url = publish()
+  const body = JSON.stringify(documentOf(url)).replace('{', '{"client_id":"https://other.example/x",')
+  host.answers.set(new URL(url).pathname, (write, end) => {
+    write(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+    end()
+  })
+  await refused(url)
+})
+
+test('a member that is null is one that is absent', async () => {
+  const answer = await ask(publish({ client_name: null, client_uri: null, jwks: null, grant_types: null }))
+  expect(answer.status).toBe(200)
+})
+
+test('an address of this server describes no client, and is not fetched', async () => {
+  const own = await startServer({ BASE_URL: 'https://own.example' }, host.outbound)
+  try {
+    const before = host.lookups
+    const answer = await own.post('/api/oauth/device', { client_id: 'https://own.example/client.json' })
+    expect([answer.status, ((await answer.json()) as { error: string }).error]).toEqual([401, 'invalid_client'])
+    expect(host.lookups).toBe(before)
+  } finally {
+    await own.close()
+  }
+})
+
+test('where the first address of a host does not answer, the next one is asked', async () => {
+  const { isAllowed } = host.outbound
+  host.outbound.isAllowed = address => address.startsWith('127.0.0.')
+  try {
+    const url = publish()
+    host.resolutions = [['127.0.0.3', '127.0.0.1']]
+    expect((await ask(url)).status).toBe(200)
+  } finally {
+    host.outbound.isAllowed = isAllowed
+  }
 })
 
 describe('fetching a stranger’s document (SSRF)', () => {

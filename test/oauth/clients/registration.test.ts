@@ -99,6 +99,17 @@ describe('narrow, don’t reject (RFC 7591 3.2.1)', () => {
     'http://127.0.0.1.evil.example/',
     'https://app.example/c b',
     'https://app.example\\@evil.example/',
+    'http://2130706433/cb',
+    'http://0x7f.1/cb',
+    'http://LOCALHOST/cb',
+    'http://[0:0:0:0:0:0:0:1]/cb',
+    'ms-msdt:/id',
+    'search-ms:query=x',
+    'intent://x#Intent;end',
+    'smb://host/share',
+    'ssh://host',
+    'jar:https://x!/y',
+    'myapp:/cb',
     '',
     `https://app.example/${'a'.repeat(3000)}`,
     5,
@@ -111,6 +122,14 @@ describe('narrow, don’t reject (RFC 7591 3.2.1)', () => {
       error_description: expect.stringContaining('redirect'),
     })
   })
+
+  test.each(['com.example.app:/callback', 'cursor://anysphere.cursor-mcp/oauth/callback', 'vscode://x.y/callback'])(
+    'the private-use scheme of %s is an app’s, which registers without a secret unless it names a method',
+    async uri => {
+      const metadata = { redirect_uris: [uri] }
+      expect(await registered(metadata)).toMatchObject({ token_endpoint_auth_method: 'none', redirect_uris: [uri] })
+    },
+  )
 
   test('a private scheme is for public clients only', async () => {
     const answer = await registered({
@@ -202,6 +221,37 @@ describe('who may register', () => {
     const first = await registered(metadata)
     expect((await registered({ ...metadata, response_types: ['code'] })).client_id).toBe(first.client_id)
     expect((await registered({ ...metadata, client_name: 'Other' })).client_id).not.toBe(first.client_id)
+  })
+
+  test('another port on loopback is the same registration: ports do not count when they match', async () => {
+    const metadata = (port: number, path = '/callback') => ({
+      client_name: 'Ported',
+      token_endpoint_auth_method: 'none',
+      redirect_uris: [`http://127.0.0.1:${port}${path}`],
+    })
+    const first = await registered(metadata(40_001))
+    expect((await registered(metadata(40_002))).client_id).toBe(first.client_id)
+    expect((await registered(metadata(40_002, '/other'))).client_id).not.toBe(first.client_id)
+  })
+
+  test.each<[what: string, body: string, why: string]>([
+    [
+      'a member twice',
+      '{"redirect_uris":["https://a.example/cb"],"redirect_uris":["https://b.example/cb"]}',
+      'has a member twice',
+    ],
+    ['a nested member twice', '{"jwks":{"keys":[{"kty":"EC","kty":"RSA"}]}}', 'has a member twice'],
+    ['a byte-order mark', '\ufeff{"redirect_uris":["https://a.example/cb"]}', 'is not valid JSON'],
+  ])('%s is refused, as parsers read it differently', async (_, body, why) => {
+    const answer = await fetch(`${server.base.replace('localhost', '127.0.0.1')}/api/oauth/register`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body,
+    })
+    expect([answer.status, await answer.json()]).toEqual([
+      400,
+      { error: 'invalid_client_metadata', error_description: `The registration ${why}` },
+    ])
   })
 
   test('REGISTRATION=token and closed', async () => {

@@ -1,0 +1,164 @@
+/**
+ * The client's end of the device authorization grant (RFC 8628), against any server: lax about what others leave out or
+ * spell differently, and patient with one that is away for a moment.
+ */
+import { z } from 'zod'
+import { UsageError } from './errors.ts'
+import { printableText } from './text.ts'
+
+export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
+
+const TIMEOUT_MS = 10_000
+/** Seconds; RFC 8628 3.5 wants a client to back off while it cannot reach the server. */
+const MAX_INTERVAL = 60
+
+export interface DeviceGrantRequest {
+  deviceAuthorizationEndpoint: string
+  tokenEndpoint: string
+  /** `client_id`, and `resource` where there is one: sent with every request. */
+  common: Record<string, string>
+  scope: string | undefined
+}
+
+/** What a person needs to approve. */
+export interface DevicePrompt {
+  /** An http or https URL, with nothing in it that a terminal would not print. */
+  link: string
+  userCode: string
+  /** Seconds. */
+  expiresIn: number
+}
+
+/** An address that a person opens: spelled by us, so that it cannot hide what it leads to. */
+const webUrl = z
+  .string()
+  .transform(value => URL.parse(value))
+  .refine(url => url !== null && /^https?:$/.test(url.protocol), 'must be an http or https URL')
+  .transform(url => url!.href)
+
+const positive = z.coerce.number().positive()
+
+const deviceSchema = z
+  .object({
+    device_code: z.string().min(1),
+    user_code: z.string().min(1),
+    verification_uri: webUrl.optional(),
+    /** The name in the drafts of RFC 8628, which some servers still use. */
+    verification_url: webUrl.optional(),
+    verification_uri_complete: webUrl.optional(),
+    expires_in: positive.default(900),
+    interval: positive.default(5),
+  })
+  .refine(device => device.verification_uri ?? device.verification_url, 'must name a verification_uri')
+
+const tokensSchema = z.looseObject({ access_token: z.string().min(1), token_type: z.string().default('Bearer') })
+export type Tokens = z.output<typeof tokensSchema>
+
+const errorSchema = z.object({ error: z.string(), error_description: z.string().optional() })
+
+/**
+ * Asks for a code, shows it, and polls until it is decided or has expired.
+ *
+ * @throws UsageError that says in a sentence why there is no token.
+ */
+export async function authorizeDevice(
+  request: DeviceGrantRequest,
+  show: (prompt: DevicePrompt) => void,
+): Promise<Tokens> {
+  const started = await post(request.deviceAuthorizationEndpoint, {
+    ...request.common,
+    ...(request.scope ? { scope: request.scope } : {}),
+  })
+  if (started.status >= 300) throw refusal('device authorization', started)
+  const device = deviceSchema.safeParse(started.body).data
+  if (!device) throw new UsageError('The server did not answer the device authorization request as RFC 8628 says')
+  show({
+    link: device.verification_uri_complete ?? device.verification_uri ?? device.verification_url!,
+    userCode: printableText(device.user_code, 100),
+    expiresIn: device.expires_in,
+  })
+  return poll(request, device)
+}
+
+async function poll(
+  { tokenEndpoint, common }: DeviceGrantRequest,
+  device: z.output<typeof deviceSchema>,
+): Promise<Tokens> {
+  const form = { ...common, grant_type: DEVICE_CODE_GRANT, device_code: device.device_code }
+  const end = performance.now() + device.expires_in * 1000
+  let interval = device.interval
+  let wait = interval
+  while (performance.now() + wait * 1000 < end) {
+    await Bun.sleep(wait * 1000)
+    wait = interval
+    let answer: Answer
+    try {
+      answer = await post(tokenEndpoint, form)
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error
+      interval = Math.min(interval * 2, MAX_INTERVAL)
+      wait = interval
+      continue
+    }
+    const error = errorSchema.safeParse(answer.body).data?.error
+    if (error === 'slow_down') interval += 5
+    if (error === 'authorization_pending' || error === 'slow_down' || answer.status >= 500 || answer.status === 429)
+      wait = Math.max(interval, answer.retryAfter)
+    else if (error === 'access_denied') throw new UsageError('The request was denied.')
+    else if (error === 'expired_token') break
+    else return tokensOf(answer)
+  }
+  throw new UsageError('The code has expired; run the command again.')
+}
+
+function tokensOf(answer: Answer): Tokens {
+  if (answer.status >= 300) throw refusal('token request', answer)
+  const tokens = tokensSchema.safeParse(answer.body).data
+  if (!tokens) throw new UsageError('The server answered the token request without an access token')
+  return tokens
+}
+
+interface Answer {
+  status: number
+  /** JSON without members that are null; nothing if it was something else. */
+  body: unknown
+  /** Seconds; 0 if the server did not say. */
+  retryAfter: number
+}
+
+/** The server's own error code and words, made safe for a terminal. */
+export function refusal(what: string, { status, body }: Pick<Answer, 'status' | 'body'>): UsageError {
+  const error = errorSchema.safeParse(body).data
+  const words = error && [error.error, error.error_description && `(${error.error_description})`]
+  const said = words ? printableText(words.filter(Boolean).join(' '), 500) : `HTTP ${status}`
+  return new UsageError(`The server refused the ${what}: ${said}`)
+}
+
+async function post(url: string, form: Record<string, string>): Promise<Answer> {
+  const answer = await request(url, {
+    method: 'POST',
+    headers: { Accept: 'application/json', 'Content-Type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams(form),
+  })
+  return {
+    status: answer.status,
+    body: withoutNulls(await answer.json().catch(() => undefined)),
+    retryAfter: Math.max(0, Number(answer.headers.get('retry-after')) || 0),
+  }
+}
+
+/** As fetch, with a time limit. @throws UsageError if there is no answer. */
+export async function request(url: string | URL, init: RequestInit = {}): Promise<Response> {
+  try {
+    return await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })
+  } catch (error) {
+    const why = printableText((error as Error).message, 200)
+    throw new UsageError(`${new URL(url).origin} cannot be reached: ${why}`)
+  }
+}
+
+/** A member that is null is one that is absent. */
+export function withoutNulls(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))
+}

@@ -1,0 +1,151 @@
+/** The suite, as others run it, against our own server; and faults that it must find. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { join } from 'node:path'
+import { createSignInLink } from '../../src/signin/service.ts'
+import { noBrowser } from '../support/browser.ts'
+import { startFront } from '../support/faulty-front.ts'
+import { decide, signIn } from '../support/flows.ts'
+import { freePort } from '../support/ports.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+import { TEST_CERTIFICATE, TEST_KEY } from '../support/tls.ts'
+import { faults } from './faults.ts'
+
+setDefaultTimeout(150_000)
+
+/** In these tests this address is the public internet, and the rest of loopback is not. */
+const PUBLIC = '127.0.0.2'
+const RUN = join(import.meta.dir, 'run.ts')
+const codes = new Map<string, string>()
+
+let server: TestServer
+let ada: string
+/** A person at a browser: decides what is asked for at `?code=…&decision=…`. */
+let person: ReturnType<typeof Bun.serve>
+
+beforeAll(async () => {
+  const outbound = {
+    ca: TEST_CERTIFICATE,
+    isAllowed: (address: string) => address === PUBLIC,
+    resolve: async (host: string) => [host === 'client.example' ? PUBLIC : '127.0.0.1'],
+  }
+  server = await startServer({ DEVICE_CODE_TTL: '60', TRUSTED_PROXIES: '127.0.0.1' }, outbound)
+  ada = await signIn(server)
+  person = Bun.serve({
+    hostname: '127.0.0.1',
+    port: 0,
+    idleTimeout: 60,
+    async fetch(request) {
+      const { searchParams } = new URL(request.url)
+      const code = searchParams.get('code')!
+      await decide(server, ada, codes.get(code) ?? code, searchParams.get('decision') as 'approve' | 'deny')
+      return new Response('done')
+    },
+  })
+})
+afterAll(async () => {
+  await person.stop(true)
+  await server.close()
+})
+
+interface Report {
+  summary: Record<string, number>
+  results: { id: string; level: string; outcome: string; seen: string }[]
+}
+
+const byCommand = () => [
+  '--approve',
+  `curl -fsS -G -d decision="$DECISION" --data-urlencode code="$USER_CODE" ${person.url.href} #`,
+]
+
+async function run(args: string[], env: Record<string, string> = {}) {
+  const child = Bun.spawn([process.execPath, 'run', RUN, ...args], {
+    env: { PATH: process.env.PATH ?? '', NO_PROXY: '*', no_proxy: '*', ...env },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
+  return { stdout, stderr, code }
+}
+
+const failed = ({ results }: Report) => results.filter(({ outcome }) => outcome === 'fail')
+
+/** A host on the web whose documents a program on this machine serves. */
+function startTlsFront(port: number) {
+  return Bun.serve({
+    hostname: PUBLIC,
+    port: 0,
+    idleTimeout: 60,
+    tls: { key: TEST_KEY, cert: TEST_CERTIFICATE },
+    fetch: request => {
+      const { pathname } = new URL(request.url)
+      return fetch(`http://127.0.0.1:${port}${pathname}`, { redirect: 'manual' })
+    },
+  })
+}
+
+describe('the conformance suite', () => {
+  test.concurrent('finds no failure in this server, documents and expiry included, and prints no secret', async () => {
+    const port = await freePort()
+    const web = startTlsFront(port)
+    const front = await startFront(server.base)
+    try {
+      const documents = ['--documents', `https://client.example:${web.port}`, '--documents-port', String(port)]
+      const { stdout, stderr, code } = await run([
+        front.base,
+        ...byCommand(),
+        '--json',
+        '--max-wait',
+        '70',
+        ...documents,
+      ])
+      expect(stderr).toBe('')
+      const report = JSON.parse(stdout) as Report
+      expect(failed(report)).toEqual([])
+      expect([code, report.summary.failedMust]).toEqual([0, 0])
+      expect(new Set(report.results.map(({ id }) => id)).size).toBe(report.results.length)
+      const open = report.results.filter(({ outcome }) => outcome.startsWith('not'))
+      expect(open.map(({ id, outcome }) => `${id} ${outcome}`)).toEqual(['META-4 not tested', 'VER-1 not tested'])
+      expect(front.secrets.size).toBeGreaterThan(50)
+      expect([...front.secrets].filter(secret => stdout.includes(secret))).toEqual([])
+    } finally {
+      await front.close()
+      await web.stop(true)
+    }
+  })
+
+  test.concurrent.each(faults)('finds $name, and nothing else ($requirement)', async ({ requirement, plant }) => {
+    const approve = (code: string) => decide(server, ada, code).then(() => {})
+    const front = await startFront(server.base, plant({ approve, codes }))
+    try {
+      const { stdout, stderr, code } = await run([front.base, ...byCommand(), '--json'])
+      expect(stderr).toBe('')
+      const found = failed(JSON.parse(stdout) as Report)
+      expect(found.map(({ id }) => id)).toEqual([requirement])
+      expect(code).toBe(found[0]!.level === 'MUST' ? 1 : 0)
+    } finally {
+      await front.close()
+    }
+  })
+
+  test.skipIf(noBrowser)('lets a browser hook press the buttons, and prints a table', async () => {
+    const hook = join(import.meta.dir, '../support/approve-in-chromium.ts')
+    const env = { SIGN_IN_LINK: await createSignInLink(server.deps, 'grace@example.com') }
+    const { stdout, stderr, code } = await run([server.base, '--browser', hook], env)
+    expect(stderr).toBe('')
+    expect(stdout).toMatch(/^POLL-15 MUST {3}pass {8}RFC 8628 3\.5 .*access_denied$/m)
+    expect(stdout).toMatch(/^TOK-2 {3}MUST {3}pass /m)
+    expect(stdout).toMatch(/; 0 MUST and \d SHOULD failed\n$/)
+    expect(code).toBe(0)
+  })
+
+  test.each<[string, () => string[], string]>([
+    ['no issuer', () => [], 'Give one issuer, a URL'],
+    ['nobody there', () => ['http://127.0.0.1:1'], 'http://127.0.0.1:1 does not answer'],
+    ['a command that fails', () => [server.base, '--approve', 'exit 3 #'], 'The approve command ended with 3'],
+  ])('exits 2 and says why: %s', async (_, args, sentence) => {
+    const { stdout, stderr, code } = await run(args())
+    expect(stderr).toStartWith(sentence)
+    expect([stdout, code]).toEqual(['', 2])
+  })
+})

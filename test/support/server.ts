@@ -13,6 +13,8 @@ import { freePort } from './ports.ts'
 
 export interface TestServer {
   base: string
+  /** Where this replica listens. */
+  port: number
   deps: Deps
   /** The environment it was started with: another replica or a command can use it, too. */
   env: Record<string, string>
@@ -23,16 +25,23 @@ export interface TestServer {
   postJson(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>
   /** Requests that are not answered to the end. */
   pendingRequests(): number
+  /** Ends the process, so to say; its database stays for a replica that is started later. */
+  stop(): Promise<void>
+  /** Ends it, and drops its database. */
   close(): Promise<void>
 }
 
 export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
+
+/** Adds to what a server works with, before it serves. @returns how to undo that. */
+export type Prepare = (deps: Deps) => Promise<() => Promise<void>>
 
 /** @param idleSeconds After how many a connection on which nothing moves is closed. */
 export async function startServer(
   env: Record<string, string> = {},
   outbound?: Outbound,
   idleSeconds = 30,
+  prepare?: Prepare,
 ): Promise<TestServer> {
   const port = await freePort()
   const database = await emptyDatabase()
@@ -44,12 +53,16 @@ export async function startServer(
     ...database.env,
     ...env,
   }
-  return listen(fullEnv, port, database.drop, outbound, idleSeconds)
+  return listen(fullEnv, port, database.drop, outbound, idleSeconds, prepare)
 }
 
 /** Another replica of a server: the same address for clients, the same database, a port and a clock of its own. */
-export async function startReplica(of: TestServer, env: Record<string, string> = {}): Promise<TestServer> {
-  return listen({ ...of.env, ...env }, await freePort(), async () => {}, undefined)
+export async function startReplica(
+  of: TestServer,
+  env: Record<string, string> = {},
+  prepare?: Prepare,
+): Promise<TestServer> {
+  return listen({ ...of.env, ...env }, await freePort(), async () => {}, undefined, 30, prepare)
 }
 
 async function listen(
@@ -58,6 +71,7 @@ async function listen(
   afterwards: () => Promise<void>,
   outbound: Outbound | undefined,
   idleSeconds = 30,
+  prepare?: Prepare,
 ): Promise<TestServer> {
   const config = parseConfig(env, () => '')
   let ahead = 0
@@ -67,6 +81,7 @@ async function listen(
     serving: true,
     ...(outbound ? { outbound } : {}),
   })
+  const undo = await prepare?.(deps)
   const app = createApp(deps).listen({
     hostname: '127.0.0.1',
     port,
@@ -75,8 +90,14 @@ async function listen(
     development: false,
   })
   const base = `http://127.0.0.1:${port}`
+  const stop = async () => {
+    await app.server?.stop(true)
+    await undo?.()
+    await deps.close()
+  }
   return {
     base: config.BASE_URL,
+    port,
     deps,
     env,
     clock: {
@@ -86,9 +107,9 @@ async function listen(
     },
     ...requestsTo(base),
     pendingRequests: () => app.server?.pendingRequests ?? 0,
+    stop,
     async close() {
-      await app.server?.stop(true)
-      await deps.close()
+      await stop()
       await afterwards()
     },
   }

@@ -20,6 +20,7 @@ import { LEGACY, LEGACY_REVISIONS } from '../gateway/names.ts'
 import type { Caller } from './access.ts'
 import { type Catalogue, errorBody } from './catalogue.ts'
 import type { Prepared } from './core.ts'
+import { UNKNOWN_CLIENT } from './identity.ts'
 import type { ToolDeps } from './tools/tool.ts'
 
 type Json = Record<string, unknown>
@@ -33,7 +34,7 @@ export interface Hello {
 
 /** What a client that does not say is taken to speak. */
 export const OLDEST = '2024-11-05'
-const NOBODY: Hello = { revision: OLDEST, clientInfo: {}, capabilities: {} }
+const NOBODY: Hello = { revision: OLDEST, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
 
 export interface ConversationOptions {
   /** Absent: the hub. */

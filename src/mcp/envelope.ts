@@ -21,6 +21,7 @@ import {
   targetOf,
 } from '../gateway/names.ts'
 import { decodeHeaderValue } from '../gateway/param-headers.ts'
+import { UNKNOWN_CLIENT } from './identity.ts'
 
 type Json = Record<string, unknown>
 
@@ -77,7 +78,7 @@ export function readEnvelope(headers: Headers, body: object): Envelope | undefin
   if (isRequest) requireName(headers, method, params as Json)
   const { [CLIENT_INFO]: clientInfo, [CLIENT_CAPABILITIES]: capabilities } = meta ?? {}
   return {
-    clientInfo: isObject(clientInfo) ? clientInfo : {},
+    clientInfo: isObject(clientInfo) ? clientInfo : UNKNOWN_CLIENT,
     capabilities: isObject(capabilities) ? capabilities : {},
   }
 }

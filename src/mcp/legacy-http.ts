@@ -11,6 +11,7 @@ import { type Caller, ownerOf, personOf } from './access.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type Conversation, type Hello, helloOf, OLDEST, openConversation } from './conversation.ts'
 import type { Prepared } from './core.ts'
+import { UNKNOWN_CLIENT } from './identity.ts'
 import { seeSameTools } from './own-tools.ts'
 import { openSession, type SessionId, sealSession } from './session-ids.ts'
 import type { ToolDeps } from './tools/tool.ts'
@@ -128,7 +129,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp
     if (refusal) return refusal
     const revision = request.headers.get('mcp-protocol-version') ?? OLDEST
     const transport = openHttpTransport({ deliver: (item, sender) => conversation.receive(item, sender, false) })
-    const hello = { revision, clientInfo: {}, capabilities: {} }
+    const hello = { revision, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
     const conversation: Conversation = openConversation(deps, catalogue, { endpoint, hello, send: transport.send })
     const close = () => {
       conversation.close()

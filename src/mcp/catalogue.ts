@@ -36,6 +36,8 @@ export interface Target {
   scopes: readonly string[]
   /** How long it takes is up to another server. */
   isRemote: boolean
+  /** The result for a client of 2026, in JSON, where it is at hand. */
+  ready?: string
   /** @returns a result in the client's era. @throws RpcError */
   answer(call: Call): Promise<Json>
 }
@@ -66,6 +68,20 @@ const UNKNOWN_METHOD_SCOPE = 'mcp:tools:call'
 export function openCatalogue(deps: ToolDeps): Catalogue {
   const { gateway } = deps
   const own = openOwnTools(deps)
+  /** Lists of our own tools in JSON, by the tools on them: no caller gets what another one may see. */
+  const lists = new Map<string, string>()
+
+  /** `tools/list` of the hub where there are no upstream servers. */
+  function listJson(caller: Caller): string {
+    const tools = own.list(caller)
+    const key = tools.map(({ name }) => name).join()
+    let json = lists.get(key)
+    if (json === undefined) {
+      json = JSON.stringify(ofOurs({ era: '2026' }, { tools: sortByName(tools) }, LIST_HINTS))
+      lists.set(key, json)
+    }
+    return json
+  }
 
   async function describe(endpoint: string | undefined, caller: Caller): Promise<Required<Description>> {
     const offered = await gateway?.describe(endpoint, gatewayCaller(caller))
@@ -102,7 +118,10 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
     if (known && !known.isValid(params)) throw new RpcError(INVALID_PARAMS, `Invalid params for ${method}`)
     const scope = known ? scopeOf(method, params) : UNKNOWN_METHOD_SCOPE
     const scopes = scope === undefined ? [] : [scope]
-    if (endpoint === undefined && method === 'tools/list') return listTarget(own, gateway, scopes)
+    if (endpoint === undefined && method === 'tools/list') {
+      const isOursAlone = !gateway && params.cursor === undefined
+      return { ...listTarget(own, gateway, scopes), ...(isOursAlone ? { ready: listJson(caller) } : {}) }
+    }
     const tool = endpoint === undefined && method === 'tools/call' ? own.find(params.name) : undefined
     if (tool) return ownTarget(own, tool, scopes)
     if (!gateway) return ownTarget(own, undefined, scopes)
@@ -168,11 +187,12 @@ function listTarget(own: OwnTools, gateway: Gateway | undefined, scopes: readonl
       if (call.params.cursor !== undefined) throw new RpcError(INVALID_PARAMS, 'There is no page with this cursor')
       const more = await gateway?.request(undefined, exchangeOf(call, scopes))
       const theirs = Array.isArray(more?.tools) ? (more.tools as Json[]) : []
-      const tools = [...own.list(call.caller), ...theirs].sort((a, b) => (String(a.name) < String(b.name) ? -1 : 1))
-      return ofOurs(call, { tools }, LIST_HINTS)
+      return ofOurs(call, { tools: sortByName([...own.list(call.caller), ...theirs]) }, LIST_HINTS)
     },
   }
 }
+
+const sortByName = (tools: Json[]) => tools.toSorted((a, b) => (String(a.name) < String(b.name) ? -1 : 1))
 
 /** @param tool Absent: what is called is not there. */
 function ownTarget(own: OwnTools, tool: Tool | undefined, scopes: readonly string[]): Target {

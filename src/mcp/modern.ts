@@ -157,7 +157,8 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
       try {
         if (problem) throw problem
         if (method === 'subscriptions/listen') return await listen(asked, message as RpcRequest)
-        return await reply(asked, message as RpcRequest)
+        const ready = asked.prepared.target?.ready
+        return ready === undefined ? await reply(asked, message as RpcRequest) : answerWith(id, ready)
       } catch (error) {
         const { status, body } = refusal(id, method, error)
         return Response.json(body, { status })
@@ -169,6 +170,12 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
       return id === undefined ? undefined : farewellOf(id as Id)
     },
   }
+}
+
+function answerWith(id: Id, result: string): Response {
+  return new Response(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`, {
+    headers: { 'Content-Type': 'application/json' },
+  })
 }
 
 function farewellOf(id: Id): string {

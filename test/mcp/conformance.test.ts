@@ -31,7 +31,6 @@ describe('@modelcontextprotocol/conformance server', () => {
       'server-sse-multiple-streams': ['2025-11-25', '2026-07-28'],
       'tools-list': ['2025-06-18', '2025-11-25', '2026-07-28'],
       'dns-rebinding-protection': ['2025-11-25', '2026-07-28'],
-      caching: ['2026-07-28'],
       'http-header-validation': ['2026-07-28'],
       'input-required-result-unsupported-methods': ['2026-07-28'],
     }).flatMap(([scenario, versions]) => versions.map(version => [scenario, version] as const)),

@@ -39,7 +39,9 @@ export interface Secrets {
   signingKeys: Buffer
   /** Derives the successor of a refresh token. */
   refresh: Buffer
-  /** Seals what clients carry for calls that wait for their answer. */
+  /** Seals what the ids of MCP sessions carry. */
+  sessions: Buffer
+  /** Seals what clients carry for calls of upstream servers that wait for them. */
   heldCalls: Buffer
 }
 

@@ -9,8 +9,8 @@ import type { Config } from './config.ts'
 import { openClock, type TimeSources } from './db/clock.ts'
 import { connect, prepareDataDir } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
-import { type ConfiguredGateway, type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway/configured.ts'
-import type { Gateway } from './gateway/index.ts'
+import { type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway/configured.ts'
+import type { Gateway } from './gateway/exchange.ts'
 import type { Viewers } from './http/session.ts'
 import { deriveKey } from './lib/crypto.ts'
 import type { Log } from './lib/log.ts'
@@ -28,7 +28,9 @@ export interface Deps extends OAuthDeps {
   providers: Providers
   viewers: Viewers
   /** Absent without MCP_SERVERS. */
-  gateway: ConfiguredGateway | undefined
+  gateway: Gateway | undefined
+  /** Reads the file of upstream servers again; a mistake in it is logged, and the old configuration stays. */
+  reloadUpstreams(): Promise<void>
   /** What the sweeper runs. */
   sweeps: readonly Sweep[]
   /** Ends everything that was opened, writing what waits. */
@@ -81,35 +83,17 @@ export async function openDeps(
     serving && config.MCP_SERVERS
       ? await openConfiguredGateway(base, fileSource(config.MCP_SERVERS, env), { watch: true })
       : undefined
-  if (gateway) {
-    opened.defer(() => gateway.close())
-    serveUpstreams(oauth, gateway)
-    gateway.onChange(change => change.kind === 'endpoints' && serveUpstreams(oauth, gateway))
-  }
+  if (gateway) opened.defer(() => gateway.close())
   const stack = opened.move()
   return {
     ...oauth,
     providers: openProviders(config),
     viewers: openViewers(base),
     gateway,
+    reloadUpstreams: async () => gateway?.reloadFile(),
     sweeps: [...oauthSweeps(oauth), ...signInSweeps(base), ...gatewaySweeps(base), ...auditSweeps(base)],
     close: () => stack.disposeAsync(),
   }
-}
-
-/** Endpoints and scopes of upstream servers are known to the authorization server as values, not as the gateway. */
-function serveUpstreams({ scopes, resources }: OAuthDeps, gateway: Pick<Gateway, 'endpoints'>): void {
-  resources.serveUpstreams(gateway.endpoints())
-  scopes.extend(scopeTexts(gateway.endpoints()))
-}
-
-/** What the scopes of upstream servers let a client do, by name, in words for a person. */
-export function scopeTexts(endpoints: readonly { name: string; scopes: readonly string[] }[]): Record<string, string> {
-  const named = endpoints.flatMap(({ name, scopes }) => scopes.map(scope => ({ scope, name })))
-  const uses = Map.groupBy(named, ({ scope }) => scope).entries()
-  return Object.fromEntries(
-    uses.map(([scope, by]) => [scope, `Use what ${by.map(({ name }) => name).join(', ')} keeps for “${scope}”`]),
-  )
 }
 
 export function fileSource(path: string, env: Record<string, string | undefined>): FileSource {
@@ -125,6 +109,7 @@ function openSecrets(config: Config): Secrets {
     authorizationCodes: deriveKey(secret, 'authorization codes'),
     signingKeys: deriveKey(secret, 'signing keys'),
     refresh: deriveKey(secret, 'refresh tokens'),
+    sessions: deriveKey(secret, 'mcp sessions'),
     heldCalls: deriveKey(secret, 'held calls'),
   }
 }

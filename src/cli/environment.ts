@@ -4,10 +4,11 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Config, parseConfig } from '../config.ts'
 import { databaseProblem } from '../db/index.ts'
-import { type Deps, fileSource, openDeps, scopeTexts } from '../deps.ts'
+import { type Deps, fileSource, openDeps } from '../deps.ts'
 import { readServers } from '../gateway/config.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
+import { upstreamScopes } from '../mcp/endpoints.ts'
 import { openScopes, type Scopes } from '../oauth/scopes.ts'
 
 export function readConfig(): Config {
@@ -20,7 +21,7 @@ export function readScopes(): Scopes {
   const { MCP_SERVERS } = readConfig()
   if (MCP_SERVERS) {
     const { upstreams } = readServers(fileSource(MCP_SERVERS, process.env))
-    scopes.extend(scopeTexts(upstreams.map(({ name, scopes }) => ({ name, scopes: Object.values(scopes) }))))
+    scopes.extend(upstreamScopes(upstreams.map(({ name, scopes }) => ({ name, scopes: Object.values(scopes) }))))
   }
   return scopes
 }

@@ -36,7 +36,7 @@ export async function run(args: string[]): Promise<void> {
   }
   process.on('SIGTERM', () => void stop('SIGTERM'))
   process.on('SIGINT', () => void stop('SIGINT'))
-  process.on('SIGHUP', () => void deps.gateway?.reloadFile())
+  process.on('SIGHUP', () => void deps.reloadUpstreams())
   // A promise that nobody waits for must not let one request end the service for everybody; it is a bug, and logged as one.
   process.on('unhandledRejection', error => {
     log.error(

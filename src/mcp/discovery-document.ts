@@ -1,7 +1,7 @@
 import type { OAuthDeps } from '../oauth/deps.ts'
 import { DEVICE_CODE_GRANT } from '../oauth/grants/types.ts'
 import { DEFAULT_SCOPE } from '../oauth/scopes.ts'
-import { SERVER_INFO } from './server.ts'
+import { SERVER_INFO } from './identity.ts'
 
 /** GET /api/sse: where everything is, for small clients that read one document instead of the RFCs' metadata. */
 export function discoveryDocument({ config, scopes }: OAuthDeps) {

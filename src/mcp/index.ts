@@ -1,61 +1,104 @@
 /**
- * The MCP endpoints: bearer check, origin check, scopes, then the era that the client speaks. Tokens live in `oauth/`.
+ * The MCP endpoints: bearer check, origin check, what a request is for and the scopes it needs, then the era that the
+ * client speaks. Tokens live in `oauth/`, upstream servers in `gateway/`.
  *
- * - `modern` serves 2026-07-28, most of it through `dispatcher`; `legacy-http` the revisions before, over
- *   `http-transport` and its `event-log`; `legacy-sse` the transport of 2024-11-05.
- * - `sessions` and `streams` are what outlives a request, and their bounds; `event-stream` and `messages` what is on the wire.
- * - `server`, `calls` and `tools` are what all eras serve; `access` is who a caller is and what a token opens; `counts` counts what is bounded.
+ * - `catalogue` is what there is for a caller: `own-tools` (a file a tool in `tools/`) and the gateway; `methods` says what
+ *   each method needs, `core` finds what a message is for.
+ * - `envelope` tells the eras apart. `modern` serves 2026-07-28; `conversation` the revisions before, over `legacy-http`
+ *   (sessions, whose ids are in `session-ids`) and `legacy-sse` (the transport of 2024-11-05).
+ * - `transport/` is what is on the wire and what outlives a request: messages, event streams, sessions, resumption.
+ * - `access` is who a caller is, `people` users as upstream servers know them, `endpoints` the addresses of upstream
+ *   servers, `counts` counts what is bounded.
  */
 
 import { Elysia } from 'elysia'
+import { RpcError } from '../gateway/messages.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { requireKnownOrigin } from '../http/origin.ts'
 import { queryParams } from '../http/params.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
+import { OAuthError } from '../lib/errors.ts'
 import { insufficientScope, requireBearer } from '../oauth/bearer.ts'
-import type { OAuthDeps } from '../oauth/deps.ts'
 import type { Resource } from '../oauth/resources.ts'
-import { type Caller, missingScope, personOf } from './access.ts'
-import { openCalls } from './calls.ts'
+import { type Caller, gatewayCaller, personOf } from './access.ts'
+import { openCatalogue } from './catalogue.ts'
+import { type Prepared, prepare } from './core.ts'
 import { openCounts } from './counts.ts'
 import { discoveryDocument } from './discovery-document.ts'
+import { endWithPrincipals, publishEndpoints, upstreamResource } from './endpoints.ts'
+import { type Envelope, readEnvelope } from './envelope.ts'
 import { openLegacyHttp } from './legacy-http.ts'
 import { openLegacySse } from './legacy-sse.ts'
 import { openModern } from './modern.ts'
+import { openPeople } from './people.ts'
+import type { ToolDeps } from './tools/tool.ts'
 import { acceptedBy, jsonRpcError, readMessage, SMALL_BODY, TRANSPORT_ERROR } from './transport/messages.ts'
 import { openStreams, tooManyStreams } from './transport/streams.ts'
 
 /** Bodies of one person that may be large, or whose length is not known, being read at once. */
 const LARGE_BODIES = 32
 
-export const mcp = (deps: OAuthDeps) => {
+/** A body that was read, and what its messages are for. */
+interface Received {
+  body: object
+  items: (Prepared | undefined)[]
+  /** Present in a request of 2026-07-28. */
+  envelope: Envelope | undefined
+  /** Why it is not right, of 2026-07-28. */
+  refused: RpcError | undefined
+}
+
+export const mcp = (deps: ToolDeps) => {
+  const { gateway } = deps
   const { hub } = deps.resources
   const compatible = deps.resources.at('/api/sse')!
   const sse = deps.resources.at('/sse')
-  const calls = openCalls(deps)
+  const catalogue = openCatalogue(deps)
+  const findPerson = openPeople(deps)
   /** Bodies that are being read, by person. */
   const reading = openCounts()
   const streams = openStreams(deps)
-  const modern = openModern(calls)
-  const legacyHttp = openLegacyHttp(deps, calls)
-  const legacySse = openLegacySse(deps, calls)
+  const modern = openModern(deps, catalogue)
+  const legacyHttp = openLegacyHttp(deps, catalogue)
+  const legacySse = openLegacySse(deps, catalogue)
+  if (gateway) {
+    publishEndpoints(deps, gateway)
+    endWithPrincipals(deps, gateway)
+  }
 
   /** Everything that a request must pass before a message is looked at. */
   async function authorize({ request, server }: Handled, resource: Resource): Promise<Caller> {
     requireKnownOrigin(deps.config, request)
     const principal = await requireBearer(deps, request, resource)
-    return { ...principal, ip: clientAddress(deps, request, server) }
+    const ip = clientAddress(deps, request, server)
+    if (!gateway) return { ...principal, ip }
+    const user = principal.userId === null ? undefined : await findPerson(principal.userId)
+    const caller = { ...principal, ip, user }
+    if (resource.upstream !== undefined && !gateway.mayUse(resource.upstream, gatewayCaller(caller)))
+      throw new OAuthError('access_denied', 'You may not use this server', { status: 403 })
+    return caller
   }
 
-  /** The message of a POST, if the caller may send it. @throws OAuthError `insufficient_scope`. */
-  async function receive(handled: Handled, resource: Resource, caller: Caller): Promise<object | Response> {
-    const message = await readWithin(personOf(caller), handled.request)
-    if (message instanceof Response) return message
+  /** The messages of a POST, if the caller may send them. @throws OAuthError `insufficient_scope`. */
+  async function receive(handled: Handled, resource: Resource, caller: Caller): Promise<Received | Response> {
+    const { request } = handled
+    const body = await readWithin(personOf(caller), request)
+    if (body instanceof Response) return body
     // Again, for it may have taken its time to send the body, and its token may have been revoked meanwhile.
     await authorize(handled, resource)
-    const missing = missingScope(caller, message)
+    let envelope: Envelope | undefined
+    let refused: RpcError | undefined
+    try {
+      envelope = readEnvelope(request.headers, body)
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error
+      refused = error
+    }
+    const era = (envelope ?? refused) ? '2026' : '2025'
+    const messages: unknown[] = Array.isArray(body) ? body : [body]
+    const { prepared, missing } = await prepare(catalogue, resource.upstream, caller, era, messages)
     if (missing.length > 0) throw insufficientScope(deps, resource, missing)
-    return message
+    return { body, items: prepared, envelope, refused }
   }
 
   async function readWithin(person: string, request: Request): Promise<object | Response> {
@@ -75,17 +118,23 @@ export const mcp = (deps: OAuthDeps) => {
   async function serve(handled: Handled, resource: Resource): Promise<Response> {
     const { request } = handled
     const caller = await authorize(handled, resource)
-    const message = request.method === 'POST' ? await receive(handled, resource, caller) : undefined
-    if (message instanceof Response) return message
+    const received = request.method === 'POST' ? await receive(handled, resource, caller) : undefined
+    if (received instanceof Response) return received
     const accepts = acceptedBy(request)
-    if (message && !accepts.json)
+    if (received && !accepts.json)
       return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept application/json and text/event-stream')
-    const farewell = message && modern.farewell(message)
+    if (received?.refused) return refusalOf(received.refused, received.body)
+    const farewell = received?.envelope && modern.farewell(received.body)
     // A call must not be refused after it was made: where there is no room for a stream, the answer is JSON.
-    if (message && farewell === undefined && !streams.hasRoom(caller)) accepts.stream = false
+    if (received && farewell === undefined && !streams.hasRoom(caller)) accepts.stream = false
+    // An answer in JSON is silence until it is there, however long another server takes.
+    if (!accepts.stream && received?.items.some(item => item?.target?.isRemote)) handled.server?.timeout(request, 0)
+    const asked = { caller, endpoint: resource.upstream, request, accepts }
+    const [first] = received?.items ?? []
     const response =
-      (message && (await modern.serve(caller, request, accepts, message))) ??
-      (await legacyHttp.serve(caller, request, accepts, message))
+      received?.envelope && first
+        ? await modern.serve({ ...asked, envelope: received.envelope, prepared: first })
+        : await legacyHttp.serve({ ...asked, items: received?.items, isBatch: Array.isArray(received?.body) })
     return streams.guard(caller, request, response, farewell)
   }
 
@@ -93,13 +142,18 @@ export const mcp = (deps: OAuthDeps) => {
   async function openSse(handled: Handled, resource: Resource): Promise<Response> {
     const caller = await authorize(handled, resource)
     if (!streams.hasRoom(caller)) return tooManyStreams() // before another session has to go for this one
-    return streams.guard(caller, handled.request, await legacySse.open(caller))
+    return streams.guard(caller, handled.request, legacySse.open(caller))
   }
 
+  const upstream = (context: Handled & { params: { name: string } }) =>
+    serve(context, upstreamResource(deps, context.params.name))
   const app = new Elysia({ name: 'mcp' })
     .get('/mcp', context => serve(context, hub), CROSS_ORIGIN)
     .post('/mcp', context => serve(context, hub), { parse: 'none', ...CROSS_ORIGIN })
     .delete('/mcp', context => serve(context, hub), { parse: 'none', ...CROSS_ORIGIN })
+    .get('/mcp/:name', upstream, CROSS_ORIGIN)
+    .post('/mcp/:name', upstream, { parse: 'none', ...CROSS_ORIGIN })
+    .delete('/mcp/:name', upstream, { parse: 'none', ...CROSS_ORIGIN })
     .get(
       '/api/sse',
       context => {
@@ -119,10 +173,17 @@ export const mcp = (deps: OAuthDeps) => {
       async context => {
         const { request } = context
         const caller = await authorize(context, sse)
-        const message = await receive(context, sse, caller)
-        if (message instanceof Response) return message
-        return legacySse.receive(caller, queryParams(request).sessionId ?? '', message)
+        const received = await receive(context, sse, caller)
+        if (received instanceof Response) return received
+        return legacySse.receive(caller, queryParams(request).sessionId ?? '', received.items)
       },
       { parse: 'none', ...CROSS_ORIGIN },
     )
+}
+
+function refusalOf({ rpcCode: code, message, data, httpStatus }: RpcError, body: object): Response {
+  const { id } = body as { id?: unknown }
+  const error = data === undefined ? { code, message } : { code, message, data }
+  const known = typeof id === 'string' || Number.isSafeInteger(id) ? id : null
+  return Response.json({ jsonrpc: '2.0', id: known, error }, { status: httpStatus })
 }

@@ -2,135 +2,186 @@
  * Clients of the revisions up to 2025-11-25 over Streamable HTTP. One that can read event streams gets a session when it
  * initializes; one that cannot, or that comes without a session, is served request by request, in JSON.
  */
-import { randomUUID } from 'node:crypto'
-import {
-  type InitializeRequest,
-  isInitializeRequest,
-  type JSONRPCMessage,
-  SUPPORTED_PROTOCOL_VERSIONS,
-} from '@modelcontextprotocol/server'
-import type { OAuthDeps } from '../oauth/deps.ts'
-import { type Caller, personOf } from './access.ts'
-import type { Calls } from './calls.ts'
-import { authInfoOf, buildServer } from './server.ts'
+import { insertRevocation } from '../../sql/revocations.ts'
+import { INVALID_REQUEST, type Message } from '../gateway/messages.ts'
+import { LEGACY_REVISIONS } from '../gateway/names.ts'
+import { isWithinLimit } from '../limits.ts'
+import { isRevoked, remember, rememberUntil } from '../oauth/memory.ts'
+import { type Caller, ownerOf, personOf } from './access.ts'
+import type { Catalogue } from './catalogue.ts'
+import { type Conversation, type Hello, helloOf, OLDEST, openConversation } from './conversation.ts'
+import type { Prepared } from './core.ts'
+import { UNKNOWN_CLIENT } from './identity.ts'
+import { seeSameTools } from './own-tools.ts'
+import { openSession, type SessionId, sealSession } from './session-ids.ts'
+import type { ToolDeps } from './tools/tool.ts'
 import { openEventLogs } from './transport/event-log.ts'
 import { type HttpTransport, openHttpTransport } from './transport/http.ts'
-import {
-  type Accepts,
-  INVALID_REQUEST,
-  jsonRpcError,
-  parseMessages,
-  SESSION_NOT_FOUND,
-  TRANSPORT_ERROR,
-} from './transport/messages.ts'
-import { openSessions, type Sessions } from './transport/sessions.ts'
+import { type Accepts, jsonRpcError, SESSION_NOT_FOUND, TRANSPORT_ERROR } from './transport/messages.ts'
+import { openSessions, type Session, subjectOf } from './transport/sessions.ts'
 
 /** From this revision on, a stream begins with an event without data. */
 const PRIMED_SINCE = '2025-11-25'
-/** What a client that does not say is taken to speak. */
-const OLDEST = '2024-11-05'
+/**
+ * Ends of sessions that one connection may have remembered everywhere; each is a row. Beyond them a session ends here,
+ * and elsewhere it opens nothing that its owner's token does not.
+ */
+const ENDS = { name: 'session end', hits: 100, seconds: 3600 }
 
-type HttpSessions = Sessions<HttpTransport>
-type Answer = Response | Promise<Response>
-
-export interface LegacyHttp {
-  /** @param body The parsed body of a POST. */
-  serve(caller: Caller, request: Request, accepts: Accepts, body: object | undefined): Answer
+interface HttpSession extends Session {
+  transport: HttpTransport
+  conversation: Conversation
 }
 
-export function openLegacyHttp(deps: OAuthDeps, calls: Calls): LegacyHttp {
-  const sessions: HttpSessions = openSessions(deps)
+export interface LegacyRequest {
+  caller: Caller
+  /** Absent: the hub. */
+  endpoint: string | undefined
+  request: Request
+  accepts: Accepts
+  /** The messages of a POST; one that is not a message is nothing. */
+  items: readonly (Prepared | undefined)[] | undefined
+  /** Whether they came as a batch. */
+  isBatch: boolean
+}
+
+export interface LegacyHttp {
+  serve(asked: LegacyRequest): Promise<Response>
+}
+
+export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp {
+  const sessions = openSessions<HttpSession>(deps)
   const openLog = openEventLogs()
 
+  function open(caller: Caller, endpoint: string | undefined, id: string, { key, hello }: SessionId): HttpSession {
+    const transport = openHttpTransport({
+      session: { id, log: openLog(personOf(caller)) },
+      primed: hello.revision >= PRIMED_SINCE,
+      deliver: (item, sender, canAsk) => conversation.receive(item, sender, canAsk),
+    })
+    const options = { endpoint, hello, session: key, send: transport.send }
+    const conversation: Conversation = openConversation(deps, catalogue, options)
+    const close = () => {
+      conversation.close()
+      transport.close()
+    }
+    return { id, key, transport, conversation, close }
+  }
+
+  /** A session that is here, or that goes on here because its id says how. */
+  async function find(id: string, caller: Caller, endpoint: string | undefined): Promise<HttpSession | undefined> {
+    const known = sessions.find(id, caller)
+    if (known) {
+      const { session, before } = known
+      if (!seeSameTools(before, caller))
+        session.transport.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+      return session
+    }
+    const sealed = openSession(deps.secrets.sessions, id, caller, endpoint)
+    if (!sealed || (await isRevoked(deps, [subjectOf(sealed)]))) return undefined
+    const meanwhile = sessions.find(id, caller)
+    if (meanwhile) return meanwhile.session
+    const session = open(caller, endpoint, id, sealed)
+    sessions.add(session, caller) // what goes for it can be picked up again
+    return session
+  }
+
+  /** Ends a session here and on every replica, as revocations do. */
+  async function end(session: HttpSession, caller: Caller): Promise<void> {
+    sessions.remove(session.id)
+    if (!isWithinLimit(deps.limits, deps.now(), ENDS, ownerOf(caller))) return
+    const subject = subjectOf(session)
+    await insertRevocation(deps.sql, { subject, now: deps.now(), expiresAt: rememberUntil(deps) })
+    remember(deps, subject)
+  }
+
   /** A request in a session. */
-  function serveSession(id: string, caller: Caller, request: Request, accepts: Accepts, body?: object): Answer {
-    const session = sessions.find(id, caller)
+  async function serveSession(id: string, asked: LegacyRequest): Promise<Response> {
+    const { caller, endpoint, request, accepts, items, isBatch } = asked
+    const session = await find(id, caller, endpoint)
     if (!session) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
     const refusal = refuseVersion(request)
     if (refusal) return refusal
     if (request.method === 'DELETE') {
-      sessions.remove(id)
+      await end(session, caller)
       return new Response(null, { status: 200 })
     }
     if (request.method === 'GET') {
       if (!accepts.stream) return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept text/event-stream')
+      session.conversation.follow(caller)
       return session.transport.listen(request.headers.get('last-event-id'))
     }
-    const messages = parseMessages(body!)
-    if (!messages || messages.some(isInitializeRequest)) return refuseMessages(messages)
-    const as = accepts.stream ? 'stream' : 'json'
-    return session.transport.receive(messages, authInfoOf(caller), as, Array.isArray(body))
+    if (!areMessages(items) || items.some(isInitialize)) return refuseMessages(items)
+    return session.transport.receive(items, caller, accepts.stream ? 'stream' : 'json', isBatch)
   }
 
-  async function beginSession(caller: Caller, message: InitializeRequest & JSONRPCMessage): Promise<Response> {
-    const server = buildServer(calls, caller)
-    const session = { id: randomUUID(), log: openLog(personOf(caller)) }
-    const primed = message.params.protocolVersion >= PRIMED_SINCE
-    const transport = openHttpTransport({ session, primed })
-    await server.connect(transport)
-    sessions.add({ id: session.id, transport, server }, caller)
-    return transport.receive([message], authInfoOf(caller), 'stream')
+  async function beginSession({ caller, endpoint }: LegacyRequest, item: Prepared, hello: Hello): Promise<Response> {
+    const sealed = sealSession(deps.secrets.sessions, caller, endpoint, hello)
+    const session = open(caller, endpoint, sealed.id, sealed)
+    for (const gone of sessions.add(session, caller)) await end(gone, caller)
+    return session.transport.receive([item], caller, 'stream')
   }
 
-  /** A server for one request, or for one batch. */
-  async function serveOnce(
-    caller: Caller,
-    request: Request,
-    messages: JSONRPCMessage[],
-    isBatch: boolean,
-  ): Promise<Response> {
+  /** One request, or one batch, without a session. */
+  async function serveOnce(asked: LegacyRequest, items: readonly Prepared[]): Promise<Response> {
+    const { caller, endpoint, request, isBatch } = asked
     const refusal = refuseVersion(request)
     if (refusal) return refusal
-    const server = buildServer(calls, caller)
-    const transport = openHttpTransport()
-    await server.connect(transport)
+    const revision = request.headers.get('mcp-protocol-version') ?? OLDEST
+    const transport = openHttpTransport({ deliver: (item, sender) => conversation.receive(item, sender, false) })
+    const hello = { revision, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
+    const conversation: Conversation = openConversation(deps, catalogue, { endpoint, hello, send: transport.send })
+    const close = () => {
+      conversation.close()
+      transport.close()
+    }
     // Without a session nobody can come back for the answer.
-    request.signal.addEventListener('abort', () => void server.close(), { once: true })
+    request.signal.addEventListener('abort', close, { once: true })
     try {
-      return await transport.receive(messages, authInfoOf(caller), 'json', isBatch)
+      return await transport.receive(items, caller, 'json', isBatch)
     } finally {
-      await server.close()
+      request.signal.removeEventListener('abort', close)
+      close()
     }
   }
 
   return {
-    serve(caller, request, accepts, body) {
+    async serve(asked) {
+      const { request, items, accepts } = asked
       const id = request.headers.get('mcp-session-id')
-      if (id !== null) return serveSession(id, caller, request, accepts, body)
-      if (request.method !== 'POST') {
+      if (id !== null) return serveSession(id, asked)
+      if (!items) {
         // No session, so no stream of its own and nothing to delete: clients take 405 for that and go on.
         return jsonRpcError(405, TRANSPORT_ERROR, 'Method not allowed without a session', { Allow: 'POST' })
       }
-      const messages = parseMessages(completeInitialize(body!))
-      const [first] = messages ?? []
-      if (!messages || (messages.length > 1 && messages.some(isInitializeRequest))) return refuseMessages(messages)
-      return isInitializeRequest(first) && 'id' in first && accepts.stream
-        ? beginSession(caller, first)
-        : serveOnce(caller, request, messages, Array.isArray(body))
+      if (!areMessages(items) || (items.length > 1 && items.some(isInitialize))) return refuseMessages(items)
+      const [first] = items
+      const hello = first && 'id' in first.message && isInitialize(first) ? helloOf(paramsOf(first.message)) : undefined
+      return hello && accepts.stream ? beginSession(asked, first!, hello) : serveOnce(asked, items)
     },
   }
 }
 
-function refuseMessages(messages: JSONRPCMessage[] | undefined): Response {
+function areMessages(items: readonly (Prepared | undefined)[] | undefined): items is readonly Prepared[] {
+  return items !== undefined && items.length > 0 && items.every(Boolean)
+}
+
+const isInitialize = (item: Prepared | undefined) =>
+  item !== undefined && 'method' in item.message && item.message.method === 'initialize'
+
+const paramsOf = (message: Message) => ('params' in message ? message.params : undefined)
+
+function refuseMessages(items: readonly (Prepared | undefined)[] | undefined): Response {
   return jsonRpcError(
     400,
     INVALID_REQUEST,
-    messages ? 'initialize must come alone, and once in a session' : 'The body must be a JSON-RPC message',
+    areMessages(items) ? 'initialize must come alone, and once in a session' : 'The body must be a JSON-RPC message',
   )
 }
 
 function refuseVersion(request: Request): Response | undefined {
   const version = request.headers.get('mcp-protocol-version')
-  if (version === null || SUPPORTED_PROTOCOL_VERSIONS.includes(version)) return undefined
-  const supported = SUPPORTED_PROTOCOL_VERSIONS.join(', ')
+  if (version === null || LEGACY_REVISIONS.has(version)) return undefined
+  const supported = [...LEGACY_REVISIONS].join(', ')
   return jsonRpcError(400, TRANSPORT_ERROR, `Unsupported protocol version; with initialize these are: ${supported}`)
-}
-
-/** Simple clients send `initialize` without parameters: they are served as the oldest revision. */
-function completeInitialize(body: object): object {
-  if (!('method' in body) || body.method !== 'initialize' || ('params' in body && body.params)) return body
-  return {
-    ...body,
-    params: { protocolVersion: OLDEST, capabilities: {}, clientInfo: { name: 'unknown', version: '0' } },
-  }
 }

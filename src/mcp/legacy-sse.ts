@@ -1,58 +1,58 @@
 /**
  * HTTP+SSE, the transport of 2024-11-05: GET opens a stream whose first event names the address for messages; answers
- * come on the stream. The token is checked on every request, as anywhere else.
+ * come on the stream. The token is checked on every request, as anywhere else. The stream is the session: it belongs to
+ * the replica that has it.
  */
 import { randomUUID } from 'node:crypto'
-import type { Transport } from '@modelcontextprotocol/server'
-import type { OAuthDeps } from '../oauth/deps.ts'
+import { INVALID_REQUEST } from '../gateway/messages.ts'
 import type { Caller } from './access.ts'
-import type { Calls } from './calls.ts'
-import { authInfoOf, buildServer } from './server.ts'
-import { type EventStream, openEventStream } from './transport/event-stream.ts'
-import { INVALID_REQUEST, jsonRpcError, parseMessages, SESSION_NOT_FOUND } from './transport/messages.ts'
-import { openSessions, type Sessions } from './transport/sessions.ts'
+import type { Catalogue } from './catalogue.ts'
+import { type Conversation, openConversation } from './conversation.ts'
+import type { Prepared } from './core.ts'
+import { seeSameTools } from './own-tools.ts'
+import type { ToolDeps } from './tools/tool.ts'
+import { openEventStream } from './transport/event-stream.ts'
+import { jsonRpcError, SESSION_NOT_FOUND } from './transport/messages.ts'
+import { openSessions, type Session } from './transport/sessions.ts'
+
+interface SseSession extends Session {
+  conversation: Conversation
+  send(message: object): void
+}
 
 export interface LegacySse {
   /** Opens the stream. */
-  open(caller: Caller): Promise<Response>
-  /** Takes a message for the session that the address names. */
-  receive(caller: Caller, sessionId: string, message: object): Response
+  open(caller: Caller): Response
+  /** Takes messages for the session that the address names; one that is not a message is nothing. */
+  receive(caller: Caller, sessionId: string, items: readonly (Prepared | undefined)[]): Response
 }
 
-export function openLegacySse(deps: OAuthDeps, calls: Calls): LegacySse {
-  const sessions: Sessions<Transport> = openSessions(deps)
+export function openLegacySse(deps: ToolDeps, catalogue: Catalogue): LegacySse {
+  const sessions = openSessions<SseSession>(deps)
   return {
-    async open(caller) {
+    open(caller) {
       const id = randomUUID()
       const events = openEventStream(() => sessions.remove(id))
       events.write(`event: endpoint\ndata: /messages?sessionId=${id}\n\n`)
-      const transport = sseTransport(events)
-      const server = buildServer(calls, caller)
-      await server.connect(transport)
-      sessions.add({ id, transport, server }, caller)
+      const send = (message: object) => events.write(`event: message\ndata: ${JSON.stringify(message)}\n\n`)
+      const conversation = openConversation(deps, catalogue, { endpoint: undefined, session: id, send })
+      const close = () => {
+        conversation.close()
+        events.end()
+      }
+      sessions.add({ id, key: id, conversation, send, close }, caller)
+      conversation.follow(caller)
       return events.response
     },
-    receive(caller, sessionId, message) {
-      const session = sessions.find(sessionId, caller)
-      if (!session) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
-      const messages = parseMessages(message)
-      if (!messages) return jsonRpcError(400, INVALID_REQUEST, 'The body must be a JSON-RPC message')
-      for (const item of messages) session.transport.onmessage?.(item, { authInfo: authInfoOf(caller) })
+    receive(caller, sessionId, items) {
+      const found = sessions.find(sessionId, caller)
+      if (!found) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
+      if (items.length === 0 || !items.every(item => item !== undefined))
+        return jsonRpcError(400, INVALID_REQUEST, 'The body must be a JSON-RPC message')
+      const { session, before } = found
+      if (!seeSameTools(before, caller)) session.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+      for (const item of items) session.conversation.receive(item, caller, true)
       return new Response('Accepted', { status: 202 })
     },
   }
-}
-
-function sseTransport(events: EventStream): Transport {
-  const transport: Transport = {
-    start: async () => {},
-    async send(message) {
-      events.write(`event: message\ndata: ${JSON.stringify(message)}\n\n`)
-    },
-    async close() {
-      events.end()
-      transport.onclose?.()
-    },
-  }
-  return transport
 }

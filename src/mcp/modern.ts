@@ -1,66 +1,201 @@
 /** Clients of the stateless revision 2026-07-28: every request says its own version and capabilities. */
+import type { ListenFilter } from '../gateway/exchange.ts'
 import {
-  createMcpHandler,
-  isJSONRPCRequest,
-  isLegacyRequest,
-  LOG_LEVEL_META_KEY,
-  SERVER_INFO_META_KEY,
-  SUBSCRIPTION_ID_META_KEY,
-} from '@modelcontextprotocol/server'
+  type Id,
+  INVALID_PARAMS,
+  isObject,
+  RpcError,
+  type RpcNotification,
+  type RpcRequest,
+} from '../gateway/messages.ts'
+import { MODERN, SERVER_INFO as SERVER_INFO_KEY, SUBSCRIPTION_ID } from '../gateway/names.ts'
 import type { Caller } from './access.ts'
-import type { Calls } from './calls.ts'
-import { openDispatcher, plainRequest } from './dispatcher.ts'
-import { authInfoOf, buildServer, callerOf, SERVER_INFO } from './server.ts'
+import { type Call, type Catalogue, errorBody } from './catalogue.ts'
+import type { Prepared } from './core.ts'
+import { type Envelope, MODERN_VERSIONS, paramHeadersOf } from './envelope.ts'
+import { SERVER_INFO } from './identity.ts'
+import type { ToolDeps } from './tools/tool.ts'
+import { type EventStream, openEventStream } from './transport/event-stream.ts'
 import { type Accepts, jsonRpcError, TRANSPORT_ERROR } from './transport/messages.ts'
 
-export interface Modern {
-  /** @returns nothing if the message is not of this revision. */
-  serve(caller: Caller, request: Request, accepts: Accepts, message: object): Promise<Response | undefined>
-  /** What ends the stream of a subscription that we end, rather than the client (2026-07-28, "Graceful Closure"). */
-  farewell(message: object): string | undefined
+/** A request that is being answered, and how it can be. */
+export interface ModernRequest {
+  caller: Caller
+  /** Absent: the hub. */
+  endpoint: string | undefined
+  request: Request
+  accepts: Accepts
+  envelope: Envelope
+  prepared: Prepared
 }
 
-export function openModern(calls: Calls): Modern {
-  const handler = createMcpHandler(({ authInfo }) => buildServer(calls, callerOf(authInfo)), {
-    legacy: 'reject',
-    // The bounds and the keeping alive of streams are those of all streams, in streams.ts.
-    maxSubscriptions: Number.POSITIVE_INFINITY,
-    keepAliveMs: 0,
-    // Its messages quote what was sent.
-    onerror: error => calls.log.debug({ code: (error as { code?: unknown }).code }, 'mcp request refused'),
-  })
-  const dispatcher = openDispatcher(calls)
+export interface Modern {
+  serve(request: ModernRequest): Promise<Response>
+  /** What ends the stream of a subscription that we end, rather than the client ("Graceful Closure"). */
+  farewell(message: unknown): string | undefined
+}
+
+/** A client is told by then that its request is being worked on, with an event stream, which can be kept alive. */
+const PATIENCE_MS = 5_000
+const DISCOVER_HINTS = { ttlMs: 300_000, cacheScope: 'private' }
+
+type Json = Record<string, unknown>
+
+export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
+  async function discover({ endpoint, caller }: ModernRequest): Promise<Json> {
+    const { capabilities, instructions, serverInfo } = await catalogue.describe(endpoint, caller)
+    const _meta = { [SERVER_INFO_KEY]: serverInfo }
+    const about = { supportedVersions: MODERN_VERSIONS, capabilities, instructions }
+    return { ...about, resultType: 'complete', ...DISCOVER_HINTS, _meta }
+  }
+
+  function answer(asked: ModernRequest, message: RpcRequest, call: Pick<Call, 'signal' | 'notify'>): Promise<Json> {
+    const { caller, request, envelope, prepared } = asked
+    if (message.method === 'server/discover') return discover(asked)
+    const { method, params = {} } = message
+    return prepared.target!.answer({
+      caller,
+      era: '2026',
+      revision: MODERN,
+      method,
+      params,
+      ...envelope,
+      ...call,
+      paramHeaders: () => paramHeadersOf(request.headers),
+    })
+  }
+
+  /** In JSON, unless there is something to say before the answer, or it takes its time: then as an event stream. */
+  async function reply(asked: ModernRequest, message: RpcRequest): Promise<Response> {
+    const { request, accepts } = asked
+    const { id, method } = message
+    const gone = new AbortController()
+    const leave = () => gone.abort()
+    request.signal.addEventListener('abort', leave, { once: true })
+    const streaming = Promise.withResolvers<undefined>()
+    const said: string[] = []
+    let events: EventStream | undefined
+    const say = (text: string) => void (events ? events.write(text) : said.push(text))
+    const notify = (notification: RpcNotification) => {
+      if (!accepts.stream) return // there is no room for anything but the answer
+      say(eventOf(notification))
+      streaming.resolve(undefined)
+    }
+    const answered = answer(asked, message, { signal: gone.signal, notify }).then(
+      result => ({ status: 200, body: { jsonrpc: '2.0', id, result } }),
+      error => refusal(id, method, error),
+    )
+    const timer = accepts.stream ? setTimeout(streaming.resolve, PATIENCE_MS) : undefined
+    const first = await Promise.race([answered, streaming.promise])
+    clearTimeout(timer)
+    if (first) {
+      request.signal.removeEventListener('abort', leave)
+      return Response.json(first.body, { status: first.status })
+    }
+    events = openEventStream(leave)
+    for (const text of said) events.write(text)
+    answered.then(({ body }) => {
+      say(eventOf(body))
+      events!.end()
+    })
+    return events.response
+  }
+
+  function refusal(id: Id, method: string, error: unknown) {
+    const status = error instanceof RpcError ? error.httpStatus : 200
+    return { status, body: { jsonrpc: '2.0', id, error: errorBody(deps.log, method, error) } }
+  }
+
+  async function listen(
+    { endpoint, caller, accepts, request }: ModernRequest,
+    { id, params }: RpcRequest,
+  ): Promise<Response> {
+    if (!accepts.stream) return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept text/event-stream')
+    const filter = filterOf(params?.notifications)
+    if (!filter) throw new RpcError(INVALID_PARAMS, 'notifications must say which changes to tell of')
+    const subscription = { [SUBSCRIPTION_ID]: id }
+    const early: string[] = []
+    let isAcknowledged = false
+    let stop = () => {}
+    const events = openEventStream(() => stop())
+    const deliver = ({ jsonrpc, method, params: about }: RpcNotification) => {
+      const _meta = { ...(isObject(about?._meta) ? about._meta : {}), ...subscription }
+      const text = eventOf({ jsonrpc, method, params: { ...about, _meta } })
+      if (isAcknowledged) events.write(text)
+      else early.push(text)
+    }
+    const { granted, close } = await catalogue.listen(endpoint, caller, filter, deliver)
+    const unwatch = deps.gateway?.onChange(({ kind }) => {
+      const isGone = kind === 'endpoints' && endpoint !== undefined && !hasEndpoint(deps, endpoint)
+      if (isGone) finish()
+    })
+    stop = () => {
+      close()
+      unwatch?.()
+    }
+    if (request.signal.aborted) stop() // who left while the upstream was asked
+    const finish = () => {
+      events.write(farewellOf(id))
+      events.end()
+      stop()
+    }
+    const acknowledged = 'notifications/subscriptions/acknowledged'
+    events.write(
+      eventOf({ jsonrpc: '2.0', method: acknowledged, params: { notifications: granted, _meta: subscription } }),
+    )
+    isAcknowledged = true
+    for (const text of early) events.write(text)
+    if (Object.keys(granted).length === 0) finish()
+    return events.response
+  }
+
   return {
-    async serve(caller, request, accepts, message) {
-      const plain = plainRequest(request, message)
-      const direct = plain && (await dispatcher.answer(caller, request, plain))
-      if (direct) return direct
-      if (await isLegacyRequest(request, message)) return undefined
-      if (!accepts.stream && subscriptionOf(message) !== undefined)
-        return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept text/event-stream')
-      const parsedBody = accepts.stream ? message : withoutNotifications(message)
-      const response = await handler.fetch(request, { authInfo: authInfoOf(caller), parsedBody })
-      return plain ? dispatcher.learn(caller, plain, response) : response
+    async serve(asked) {
+      const { message, problem } = asked.prepared
+      if (!('method' in message && 'id' in message)) return new Response(null, { status: 202 })
+      const { id, method } = message as RpcRequest
+      try {
+        if (problem) throw problem
+        if (method === 'subscriptions/listen') return await listen(asked, message as RpcRequest)
+        const ready = asked.prepared.target?.ready
+        return ready === undefined ? await reply(asked, message as RpcRequest) : answerWith(id, ready)
+      } catch (error) {
+        const { status, body } = refusal(id, method, error)
+        return Response.json(body, { status })
+      }
     },
     farewell(message) {
-      const id = subscriptionOf(message)
-      if (id === undefined) return undefined
-      const _meta = { [SUBSCRIPTION_ID_META_KEY]: id, [SERVER_INFO_META_KEY]: SERVER_INFO }
-      return `event: message\ndata: ${JSON.stringify({ jsonrpc: '2.0', id, result: { resultType: 'complete', _meta } })}\n\n`
+      const isListening = isObject(message) && message.method === 'subscriptions/listen'
+      const id = isListening ? (message.id ?? undefined) : undefined
+      return id === undefined ? undefined : farewellOf(id as Id)
     },
   }
 }
 
-/** The id of a request to be told of changes. */
-function subscriptionOf(message: object): string | number | undefined {
-  const isSubscription = 'method' in message && message.method === 'subscriptions/listen'
-  return isSubscription && isJSONRPCRequest(message) ? message.id : undefined
+function answerWith(id: Id, result: string): Response {
+  return new Response(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`, {
+    headers: { 'Content-Type': 'application/json' },
+  })
 }
 
-/** A client that reads no event stream gets its answer only: nothing that comes before it is asked for. */
-function withoutNotifications(message: object): object {
-  const { params } = message as { params?: { _meta?: Record<string, unknown> } }
-  if (!params?._meta) return message
-  const { progressToken: _, [LOG_LEVEL_META_KEY]: __, ...meta } = params._meta
-  return { ...message, params: { ...params, _meta: meta } }
+function farewellOf(id: Id): string {
+  const _meta = { [SUBSCRIPTION_ID]: id, [SERVER_INFO_KEY]: SERVER_INFO }
+  return eventOf({ jsonrpc: '2.0', id, result: { resultType: 'complete', _meta } })
+}
+
+const eventOf = (message: object) => `event: message\ndata: ${JSON.stringify(message)}\n\n`
+
+function hasEndpoint({ gateway }: ToolDeps, name: string): boolean {
+  return gateway?.endpoints().some(endpoint => endpoint.name === name) === true
+}
+
+function filterOf(value: unknown): ListenFilter | undefined {
+  if (!isObject(value)) return undefined
+  const { toolsListChanged, promptsListChanged, resourcesListChanged, resourceSubscriptions } = value
+  const flags = Object.entries({ toolsListChanged, promptsListChanged, resourcesListChanged })
+  const uris: unknown = resourceSubscriptions ?? []
+  const isRight = flags.every(([, flag]) => (flag ?? false) === true || (flag ?? false) === false)
+  if (!isRight || !Array.isArray(uris) || !uris.every(uri => typeof uri === 'string')) return undefined
+  const asked = Object.fromEntries(flags.filter(([, flag]) => flag === true))
+  return { ...asked, ...(uris.length > 0 ? { resourceSubscriptions: uris } : {}) }
 }

@@ -27,7 +27,8 @@ const cases: Record<string, () => Promise<Response>> = {
   'server metadata': () => server.get('/.well-known/oauth-authorization-server'),
   'MCP without a token (401)': () => server.postJson('/mcp', {}),
   'MCP tools/list, 2026-07-28': () => modernRpc(server, access_token, 'tools/list'),
-  'the same by the SDK': () => modernRpc(server, access_token, 'tools/list', {}, { meta: { progressToken: 1 } }),
+  'the same, with a progress token': () =>
+    modernRpc(server, access_token, 'tools/list', {}, { meta: { progressToken: 1 } }),
   'MCP tools/list, 2025, no session': () =>
     server.postJson('/mcp', { jsonrpc: '2.0', id: 1, method: 'tools/list' }, bearer),
   'MCP tools/call whoami, 2026-07-28': () =>

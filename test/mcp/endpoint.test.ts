@@ -95,8 +95,6 @@ describe('scopes (RFC 6750 3.1, MCP authorization "Scope Challenge Handling")', 
   test.each([
     ['tools/call', 'mcp:tools:read', 'mcp:tools:call', { name: 'whoami', arguments: {} }],
     ['tools/list', 'mcp:tools:call', 'mcp:tools:read', {}],
-    ['resources/list', 'mcp:tools:read', 'mcp:resources:read', {}],
-    ['prompts/get', 'mcp:tools:read', 'mcp:prompts:read', { name: 'x' }],
   ])('%s with %s alone is 403 and names %s', async (method, scope, needed, params) => {
     const answer = await rpc(server, await withScope(scope), method, params)
     expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([
@@ -107,6 +105,27 @@ describe('scopes (RFC 6750 3.1, MCP authorization "Scope Challenge Handling")', 
       error: 'insufficient_scope',
       error_description: `This needs the scope ${needed}`,
     })
+  })
+
+  test.each([
+    'prompts/list',
+    'prompts/get',
+    'resources/list',
+    'resources/templates/list',
+    'resources/read',
+    'completion/complete',
+  ])('%s, which this server does not have, is -32601 and no question for more scope', async method => {
+    for (const scope of ['mcp:tools:read', 'mcp'])
+      for (const [ask, status] of [
+        [rpc, 200],
+        [modernRpc, 404],
+      ] as const) {
+        const answer = await ask(server, await withScope(scope), method, {})
+        expect([answer.status, await answer.json()]).toEqual([
+          status,
+          { jsonrpc: '2.0', id: 1, error: { code: -32601, message: 'Method not found' } },
+        ])
+      }
   })
 
   test('mcp implies the narrower ones', async () => {
@@ -203,8 +222,6 @@ describe('what the JSON-RPC 2.0 specification says of', () => {
     ['tools/call', {}],
     ['tools/call', { name: 'whoami', arguments: 5 }],
     ['tools/list', { cursor: 5 }],
-    ['resources/read', {}],
-    ['prompts/get', { name: 7 }],
   ])('params that are not valid, of %s: -32602, in our words, in both eras', async (method, params) => {
     const wide = await withScope('mcp')
     const headers = { 'Mcp-Name': 'whoami' }
@@ -215,6 +232,23 @@ describe('what the JSON-RPC 2.0 specification says of', () => {
       const { error } = (await answer.json()) as { error: unknown }
       expect(error).toEqual({ code: -32602, message: `Invalid params for ${method}` })
     }
+  })
+
+  test.each([
+    ['params', { method: 'tools/list', params: null }],
+    ['a cursor', { method: 'tools/list', params: { cursor: null } }],
+    ['_meta', { method: 'tools/list', params: { _meta: null } }],
+    ['a progress token', { method: 'tools/list', params: { _meta: { progressToken: null } } }],
+    ['arguments', { method: 'tools/call', params: { name: 'whoami', arguments: null } }],
+    ['an error beside it', { method: 'ping', error: null, result: null }],
+  ])('a member that is null: as if it were absent (%s)', async (_, message) => {
+    const answer = await server.postJson('/mcp', { jsonrpc: '2.0', id: 1, ...message }, bearer(token))
+    expect(await answer.json()).toMatchObject({ id: 1, result: {} })
+  })
+
+  test('a notification with an id that is null: it is one all the same', async () => {
+    const message = { jsonrpc: '2.0', id: null, method: 'notifications/initialized', params: null }
+    expect((await server.postJson('/mcp', message, bearer(token))).status).toBe(202)
   })
 
   test('params that are missing, of logging/setLevel and initialize: -32602, in our words', async () => {

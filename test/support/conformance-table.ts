@@ -4,7 +4,8 @@
  * scenario that fails; anything else is an error, so that the table cannot go stale unseen.
  */
 import { hasPassed, type Revision, runRequirements, type ScenarioResult, type Target } from './conformance.ts'
-import { startUpstream } from './upstreams/start.ts'
+import { openBehind } from './front.ts'
+import { startUpstream, type Upstream } from './upstreams/start.ts'
 
 export interface Column {
   title: string
@@ -16,15 +17,66 @@ export interface Column {
 
 export type Results = Pick<Column, 'title' | 'reasons'> & { results: ScenarioResult[] }
 
+/** A fixture behind the gateway, at an endpoint of its own. */
+const behind = (
+  title: string,
+  upstream: Upstream,
+  wire: 'stdio' | 'http',
+  reasons?: Record<string, string>,
+): Column => ({
+  title: `${title}, through the gateway over ${wire === 'stdio' ? 'stdio' : 'HTTP'}`,
+  open: () => openBehind(upstream, wire),
+  ...(reasons ? { reasons } : {}),
+})
+
+/** What a server of 2025 cannot be made to do for a client of 2026-07-28. */
+const KEYS = 'a 2025 server gives its questions no keys'
+const ONE_BY_ONE = 'a 2025 server asks one thing at a time'
+const UNDECLARED = 'a 2025 server asks whatever the request declares; the call ends with -32021'
+const WHOSE = 'over stdio a question names no call, and one that was abandoned is still open'
+const TO_2025_OVER_HTTP = {
+  'input-required-result-basic-elicitation': KEYS,
+  'input-required-result-multiple-input-requests': ONE_BY_ONE,
+  'input-required-result-capability-check': UNDECLARED,
+  'input-required-result-ignore-extra-params': KEYS,
+  'input-required-result-validate-input': KEYS,
+}
+const TO_2025_OVER_STDIO = {
+  'input-required-result-basic-elicitation': KEYS,
+  'input-required-result-request-state': WHOSE,
+  'input-required-result-multiple-input-requests': WHOSE,
+  'input-required-result-multi-round': WHOSE,
+  'input-required-result-missing-input-response': WHOSE,
+  'input-required-result-non-tool-request': WHOSE,
+  'input-required-result-result-type': WHOSE,
+  'input-required-result-tampered-state': WHOSE,
+  'input-required-result-capability-check': UNDECLARED,
+  'input-required-result-validate-input': WHOSE,
+}
+
+const ONLY = 'SDK 2.x, 2026-07-28 only'
+
 /** By the revision that the client speaks. */
 const COLUMNS: Record<Revision, Column[]> = {
   '2025-11-25': [
     { title: 'SDK 1.x, direct', open: () => startUpstream('sdk1') },
+    behind('SDK 1.x', 'sdk1', 'stdio'),
+    behind('SDK 1.x', 'sdk1', 'http'),
     { title: 'SDK 2.x, direct', open: () => startUpstream('sdk2') },
+    behind('SDK 2.x', 'sdk2', 'stdio'),
+    behind('SDK 2.x', 'sdk2', 'http'),
+    behind(ONLY, 'sdk2-only-2026', 'stdio'),
+    behind(ONLY, 'sdk2-only-2026', 'http'),
   ],
   '2026-07-28': [
     { title: 'SDK 2.x, direct', open: () => startUpstream('sdk2') },
-    { title: 'SDK 2.x, 2026-07-28 only, direct', open: () => startUpstream('sdk2-only-2026') },
+    behind('SDK 2.x', 'sdk2', 'stdio'),
+    behind('SDK 2.x', 'sdk2', 'http'),
+    { title: `${ONLY}, direct`, open: () => startUpstream('sdk2-only-2026') },
+    behind(ONLY, 'sdk2-only-2026', 'stdio'),
+    behind(ONLY, 'sdk2-only-2026', 'http'),
+    behind('SDK 1.x', 'sdk1', 'stdio', TO_2025_OVER_STDIO),
+    behind('SDK 1.x', 'sdk1', 'http', TO_2025_OVER_HTTP),
   ],
 }
 

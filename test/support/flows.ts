@@ -204,7 +204,13 @@ export function modernRpc(
   token: string,
   method: string,
   params: Record<string, unknown> = {},
-  more: { meta?: Record<string, unknown>; headers?: Record<string, string>; id?: unknown; signal?: AbortSignal } = {},
+  more: {
+    meta?: Record<string, unknown>
+    headers?: Record<string, string>
+    id?: unknown
+    signal?: AbortSignal
+    path?: string
+  } = {},
 ): Promise<Response> {
   const _meta = {
     'io.modelcontextprotocol/protocolVersion': '2026-07-28',
@@ -212,7 +218,7 @@ export function modernRpc(
     'io.modelcontextprotocol/clientCapabilities': {},
     ...more.meta,
   }
-  return fetch(`http://127.0.0.1:${new URL(server.base).port}/mcp`, {
+  return fetch(`http://127.0.0.1:${new URL(server.base).port}${more.path ?? '/mcp'}`, {
     method: 'POST',
     headers: {
       Authorization: `Bearer ${token}`,

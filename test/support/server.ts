@@ -15,6 +15,8 @@ import { freePort } from './ports.ts'
 
 export interface TestServer {
   base: string
+  /** Where this replica listens. */
+  port: number
   deps: Deps
   /** The environment it was started with: another replica or a command can use it, too. */
   env: Record<string, string>
@@ -32,16 +34,23 @@ export interface TestServer {
   postJson(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>
   /** Requests that are not answered to the end. */
   pendingRequests(): number
+  /** Ends the process, so to say; its database stays for a replica that is started later. */
+  stop(): Promise<void>
+  /** Ends it, and drops its database. */
   close(): Promise<void>
 }
 
 export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
+
+/** Adds to what a server works with, before it serves. @returns how to undo that. */
+export type Prepare = (deps: Deps) => Promise<() => Promise<void>>
 
 /** @param idleSeconds After how many a connection on which nothing moves is closed. */
 export async function startServer(
   env: Record<string, string> = {},
   outbound?: Outbound,
   idleSeconds = 30,
+  prepare?: Prepare,
 ): Promise<TestServer> {
   const port = await freePort()
   const database = await emptyDatabase()
@@ -53,7 +62,7 @@ export async function startServer(
     ...database.env,
     ...env,
   }
-  return listen(fullEnv, port, { afterwards: database.drop, outbound, idleSeconds })
+  return listen(fullEnv, port, { afterwards: database.drop, outbound, idleSeconds, prepare })
 }
 
 /**
@@ -65,10 +74,12 @@ export async function startReplica(
   of: TestServer,
   env: Record<string, string> = {},
   aheadSeconds = 0,
+  prepare?: Prepare,
 ): Promise<TestServer> {
   return listen({ ...of.env, ...env }, await freePort(), {
     time: of.time,
     aheadSeconds,
+    prepare,
     serving: onPostgres, // the embedded database's directory has one server; a second process shares it as a command does
   })
 }
@@ -89,6 +100,7 @@ interface ListenOptions {
   time?: { passed: number }
   aheadSeconds?: number
   serving?: boolean
+  prepare?: Prepare | undefined
 }
 
 async function listen(
@@ -101,6 +113,7 @@ async function listen(
     time = { passed: 0 },
     aheadSeconds = 0,
     serving = true,
+    prepare,
   }: ListenOptions,
 ): Promise<TestServer> {
   const config = parseConfig(env, () => '')
@@ -112,6 +125,7 @@ async function listen(
     serving,
     ...(outbound ? { outbound } : {}),
   })
+  const undo = await prepare?.(deps)
   const app = createApp(deps).listen({
     hostname: '127.0.0.1',
     port,
@@ -120,8 +134,14 @@ async function listen(
     development: false,
   })
   const base = `http://127.0.0.1:${port}`
+  const stop = async () => {
+    await app.server?.stop(true)
+    await undo?.()
+    await deps.close()
+  }
   return {
     base: config.BASE_URL,
+    port,
     deps,
     env,
     clock: {
@@ -135,9 +155,9 @@ async function listen(
     time,
     ...requestsTo(base),
     pendingRequests: () => app.server?.pendingRequests ?? 0,
+    stop,
     async close() {
-      await app.server?.stop(true)
-      await deps.close()
+      await stop()
       await afterwards()
     },
   }

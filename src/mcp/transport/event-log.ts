@@ -2,6 +2,7 @@
  * The last events of sessions, for clients that lost their connection and resume with Last-Event-ID (MCP 2025-11-25,
  * "Resumability and Redelivery"). Bounded for each session and for all of them together.
  */
+import { randomBytes } from 'node:crypto'
 
 const MAX_EVENTS = 256
 const MAX_BYTES = 1024 * 1024
@@ -9,7 +10,10 @@ const MAX_BYTES_OVERALL = 128 * 1024 * 1024
 /** What an event takes besides its data. */
 const BYTES_EACH = 150
 
-/** One event: what it says, and its id, `<stream>-<number>`, which no other event of its session has. */
+/**
+ * One event: what it says, and its id, `<stream>-<number>-<log>`, which no other event of its session has, whichever
+ * process said it.
+ */
 export interface LoggedEvent {
   id: string
   stream: number
@@ -19,6 +23,8 @@ export interface LoggedEvent {
 }
 
 export interface EventLog {
+  /** Differs from that of every other log. */
+  readonly name: string
   append(stream: number, data: string): LoggedEvent
   /** What came after an event on its stream; nothing if no event of that stream is known any more. */
   after(event: { stream: number; number: number }): LoggedEvent[] | undefined
@@ -28,9 +34,9 @@ export interface EventLog {
 }
 
 /** Where an event id says that its reader stopped. */
-export function parseEventId(id: string): { stream: number; number: number } | undefined {
-  const match = /^(\d{1,12})-(\d{1,12})$/.exec(id)
-  return match ? { stream: Number(match[1]), number: Number(match[2]) } : undefined
+export function parseEventId(id: string): { stream: number; number: number; log: string } | undefined {
+  const match = /^(\d{1,12})-(\d{1,12})-([0-9a-f]{12})$/.exec(id)
+  return match ? { stream: Number(match[1]), number: Number(match[2]), log: match[3]! } : undefined
 }
 
 /** @returns how to open the log of a session, which is whose. */
@@ -61,12 +67,14 @@ export function openEventLogs(): (person: string) => EventLog {
   }
 
   return person => {
+    const name = randomBytes(6).toString('hex')
     let events: LoggedEvent[] = []
     let bytes = 0
     let last = 0
     const log: EventLog = {
+      name,
       append(stream, data) {
-        const event = { id: `${stream}-${++last}`, stream, number: last, data }
+        const event = { id: `${stream}-${++last}-${name}`, stream, number: last, data }
         events.push(event)
         bytes += sizeOf(event)
         while (events.length > MAX_EVENTS || bytes > MAX_BYTES) bytes -= sizeOf(events.shift()!)

@@ -3,12 +3,12 @@
  * is what those revisions mean by it: the answers to one POST, or what the server says by itself (GET). In a session it
  * outlives its connection: what is said meanwhile waits in the log for a client that resumes.
  */
-import type { AuthInfo, JSONRPCMessage, JSONRPCRequest, Transport } from '@modelcontextprotocol/server'
+import { type Id, INVALID_REQUEST, isRequest, isResponse, type Message } from '../../gateway/messages.ts'
+import type { Caller } from '../access.ts'
+import type { Prepared } from '../core.ts'
 import { type EventLog, type LoggedEvent, parseEventId } from './event-log.ts'
 import { openEventStream } from './event-stream.ts'
-import { INVALID_REQUEST, jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
-
-type RequestId = string | number
+import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 
 /** The stream that no request began. */
 const STANDALONE = 0
@@ -20,17 +20,17 @@ interface Stream {
   /** Where a client that was cut off finds what it missed; absent if it cannot resume. */
   log?: EventLog | undefined
   /** The requests that it still has to answer. */
-  owed: Set<RequestId>
+  owed: Set<Id>
   /** Absent while the client is disconnected. */
   connection?: Connection | undefined
 }
 
 interface Connection {
-  deliver(message: JSONRPCMessage, event: LoggedEvent | undefined): void
+  deliver(message: Message, event: LoggedEvent | undefined): void
   end(): void
 }
 
-export interface HttpTransport extends Transport {
+export interface HttpTransport {
   /**
    * Takes the messages of one POST.
    *
@@ -38,13 +38,17 @@ export interface HttpTransport extends Transport {
    * @param isBatch Whether they came as a batch, though it may be of one.
    */
   receive(
-    messages: JSONRPCMessage[],
-    authInfo: AuthInfo,
+    items: readonly Prepared[],
+    caller: Caller,
     as: 'stream' | 'json',
     isBatch?: boolean,
   ): Response | Promise<Response>
   /** Connects a client to the stream that no request began, or to the one it was cut off from. */
   listen(lastEventId: string | null): Response
+  /** @param about The request that a message answers or belongs to; absent: none. */
+  send(message: Message, about?: Id): void
+  /** Tells whoever still waits for an answer that there will be none. */
+  close(): void
 }
 
 export interface HttpTransportOptions {
@@ -52,29 +56,31 @@ export interface HttpTransportOptions {
   session?: { id: string; log: EventLog }
   /** Whether the client takes events without data, which begin a stream so that it can be resumed (2025-11-25). */
   primed?: boolean
+  /** @param canAsk Whether the client can be asked something before it gets its answer. */
+  deliver(item: Prepared, caller: Caller, canAsk: boolean): void
 }
 
-export function openHttpTransport({ session, primed = false }: HttpTransportOptions = {}): HttpTransport {
+export function openHttpTransport({ session, primed = false, deliver }: HttpTransportOptions): HttpTransport {
   const log = session?.log
   const headers: Record<string, string> = session ? { 'Mcp-Session-Id': session.id } : {}
   const standalone: Stream = { number: STANDALONE, log, owed: new Set() }
   /** Which stream a request without an answer is to be answered on. */
-  const askedOn = new Map<RequestId, Stream>()
+  const askedOn = new Map<Id, Stream>()
   let lastStream = STANDALONE
 
-  function open(requests: RequestId[], log?: EventLog): Stream {
+  function open(requests: Id[], log?: EventLog): Stream {
     const stream: Stream = { number: ++lastStream, log, owed: new Set(requests) }
     for (const id of requests) askedOn.set(id, stream)
     return stream
   }
 
-  function say(stream: Stream, message: JSONRPCMessage): void {
+  function say(stream: Stream, message: Message): void {
     const event = stream.log?.append(stream.number, JSON.stringify(message)) // also while nobody is connected
     stream.connection?.deliver(message, event)
   }
 
   /** A request needs no answer any more, because it has one or because it was cancelled. */
-  function settle(id: RequestId): void {
+  function settle(id: Id): void {
     const stream = askedOn.get(id)
     askedOn.delete(id)
     stream?.owed.delete(id)
@@ -105,10 +111,10 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
 
   function connectJson(stream: Stream, isBatch: boolean): Promise<Response> {
     const { promise, resolve } = Promise.withResolvers<Response>()
-    const answers: JSONRPCMessage[] = []
+    const answers: Message[] = []
     stream.connection = {
       deliver(message) {
-        if (isAnswer(message)) answers.push(message) // there is no room for anything else
+        if (isResponse(message)) answers.push(message) // there is no room for anything else
       },
       end() {
         if (answers.length === 0) resolve(new Response(null, { status: 202, headers }))
@@ -118,10 +124,9 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
     return promise
   }
 
-  const transport: HttpTransport = {
-    ...(session ? { sessionId: session.id } : {}),
-    start: async () => {},
-    receive(messages, authInfo, as, isBatch = false) {
+  return {
+    receive(items, caller, as, isBatch = false) {
+      const messages = items.map(({ message }) => message)
       const requests = messages.filter(isRequest).map(({ id }) => id)
       if (new Set(requests).size < requests.length || requests.some(id => askedOn.has(id)))
         return jsonRpcError(400, INVALID_REQUEST, 'The id of a request must not be that of one without an answer')
@@ -130,11 +135,12 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
         response = as === 'stream' ? connectEvents(open(requests, log)) : connectJson(open(requests), isBatch)
       }
       const toCome = new Set(requests)
-      for (const message of messages) {
+      for (const item of items) {
+        const { message } = item
         if (isRequest(message)) toCome.delete(message.id)
         const cancelled = cancelledRequest(message)
         if (cancelled !== undefined && toCome.has(cancelled)) continue // there is no such request yet
-        transport.onmessage?.(message, { authInfo })
+        deliver(item, caller, as === 'stream' && session !== undefined)
         // What is cancelled is never answered, and nothing may wait for that.
         if (cancelled !== undefined && askedOn.has(cancelled)) settle(cancelled)
       }
@@ -143,49 +149,48 @@ export function openHttpTransport({ session, primed = false }: HttpTransportOpti
     listen(lastEventId) {
       if (lastEventId === null) return connectEvents(standalone)
       const seen = parseEventId(lastEventId)
+      if (seen && log && seen.log !== log.name) return listenElsewhere(seen.stream)
       const stream = seen && findStream(seen.stream)
       const missed = seen && log?.after(seen)
       if ((!stream && !missed) || seen!.number > log!.last)
         return jsonRpcError(400, TRANSPORT_ERROR, 'No event with this id is known; what came after it is lost')
       if (stream) return connectEvents(stream, missed)
       // All was said. To say so with a stream that ends at once would make clients come back, over and over.
-      if (missed!.every(({ data }) => data === ''))
-        return jsonRpcError(405, TRANSPORT_ERROR, 'Nothing more comes on this stream', { Allow: 'POST, DELETE' })
+      if (missed!.every(({ data }) => data === '')) return nothingMore()
       const ended: Stream = { number: seen!.stream, owed: new Set() }
       const response = connectEvents(ended, missed)
       ended.connection?.end()
       return response
     },
-    async send(message, options) {
-      const answered = isAnswer(message) ? message.id : undefined
-      const request = answered ?? options?.relatedRequestId
+    send(message, about) {
+      const answered = isResponse(message) ? message.id : undefined
+      const request = answered ?? about
       const stream = request === undefined ? standalone : askedOn.get(request)
       if (!stream) return // cancelled meanwhile
       say(stream, message)
       if (answered !== undefined) settle(answered)
     },
-    async close() {
+    close() {
       for (const [id, stream] of askedOn) {
         say(stream, { jsonrpc: '2.0', id, error: { code: TRANSPORT_ERROR, message: 'The session has ended' } })
         settle(id)
       }
       standalone.connection?.end()
       log?.clear()
-      transport.onclose?.()
     },
   }
-  return transport
+
+  /** Another process has the events, or had them: what the server says by itself begins afresh, an answer is lost. */
+  function listenElsewhere(stream: number): Response {
+    return stream === STANDALONE ? connectEvents(standalone) : nothingMore()
+  }
 }
 
-function isRequest(message: JSONRPCMessage): message is JSONRPCRequest {
-  return 'id' in message && 'method' in message
+function nothingMore(): Response {
+  return jsonRpcError(405, TRANSPORT_ERROR, 'Nothing more comes on this stream', { Allow: 'POST, DELETE' })
 }
 
-function isAnswer(message: JSONRPCMessage): message is JSONRPCMessage & { id: RequestId } {
-  return 'id' in message && !('method' in message)
-}
-
-function cancelledRequest(message: JSONRPCMessage): RequestId | undefined {
+function cancelledRequest(message: Message): Id | undefined {
   if (!('method' in message) || message.method !== 'notifications/cancelled') return undefined
-  return (message.params as { requestId?: RequestId } | undefined)?.requestId
+  return (message.params as { requestId?: Id } | undefined)?.requestId
 }

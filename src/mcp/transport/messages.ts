@@ -1,5 +1,5 @@
 /** JSON-RPC messages as they come over HTTP, and the answers to what is none. */
-import { type JSONRPCMessage, parseJSONRPCMessage } from '@modelcontextprotocol/server'
+import { INVALID_REQUEST, isMessage, isObject, type Message, PARSE_ERROR } from '../../gateway/messages.ts'
 import { readText } from '../../http/body.ts'
 import { OAuthError } from '../../lib/errors.ts'
 
@@ -13,8 +13,6 @@ const MAX_VALUES = 10_000
 const MAX_BATCH = 100
 const MAX_ID = 256
 
-const PARSE_ERROR = -32700
-export const INVALID_REQUEST = -32600
 /** Errors of the transport. Codes of this range have no meaning of their own; clients know these two. */
 export const TRANSPORT_ERROR = -32000
 export const SESSION_NOT_FOUND = -32001
@@ -69,14 +67,27 @@ function isTooComplex(message: object): boolean {
   return walk(message, MAX_DEPTH - 1)
 }
 
-/** The messages of a body. @returns nothing if one of them is no JSON-RPC message. */
-export function parseMessages(body: object): JSONRPCMessage[] | undefined {
-  try {
-    const items: unknown[] = Array.isArray(body) ? body : [body]
-    return items.length > 0 ? items.map(parseJSONRPCMessage) : undefined
-  } catch {
-    return undefined // how it is malformed is nobody's secret, but nobody needs it either
-  }
+/**
+ * A message as it is meant: a member that is null is one that is absent, in the message, in its params and in their
+ * `_meta`. What is deeper, as the arguments of a tool, is as it was sent.
+ *
+ * @returns nothing if it is not a JSON-RPC message.
+ */
+export function toMessage(item: unknown): Message | undefined {
+  if (!isObject(item)) return undefined
+  const message = withoutNulls(item)
+  if (isObject(message.params)) message.params = withoutNulls(message.params)
+  const { params, id } = message
+  if (isObject(params) && isObject(params._meta)) params._meta = withoutNulls(params._meta)
+  const hasGoodId = id === undefined || typeof id === 'string' || Number.isSafeInteger(id)
+  return hasGoodId && isMessage(message) ? message : undefined
+}
+
+/** The same object if it has none. */
+function withoutNulls(object: Record<string, unknown>): Record<string, unknown> {
+  for (const key in object)
+    if (object[key] === null) return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null))
+  return object
 }
 
 /** An error that belongs to no request, as the id of one could not be read or does not matter. */

@@ -132,7 +132,7 @@ describe('an answer that comes while the client is away', () => {
     await Bun.sleep(300)
     proxy.cut()
     expect((await called).structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
-    expect(sent.filter(request => /^GET [1-9]\d*-\d+ 200$/.test(request))).toHaveLength(1)
+    expect(sent.filter(request => /^GET [1-9]\d*-\d+-\S+ 200$/.test(request))).toHaveLength(1)
     restore()
     expect((await sdk.callTool(WHOAMI)).structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
     await close()
@@ -165,15 +165,21 @@ describe('an answer that comes while the client is away', () => {
     const before = sent.length
     await expect(sdk.callTool({ name: 'no_such_tool', arguments: {} })).rejects.toThrow('-32602')
     await Bun.sleep(5_000) // it is told to come back after two seconds
-    expect(sent.slice(before).map(request => request.replace(/ \d+-\d+ /, ' '))).toEqual(['POST null 200', 'GET 405'])
+    expect(sent.slice(before).map(request => request.replace(/ \d+-\d+-\S+ /, ' '))).toEqual([
+      'POST null 200',
+      'GET 405',
+    ])
     await close()
   })
 
-  test.each(['1-999', '0-999', '77-1', 'x', '-1', '0', '__proto__-1'])(
+  test.each(['1-999-LOG', '0-999-LOG', '77-1-LOG', '1-1', 'x', '-1', '0', '__proto__-1'])(
     'after the event %s is lost if that was never sent',
     async id => {
       const session = await begin()
-      const resumed = await open(session, undefined, { 'Last-Event-ID': id })
+      const first = await open(session)
+      const [, log] = /^id: 0-\d+-(.*)$/m.exec(await first.readUntil('data: \n'))!
+      first.close()
+      const resumed = await open(session, undefined, { 'Last-Event-ID': id.replace('LOG', log!) })
       expect([resumed.answer.status, (await resumed.rest()).includes('-32000')]).toEqual([400, true])
     },
   )
@@ -183,7 +189,7 @@ describe('an answer that comes while the client is away', () => {
     const other = await begin()
     const text = await (await post(mine, call(1))).text()
     const resumed = await open(other, undefined, { 'Last-Event-ID': /^id: (.*)$/m.exec(text)![1]! })
-    expect([resumed.answer.status, (await resumed.rest()).includes('ada@example.com')]).toEqual([400, false])
+    expect([resumed.answer.status, (await resumed.rest()).includes('ada@example.com')]).toEqual([405, false])
   })
 })
 
@@ -225,7 +231,7 @@ describe('tools/list_changed', () => {
     await app.refresh('mcp admin')
     expect(await tools()).toContain(SEARCH)
     while (changes.length < 2) await Bun.sleep(10)
-    expect(sent.some(request => /^GET 0-\d+ 200$/.test(request))).toBe(true)
+    expect(sent.some(request => /^GET 0-\d+-\S+ 200$/.test(request))).toBe(true)
     await Bun.sleep(200)
     expect(changes).toHaveLength(2)
     await close()
@@ -324,10 +330,10 @@ describe('in a session', () => {
 describe('the log of events', () => {
   test('is emptied when its session ends', async () => {
     const log = openEventLogs()('ada')
-    const transport = openHttpTransport({ session: { id: 'x', log } })
-    await transport.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+    const transport = openHttpTransport({ session: { id: 'x', log }, deliver() {} })
+    transport.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
     expect(log.after({ stream: 0, number: 0 })).toHaveLength(1)
-    await transport.close()
+    transport.close()
     expect(log.after({ stream: 0, number: 0 })).toBeUndefined()
   })
 
@@ -335,7 +341,7 @@ describe('the log of events', () => {
     const log = openEventLogs()('ada')
     for (let i = 0; i < 300; i++) log.append(1, 'x')
     expect(log.after({ stream: 1, number: 0 })!.map(({ id }) => id)).toEqual(
-      Array.from({ length: 256 }, (_, i) => `1-${i + 45}`),
+      Array.from({ length: 256 }, (_, i) => `1-${i + 45}-${log.name}`),
     )
     for (let i = 0; i < 5; i++) log.append(2, 'x'.repeat(400_000))
     expect(log.after({ stream: 1, number: 0 })).toBeUndefined()
@@ -344,7 +350,7 @@ describe('the log of events', () => {
 
   test('does not hold what is larger than that by itself', () => {
     const log = openEventLogs()('ada')
-    expect(log.append(1, 'x'.repeat(1024 * 1024)).id).toBe('1-1')
+    expect(log.append(1, 'x'.repeat(1024 * 1024)).id).toBe(`1-1-${log.name}`)
     expect(log.after({ stream: 1, number: 0 })).toBeUndefined()
   })
 

@@ -1,0 +1,255 @@
+/**
+ * What there is for a caller at an endpoint: our own tools, and what upstream servers offer. Both eras and every
+ * transport find and call through it. Something is looked up once a request, together with the scopes that it needs.
+ */
+import type { Description, Exchange, Gateway, ListenFilter, Listening } from '../gateway/exchange.ts'
+import {
+  INTERNAL_ERROR,
+  INVALID_PARAMS,
+  isObject,
+  METHOD_NOT_FOUND,
+  RpcError,
+  type RpcNotification,
+} from '../gateway/messages.ts'
+import { metaOf, SERVER_INFO as SERVER_INFO_KEY } from '../gateway/names.ts'
+import { allows } from '../oauth/scopes.ts'
+import { type Caller, gatewayCaller } from './access.ts'
+import { INSTRUCTIONS, SERVER_INFO } from './identity.ts'
+import { METHODS, scopeOf } from './methods.ts'
+import { type OwnTools, openOwnTools } from './own-tools.ts'
+import type { Tool, ToolDeps } from './tools/tool.ts'
+
+type Json = Record<string, unknown>
+
+/** One request, as the front has it. */
+export interface Call extends Omit<Exchange, 'caller' | 'paramHeaders'> {
+  caller: Caller
+  /** The client's session, for upstream servers that have a process for each. */
+  session?: string | undefined
+  /** 2026: the `Mcp-Param-*` headers of the request, by name in lower case. */
+  paramHeaders?(): ReadonlyMap<string, string>
+}
+
+/** What a request is for. */
+export interface Target {
+  /** All the scopes that the request needs. */
+  scopes: readonly string[]
+  /** How long it takes is up to another server. */
+  isRemote: boolean
+  /** The result for a client of 2026, in JSON, where it is at hand. */
+  ready?: string
+  /** @returns a result in the client's era. @throws RpcError */
+  answer(call: Call): Promise<Json>
+}
+
+export interface Catalogue {
+  /** Capabilities, instructions and name: only what there is, and what the caller's scope opens. @throws RpcError */
+  describe(endpoint: string | undefined, caller: Caller): Promise<Required<Description>>
+  /** What a request is for. @param endpoint Absent: the hub. @throws RpcError if there is no such thing. */
+  find(endpoint: string | undefined, caller: Caller, method: string, params: Json): Promise<Target>
+  /** Tells of changes of what the caller sees; lists and resources that it may not read are left out. */
+  listen(
+    endpoint: string | undefined,
+    caller: Caller,
+    filter: ListenFilter,
+    deliver: (notification: RpcNotification) => void,
+    session?: string,
+  ): Promise<Listening>
+}
+
+export const methodMissing = () => new RpcError(METHOD_NOT_FOUND, 'Method not found', undefined, 404)
+
+/** How long a client of 2026 may keep a list; never shared, as it depends on who asks ("Caching"). */
+const LIST_HINTS = { ttlMs: 60_000, cacheScope: 'private' } as const
+const SUBSCRIBES: ReadonlySet<string> = new Set(['resources/subscribe', 'resources/unsubscribe'])
+/** What vendors add to a server, and tasks, may do anything that a tool may. */
+const UNKNOWN_METHOD_SCOPE = 'mcp:tools:call'
+
+export function openCatalogue(deps: ToolDeps): Catalogue {
+  const { gateway } = deps
+  const own = openOwnTools(deps)
+  /** Lists of our own tools in JSON, by the tools on them: no caller gets what another one may see. */
+  const lists = new Map<string, string>()
+
+  /** `tools/list` of the hub where there are no upstream servers. */
+  function listJson(caller: Caller): string {
+    const tools = own.list(caller)
+    const key = tools.map(({ name }) => name).join()
+    let json = lists.get(key)
+    if (json === undefined) {
+      json = JSON.stringify(ofOurs({ era: '2026' }, { tools: sortByName(tools) }, LIST_HINTS))
+      lists.set(key, json)
+    }
+    return json
+  }
+
+  async function describe(endpoint: string | undefined, caller: Caller): Promise<Required<Description>> {
+    const offered = await gateway?.describe(endpoint, gatewayCaller(caller))
+    const { completions, ...capabilities } = {
+      ...offered?.capabilities,
+      // Ours do not change, but with another token another list may be seen.
+      ...(endpoint === undefined ? { tools: { listChanged: true }, logging: {} } : {}),
+    } as Json
+    // Clients list what a server says it has: to those whose token does not open it that would be a question for nothing.
+    for (const capability of ['prompts', 'resources'])
+      if (!allows(caller.scope, `mcp:${capability}:read`)) delete capabilities[capability]
+    const completes = completions !== undefined && (capabilities.prompts || capabilities.resources)
+    const instructions = [endpoint === undefined ? INSTRUCTIONS : '', offered?.instructions ?? '']
+    return {
+      capabilities: completes ? { ...capabilities, completions } : capabilities,
+      instructions: instructions.filter(Boolean).join('\n\n'),
+      serverInfo: offered?.serverInfo ?? SERVER_INFO,
+    }
+  }
+
+  /** @throws RpcError if what the method is about was not announced to this caller. */
+  async function requireOffered(endpoint: string | undefined, caller: Caller, method: string): Promise<void> {
+    const capability = METHODS.get(method)?.capability
+    if (!capability) return
+    const isSure = endpoint === undefined ? capability === 'tools' || capability === 'logging' : capability === 'tools'
+    if (isSure) return
+    if (!gateway || !isObject((await describe(endpoint, caller)).capabilities[capability])) throw methodMissing()
+  }
+
+  async function find(endpoint: string | undefined, caller: Caller, method: string, params: Json): Promise<Target> {
+    const known = METHODS.get(method)
+    if (!known && (endpoint === undefined || !gateway)) throw methodMissing()
+    await requireOffered(endpoint, caller, method)
+    if (known && !known.isValid(params)) throw new RpcError(INVALID_PARAMS, `Invalid params for ${method}`)
+    const scope = known ? scopeOf(method, params) : UNKNOWN_METHOD_SCOPE
+    const scopes = scope === undefined ? [] : [scope]
+    if (endpoint === undefined && method === 'tools/list') {
+      const isOursAlone = !gateway && params.cursor === undefined
+      return { ...listTarget(own, gateway, scopes), ...(isOursAlone ? { ready: listJson(caller) } : {}) }
+    }
+    const tool = endpoint === undefined && method === 'tools/call' ? own.find(params.name) : undefined
+    if (tool) return ownTarget(own, tool, scopes)
+    if (!gateway) return ownTarget(own, undefined, scopes)
+    if (method === 'logging/setLevel') return remoteTarget(gateway, endpoint, scopes)
+    // Who may not read something is not told of its changes either.
+    const asked = SUBSCRIBES.has(method) ? 'resources/read' : method
+    try {
+      const more = await gateway.scopesFor(endpoint, asked, params, gatewayCaller(caller))
+      return remoteTarget(gateway, endpoint, [...new Set([...scopes, ...more])])
+    } catch (error) {
+      const isUnknown = error instanceof RpcError && error.rpcCode === INVALID_PARAMS && method === 'tools/call'
+      if (isUnknown && endpoint === undefined) return ownTarget(own, undefined, scopes)
+      throw error
+    }
+  }
+
+  return {
+    describe,
+    find,
+    async listen(endpoint, caller, filter, deliver, session) {
+      const { capabilities } = await describe(endpoint, caller)
+      const asked = await readable(gateway, endpoint, caller, filter, capabilities)
+      const listening = await gateway?.listen(endpoint, gatewayCaller(caller, [], session), asked, deliver)
+      const tools = endpoint === undefined && asked.toolsListChanged ? { toolsListChanged: true } : {}
+      return { granted: { ...listening?.granted, ...tools }, close: () => listening?.close() }
+    },
+  }
+}
+
+/** What of a filter is about something that was announced to the caller, and that its scope opens. */
+async function readable(
+  gateway: Gateway | undefined,
+  endpoint: string | undefined,
+  caller: Caller,
+  filter: ListenFilter,
+  { tools, prompts, resources }: Json,
+): Promise<ListenFilter> {
+  const { toolsListChanged, promptsListChanged, resourcesListChanged, resourceSubscriptions = [] } = filter
+  const uris: string[] = []
+  for (const uri of resources && gateway ? resourceSubscriptions : []) {
+    const needed = await gateway!
+      .scopesFor(endpoint, 'resources/read', { uri }, gatewayCaller(caller))
+      .catch((error: unknown) => {
+        if (error instanceof RpcError) return undefined // there is no such resource
+        throw error
+      })
+    if (needed?.every(scope => allows(caller.scope, scope))) uris.push(uri)
+  }
+  return {
+    ...(toolsListChanged === true && tools ? { toolsListChanged } : {}),
+    ...(promptsListChanged === true && prompts ? { promptsListChanged } : {}),
+    ...(resourcesListChanged === true && resources ? { resourcesListChanged } : {}),
+    ...(uris.length > 0 ? { resourceSubscriptions: uris } : {}),
+  }
+}
+
+/** `tools/list` of the hub: one page, sorted. */
+function listTarget(own: OwnTools, gateway: Gateway | undefined, scopes: readonly string[]): Target {
+  return {
+    scopes,
+    isRemote: gateway !== undefined,
+    async answer(call) {
+      if (call.params.cursor !== undefined) throw new RpcError(INVALID_PARAMS, 'There is no page with this cursor')
+      const more = await gateway?.request(undefined, exchangeOf(call, scopes))
+      const theirs = Array.isArray(more?.tools) ? (more.tools as Json[]) : []
+      return ofOurs(call, { tools: sortByName([...own.list(call.caller), ...theirs]) }, LIST_HINTS)
+    },
+  }
+}
+
+const sortByName = (tools: Json[]) => tools.toSorted((a, b) => (String(a.name) < String(b.name) ? -1 : 1))
+
+/** @param tool Absent: what is called is not there. */
+function ownTarget(own: OwnTools, tool: Tool | undefined, scopes: readonly string[]): Target {
+  return {
+    scopes: tool ? [...scopes, ...tool.scopes] : scopes,
+    isRemote: false,
+    async answer(call) {
+      const { caller, params, signal } = call
+      const args = isObject(params.arguments) ? params.arguments : {}
+      return ofOurs(call, await own.call(caller, tool, args, { signal, report: reporterOf(call) }))
+    },
+  }
+}
+
+function remoteTarget(gateway: Gateway, endpoint: string | undefined, scopes: readonly string[]): Target {
+  return {
+    scopes,
+    isRemote: true,
+    answer: call => gateway.request(endpoint, exchangeOf(call, scopes)),
+  }
+}
+
+function exchangeOf({ session, paramHeaders, ...call }: Call, scopes: readonly string[]): Exchange {
+  const headers = call.method === 'tools/call' ? paramHeaders?.() : undefined
+  return {
+    ...call,
+    caller: gatewayCaller(call.caller, scopes, session),
+    ...(headers ? { paramHeaders: headers } : {}),
+  }
+}
+
+/** Tells the caller of a request about progress, if it gave a token to be told by. */
+function reporterOf({ params, notify, signal }: Call) {
+  const progressToken = metaOf(params)?.progressToken
+  if (typeof progressToken !== 'string' && typeof progressToken !== 'number') return undefined
+  return (progress: number, message: string) => {
+    if (signal.aborted) return // nobody is there to be told
+    notify({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken, progress, message } })
+  }
+}
+
+/** A result of ours in the client's era. */
+export function ofOurs({ era }: Pick<Call, 'era'>, result: Json, hints?: Json): Json {
+  if (era === '2025') return result
+  return { ...result, resultType: 'complete', ...hints, _meta: { [SERVER_INFO_KEY]: SERVER_INFO } }
+}
+
+/** An error as it goes on the wire. Anything that is not an answer is logged, and told in our own words. */
+export function errorBody(
+  log: ToolDeps['log'],
+  method: string,
+  error: unknown,
+): { code: number; message: string; data?: unknown } {
+  if (error instanceof RpcError) {
+    const { rpcCode: code, message, data } = error
+    return data === undefined ? { code, message } : { code, message, data }
+  }
+  log.error({ method, err: { message: (error as Error).message } }, 'an mcp request failed')
+  return { code: INTERNAL_ERROR, message: 'Internal error' }
+}

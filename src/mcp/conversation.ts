@@ -1,0 +1,242 @@
+/**
+ * What a client of the revisions before 2026-07-28 and this server say to each other, whatever the transport: requests
+ * and their answers, cancellation, questions to the client, and what it wants to be told of.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Listening } from '../gateway/exchange.ts'
+import {
+  type Id,
+  INVALID_PARAMS,
+  isObject,
+  isRequest,
+  isResponse,
+  METHOD_NOT_FOUND,
+  type Message,
+  RpcError,
+  type RpcRequest,
+  type RpcResponse,
+} from '../gateway/messages.ts'
+import { LEGACY, LEGACY_REVISIONS } from '../gateway/names.ts'
+import type { Caller } from './access.ts'
+import { type Catalogue, errorBody } from './catalogue.ts'
+import type { Prepared } from './core.ts'
+import { UNKNOWN_CLIENT } from './identity.ts'
+import type { ToolDeps } from './tools/tool.ts'
+
+type Json = Record<string, unknown>
+
+/** What a client says of itself when it initializes. */
+export interface Hello {
+  revision: string
+  clientInfo: Json
+  capabilities: Json
+}
+
+/** What a client that does not say is taken to speak. */
+export const OLDEST = '2024-11-05'
+const NOBODY: Hello = { revision: OLDEST, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
+
+export interface ConversationOptions {
+  /** Absent: the hub. */
+  endpoint: string | undefined
+  /** What is known from the start: of a session that goes on. */
+  hello?: Hello
+  /** The session's name for upstream servers. */
+  session?: string
+  /** @param about The request that it belongs to; absent: none. */
+  send(message: Message, about?: Id): void
+}
+
+export interface Conversation {
+  /** @param canAsk Whether the client can be asked something before it gets its answer. */
+  receive(item: Prepared, caller: Caller, canAsk: boolean): void
+  /** Begins to tell of changes; once. */
+  follow(caller: Caller): void
+  /** Whatever runs is cancelled. */
+  close(): void
+}
+
+/**
+ * What `initialize` says. @returns nothing if its params are not valid. A client that says nothing at all is served as
+ * one of the oldest revision.
+ */
+export function helloOf(params: Json | undefined): Hello | undefined {
+  if (params === undefined) return NOBODY
+  const { protocolVersion, clientInfo, capabilities = {} } = params
+  if (typeof protocolVersion !== 'string' || !isObject(capabilities)) return undefined
+  if (!isObject(clientInfo) || typeof clientInfo.name !== 'string' || typeof clientInfo.version !== 'string')
+    return undefined
+  const revision = LEGACY_REVISIONS.has(protocolVersion) ? protocolVersion : LEGACY
+  return { revision, clientInfo, capabilities }
+}
+
+export function openConversation(
+  { log }: Pick<ToolDeps, 'log'>,
+  catalogue: Catalogue,
+  { endpoint, hello = NOBODY, session, send }: ConversationOptions,
+): Conversation {
+  let client = hello
+  let logLevel: string | undefined
+  const running = new Map<Id, AbortController>()
+  const questions = new Map<Id, (answer: RpcResponse | undefined) => void>()
+  const changes = openChanges(catalogue, endpoint, session, send)
+
+  async function initialize(caller: Caller, params: Json | undefined): Promise<Json> {
+    const said = helloOf(params)
+    if (!said) throw new RpcError(INVALID_PARAMS, 'Invalid params for initialize')
+    client = said
+    const { capabilities, instructions, serverInfo } = await catalogue.describe(endpoint, caller)
+    return { protocolVersion: said.revision, capabilities, serverInfo, instructions }
+  }
+
+  async function answer(item: Prepared, caller: Caller, canAsk: boolean, signal: AbortSignal): Promise<Json> {
+    const { id, method, params = {} } = item.message as RpcRequest
+    if (item.problem) throw item.problem
+    if (method === 'ping') return {}
+    if (method === 'initialize') return initialize(caller, (item.message as RpcRequest).params)
+    if (method === 'logging/setLevel') {
+      logLevel = String(params.level)
+      return {}
+    }
+    if (method === 'resources/subscribe') return changes.add(caller, String(params.uri))
+    if (method === 'resources/unsubscribe') return changes.remove(caller, String(params.uri))
+    return item.target!.answer({
+      caller,
+      era: '2025',
+      method,
+      params,
+      ...client,
+      signal,
+      ...(session === undefined ? {} : { session }),
+      ...(logLevel === undefined ? {} : { logLevel }),
+      notify: notification => send(notification, id),
+      ...(canAsk ? { ask: (...question) => ask(id, ...question) } : {}),
+    })
+  }
+
+  /** A question to the client, on the stream of the request that it is about. */
+  async function ask(about: Id, method: string, params: Json, signal: AbortSignal): Promise<Json> {
+    const id = randomUUID()
+    const { promise, resolve } = Promise.withResolvers<RpcResponse | undefined>()
+    const withdraw = () => {
+      send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } }, about)
+      resolve(undefined)
+    }
+    questions.set(id, resolve)
+    signal.addEventListener('abort', withdraw, { once: true })
+    send({ jsonrpc: '2.0', id, method, params }, about)
+    const response = await promise
+    questions.delete(id)
+    signal.removeEventListener('abort', withdraw)
+    if (!response) throw new RpcError(METHOD_NOT_FOUND, 'The client was not there to answer')
+    if ('error' in response) throw new RpcError(response.error.code, response.error.message, response.error.data)
+    return response.result
+  }
+
+  async function serve(item: Prepared, caller: Caller, canAsk: boolean): Promise<void> {
+    const { id, method } = item.message as RpcRequest
+    const stop = new AbortController()
+    running.set(id, stop)
+    let response: RpcResponse
+    try {
+      response = { jsonrpc: '2.0', id, result: await answer(item, caller, canAsk, stop.signal) }
+    } catch (error) {
+      response = { jsonrpc: '2.0', id, error: errorBody(log, method, error) }
+    }
+    if (running.get(id) === stop) running.delete(id)
+    if (!stop.signal.aborted) send(response) // what was cancelled is not answered
+  }
+
+  return {
+    receive(item, caller, canAsk) {
+      const { message } = item
+      if (isResponse(message)) questions.get(message.id)?.(message)
+      else if (isRequest(message)) void serve(item, caller, canAsk)
+      else if (message.method === 'notifications/cancelled') running.get(message.params?.requestId as Id)?.abort()
+    },
+    follow: caller => changes.begin(caller),
+    close() {
+      changes.end()
+      for (const stop of running.values()) stop.abort()
+      for (const resolve of questions.values()) resolve(undefined)
+    },
+  }
+}
+
+interface Changes {
+  begin(caller: Caller): void
+  add(caller: Caller, uri: string): Promise<Json>
+  remove(caller: Caller, uri: string): Promise<Json>
+  end(): void
+}
+
+/** What a client is told of by itself: changes of lists from the time that it listens, and of resources that it names. */
+function openChanges(
+  catalogue: Catalogue,
+  endpoint: string | undefined,
+  session: string | undefined,
+  send: ConversationOptions['send'],
+): Changes {
+  const uris = new Set<string>()
+  let listening: Promise<Listening> | undefined
+  let hasEnded = false
+
+  /** Listens for what there is now, in place of what there was before. */
+  function listen(caller: Caller): Promise<Listening> {
+    const before = listening
+    let isCurrent = true
+    const filter = {
+      toolsListChanged: true,
+      promptsListChanged: true,
+      resourcesListChanged: true,
+      ...(uris.size > 0 ? { resourceSubscriptions: [...uris] } : {}),
+    }
+    const next = catalogue
+      .listen(endpoint, caller, filter, notification => isCurrent && send(notification), session)
+      .then(({ granted, close }) => ({
+        granted,
+        close() {
+          isCurrent = false
+          close()
+        },
+      }))
+    listening = next
+    const replace = () =>
+      before?.then(
+        ({ close }) => close(),
+        () => {},
+      )
+    next.then(replace, replace)
+    next.then(
+      ({ close }) => hasEnded && close(),
+      () => {
+        if (listening === next) listening = undefined
+      },
+    )
+    return next
+  }
+
+  return {
+    begin(caller) {
+      listening ??= listen(caller)
+    },
+    async add(caller, uri) {
+      uris.add(uri)
+      const { granted } = await listen(caller)
+      if (granted.resourceSubscriptions?.includes(uri)) return {}
+      uris.delete(uri)
+      throw new RpcError(INVALID_PARAMS, 'Nobody tells of changes of this resource', { uri })
+    },
+    async remove(caller, uri) {
+      if (uris.delete(uri)) await listen(caller)
+      return {}
+    },
+    end() {
+      hasEnded = true
+      void listening?.then(
+        ({ close }) => close(),
+        () => {},
+      )
+    },
+  }
+}

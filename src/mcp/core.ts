@@ -1,0 +1,69 @@
+/** From the messages of a request to what they are for, once, before anything is done: so scopes are asked for in time. */
+import { METHOD_NOT_FOUND, type Message, RpcError } from '../gateway/messages.ts'
+import { allows } from '../oauth/scopes.ts'
+import type { Caller } from './access.ts'
+import { type Catalogue, methodMissing, type Target } from './catalogue.ts'
+import { METHODS, scopeOf } from './methods.ts'
+import { toMessage } from './transport/messages.ts'
+
+export type Era = '2025' | '2026'
+
+/** A message, and what it is for. */
+export interface Prepared {
+  message: Message
+  /** Requests about tools, prompts and resources only; the eras know the rest. */
+  target?: Target
+  /** Why there is no target. */
+  problem?: RpcError
+}
+
+/** Requests that are about the connection, and not about what a server has, by era. */
+const OF_THE_PROTOCOL: Readonly<Record<Era, ReadonlySet<string>>> = {
+  '2025': new Set(['initialize', 'ping']),
+  '2026': new Set(['server/discover', 'subscriptions/listen']),
+}
+/** Requests that went with the sessions. */
+const ONLY_2025: ReadonlySet<string> = new Set(['logging/setLevel', 'resources/subscribe', 'resources/unsubscribe'])
+
+/**
+ * Finds what each message is for.
+ *
+ * @param items As they were sent: what is not a message is nothing in the answer.
+ * @returns also all the scopes that they need, if the caller lacks any.
+ */
+export async function prepare(
+  catalogue: Catalogue,
+  endpoint: string | undefined,
+  caller: Caller,
+  era: Era,
+  items: readonly unknown[],
+): Promise<{ prepared: (Prepared | undefined)[]; missing: string[] }> {
+  const found = await Promise.all(items.map(item => prepareOne(catalogue, endpoint, caller, era, toMessage(item))))
+  const needed = found.flatMap(({ scopes }) => scopes)
+  const isEnough = needed.every(scope => allows(caller.scope, scope))
+  return { prepared: found.map(({ prepared }) => prepared), missing: isEnough ? [] : [...new Set(needed)] }
+}
+
+async function prepareOne(
+  catalogue: Catalogue,
+  endpoint: string | undefined,
+  caller: Caller,
+  era: Era,
+  message: Message | undefined,
+): Promise<{ prepared: Prepared | undefined; scopes: readonly string[] }> {
+  if (!message || !('method' in message)) return { prepared: message && { message }, scopes: [] }
+  const { method, params = {} } = message
+  if (era === '2026' && ONLY_2025.has(method)) return { prepared: { message, problem: methodMissing() }, scopes: [] }
+  const least = METHODS.has(method) ? scopeOf(method, params) : undefined
+  const scopes = least === undefined ? [] : [least]
+  // As a notification it would do nothing, and yet nobody may send it who may not do it.
+  if (!('id' in message)) return { prepared: { message }, scopes }
+  if (OF_THE_PROTOCOL[era].has(method)) return { prepared: { message }, scopes: [] }
+  try {
+    const target = await catalogue.find(endpoint, caller, method, params)
+    return { prepared: { message, target }, scopes: target.scopes }
+  } catch (problem) {
+    if (!(problem instanceof RpcError)) throw problem
+    return { prepared: { message, problem }, scopes: problem.rpcCode === METHOD_NOT_FOUND ? [] : scopes }
+  }
+}

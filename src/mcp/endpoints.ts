@@ -1,0 +1,49 @@
+/** The endpoints of upstream servers, each a protected resource of its own, as the configuration says now. */
+
+import type { Base } from '../base.ts'
+import type { Gateway } from '../gateway/exchange.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
+import type { Resource } from '../oauth/resources.ts'
+
+/** Publishes the endpoints that there are, and goes on whenever they change. */
+export function publishEndpoints({ resources, scopes }: OAuthDeps, gateway: Gateway): void {
+  const publish = () => {
+    const endpoints = gateway.endpoints()
+    resources.serveUpstreams(endpoints)
+    scopes.extend(upstreamScopes(endpoints))
+  }
+  publish()
+  gateway.onChange(({ kind }) => kind === 'endpoints' && publish())
+}
+
+/** The scopes that upstream servers need, and what each lets a client do, in words for a person. */
+export function upstreamScopes(endpoints: ReturnType<Gateway['endpoints']>): Record<string, string> {
+  const named = endpoints.flatMap(({ name, scopes }) => scopes.map(scope => ({ scope, name })))
+  const uses = Map.groupBy(named, ({ scope }) => scope).entries()
+  return Object.fromEntries(
+    uses.map(([scope, by]) => [scope, `Use what ${by.map(({ name }) => name).join(', ')} keeps for “${scope}”`]),
+  )
+}
+
+/**
+ * The resource of an endpoint of an upstream server.
+ *
+ * One that there is not (any more) is a resource that no token is for: so it is answered as one that there is, and its
+ * challenge leads to the hub's metadata.
+ */
+export function upstreamResource({ resources }: Pick<OAuthDeps, 'resources'>, name: string): Resource {
+  return resources.at(`/mcp/${name}`) ?? { ...resources.hub, audiences: [] }
+}
+
+/** Ends the processes of users and clients that were ended. */
+export function endWithPrincipals(
+  { memory, log }: Pick<OAuthDeps, 'memory'> & Pick<Base, 'log'>,
+  gateway: Gateway,
+): void {
+  memory.onRevoked.add(subject => {
+    if (!/^(user|client):/.test(subject)) return
+    gateway.endPrincipal(subject).catch(error => {
+      log.error({ err: { message: (error as Error).message } }, 'processes of a principal were not ended')
+    })
+  })
+}

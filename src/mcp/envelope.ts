@@ -1,0 +1,137 @@
+/**
+ * Which era a request is of, and the envelope of 2026-07-28: what its `_meta` must say of version, client and
+ * capabilities, and which headers must repeat what the body says (Streamable HTTP, "Request Metadata").
+ */
+import { logLevelOf } from '../gateway/eras.ts'
+import {
+  HEADER_MISMATCH,
+  INVALID_PARAMS,
+  INVALID_REQUEST,
+  isObject,
+  RpcError,
+  UNSUPPORTED_VERSION,
+} from '../gateway/messages.ts'
+import {
+  CLIENT_CAPABILITIES,
+  CLIENT_INFO,
+  LOG_LEVEL,
+  MODERN,
+  metaOf,
+  PROTOCOL_VERSION,
+  targetOf,
+} from '../gateway/names.ts'
+import { decodeHeaderValue } from '../gateway/param-headers.ts'
+import { UNKNOWN_CLIENT } from './identity.ts'
+
+type Json = Record<string, unknown>
+
+/** The revisions that need no handshake. */
+export const MODERN_VERSIONS = [MODERN]
+
+/** A request of 2026-07-28 whose headers say what its body says. */
+export interface Envelope {
+  clientInfo: Json
+  capabilities: Json
+}
+
+/** Revisions are dates: later ones are of the modern era, known or not. */
+const isModern = (version: unknown): version is string => typeof version === 'string' && version >= MODERN
+
+const CAPABILITIES = ['elicitation', 'sampling', 'roots', 'experimental', 'extensions'] as const
+
+const refused = (code: number, message: string, data?: unknown) => new RpcError(code, message, data, 400)
+const mismatch = (message: string) => refused(HEADER_MISMATCH, message)
+
+const claims = (item: unknown) =>
+  isObject(item) && isObject(item.params) && (metaOf(item.params)?.[PROTOCOL_VERSION] ?? undefined) !== undefined
+
+/**
+ * Judges a body by its envelope first, and by its headers second.
+ *
+ * @param body The parsed JSON of a POST.
+ * @returns nothing for a message of the revisions before, which begin with a handshake.
+ * @throws RpcError, HTTP 400, if it is of this era and not right.
+ */
+export function readEnvelope(headers: Headers, body: object): Envelope | undefined {
+  if (Array.isArray(body)) {
+    if (body.some(claims)) throw refused(INVALID_REQUEST, `A message of ${MODERN} must come alone`)
+    return undefined
+  }
+  const { method, params, id } = body as Json
+  if (typeof method !== 'string') return undefined
+  const version = headers.get('mcp-protocol-version')
+  const meta = metaOf(isObject(params) ? params : undefined)
+  const isClaimed = claims(body)
+  const isRequest = id !== undefined && id !== null
+  if (method === 'initialize' && !(isClaimed && isModern(meta![PROTOCOL_VERSION]) && !problemOf(meta!))) {
+    if (isModern(version)) throw mismatch('initialize belongs to the revisions before the one that the header names')
+    return undefined
+  }
+  if (!isClaimed) {
+    if (!isModern(version)) return undefined
+    if (isRequest) throw refused(INVALID_PARAMS, `params._meta must have ${PROTOCOL_VERSION}`)
+  } else if (isRequest || typeof meta![PROTOCOL_VERSION] !== 'string') {
+    const problem = problemOf(meta!)
+    if (problem) throw refused(INVALID_PARAMS, problem)
+  }
+  requireSameHeaders(headers, method, isRequest, isClaimed ? String(meta![PROTOCOL_VERSION]) : version!)
+  if (isRequest) requireName(headers, method, params as Json)
+  const { [CLIENT_INFO]: clientInfo, [CLIENT_CAPABILITIES]: capabilities } = meta ?? {}
+  return {
+    clientInfo: isObject(clientInfo) ? clientInfo : UNKNOWN_CLIENT,
+    capabilities: isObject(capabilities) ? capabilities : {},
+  }
+}
+
+/** What is wrong with the `_meta` of a request. */
+function problemOf(meta: Json): string | undefined {
+  const info = meta[CLIENT_INFO] ?? undefined
+  const capabilities = meta[CLIENT_CAPABILITIES]
+  const token = meta.progressToken ?? undefined
+  const level = meta[LOG_LEVEL] ?? undefined
+  if (typeof meta[PROTOCOL_VERSION] !== 'string') return `_meta: ${PROTOCOL_VERSION} must be a string`
+  if (!isObject(capabilities)) return `_meta: ${CLIENT_CAPABILITIES} must be an object`
+  const wrong = CAPABILITIES.find(name => !isObject(capabilities[name] ?? {}))
+  if (wrong) return `_meta: the capability ${wrong} must be an object`
+  if (info !== undefined && !(isObject(info) && typeof info.name === 'string' && typeof info.version === 'string'))
+    return `_meta: ${CLIENT_INFO} must have a name and a version`
+  if (token !== undefined && typeof token !== 'string' && !Number.isSafeInteger(token))
+    return '_meta: progressToken must be a string or an integer'
+  if (level !== undefined && logLevelOf(level) === undefined) return `_meta: ${LOG_LEVEL} must be a log level`
+  return undefined
+}
+
+function requireSameHeaders(headers: Headers, method: string, isRequest: boolean, claimed: string): void {
+  const version = headers.get('mcp-protocol-version')
+  const sent = headers.get('mcp-method')
+  if (version !== null && version !== claimed)
+    throw mismatch('The header MCP-Protocol-Version names another version than the body')
+  if (sent !== null && sent !== method) throw mismatch('The header Mcp-Method names another method than the body')
+  if (!MODERN_VERSIONS.includes(claimed))
+    throw refused(UNSUPPORTED_VERSION, 'Unsupported protocol version', {
+      supported: MODERN_VERSIONS,
+      requested: claimed.slice(0, 64),
+    })
+  if (!isRequest) return
+  if (version === null) throw mismatch('The header MCP-Protocol-Version is missing')
+  if (sent === null) throw mismatch('The header Mcp-Method is missing')
+}
+
+function requireName(headers: Headers, method: string, params: Json): void {
+  const sent = headers.get('mcp-name')
+  const name = targetOf(method, params)
+  if (name === undefined) return
+  if (sent === null) throw mismatch('The header Mcp-Name is missing')
+  const decoded = decodeHeaderValue(sent)
+  if (decoded === undefined) throw mismatch('The header Mcp-Name is not valid Base64')
+  if (decoded !== name) throw mismatch('The header Mcp-Name names something else than the body')
+}
+
+/** The `Mcp-Param-*` headers of a request, by name in lower case. */
+export function paramHeadersOf(headers: Headers): ReadonlyMap<string, string> {
+  const found = new Map<string, string>()
+  headers.forEach((value, name) => {
+    if (name.startsWith('mcp-param-')) found.set(name, value)
+  })
+  return found
+}

@@ -1,0 +1,114 @@
+/**
+ * The first source of the catalogue: our own tools. Whoever calls, only the tools that it may use, so many at a time, and
+ * each call is recorded. Their JSON schemas are made once, when this module loads.
+ */
+import { z } from 'zod'
+import { record } from '../audit/events.ts'
+import { INVALID_PARAMS, RpcError } from '../gateway/messages.ts'
+import { AppError } from '../lib/errors.ts'
+import type { Principal } from '../oauth/principal.ts'
+import { allows } from '../oauth/scopes.ts'
+import { type Caller, personOf } from './access.ts'
+import { openCounts } from './counts.ts'
+import { TOOLS } from './tools/index.ts'
+import type { CallContext, Tool, ToolDeps } from './tools/tool.ts'
+
+/** Calls of one person in progress. More of them would only make everybody wait for the database. */
+const PER_PERSON = 128
+/** Audit events that wait to be written, a quarter of what there is room for; from then on calls wait, too. */
+const CROWDED = 5_000
+
+type Json = Record<string, unknown>
+
+const DESCRIBED: readonly { tool: Tool; description: Json }[] = TOOLS.map(tool => ({
+  tool,
+  description: {
+    name: tool.name,
+    title: tool.title,
+    description: tool.description,
+    inputSchema: z.toJSONSchema(tool.input, { io: 'input' }),
+    outputSchema: z.toJSONSchema(tool.output, { io: 'output' }),
+    annotations: { title: tool.title, ...tool.annotations },
+  },
+}))
+
+/** Whether a principal may see and call a tool. */
+function mayUse(principal: Principal, tool: Tool): boolean {
+  return tool.scopes.every(scope => allows(principal.scope, scope)) && (!tool.forUsers || principal.userId !== null)
+}
+
+/** Whether two principals see the same list of tools. */
+export function seeSameTools(one: Principal, other: Principal): boolean {
+  return one.tokenId === other.tokenId || TOOLS.every(tool => mayUse(one, tool) === mayUse(other, tool))
+}
+
+export interface OwnTools {
+  find(name: unknown): Tool | undefined
+  /** As `tools/list` shows them. */
+  list(caller: Caller): Json[]
+  /**
+   * Calls a tool and records it, however it ends. Only our own words reach the agent.
+   *
+   * @param tool Absent: there is none of that name, which is recorded as well.
+   * @throws RpcError if there is no such tool for this caller; wrong arguments and failures are results, so that the
+   *   agent can read them and try again.
+   */
+  call(caller: Caller, tool: Tool | undefined, args: Json, context: CallContext): Promise<Json>
+}
+
+export function openOwnTools(deps: ToolDeps): OwnTools {
+  const inProgress = openCounts()
+
+  async function run(tool: Tool, caller: Caller, args: Json, context: CallContext): Promise<Json> {
+    const input = tool.input.safeParse(args)
+    if (!input.success) return failure(`The arguments are not valid: ${z.prettifyError(input.error)}`)
+    try {
+      const structuredContent = await tool.call(deps, caller, input.data, context)
+      return { content: [{ type: 'text', text: JSON.stringify(structuredContent) }], structuredContent }
+    } catch (error) {
+      if (error instanceof AppError) return failure(`${error.title}. ${error.advice}`)
+      if (context.signal?.aborted) return failure('The call was cancelled.')
+      deps.log.error({ tool: tool.name, err: { message: (error as Error).message } }, 'a tool failed')
+      return failure('The tool failed on the server; try again later.')
+    }
+  }
+
+  async function judgeAndRun(caller: Caller, tool: Tool | undefined, args: Json, context: CallContext): Promise<Json> {
+    const { clientId, userId, grantId, ip } = caller
+    const log = (name: string, failed: boolean) =>
+      record(deps, 'tool.called', { clientId, userId, grantId, ip, detail: { tool: name, failed } })
+    // Calls are what could fill it, and then the events of others would have no room.
+    if (deps.audit.waiting > CROWDED) await deps.audit.flush()
+    if (!tool || !mayUse(caller, tool)) {
+      log(tool?.name ?? 'unknown', true)
+      throw new RpcError(INVALID_PARAMS, 'There is no such tool for this connection')
+    }
+    const result = await run(tool, caller, args, context)
+    log(tool.name, result.isError === true)
+    return result
+  }
+
+  return {
+    find: name => TOOLS.find(tool => tool.name === name),
+    list: caller => DESCRIBED.filter(({ tool }) => mayUse(caller, tool)).map(({ description }) => description),
+    async call(caller, tool, args, context) {
+      const person = personOf(caller)
+      const bounds = [
+        [person, PER_PERSON],
+        [`${person} ${tool?.name}`, tool?.atOnce ?? PER_PERSON],
+      ] as const
+      for (const [key, most] of bounds)
+        if (inProgress.of(key) >= most) return failure(`${most} calls are in progress; wait until some have ended.`)
+      for (const [key] of bounds) inProgress.add(key)
+      try {
+        return await judgeAndRun(caller, tool, args, context)
+      } finally {
+        for (const [key] of bounds) inProgress.remove(key)
+      }
+    },
+  }
+}
+
+function failure(text: string): Json {
+  return { content: [{ type: 'text', text }], isError: true }
+}

@@ -1,0 +1,38 @@
+import { z } from 'zod'
+import { listConnections as findConnections } from '../../oauth/tokens.ts'
+import { READ_ONLY, type Tool } from './tool.ts'
+
+const connectionSchema = z.object({
+  id: z.string(),
+  client: z.object({ id: z.string(), name: z.string() }),
+  scope: z.array(z.string()),
+  resource: z.string(),
+  connected_at: z.string(),
+  last_renewed_at: z.string(),
+  current: z.boolean().describe('Whether it is the connection that this call came through'),
+})
+
+export const listConnections: Tool = {
+  name: 'list_connections',
+  title: 'List connected apps',
+  description: 'Lists the apps that are connected as the current user: what each may do, and when it was last renewed.',
+  input: z.object({}),
+  output: z.object({ connections: z.array(connectionSchema) }),
+  annotations: READ_ONLY,
+  scopes: [],
+  forUsers: true,
+  async call(deps, caller) {
+    const connections = await findConnections(deps, caller.userId!)
+    return {
+      connections: connections.map(connection => ({
+        id: connection.id,
+        client: { id: connection.client_id, name: connection.client_name },
+        scope: connection.scope,
+        resource: connection.resource,
+        connected_at: connection.created_at.toISOString(),
+        last_renewed_at: connection.used_at.toISOString(),
+        current: connection.id === caller.grantId,
+      })),
+    }
+  },
+}

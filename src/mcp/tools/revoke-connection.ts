@@ -1,0 +1,22 @@
+import { z } from 'zod'
+import { AppError } from '../../lib/errors.ts'
+import { revokeGrant } from '../../oauth/tokens.ts'
+import type { Tool } from './tool.ts'
+
+export const revokeConnection: Tool = {
+  name: 'revoke_connection',
+  title: 'Disconnect an app',
+  description:
+    'Ends one of the current user’s connected apps at once: its access and refresh tokens stop working. Take the id from list_connections.',
+  input: z.object({ id: z.uuid().describe('The connection’s id, from list_connections') }),
+  output: z.object({ revoked: z.boolean() }),
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
+  scopes: ['connections:manage'],
+  forUsers: true,
+  async call(deps, caller, input) {
+    const revoked = await revokeGrant(deps, { grantId: String(input.id), userId: caller.userId!, by: 'user' })
+    if (!revoked)
+      throw new AppError('There is no such connection', 'Take the id from list_connections; it may have ended already.')
+    return { revoked }
+  },
+}

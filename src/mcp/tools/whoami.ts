@@ -1,0 +1,37 @@
+import { z } from 'zod'
+import { findUserById } from '../../../sql/users.ts'
+import { lookUpClient } from '../../oauth/memory.ts'
+import { READ_ONLY, type Tool } from './tool.ts'
+
+export const whoami: Tool = {
+  name: 'whoami',
+  title: 'Who am I',
+  description: 'Tells as whom this app is connected, through which client, and what the access token allows.',
+  input: z.object({}),
+  output: z.object({
+    user: z
+      .object({ id: z.string(), email: z.string(), name: z.string(), admin: z.boolean() })
+      .nullable()
+      .describe('null for a machine'),
+    client: z.object({ id: z.string(), name: z.string() }),
+    scope: z.array(z.string()),
+    resource: z.string().describe('URL of the MCP endpoint that the token is for'),
+    expires_at: z.string().describe('When the access token expires, ISO 8601'),
+  }),
+  annotations: READ_ONLY,
+  scopes: [],
+  forUsers: false,
+  async call(deps, caller) {
+    const [client, user] = await Promise.all([
+      lookUpClient(deps, caller.clientId),
+      caller.userId ? findUserById(deps.sql, caller.userId) : undefined,
+    ])
+    return {
+      user: user ? { id: user.id, email: user.email, name: user.name, admin: user.is_admin } : null,
+      client: { id: caller.clientId, name: client?.name ?? '' },
+      scope: [...caller.scope],
+      resource: caller.audience,
+      expires_at: new Date(caller.expiresAt * 1000).toISOString(),
+    }
+  },
+}

@@ -1,0 +1,168 @@
+/** Upstream servers as clients meet them: at an endpoint of their own, and in the hub. */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { modernRpc, rpc } from '../support/flows.ts'
+import { type Front, startFront, tokenFor } from '../support/front.ts'
+import { startUpstream } from '../support/upstreams/start.ts'
+
+let server: Front
+let upstream: Awaited<ReturnType<typeof startUpstream>>
+let atFixture: string
+let atHub: string
+
+beforeAll(async () => {
+  upstream = await startUpstream('sdk2')
+  server = await startFront(servers())
+  atFixture = await tokenFor(server, 'fixture')
+  atHub = await tokenFor(server)
+})
+afterAll(async () => {
+  await server.close()
+  await upstream[Symbol.asyncDispose]()
+})
+
+const servers = () => ({
+  fixture: { url: upstream.url, scopes: { test_simple_text: 'files:write' } },
+  private: { url: upstream.url, users: ['grace@example.com'] },
+})
+const FIXTURE = '/mcp/fixture'
+const modern = (token: string, method: string, params: object = {}, path = FIXTURE) =>
+  modernRpc(server, token, method, params as Record<string, unknown>, { path })
+const namesOf = async (answer: Promise<Response>) => {
+  const { result } = (await (await answer).json()) as { result: { tools: { name: string }[] } }
+  return result.tools.map(({ name }) => name)
+}
+const challenge = (path: string, scope: string, error?: string) =>
+  `Bearer resource_metadata="${server.base}/.well-known/oauth-protected-resource${path}", scope="${scope}"${error ? `, error="${error}"` : ''}`
+const BASIC = 'mcp:tools:read mcp:tools:call'
+
+describe('an endpoint is a resource of its own', () => {
+  test('with metadata that name it and its scopes', async () => {
+    const answer = await server.get(`/.well-known/oauth-protected-resource${FIXTURE}`)
+    expect(await answer.json()).toMatchObject({
+      resource: `${server.base}${FIXTURE}`,
+      scopes_supported: ['mcp:tools:read', 'mcp:tools:call', 'files:write'],
+    })
+  })
+
+  test('a token of the hub is 401 there, and its token is 401 at the hub', async () => {
+    const there = await rpc(server, atHub, 'tools/list', {}, FIXTURE)
+    expect([there.status, there.headers.get('www-authenticate')]).toEqual([
+      401,
+      challenge(FIXTURE, BASIC, 'invalid_token'),
+    ])
+    const atTheHub = await rpc(server, atFixture, 'tools/list')
+    expect([atTheHub.status, atTheHub.headers.get('www-authenticate')]).toEqual([
+      401,
+      challenge('/mcp', BASIC, 'invalid_token'),
+    ])
+  })
+
+  test.each(['nobody', '__proto__', 'constructor', 'a%22b', 'x%0d%0ay'])(
+    'there is none of the name %s: 401, with a token and without one',
+    async name => {
+      for (const token of [atHub, atFixture]) {
+        const answer = await rpc(server, token, 'tools/list', {}, `/mcp/${name}`)
+        expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([
+          401,
+          challenge('/mcp', BASIC, 'invalid_token'),
+        ])
+      }
+      const bare = await server.postJson(`/mcp/${name}`, { jsonrpc: '2.0', id: 1, method: 'ping' })
+      expect([bare.status, bare.headers.get('www-authenticate')]).toEqual([401, challenge('/mcp', BASIC)])
+    },
+  )
+
+  test('whoever may not use it gets 403, and does not see it in the hub', async () => {
+    const token = await tokenFor(server, 'private')
+    const refused = await rpc(server, token, 'tools/list', {}, '/mcp/private')
+    expect([refused.status, await refused.json()]).toEqual([
+      403,
+      { error: 'access_denied', error_description: 'You may not use this server' },
+    ])
+    expect((await namesOf(rpc(server, atHub, 'tools/list'))).some(name => name.startsWith('private__'))).toBe(false)
+    const grace = await tokenFor(server, undefined, 'mcp', 'grace@example.com')
+    expect(await namesOf(rpc(server, grace, 'tools/list'))).toContain('private__test_simple_text')
+  })
+
+  test('once it is removed its tokens are 401, and the hub does not list it', async () => {
+    await server.configure({ ...servers(), brief: { url: upstream.url } })
+    const token = await tokenFor(server, 'brief')
+    expect((await rpc(server, token, 'tools/list', {}, '/mcp/brief')).status).toBe(200)
+    const listening = await modern(
+      token,
+      'subscriptions/listen',
+      { notifications: { toolsListChanged: true } },
+      '/mcp/brief',
+    )
+    await server.configure(servers())
+    expect(await listening.text()).toContain('"resultType":"complete"') // said goodbye
+    expect((await rpc(server, token, 'tools/list', {}, '/mcp/brief')).status).toBe(401)
+    expect((await server.get('/.well-known/oauth-protected-resource/mcp/brief')).status).toBe(404)
+  })
+})
+
+describe('what is there', () => {
+  test('at its endpoint under its own names, in the hub with a prefix, sorted, beside our own', async () => {
+    expect(await namesOf(modern(atFixture, 'tools/list'))).toContain('test_simple_text')
+    for (const ask of [rpc, modernRpc]) {
+      const names = await namesOf(ask(server, atHub, 'tools/list'))
+      expect(names).toEqual(expect.arrayContaining(['fixture__test_simple_text', 'list_connections', 'whoami']))
+      expect(names).toEqual(names.toSorted())
+    }
+  })
+
+  test('is announced, and what a token does not open is not: then it is -32601', async () => {
+    const narrow = await tokenFor(server, 'fixture', BASIC)
+    const capabilitiesOf = async (token: string) => {
+      const { result } = (await (await modern(token, 'server/discover')).json()) as { result: { capabilities: object } }
+      return Object.keys(result.capabilities)
+    }
+    expect(await capabilitiesOf(atFixture)).toEqual(expect.arrayContaining(['tools', 'prompts', 'resources']))
+    const narrowed = await capabilitiesOf(narrow)
+    expect([narrowed.includes('tools'), narrowed.includes('prompts'), narrowed.includes('resources')]).toEqual([
+      true,
+      false,
+      false,
+    ])
+    const answer = await modern(narrow, 'prompts/list')
+    expect([answer.status, await answer.json()]).toMatchObject([404, { error: { code: -32601 } }])
+  })
+
+  test('is called in both eras, in the hub and at its endpoint', async () => {
+    const wide = 'mcp files:write'
+    const [hub, own] = [await tokenFor(server, undefined, wide), await tokenFor(server, 'fixture', wide)]
+    const calls = [
+      rpc(server, hub, 'tools/call', { name: 'fixture__test_simple_text' }),
+      modern(hub, 'tools/call', { name: 'fixture__test_simple_text' }, '/mcp'),
+      rpc(server, own, 'tools/call', { name: 'test_simple_text' }, FIXTURE),
+      modern(own, 'tools/call', { name: 'test_simple_text' }),
+    ]
+    for (const answer of await Promise.all(calls))
+      expect([answer.status, await answer.json()]).toMatchObject([
+        200,
+        { result: { content: [{ type: 'text', text: expect.any(String) }] } },
+      ])
+  })
+
+  test('without the scope that the configuration asks for it is 403, which names all that a call needs', async () => {
+    const asked = [
+      [rpc(server, atFixture, 'tools/call', { name: 'test_simple_text' }, FIXTURE), FIXTURE],
+      [modern(atFixture, 'tools/call', { name: 'test_simple_text' }), FIXTURE],
+      [rpc(server, atHub, 'tools/call', { name: 'fixture__test_simple_text' }), '/mcp'],
+    ] as const
+    for (const [answer, path] of asked) {
+      const { status, headers } = await answer
+      expect([status, headers.get('www-authenticate')]).toEqual([
+        403,
+        challenge(path, 'mcp:tools:call files:write', 'insufficient_scope'),
+      ])
+    }
+    const other = await rpc(server, atFixture, 'tools/call', { name: 'test_image_content' }, FIXTURE)
+    expect(other.status).toBe(200)
+  })
+
+  test('a name that is not there is -32602, in the hub too', async () => {
+    const answer = await rpc(server, atHub, 'tools/call', { name: 'fixture__nothing' })
+    expect(await answer.json()).toMatchObject({ error: { code: -32602 } })
+  })
+})

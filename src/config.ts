@@ -21,13 +21,14 @@ const list = z
   )
   .default([])
 
-const seconds = (fallback: number, min: number, max: number) =>
+const duration = (min: number, max: number) =>
   z.coerce
     .number({ error: `must be a number of seconds from ${min} to ${max}` })
     .int({ error: 'must be a whole number of seconds' })
     .min(min, { error: `must be at least ${min} seconds` })
     .max(max, { error: `must be at most ${max} seconds` })
-    .default(fallback)
+
+const seconds = (fallback: number, min: number, max: number) => duration(min, max).default(fallback)
 
 const httpUrl = z.string().refine(isHttpUrl, { error: 'must be an http or https URL without query or fragment' })
 
@@ -78,6 +79,10 @@ export const configSchema = z.object({
   REGISTRATION: z.enum(['open', 'token', 'closed'], { error: 'must be open, token or closed' }).default('open'),
   INITIAL_ACCESS_TOKEN: z.string().min(32, { error: LONG_SECRET }).optional(),
   TRUSTED_PROXIES: cidr,
+  // Longer than the 15 s between two comments of a stream; 255 is the most that Bun takes.
+  IDLE_TIMEOUT: seconds(75, 20, 255),
+  SHUTDOWN_GRACE: duration(0, 600).optional(),
+  CLIENT_METADATA_DOCUMENTS: flag(true),
   LEGACY_SSE: flag(true),
   ACCESS_TOKEN_TTL: seconds(3600, 60, 86_400),
   REFRESH_TOKEN_TTL: seconds(30 * 86_400, 3600, 365 * 86_400),
@@ -93,10 +98,15 @@ export const configSchema = z.object({
 
 type Parsed = z.output<typeof configSchema>
 
-export interface Config extends Omit<Parsed, 'BASE_URL'> {
+export interface Config extends Omit<Parsed, 'BASE_URL' | 'SHUTDOWN_GRACE'> {
   /** The issuer; every URL in every response is built from it, never from a request. No trailing slash. */
   BASE_URL: string
+  /** For how many seconds after SIGTERM requests are still taken, so that load balancers can notice. */
+  SHUTDOWN_GRACE: number
 }
+
+/** With DATABASE_URL there may be another replica to turn to; without, waiting would only delay the restart. */
+const defaultGrace = (databaseUrl: string | undefined) => (databaseUrl === undefined ? 0 : 5)
 
 /** Names that are read when ours are not set, for people who come from NextAuth deployments. */
 const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET: 'NEXTAUTH_SECRET' }
@@ -142,7 +152,12 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
       `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map(p => `  - ${p}`).join('\n')}`,
     )
   }
-  return { ...parsed.data, BASE_URL: parsed.data.BASE_URL ?? `http://localhost:${parsed.data.PORT}` }
+  const { BASE_URL, PORT, SHUTDOWN_GRACE, DATABASE_URL } = parsed.data
+  return {
+    ...parsed.data,
+    BASE_URL: BASE_URL ?? `http://localhost:${PORT}`,
+    SHUTDOWN_GRACE: SHUTDOWN_GRACE ?? defaultGrace(DATABASE_URL),
+  }
 }
 
 /** What each sign-in provider needs as soon as any of its variables is set. */

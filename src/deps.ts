@@ -59,6 +59,7 @@ export async function openDeps(
     audit,
     limits: openLimits(),
     outbound,
+    draining: new AbortController(),
     stopping: new AbortController(),
   }
   const memory = await openMemory(base)

@@ -171,6 +171,13 @@ describe('architecture', () => {
     expect(wrong.map(describeImport)).toEqual([])
   })
 
+  test('each view names its JSX factory: Bun takes the settings of the directory that it is started in, not ours', () => {
+    const pragma = '/** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */\n'
+    expect(
+      files.filter(file => file.startsWith('views/') && file.endsWith('.tsx') && !textOf(file).startsWith(pragma)),
+    ).toEqual([])
+  })
+
   test.each<[rule: string, where: RegExp, forbidden: RegExp]>([
     ['the environment is read in cli only', /^src\/(?!cli\/|main\.ts)/, /process\.env/],
     ['SQL text stands in sql, and where the schema is migrated', /^(src\/(?!db\/)|views\/)/, /\bsql`|\.unsafe\(/],

@@ -1,10 +1,12 @@
 /** help, version, migrate, key rotate, and a second `serve`. */
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { tmpdir } from 'node:os'
 import packageJson from '../../package.json' with { type: 'json' }
 import { migrations } from '../../sql/migrations/index.ts'
 import { runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
+import { serve } from '../support/processes.ts'
 import { emptyDatabase, onPostgres, startServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
@@ -106,6 +108,31 @@ test.skipIf(onPostgres)(
     }
   },
 )
+
+test('serve started from another directory has its pages, styles and scripts', async () => {
+  const database = await emptyDatabase()
+  const program = await serve({ ...database.env, SHUTDOWN_GRACE: '0' }, tmpdir())
+  try {
+    for (const [path, text] of [
+      ['/', '<h1>'],
+      ['/auth/signin', '<h1>Sign in</h1>'],
+      ['/nowhere', 'There is no such page'],
+      ['/assets/style.css', 'font'],
+      ['/assets/htmx.js', 'htmx'],
+    ] as const) {
+      const answer = await fetch(program.base + path, { headers: { Accept: 'text/html' } })
+      expect([path, answer.status, await answer.text()]).toEqual([
+        path,
+        path === '/nowhere' ? 404 : 200,
+        expect.stringContaining(text),
+      ])
+    }
+  } finally {
+    program.kill('SIGTERM')
+    expect(await program.exited).toBe(0)
+    await database.drop()
+  }
+})
 
 test('serve on a port that is in use says so and exits with 1', async () => {
   const server = await startServer()

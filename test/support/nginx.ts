@@ -19,7 +19,7 @@ export interface Balancer {
 /** @param ports The replicas, on loopback; all answer `/readyz` with 200 by now. */
 export async function startBalancer(ports: readonly number[]): Promise<Balancer> {
   const nginx = Bun.which('nginx', { PATH: `${process.env.PATH}:/usr/sbin` })
-  if (!nginx) throw new Error('nginx is not installed; on Debian: apt-get install nginx-light')
+  if (!nginx) throw new Error('nginx is not installed; on Debian: apt-get install nginx')
   const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-nginx-'))
   const port = await freePort()
   const up = new Set(ports)

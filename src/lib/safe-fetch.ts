@@ -34,22 +34,36 @@ export interface SafeResponse {
   cacheControl: string
 }
 
-/** Why a document could not be had, for the operator's log. */
+/**
+ * Why a document could not be had, in words that follow "the document".
+ *
+ * @param detail For the operator's log.
+ * @param reason For whoever asked; less than the detail where that would tell of the network that this server is in.
+ */
 export class SafeFetchError extends Error {
-  constructor(message: string) {
-    super(message)
+  constructor(
+    readonly detail: string,
+    readonly reason = detail,
+  ) {
+    super(detail)
     this.name = 'SafeFetchError'
   }
 }
 
+/** One for a name that does not resolve and for one that resolves to our own network: strangers must not map that. */
+const NO_ADDRESS = 'has a host name for which this server finds no public address'
+
 /** GETs a JSON document. @throws SafeFetchError whatever goes wrong. */
 export async function safeFetchJson(url: string, options: SafeFetchOptions): Promise<SafeResponse> {
   const target = URL.parse(url)
-  if (target?.protocol !== 'https:' || target.username || target.password) throw new SafeFetchError('not an https URL')
+  if (target?.protocol !== 'https:' || target.username || target.password)
+    throw new SafeFetchError('is not at an https URL')
   const signal = AbortSignal.timeout(options.timeoutMs)
   // Nothing may be thrown between here and the race: nobody would be there for the rejection when the time is over.
   const late = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(new SafeFetchError(`no answer within ${options.timeoutMs} ms`)))
+    signal.addEventListener('abort', () =>
+      reject(new SafeFetchError(`did not arrive within ${options.timeoutMs / 1000} seconds`)),
+    )
   })
   return Promise.race([exchange(target, options, signal), late])
 }
@@ -79,7 +93,7 @@ async function exchange(
         response.destroy()
         reject(new SafeFetchError(message))
       }
-      if (response.statusCode !== 200) return fail(`answered ${response.statusCode}`)
+      if (response.statusCode !== 200) return fail(`is answered with status ${response.statusCode}`)
       if (!/^application\/([a-z0-9.+-]+\+)?json\b/i.test(response.headers['content-type'] ?? ''))
         return fail('is not JSON')
       if (!['', 'identity'].includes(response.headers['content-encoding'] ?? '')) return fail('is encoded')
@@ -90,7 +104,7 @@ async function exchange(
         if (size > maxBytes) fail(`has more than ${maxBytes} bytes`)
         else chunks.push(chunk)
       })
-      response.on('error', () => reject(new SafeFetchError('broke off')))
+      response.on('error', () => reject(new SafeFetchError('broke off half way')))
       response.on('end', () => {
         try {
           resolve({
@@ -104,7 +118,7 @@ async function exchange(
     },
   )
   sent.on('error', error =>
-    reject(new SafeFetchError(`cannot be reached: ${(error as { code?: string }).code ?? error.name}`)),
+    reject(new SafeFetchError(`cannot be reached (${(error as { code?: string }).code ?? error.name})`)),
   )
   sent.end()
   return promise
@@ -116,11 +130,11 @@ async function vettedAddress(host: string, outbound: Outbound): Promise<string> 
   try {
     addresses = isIP(host) ? [host] : await outbound.resolve(host)
   } catch {
-    throw new SafeFetchError('does not resolve')
+    throw new SafeFetchError('has a host name that does not resolve', NO_ADDRESS)
   }
   const [address] = addresses
   if (address === undefined || !addresses.every(outbound.isAllowed))
-    throw new SafeFetchError('is not at a public address')
+    throw new SafeFetchError('is not at a public address', NO_ADDRESS)
   return address
 }
 

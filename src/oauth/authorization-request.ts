@@ -50,7 +50,7 @@ export function checkAuthorizationRequest(
 }
 
 async function requireClient(deps: OAuthDeps, clientId: string | undefined): Promise<ClientRow> {
-  const client = clientId === undefined ? undefined : await findClient(deps, clientId)
+  const client = clientId === undefined ? undefined : await findClient(deps, clientId).catch(explainDocument)
   if (client) return client
   throw new AppError(
     'This app is not known here',
@@ -59,6 +59,14 @@ async function requireClient(deps: OAuthDeps, clientId: string | undefined): Pro
       detail: clientId === undefined ? 'no client_id' : 'unknown client_id',
     },
   )
+}
+
+/** A metadata document that could not be had: the person reads which, why, and what to do. */
+function explainDocument(error: unknown): never {
+  if (!(error instanceof OAuthError) || error.error !== 'invalid_client') throw error
+  throw new AppError('This server could not find out about the app', `${error.description}.`, {
+    ...(error.detail ? { detail: error.detail } : {}),
+  })
 }
 
 /** RFC 6749 3.1.2: the one that is asked for, if it is registered; the only one, if none is asked for. */

@@ -111,6 +111,12 @@ const defaultGrace = (databaseUrl: string | undefined) => (databaseUrl === undef
 /** Names that are read when ours are not set, for people who come from NextAuth deployments. */
 const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET: 'NEXTAUTH_SECRET' }
 
+/** Variables whose values are secrets, their other names included. */
+export const SECRET_VARIABLES: readonly string[] = [
+  ...['AUTH_SECRET', 'NEXTAUTH_SECRET', 'DATABASE_URL', 'INITIAL_ACCESS_TOKEN'],
+  ...['GOOGLE_CLIENT_SECRET', 'GITHUB_CLIENT_SECRET', 'OIDC_CLIENT_SECRET'],
+]
+
 /**
  * Reads the configuration from environment variables. For each key `NAME_FILE` may name a file that holds the value.
  *

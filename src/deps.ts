@@ -1,11 +1,10 @@
 /** Opens everything in order and closes it in the opposite order. Composition only: nothing is decided here. */
-import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { hasSigningKeys } from '../sql/signing-keys.ts'
 import { openAuditWriter } from './audit/writer.ts'
+import { readAuthSecret } from './auth-secret.ts'
 import type { Base, Secrets, Sweep } from './base.ts'
 import type { Config } from './config.ts'
-import { connect, prepareDataDir } from './db/index.ts'
+import { connect } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
 import type { Viewers } from './http/session.ts'
 import { deriveKey } from './lib/crypto.ts'
@@ -55,7 +54,7 @@ export async function openDeps(
     now,
     db,
     sql: db.sql,
-    secrets: openSecrets(config),
+    secrets: openSecrets(config.AUTH_SECRET ?? readAuthSecret(config.DATA_DIR, !(await hasSigningKeys(db.sql)))),
     audit,
     limits: openLimits(),
     outbound,
@@ -77,19 +76,11 @@ export async function openDeps(
   }
 }
 
-function openSecrets(config: Config): Secrets {
-  const secret = config.AUTH_SECRET ?? generatedSecret(config.DATA_DIR)
+function openSecrets(secret: string): Secrets {
   return {
     signInCookie: deriveKey(secret, 'sign-in cookie'),
     csrf: deriveKey(secret, 'csrf'),
     signingKeys: deriveKey(secret, 'signing keys'),
     refresh: deriveKey(secret, 'refresh tokens'),
   }
-}
-
-/** Only on the embedded database: a secret of its own in the data directory, made on the first start. */
-function generatedSecret(dataDir: string): string {
-  const path = join(prepareDataDir(dataDir), 'auth-secret')
-  if (!existsSync(path)) writeFileSync(path, randomBytes(48).toString('base64url'), { mode: 0o600, flag: 'wx' })
-  return readFileSync(path, 'utf8')
 }

@@ -5,6 +5,7 @@ import { openLog } from '../lib/log.ts'
 import { startSweeper } from '../sweeper.ts'
 import { readArgs, readConfig } from './environment.ts'
 import { greet } from './greeting.ts'
+import { secretFileWarnings } from './secret-files.ts'
 
 /** Larger than any route reads; the routes have limits of their own, with proper answers. */
 const MAX_BODY = 8 * 1024 * 1024
@@ -43,7 +44,7 @@ export async function run(args: string[]): Promise<void> {
     await close()
     throw error
   }
-  greeted = greet(deps, [])
+  greeted = greet(deps, secretFileWarnings(config))
   await greeted
 }
 

@@ -134,7 +134,7 @@ describe('the binary', () => {
     ['a wrong type', '/api/oauth/device', json('{"client_id":{"hunter2":1}}'), 400, 'invalid_request'],
     ['too much', '/api/oauth/device', json(`"${'hunter2'.repeat(20_000)}"`), 413, 'invalid_request'],
     ['an unknown path', '/api/hunter2', json('{}'), 404, 'not_found'],
-    ['a wrong method', '/api/oauth/token', {}, 404, 'not_found'],
+    ['a wrong method', '/api/oauth/token', {}, 405, 'invalid_request'],
     ['a path that does not decode', '/api/oauth/%zz%00', {}, 404, 'not_found'],
     ['a decision without a session', '/api/oauth/device/authorize', json('{"id":"hunter2"}'), 401, 'access_denied'],
   ] as [string, string, RequestInit, number, string][])(

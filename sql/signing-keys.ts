@@ -83,3 +83,9 @@ export async function sweepSigningKeys(sql: Queries, before: Date, limit: number
     returning kid`
   return rows.length
 }
+
+/** Whether the database has any key, retired ones included: whether anything in it is sealed with AUTH_SECRET. */
+export async function hasSigningKeys(sql: Queries): Promise<boolean> {
+  const [row] = await sql<{ found: boolean }[]>`select exists (select from signing_keys) as found`
+  return row!.found
+}

@@ -21,7 +21,9 @@ export interface Base {
   limits: Limits
   /** How documents of strangers are fetched. */
   outbound: Outbound
-  /** Aborted when the server stops: what would keep a connection open for ever ends itself. */
+  /** Aborted when the server is told to stop: it is not ready any more, and every answer ends its connection. */
+  draining: AbortController
+  /** Aborted after the grace (`SHUTDOWN_GRACE`), when the server stops: what would keep a connection open for ever ends itself. */
   stopping: AbortController
 }
 

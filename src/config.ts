@@ -24,13 +24,14 @@ const list = z
   )
   .default([])
 
-const seconds = (fallback: number, min: number, max: number) =>
+const duration = (min: number, max: number) =>
   z.coerce
     .number({ error: `must be a number of seconds from ${min} to ${max}` })
     .int({ error: 'must be a whole number of seconds' })
     .min(min, { error: `must be at least ${min} seconds` })
     .max(max, { error: `must be at most ${max} seconds` })
-    .default(fallback)
+
+const seconds = (fallback: number, min: number, max: number) => duration(min, max).default(fallback)
 
 const httpUrl = z.string().refine(isHttpUrl, { error: 'must be an http or https URL without query or fragment' })
 
@@ -92,6 +93,10 @@ export const configSchema = z.object({
   MCP_SERVERS: z.string().optional(),
   RESOURCES: resources,
   TRUSTED_PROXIES: cidr,
+  // Longer than the 15 s between two comments of a stream; 255 is the most that Bun takes.
+  IDLE_TIMEOUT: seconds(75, 20, 255),
+  SHUTDOWN_GRACE: duration(0, 600).optional(),
+  CLIENT_METADATA_DOCUMENTS: flag(true),
   LEGACY_SSE: flag(true),
   ACCESS_TOKEN_TTL: seconds(3600, 60, LONGEST_ACCESS_TOKEN_TTL),
   REFRESH_TOKEN_TTL: seconds(30 * 86_400, 3600, 365 * 86_400),
@@ -113,13 +118,24 @@ export const configSchema = z.object({
 
 type Parsed = z.output<typeof configSchema>
 
-export interface Config extends Omit<Parsed, 'BASE_URL'> {
+export interface Config extends Omit<Parsed, 'BASE_URL' | 'SHUTDOWN_GRACE'> {
   /** The issuer; every URL in every response is built from it, never from a request. No trailing slash. */
   BASE_URL: string
+  /** For how many seconds after SIGTERM requests are still taken, so that load balancers can notice. */
+  SHUTDOWN_GRACE: number
 }
+
+/** With DATABASE_URL there may be another replica to turn to; without, waiting would only delay the restart. */
+const defaultGrace = (databaseUrl: string | undefined) => (databaseUrl === undefined ? 0 : 5)
 
 /** Names that are read when ours are not set, for people who come from NextAuth deployments. */
 const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET: 'NEXTAUTH_SECRET' }
+
+/** Variables whose values are secrets, their other names included. */
+export const SECRET_VARIABLES: readonly string[] = [
+  ...['AUTH_SECRET', 'NEXTAUTH_SECRET', 'DATABASE_URL', 'INITIAL_ACCESS_TOKEN'],
+  ...['GOOGLE_CLIENT_SECRET', 'GITHUB_CLIENT_SECRET', 'OIDC_CLIENT_SECRET'],
+]
 
 /**
  * Reads the configuration from environment variables. For each key `NAME_FILE` may name a file that holds the value.
@@ -162,7 +178,12 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
       `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map(p => `  - ${p}`).join('\n')}`,
     )
   }
-  return { ...parsed.data, BASE_URL: parsed.data.BASE_URL ?? `http://localhost:${parsed.data.PORT}` }
+  const { BASE_URL, PORT, SHUTDOWN_GRACE, DATABASE_URL } = parsed.data
+  return {
+    ...parsed.data,
+    BASE_URL: BASE_URL ?? `http://localhost:${PORT}`,
+    SHUTDOWN_GRACE: SHUTDOWN_GRACE ?? defaultGrace(DATABASE_URL),
+  }
 }
 
 /** What each sign-in provider needs as soon as any of its variables is set. */

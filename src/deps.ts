@@ -1,13 +1,13 @@
 /** Opens everything in order and closes it in the opposite order. Composition only: nothing is decided here. */
-import { randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { hasSigningKeys } from '../sql/signing-keys.ts'
 import { auditSweeps } from './audit/retention.ts'
 import { openAuditWriter } from './audit/writer.ts'
+import { readAuthSecret } from './auth-secret.ts'
 import type { Base, Secrets, Sweep } from './base.ts'
 import type { Config } from './config.ts'
 import { openClock, type TimeSources } from './db/clock.ts'
-import { connect, prepareDataDir } from './db/index.ts'
+import { connect } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
 import { type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway/configured.ts'
 import type { Gateway } from './gateway/exchange.ts'
@@ -68,10 +68,11 @@ export async function openDeps(
     now: clock.now,
     db,
     sql: db.sql,
-    secrets: openSecrets(config),
+    secrets: openSecrets(config.AUTH_SECRET ?? readAuthSecret(config.DATA_DIR, !(await hasSigningKeys(db.sql)))),
     audit,
     limits: openLimits(),
     outbound,
+    draining: new AbortController(),
     stopping: new AbortController(),
   }
   const memory = await openMemory(base)
@@ -100,8 +101,7 @@ export function fileSource(path: string, env: Record<string, string | undefined>
   return { path, env, readFile: name => readFileSync(name, 'utf8') }
 }
 
-function openSecrets(config: Config): Secrets {
-  const secret = config.AUTH_SECRET ?? generatedSecret(config.DATA_DIR)
+function openSecrets(secret: string): Secrets {
   return {
     signInCookie: deriveKey(secret, 'sign-in cookie'),
     csrf: deriveKey(secret, 'csrf'),
@@ -112,11 +112,4 @@ function openSecrets(config: Config): Secrets {
     sessions: deriveKey(secret, 'mcp sessions'),
     heldCalls: deriveKey(secret, 'held calls'),
   }
-}
-
-/** Only on the embedded database: a secret of its own in the data directory, made on the first start. */
-function generatedSecret(dataDir: string): string {
-  const path = join(prepareDataDir(dataDir), 'auth-secret')
-  if (!existsSync(path)) writeFileSync(path, randomBytes(48).toString('base64url'), { mode: 0o600, flag: 'wx' })
-  return readFileSync(path, 'utf8')
 }

@@ -37,7 +37,7 @@ const LAYERS: readonly [name: string, pattern: RegExp][] = [
   ['composition', /^src\/(app|deps|sweeper)\.ts$/],
   ['features', /^src\/(oauth|signin|account|admin|mcp|gateway)\//],
   ['http', /^src\/http\//],
-  ['foundation', /^(src\/(base|config|limits)\.ts|src\/(audit|db)\/|views\/)/],
+  ['foundation', /^(src\/(auth-secret|base|config|limits)\.ts|src\/(audit|db)\/|views\/)/],
   ['sql', /^sql\//],
   ['lib', /^src\/lib\//],
 ]
@@ -176,6 +176,13 @@ describe('architecture', () => {
       ({ file, target }) => file.startsWith('views/') && !/^(views\/|@elysiajs\/html$|@kitajs\/html$)/.test(target),
     )
     expect(wrong.map(describeImport)).toEqual([])
+  })
+
+  test('each view names its JSX factory: Bun takes the settings of the directory that it is started in, not ours', () => {
+    const pragma = '/** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */\n'
+    expect(
+      files.filter(file => file.startsWith('views/') && file.endsWith('.tsx') && !textOf(file).startsWith(pragma)),
+    ).toEqual([])
   })
 
   test.each<[rule: string, where: RegExp, forbidden: RegExp]>([

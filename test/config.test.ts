@@ -60,7 +60,10 @@ describe('parseConfig', () => {
       ADMIN_EMAILS: [],
       REGISTRATION: 'open',
       RESOURCES: [],
+      CLIENT_METADATA_DOCUMENTS: true,
       TRUSTED_PROXIES: [],
+      IDLE_TIMEOUT: 75,
+      SHUTDOWN_GRACE: 0,
       LEGACY_SSE: true,
       ACCESS_TOKEN_TTL: 3600,
       REFRESH_TOKEN_TTL: 2_592_000,
@@ -71,6 +74,13 @@ describe('parseConfig', () => {
       LOG_LEVEL: 'info',
     })
     expect(parse({ PORT: '4000' }).BASE_URL).toBe('http://localhost:4000')
+  })
+
+  test('gives load balancers 5 seconds where there may be replicas, and none where there is one process', () => {
+    const replicas = { DATABASE_URL: 'postgres://db/x', AUTH_SECRET: SECRET }
+    expect(parse(replicas).SHUTDOWN_GRACE).toBe(5)
+    expect(parse({ ...replicas, SHUTDOWN_GRACE: '0' }).SHUTDOWN_GRACE).toBe(0)
+    expect(parse({ SHUTDOWN_GRACE: '20' }).SHUTDOWN_GRACE).toBe(20)
   })
 
   test('makes BASE_URL what URLs are compared with: no trailing slash, lower case, no default port', () => {
@@ -133,6 +143,11 @@ describe('parseConfig', () => {
     ['PORT', '65536'],
     ['PORT', 'http'],
     ['PORT', '80.5'],
+    ['IDLE_TIMEOUT', '19'],
+    ['IDLE_TIMEOUT', '256'],
+    ['SHUTDOWN_GRACE', '-1'],
+    ['SHUTDOWN_GRACE', '1.5'],
+    ['CLIENT_METADATA_DOCUMENTS', 'off'],
     ['OIDC_NAME', 'x'.repeat(41)],
     ['ALLOWED_EMAILS', 'example.com'],
     ['ALLOWED_DOMAINS', '@example.com'],

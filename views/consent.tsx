@@ -1,3 +1,4 @@
+/** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { type ClientLabel, ClientName, DecisionForm, Impostor, Permissions } from './components.tsx'
 import { Layout } from './layout.tsx'

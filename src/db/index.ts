@@ -50,7 +50,7 @@ export async function connect({ databaseUrl, dataDir, serving, log }: ConnectOpt
   const overSocket = (options: postgres.Options<Record<string, postgres.PostgresType>>) =>
     postgres({ ...options, path: socket, user: 'postgres', database: 'postgres' })
 
-  const lock = lockDataDir(dir, serving ? 'serve' : 'command', serving ? 1_000 : 0)
+  const lock = await lockDataDir(dir, serving ? 'serve' : 'command', serving ? 1_000 : 0)
   if ('heldBy' in lock) {
     if (serving)
       throw new UsageError(`${dir} is in use by ${lock.heldBy}; stop it, or set DATA_DIR to another directory`)

@@ -1,32 +1,44 @@
-import { Database as LockFile } from 'bun:sqlite'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { dlopen, type Pointer, read } from 'bun:ffi'
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { UsageError } from '../lib/errors.ts'
 
 /** Held for as long as this process may touch the embedded database; the kernel lets go of it however the process ends. */
 export interface DataDirLock {
   release(): void
 }
 
+/** flock(2): exclusive, without waiting. */
+const LOCK_EX_NB = 2 | 4
+const RETRY_MS = 20
+
 /**
  * Takes the kernel's lock on a data directory. Two processes that opened one PGlite directory silently lost rows in our
- * tests, so nothing opens it without this lock. SQLite takes the lock for us (fcntl, portable, not inherited by children);
- * its file holds no data and must never be opened by other means in this process, because closing it would let go.
+ * tests, so nothing opens it without this lock. It is on the directory itself, not on a file in it, because a file can be
+ * removed and made anew beside a running server, and the second process would lock the new one. Neither Bun nor Node has
+ * flock, so it is called in the C library; children do not inherit the descriptor, and so not the lock.
  *
+ * @param waitMs For how long to wait for another process that is just ending.
  * @returns the lock, or who holds it.
+ * @throws UsageError if the directory cannot be locked, as on some network file systems.
  */
-export function lockDataDir(dir: string, what: string, waitMs = 0): DataDirLock | { heldBy: string } {
-  const file = new LockFile(join(dir, 'lock'), { create: true })
+export async function lockDataDir(dir: string, what: string, waitMs = 0): Promise<DataDirLock | { heldBy: string }> {
+  const { flock, errno, busy } = openLibc()
   const holder = join(dir, 'holder')
-  try {
-    file.run(`pragma busy_timeout = ${waitMs}`)
-    file.run('begin exclusive')
-  } catch (error) {
-    file.close()
-    if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw error
-    return { heldBy: readHolder(holder) }
+  const descriptor = openSync(dir, 'r')
+  const deadline = performance.now() + waitMs
+  while (flock(descriptor, LOCK_EX_NB) !== 0) {
+    const error = errno()
+    if (error === busy && performance.now() < deadline) {
+      await Bun.sleep(RETRY_MS)
+      continue
+    }
+    closeSync(descriptor)
+    if (error === busy) return { heldBy: readHolder(holder) }
+    throw new UsageError(`DATA_DIR (${dir}) cannot be locked (errno ${error}); put it on a local file system`)
   }
   writeFileSync(holder, `process ${process.pid} (${what})`, { mode: 0o600 })
-  return { release: () => file.close() }
+  return { release: () => closeSync(descriptor) }
 }
 
 function readHolder(path: string): string {
@@ -35,4 +47,37 @@ function readHolder(path: string): string {
   } catch {
     return 'another process'
   }
+}
+
+interface Libc {
+  flock(descriptor: number, operation: number): number
+  errno(): number
+  /** The errno of a lock that another process holds, EWOULDBLOCK. */
+  busy: number
+}
+
+/** The C library, by its name on Linux with glibc, on Linux with musl, and on macOS. */
+function openLibc(): Libc {
+  const mac = process.platform === 'darwin'
+  const names = mac
+    ? ['libSystem.B.dylib']
+    : ['libc.so.6', `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`]
+  const errnoLocation = mac ? '__error' : '__errno_location'
+  const signatures = {
+    flock: { args: ['i32', 'i32'], returns: 'i32' },
+    [errnoLocation]: { args: [], returns: 'ptr' },
+  } as const
+  for (const name of names) {
+    try {
+      const { symbols } = dlopen(name, signatures)
+      return {
+        flock: symbols.flock,
+        errno: () => read.i32((symbols[errnoLocation] as () => Pointer)()),
+        busy: mac ? 35 : 11,
+      }
+    } catch {
+      // not this C library
+    }
+  }
+  throw new UsageError(`DATA_DIR cannot be locked: there is no C library that this program knows (${names.join(', ')})`)
 }

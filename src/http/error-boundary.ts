@@ -8,8 +8,9 @@ import { noStoreJson } from './json.ts'
 import { isFragmentRequest, openPage, page, wantsJson, wantsPage } from './pages.ts'
 import type { Routes } from './routes.ts'
 
-export const errorBoundary = ({ log }: Base, routes: Routes) =>
-  new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route }) => {
+export const errorBoundary = ({ log, draining }: Base, routes: Routes) =>
+  new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route, set }) => {
+    if (draining.signal.aborted) set.headers.connection = 'close' // as `protect` says it in answers that are no errors
     try {
       const { page: isPage } = routes.traitsOf(route)
       const asPage = isPage ? !wantsJson(request) : error instanceof NotFoundError && wantsPage(request)

@@ -1,12 +1,14 @@
-/** For load balancers: whether the process answers, and whether it can reach its database. */
+/** For load balancers: whether the process answers, and whether it should be sent requests. */
 import { Elysia } from 'elysia'
 import { ping } from '../../sql/index.ts'
 import type { Base } from '../base.ts'
+import { noStoreJson } from './json.ts'
 
 export const health = (base: Base) =>
   new Elysia({ name: 'health' })
-    .get('/healthz', () => Response.json({ status: 'ok' }, { headers: { 'Cache-Control': 'no-store' } }))
+    .get('/healthz', () => noStoreJson({ status: 'ok' }))
     .get('/readyz', async () => {
+      if (base.draining.signal.aborted) return noStoreJson({ status: 'stopping' }, 503)
       await ping(base.sql) // an outage is answered by the error boundary: 503
-      return Response.json({ status: 'ok' }, { headers: { 'Cache-Control': 'no-store' } })
+      return noStoreJson({ status: 'ok' })
     })

@@ -1,4 +1,4 @@
-/** What every response has and every request must pass: security headers, and CORS where a route allows it. */
+/** What every response has: security headers, CORS where a route allows it, and the end of its connection when we stop. */
 import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
 import type { Routes } from './routes.ts'
@@ -30,17 +30,24 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Referrer-Policy': 'same-origin',
 }
 
-export const protect = ({ config }: Base, routes: Routes) => {
+export const protect = ({ config, draining }: Base, routes: Routes) => {
   const https = config.BASE_URL.startsWith('https:')
-  return new Elysia({ name: 'protect' })
-    .onRequest(({ set }) => {
-      set.headers['X-Content-Type-Options'] = 'nosniff'
-      set.headers['Referrer-Policy'] = 'no-referrer'
-      // For browsers and scanners that do not know frame-ancestors.
-      set.headers['X-Frame-Options'] = 'DENY'
-      if (https) set.headers['Strict-Transport-Security'] = 'max-age=31536000'
-    })
-    .onTransform({ as: 'global' }, ({ route, set }) => {
-      if (routes.traitsOf(route).crossOrigin) Object.assign(set.headers, CORS)
-    })
+  return (
+    new Elysia({ name: 'protect' })
+      .onRequest(({ set }) => {
+        set.headers['X-Content-Type-Options'] = 'nosniff'
+        set.headers['Referrer-Policy'] = 'no-referrer'
+        // For browsers and scanners that do not know frame-ancestors.
+        set.headers['X-Frame-Options'] = 'DENY'
+        if (https) set.headers['Strict-Transport-Security'] = 'max-age=31536000'
+      })
+      .onTransform({ as: 'global' }, ({ route, set }) => {
+        if (routes.traitsOf(route).crossOrigin) Object.assign(set.headers, CORS)
+      })
+      // Whoever sees this sends the next request over a new connection, which a load balancer opens elsewhere. Decided when
+      // the answer goes out, so that it holds for a request that came in before the signal, too.
+      .mapResponse({ as: 'global' }, ({ set }) => {
+        if (draining.signal.aborted) set.headers.connection = 'close'
+      })
+  )
 }

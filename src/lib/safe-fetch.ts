@@ -36,22 +36,36 @@ export interface SafeResponse {
   cacheControl: string
 }
 
-/** Why a document could not be had, for the operator's log. */
+/**
+ * Why a document could not be had, in words that follow "the document".
+ *
+ * @param detail For the operator's log.
+ * @param reason For whoever asked; less than the detail where that would tell of the network that this server is in.
+ */
 export class SafeFetchError extends Error {
-  constructor(message: string) {
-    super(message)
+  constructor(
+    readonly detail: string,
+    readonly reason = detail,
+  ) {
+    super(detail)
     this.name = 'SafeFetchError'
   }
 }
 
+/** One for a name that does not resolve and for one that resolves to our own network: strangers must not map that. */
+const NO_ADDRESS = 'has a host name for which this server finds no public address'
+
 /** GETs a JSON document. @throws SafeFetchError whatever goes wrong. */
 export async function safeFetchJson(url: string, options: SafeFetchOptions): Promise<SafeResponse> {
   const target = URL.parse(url)
-  if (target?.protocol !== 'https:' || target.username || target.password) throw new SafeFetchError('not an https URL')
+  if (target?.protocol !== 'https:' || target.username || target.password)
+    throw new SafeFetchError('is not at an https URL')
   const signal = AbortSignal.timeout(options.timeoutMs)
   // Nothing may be thrown between here and the race: nobody would be there for the rejection when the time is over.
   const late = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(new SafeFetchError(`no answer within ${options.timeoutMs} ms`)))
+    signal.addEventListener('abort', () =>
+      reject(new SafeFetchError(`did not arrive within ${options.timeoutMs / 1000} seconds`)),
+    )
   })
   return Promise.race([exchange(target, options, signal), late])
 }
@@ -97,7 +111,7 @@ function ask(
     response => readAnswer(response, maxBytes).then(resolve, reject),
   )
   sent.on('error', error =>
-    reject(new UnreachableError(`cannot be reached: ${(error as { code?: string }).code ?? error.name}`)),
+    reject(new UnreachableError(`cannot be reached (${(error as { code?: string }).code ?? error.name})`)),
   )
   sent.end()
   return promise
@@ -108,7 +122,7 @@ async function readAnswer(response: IncomingMessage, maxBytes: number): Promise<
     response.destroy()
     throw new SafeFetchError(message)
   }
-  if (response.statusCode !== 200) refuse(`answered ${response.statusCode}`)
+  if (response.statusCode !== 200) refuse(`is answered with status ${response.statusCode}`)
   if (!/^application\/([a-z0-9.+-]+\+)?json\b/i.test(response.headers['content-type'] ?? '')) refuse('is not JSON')
   if (!['', 'identity'].includes(response.headers['content-encoding'] ?? '')) refuse('is encoded')
   const chunks: Buffer[] = []
@@ -123,7 +137,7 @@ async function readAnswer(response: IncomingMessage, maxBytes: number): Promise<
     return { json, cacheControl: response.headers['cache-control'] ?? '' }
   } catch (error) {
     if (error instanceof SafeFetchError) throw error
-    throw new SafeFetchError(error instanceof JsonError ? error.message : 'broke off')
+    throw new SafeFetchError(error instanceof JsonError ? error.message : 'broke off half way')
   }
 }
 
@@ -133,10 +147,10 @@ async function vettedAddresses(host: string, outbound: Outbound): Promise<string
   try {
     addresses = isIP(host) ? [host] : await outbound.resolve(host)
   } catch {
-    throw new SafeFetchError('does not resolve')
+    throw new SafeFetchError('has a host name that does not resolve', NO_ADDRESS)
   }
   if (addresses.length === 0 || !addresses.every(outbound.isAllowed))
-    throw new SafeFetchError('is not at a public address')
+    throw new SafeFetchError('is not at a public address', NO_ADDRESS)
   return addresses.slice(0, MAX_ADDRESSES)
 }
 

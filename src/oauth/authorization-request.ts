@@ -53,7 +53,7 @@ export function promptsOf(params: Params): ReadonlySet<string> {
 }
 
 async function requireClient(deps: OAuthDeps, clientId: string | undefined, ip: string | null): Promise<ClientRow> {
-  const client = clientId === undefined ? undefined : await findClient(deps, clientId, ip)
+  const client = clientId === undefined ? undefined : await findClient(deps, clientId, ip).catch(explainDocument)
   if (client) return client
   throw new AppError(
     'This server does not know this app',
@@ -62,6 +62,14 @@ async function requireClient(deps: OAuthDeps, clientId: string | undefined, ip: 
       detail: clientId === undefined ? 'no client_id' : 'unknown client_id',
     },
   )
+}
+
+/** A metadata document that could not be had: the person reads which, why, and what to do. */
+function explainDocument(error: unknown): never {
+  if (!(error instanceof OAuthError) || error.error !== 'invalid_client') throw error
+  throw new AppError('This server could not find out about the app', `${error.description}.`, {
+    ...(error.detail ? { detail: error.detail } : {}),
+  })
 }
 
 /** RFC 6749 3.1.2: the one that is asked for, if it is registered; the only one, if none is asked for. */

@@ -63,7 +63,7 @@ function serverMetadata({ config, scopes }: OAuthDeps) {
     token_endpoint_auth_methods_supported: AUTH_METHODS,
     token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
     revocation_endpoint_auth_methods_supported: AUTH_METHODS,
-    client_id_metadata_document_supported: true,
+    ...(config.CLIENT_METADATA_DOCUMENTS ? { client_id_metadata_document_supported: true } : {}),
     introspection_endpoint: `${base}/api/oauth/introspect`,
     introspection_endpoint_auth_methods_supported: AUTH_METHODS.filter(method => method !== 'none'),
     service_documentation: base,

@@ -1,4 +1,8 @@
-/** The keys that sign access tokens: made, sealed with AUTH_SECRET, rotated, and published as a JWK set (RFC 7517). */
+/**
+ * The keys that sign access tokens: made, sealed with AUTH_SECRET, rotated, and published as a JWK set (RFC 7517). Signing and
+ * verifying are a few lines of our own over `node:crypto`, because jose is asynchronous and a third slower, and every token
+ * passes here; the format is one, our own, so nothing else of a library would be used.
+ */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
 import { calculateJwkThumbprint } from 'jose'
 import {

@@ -3,6 +3,7 @@
  * seen and what was revoked lately. PostgreSQL's notifications keep it true; while they are lost, it asks the database, and a
  * request that the database would have to vouch for fails closed: 503 while the database is away, MCP requests included.
  */
+import type { JSONWebKeySet } from 'jose'
 import { type ClientRow, findClient } from '../../sql/clients.ts'
 import { CHANNEL } from '../../sql/notifications.ts'
 import { anyRevoked, listRevocations } from '../../sql/revocations.ts'
@@ -40,6 +41,10 @@ export interface Memory {
   userChanges: number
   /** Access tokens whose signature was good, by hash. */
   verified: Map<string, Principal>
+  /** Client id metadata documents that are being fetched, by address, so that parallel askers share one. */
+  documents: Map<string, Promise<ClientRow>>
+  /** Key sets of clients, by address, and when (ms) they are fetched again. */
+  keySets: Map<string, { keys: Promise<JSONWebKeySet>; until: number }>
   /** Told of every revoked subject, here or elsewhere. */
   onRevoked: Set<(subject: string) => void>
   /** Whether notifications arrive, so that all of this can be believed. */
@@ -58,6 +63,8 @@ export async function openMemory(base: Base): Promise<Memory> {
     users: new Map(),
     userChanges: 0,
     verified: new Map(),
+    documents: new Map(),
+    keySets: new Map(),
     onRevoked: new Set(),
     current: false,
     close: async () => {},

@@ -1,10 +1,14 @@
 /** help, version, migrate, key rotate, and a second `serve`. */
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
 import { migrations } from '../../sql/migrations/index.ts'
 import { runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
+import { serve } from '../support/processes.ts'
 import { emptyDatabase, onPostgres, startServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
@@ -106,6 +110,73 @@ test.skipIf(onPostgres)(
     }
   },
 )
+
+test('the start list names secret files that everybody may read, and a proxy that is not trusted, with the fix', async () => {
+  const database = await emptyDatabase()
+  const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-secrets-'))
+  const file = join(dir, 'token')
+  writeFileSync(file, 'an initial access token of 32 characters or more')
+  writeFileSync(join(dir, '.env'), `${'# a comment'}\nGITHUB_CLIENT_SECRET=\nLOG_LEVEL=silent\n`)
+  const env = {
+    ...database.env,
+    SHUTDOWN_GRACE: '0',
+    BASE_URL: 'https://mcp.example.com',
+    INITIAL_ACCESS_TOKEN_FILE: file,
+  }
+  const startList = async (more: Record<string, string> = {}) => {
+    const program = await serve({ ...env, ...more }, dir)
+    program.kill('SIGTERM')
+    expect(await program.exited).toBe(0)
+    return program.output()
+  }
+  const fix = (path: string) => `can be read by every user of this machine; run: chmod 600 ${path}\n`
+  const untrusted = '- TRUSTED_PROXIES: the address or network of the TLS proxy'
+  try {
+    chmodSync(file, 0o644)
+    const first = await startList()
+    expect(first).toContain(`- INITIAL_ACCESS_TOKEN_FILE ${fix(file)}`)
+    expect(first).toContain(untrusted)
+    expect(first).not.toContain('.env can be read')
+    expect(first).not.toContain('the generated secret')
+    chmodSync(file, 0o600)
+    writeFileSync(join(dir, '.env'), `GITHUB_CLIENT_SECRET=secret\nGITHUB_CLIENT_ID=id\n`)
+    const generated = join(database.env.DATA_DIR!, 'auth-secret')
+    if (!onPostgres) chmodSync(generated, 0o644)
+    const second = await startList({ TRUSTED_PROXIES: '127.0.0.1' })
+    expect(second).toContain(`- .env ${fix(join(realpathSync(dir), '.env'))}`)
+    expect(second).not.toContain('INITIAL_ACCESS_TOKEN_FILE')
+    expect(second).not.toContain(untrusted)
+    expect(second.includes(`- the generated secret ${fix(generated)}`)).toBe(!onPostgres)
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+    await database.drop()
+  }
+})
+
+test('serve started from another directory has its pages, styles and scripts', async () => {
+  const database = await emptyDatabase()
+  const program = await serve({ ...database.env, SHUTDOWN_GRACE: '0' }, tmpdir())
+  try {
+    for (const [path, text] of [
+      ['/', '<h1>'],
+      ['/auth/signin', '<h1>Sign in</h1>'],
+      ['/nowhere', 'There is no such page'],
+      ['/assets/style.css', 'font'],
+      ['/assets/htmx.js', 'htmx'],
+    ] as const) {
+      const answer = await fetch(program.base + path, { headers: { Accept: 'text/html' } })
+      expect([path, answer.status, await answer.text()]).toEqual([
+        path,
+        path === '/nowhere' ? 404 : 200,
+        expect.stringContaining(text),
+      ])
+    }
+  } finally {
+    program.kill('SIGTERM')
+    expect(await program.exited).toBe(0)
+    await database.drop()
+  }
+})
 
 test('serve on a port that is in use says so and exits with 1', async () => {
   const server = await startServer()

@@ -1,7 +1,19 @@
 import { afterEach, describe, expect, setDefaultTimeout, spyOn, test } from 'bun:test'
-import fs, { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
+import fs, {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { connect, type Database } from '../../src/db/index.ts'
+import { lockDataDir } from '../../src/db/lock.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { registerClient } from '../support/flows.ts'
 import { run, serve, start } from '../support/processes.ts'
@@ -39,6 +51,73 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     )
     expect(code).toBe(1)
     expect((await server.get('/readyz')).status).toBe(200)
+  })
+
+  test('a second server refuses to start although what the first made in the directory was removed', async () => {
+    const server = await startServer()
+    cleanup.push(() => server.close())
+    const dir = server.env.DATA_DIR!
+    for (const name of readdirSync(dir)) if (name !== 'postgres') rmSync(join(dir, name))
+    const { code, output } = await run(['serve'], { DATA_DIR: dir, LOG_LEVEL: 'silent', PORT: '1' })
+    expect([code, output.trim()]).toEqual([
+      1,
+      `${dir} is in use by another process; stop it, or set DATA_DIR to another directory`,
+    ])
+    expect((await server.get('/readyz')).status).toBe(200)
+  })
+
+  test('a child that outlives a killed server does not keep its lock', async () => {
+    const dir = await newDataDir()
+    const lock = join(import.meta.dir, '../../src/db/lock.ts')
+    const script = `import { lockDataDir } from ${JSON.stringify(lock)}
+      await lockDataDir(${JSON.stringify(dir)}, 'test')
+      const { pid } = Bun.spawn(['sleep', '60'], { stdio: ['ignore', 'ignore', 'ignore'] })
+      console.log('child', pid)
+      setInterval(() => {}, 1000)`
+    const path = join(dir, 'holder-with-child.ts')
+    writeFileSync(path, script)
+    const parent = start(path, [], {})
+    cleanup.push(() => parent.kill('SIGKILL'))
+    await parent.printed('child')
+    const child = Number(/child (\d+)/.exec(parent.output())![1])
+    cleanup.push(() => process.kill(child))
+    expect(await lockDataDir(dir, 'second')).toEqual({ heldBy: `process ${parent.pid} (test)` })
+    parent.kill('SIGKILL')
+    await parent.exited
+    const lockedNow = await lockDataDir(dir, 'second', 1_000)
+    expect(lockedNow).toHaveProperty('release')
+    if ('release' in lockedNow) lockedNow.release()
+  })
+
+  test('auth-secret is made with a new database only: beside one that has keys its loss is a sentence', async () => {
+    const dir = await newDataDir()
+    await (await startServer({ DATA_DIR: dir })).close()
+    const path = join(dir, 'auth-secret')
+    const secret = readFileSync(path, 'utf8')
+    const refusal = async () => {
+      const { code, output } = await run(['serve'], { DATA_DIR: dir, LOG_LEVEL: 'silent', PORT: '1' })
+      expect(code).toBe(1)
+      return output.trim()
+    }
+    rmSync(path)
+    expect(await refusal()).toBe(
+      `${path} is missing, but the database beside it was begun with that secret: restore the file from a backup, or set AUTH_SECRET to what it held. If it is lost, move DATA_DIR away to begin anew.`,
+    )
+    expect(existsSync(path)).toBe(false)
+    const unreadable = (code: string) =>
+      `${path} cannot be read (${code}); it must be a file with the secret, readable by the user who runs the server`
+    mkdirSync(path)
+    expect(await refusal()).toBe(unreadable('EISDIR'))
+    rmdirSync(path)
+    symlinkSync(join(dir, 'nowhere'), path)
+    expect(await refusal()).toBe(unreadable('ENOENT'))
+    rmSync(path)
+    writeFileSync(path, '')
+    expect(await refusal()).toBe(`${path} holds no secret of at least 32 characters; restore it from a backup`)
+    const set = await startServer({ DATA_DIR: dir, AUTH_SECRET: secret })
+    await set.close()
+    writeFileSync(path, secret)
+    await (await startServer({ DATA_DIR: dir })).close()
   })
 
   test('a command beside a running server shares it, and the server notices what the command revokes', async () => {

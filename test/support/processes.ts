@@ -14,9 +14,10 @@ export interface Program {
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts a script with nothing in its environment but what a program needs to run, and `env`. */
-export function start(script: string, args: string[], env: Record<string, string>): Program {
+/** Starts a script with nothing in its environment but what a program needs to run, and `env`. @param cwd Where; here if absent. */
+export function start(script: string, args: string[], env: Record<string, string>, cwd?: string): Program {
   const child = Bun.spawn([process.execPath, 'run', script, ...args], {
+    ...(cwd ? { cwd } : {}),
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
     stdin: 'ignore',
     stdout: 'pipe',
@@ -59,9 +60,12 @@ export async function run(args: string[], env: Record<string, string>): Promise<
 }
 
 /** Starts `serve` on a free port and waits until it listens. */
-export async function serve(env: Record<string, string>): Promise<Program & { base: string; port: number }> {
+export async function serve(
+  env: Record<string, string>,
+  cwd?: string,
+): Promise<Program & { base: string; port: number }> {
   const port = await freePort()
-  const program = start(MAIN, ['serve'], { PORT: String(port), BASE_URL: `http://localhost:${port}`, ...env })
+  const program = start(MAIN, ['serve'], { PORT: String(port), BASE_URL: `http://localhost:${port}`, ...env }, cwd)
   await program.printed('is listening on')
   return { ...program, base: `http://127.0.0.1:${port}`, port }
 }

@@ -91,7 +91,7 @@ export async function assertionProblem(
     claims = payload
   } catch (error) {
     if (error instanceof errors.JOSEError) return `assertion refused: ${error.code}`
-    if (error instanceof SafeFetchError) return `the key set ${error.message}`
+    if (error instanceof SafeFetchError) return `the key set ${error.detail}`
     if (error instanceof OAuthError) throw error
     return 'a key in the set is none' // what importing such a key throws has no type of its own
   }
@@ -104,20 +104,19 @@ export async function assertionProblem(
   return (await useAssertion(deps.sql, { idHash, expiresAt })) ? undefined : 'assertion used again'
 }
 
-const fetched = new Map<string, { keys: Promise<JSONWebKeySet>; until: number }>()
-
 /** A client's key set; one behind an address is fetched again after five minutes, so that keys can be rotated. */
 async function keysOf(deps: OAuthDeps, client: ClientRow, ip: string | null): Promise<JSONWebKeySet> {
   if (client.jwks) return client.jwks as unknown as JSONWebKeySet
+  const { keySets } = deps.memory
   const url = client.jwks_uri!
   const now = deps.now().getTime()
-  let entry = fetched.get(url)
+  let entry = keySets.get(url)
   if (!entry || entry.until <= now) {
     takeFetch(deps, url, ip)
-    if (fetched.size >= KEYS_LIMIT) fetched.delete(fetched.keys().next().value!)
+    if (keySets.size >= KEYS_LIMIT) keySets.delete(keySets.keys().next().value!)
     entry = { keys: fetchKeys(deps, url), until: now + KEYS_AGE_MS }
-    fetched.set(url, entry)
-    entry.keys.catch(() => fetched.delete(url))
+    keySets.set(url, entry)
+    entry.keys.catch(() => keySets.delete(url))
   }
   return entry.keys
 }

@@ -30,7 +30,14 @@ const GRANTS: readonly string[] = ['authorization_code', 'refresh_token', DEVICE
 export function isMetadataUrl(clientId: string): boolean {
   if (clientId.length > 500 || !clientId.startsWith('https://') || /[#?]/.test(clientId)) return false
   const url = URL.parse(clientId)
-  return !!url && url.href === clientId && url.pathname !== '/' && !url.username && !url.password
+  return (
+    !!url &&
+    url.href === clientId &&
+    /^[a-z0-9._:-]+$/.test(url.host) && // it is repeated in errors
+    url.pathname !== '/' &&
+    !url.username &&
+    !url.password
+  )
 }
 
 const documentSchema = z.object({
@@ -49,20 +56,20 @@ const documentSchema = z.object({
   software_version: z.string().max(200).optional().catch(undefined),
 })
 
-/** Fetches under way, so that parallel askers share one. */
-const pending = new Map<string, Promise<ClientRow>>()
-
 /**
  * The client that a document describes, for somebody at an address: the copy in the database while it is fresh, else a new one, else the last good.
  *
- * @throws OAuthError `invalid_client` if there is no good document and never was.
+ * @throws OAuthError `invalid_client` if there is no good document and never was, or if documents are turned off: it names
+ *   the host, the reason and the way out, for the person who connects the app.
  */
 export async function resolveMetadataClient(deps: OAuthDeps, url: string, ip: string | null): Promise<ClientRow> {
   if (new URL(url).origin === deps.config.BASE_URL)
     throw new OAuthError('invalid_client', 'A document of this server describes no client')
+  if (!deps.config.CLIENT_METADATA_DOCUMENTS) throw documentsAreOff(url)
+  const { documents } = deps.memory
   const stored = await lookUpClient(deps, url)
   if (stored?.fresh_until && stored.fresh_until > deps.now()) return stored
-  let fetching = pending.get(url)
+  let fetching = documents.get(url)
   if (!fetching) {
     try {
       takeFetch(deps, url, ip)
@@ -70,8 +77,8 @@ export async function resolveMetadataClient(deps: OAuthDeps, url: string, ip: st
       if (stored) return stored // whoever uses up the share of a host or network locks nobody out
       throw error
     }
-    fetching = refresh(deps, url, stored).finally(() => pending.delete(url))
-    pending.set(url, fetching)
+    fetching = refresh(deps, url, stored).finally(() => documents.delete(url))
+    documents.set(url, fetching)
   }
   return fetching
 }
@@ -96,14 +103,27 @@ async function fetchClient(deps: OAuthDeps, url: string, stored: ClientRow | und
     })
   } catch (error) {
     if (!(error instanceof SafeFetchError)) throw error
-    deps.log.info({ client: url, detail: error.message }, 'a client id metadata document could not be used')
+    deps.log.info({ client: url, detail: error.detail }, 'a client id metadata document could not be used')
     if (stored) return { ...stored, fresh_until: after(deps, RETRY_AGE) }
-    throw new OAuthError(
-      'invalid_client',
-      'The client_id is the address of a metadata document that cannot be fetched or is not valid',
-      { detail: error.message },
-    )
+    throw noDocument(url, error)
   }
+}
+
+function noDocument(url: string, { reason, detail }: SafeFetchError): OAuthError {
+  return new OAuthError(
+    'invalid_client',
+    `The app is described by a document at ${new URL(url).host}, and that document ${reason}. Try again later. If this server cannot reach the internet at all, its operator sets CLIENT_METADATA_DOCUMENTS=false; apps then register instead, or get a client id from the operator`,
+    { detail },
+  )
+}
+
+/** Some apps keep using their document after they have seen it advertised once. */
+function documentsAreOff(url: string): OAuthError {
+  return new OAuthError(
+    'invalid_client',
+    `The app is described by a document at ${new URL(url).host}, and this server fetches no such documents (CLIENT_METADATA_DOCUMENTS=false). Remove this server from the app and add it again, so that the app registers, or give the app a client id from the operator`,
+    { detail: 'client id metadata documents are turned off' },
+  )
 }
 
 /** @throws SafeFetchError if it is not a document about the client at this address. */

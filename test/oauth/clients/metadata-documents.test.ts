@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
+import { upsertMetadataClient } from '../../../sql/clients.ts'
 import { isPublicUnicast } from '../../../src/lib/safe-fetch.ts'
 import { isMetadataUrl } from '../../../src/oauth/clients/metadata-documents.ts'
 import { DEVICE_CODE_GRANT } from '../../../src/oauth/grants/types.ts'
@@ -160,6 +161,7 @@ describe('a client id that is the address of a document', () => {
     'https://client.example:443/x',
     `https://client.example/${'a'.repeat(600)}`,
     'https:client.example/x',
+    'https://client"example/x',
     ' https://client.example/x',
   ])('%s is not such an address and is not fetched', async url => {
     expect(isMetadataUrl(url)).toBe(false)
@@ -337,5 +339,84 @@ describe('keeping documents', () => {
     for (let i = 0; i < 62; i++) answers.push((await ask(urlOf(`/missing-${i}.json`, 'other.example'))).status)
     expect(answers.slice(0, 60)).toEqual(Array(60).fill(401))
     expect(answers.slice(60)).toEqual([429, 429])
+  })
+})
+
+describe('a document that cannot be had', () => {
+  const authorize = (at: TestServer, client: string) =>
+    at.get(
+      `/api/oauth/authorize?${new URLSearchParams({
+        response_type: 'code',
+        client_id: client,
+        redirect_uri: 'http://localhost:5555/callback',
+        code_challenge: 'A'.repeat(43),
+        code_challenge_method: 'S256',
+      })}`,
+      { Accept: 'text/html' },
+    )
+  const wayOut =
+    'Try again later. If this server cannot reach the internet at all, its operator sets CLIENT_METADATA_DOCUMENTS=false; apps then register instead, or get a client id from the operator'
+
+  test.each<[reason: string, answer: string | undefined, addresses: string[]]>([
+    ['has a host name for which this server finds no public address', undefined, []],
+    ['has a host name for which this server finds no public address', undefined, ['10.0.0.1']],
+    ['is answered with status 404', 'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', ['127.0.0.1']],
+    ['names another client_id', undefined, ['127.0.0.1']],
+  ])('%s: the client and the person read the host, the reason and the way out', async (reason, answer, addresses) => {
+    const path = `/client-${++count}.json`
+    const url = urlOf(path)
+    if (answer) {
+      host.answers.set(path, (write, end) => {
+        write(answer)
+        end()
+      })
+    } else host.serveJson(path, documentOf('https://other.example/x.json'))
+    host.resolutions = [addresses]
+    const description = `The app is described by a document at client.example:${host.port}, and that document ${reason}. ${wayOut}`
+    const answered = await ask(url)
+    expect([answered.status, await answered.json()]).toEqual([
+      401,
+      { error: 'invalid_client', error_description: description },
+    ])
+    const page = await authorize(server, url)
+    expect([page.status, page.headers.get('location')]).toEqual([400, null])
+    const text = await page.text()
+    expect(text).toContain('<h1>This server could not find out about the app</h1>')
+    expect(text).toContain(`<p>${description}.</p>`)
+  })
+
+  test('CLIENT_METADATA_DOCUMENTS=false: not advertised, not fetched, not believed from before, and the page says so', async () => {
+    const offline = await startServer({ CLIENT_METADATA_DOCUMENTS: 'false' }, host.outbound)
+    try {
+      for (const name of ['oauth-authorization-server', 'openid-configuration']) {
+        const metadata = await (await offline.get(`/.well-known/${name}`)).json()
+        expect(metadata).not.toHaveProperty('client_id_metadata_document_supported')
+      }
+      const url = publish()
+      await upsertMetadataClient(offline.deps.sql, {
+        id: url,
+        name: 'Documented',
+        source: 'metadata',
+        authMethod: 'none',
+        grantTypes: [DEVICE_CODE_GRANT],
+        redirectUris: [],
+        scope: ['mcp:tools:read'],
+        createdAt: offline.deps.now(),
+        freshUntil: new Date(offline.deps.now().getTime() + 3_600_000),
+      })
+      const before = host.lookups
+      const description = `The app is described by a document at client.example:${host.port}, and this server fetches no such documents (CLIENT_METADATA_DOCUMENTS=false). Remove this server from the app and add it again, so that the app registers, or give the app a client id from the operator`
+      const answer = await offline.post('/api/oauth/device', { client_id: url })
+      expect([answer.status, await answer.json()]).toEqual([
+        401,
+        { error: 'invalid_client', error_description: description },
+      ])
+      expect(await (await authorize(offline, url)).text()).toContain(`<p>${description}.</p>`)
+      expect(host.lookups).toBe(before)
+      const registered = await offline.postJson('/api/oauth/register', { redirect_uris: ['http://localhost/callback'] })
+      expect(registered.status).toBe(201)
+    } finally {
+      await offline.close()
+    }
   })
 })

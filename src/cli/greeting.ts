@@ -1,0 +1,61 @@
+import packageJson from '../../package.json' with { type: 'json' }
+import type { Deps } from '../deps.ts'
+import { createSignInLink, inviteUser, LINK_MINUTES } from '../signin/service.ts'
+
+/** How the person at the terminal can run another command: as this one was run. */
+const PROGRAM = import.meta.path.startsWith('/$bunfs/')
+  ? process.execPath
+  : `npx -y ${packageJson.packageManager} run src/main.ts`
+
+/** Prints what the person at the terminal wants to know. @param warnings What to put right on this machine. */
+export async function greet(deps: Deps, warnings: readonly string[]): Promise<void> {
+  const { config } = deps
+  const lines = [
+    '',
+    `  mcp-oauth-server is listening on ${config.HOST.includes(':') ? `[${config.HOST}]` : config.HOST}:${config.PORT}`,
+    '',
+    `  MCP endpoint   ${config.BASE_URL}/mcp`,
+    `  Web page       ${config.BASE_URL}/`,
+  ]
+  const missing = [...warnings, ...missingForProduction(deps)]
+  if (missing.length > 0) lines.push('', '  Before others use it:', ...missing.map(item => `    - ${item}`))
+  if (deps.providers.size === 0) lines.push('', ...(await signInLines(deps)))
+  lines.push('', '  Try it from another terminal:', `    ${PROGRAM} login ${config.BASE_URL}/mcp`, '')
+  console.log(lines.join('\n'))
+}
+
+/** Without a provider, the administrator's one-time link is the only way in. */
+async function signInLines(deps: Deps): Promise<string[]> {
+  const email = deps.config.ADMIN_EMAILS[0] ?? 'admin@localhost'
+  const user = await inviteUser(deps, email, true)
+  if (user.disabled_at) return [`  ${email} is disabled; to let them in: ${PROGRAM} user enable ${email}`]
+  const link = await createSignInLink(deps, email, { isAdmin: true })
+  return [
+    `  Sign in as the administrator, ${email} (works once, for ${LINK_MINUTES} minutes):`,
+    `    ${link}`,
+    `  Another such link, later, in this directory: ${PROGRAM} user link ${email}`,
+  ]
+}
+
+function missingForProduction(deps: Deps): string[] {
+  const { config } = deps
+  const missing: string[] = []
+  if (!config.BASE_URL.startsWith('https://'))
+    missing.push('BASE_URL: the https address under which people reach it, behind a TLS proxy')
+  else if (config.TRUSTED_PROXIES.length === 0)
+    missing.push(
+      'TRUSTED_PROXIES: the address or network of the TLS proxy, such as 127.0.0.1; without it the X-Forwarded-For that the proxy sends is not believed, and everybody shares one address and its rate limits',
+    )
+  if (deps.providers.size === 0) {
+    missing.push('a sign-in provider: GOOGLE_CLIENT_ID, GITHUB_CLIENT_ID or OIDC_ISSUER with their secrets')
+  }
+  if (
+    deps.providers.size > 0 &&
+    [config.ADMIN_EMAILS, config.ALLOWED_EMAILS, config.ALLOWED_DOMAINS].every(list => list.length === 0)
+  )
+    missing.push('ADMIN_EMAILS, ALLOWED_EMAILS or ALLOWED_DOMAINS: as it is, only invited people can sign in')
+  else if (config.ADMIN_EMAILS.length === 0) missing.push('ADMIN_EMAILS: who administers it')
+  if (!config.DATABASE_URL)
+    missing.push(`DATABASE_URL: a PostgreSQL, for more than one replica (now: embedded, in ${config.DATA_DIR})`)
+  return missing
+}

@@ -1,0 +1,109 @@
+/** Debian's nginx in front of some replicas, with the health check that a balancer has and nginx's free edition lacks. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort } from './ports.ts'
+
+const CHECK_MS = 200
+
+export interface Balancer {
+  /** Where clients reach it. */
+  base: string
+  /** Resolves when the replica at this port is sent requests. */
+  isUp(port: number): Promise<void>
+  /** What nginx has complained about. */
+  errors(): Promise<string>
+  close(): Promise<void>
+}
+
+/** @param ports The replicas, on loopback; all answer `/readyz` with 200 by now. */
+export async function startBalancer(ports: readonly number[]): Promise<Balancer> {
+  const nginx = Bun.which('nginx', { PATH: `${process.env.PATH}:/usr/sbin` })
+  if (!nginx) throw new Error('nginx is not installed; on Debian: apt-get install nginx')
+  const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-nginx-'))
+  const port = await freePort()
+  const up = new Set(ports)
+  const writeUpstreams = () =>
+    writeFileSync(
+      join(dir, 'upstreams.conf'),
+      ports.map(replica => `server 127.0.0.1:${replica}${up.has(replica) ? '' : ' down'};\n`).join(''),
+    )
+  writeUpstreams()
+  writeFileSync(join(dir, 'nginx.conf'), configuration(dir, port))
+  const child = Bun.spawn([nginx, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+
+  /** One round of health checks. nginx reads its configuration anew where something has changed, and cuts nobody off. */
+  async function check(): Promise<void> {
+    const ready = await Promise.all(ports.map(isReady))
+    const changed = ports.filter((replica, i) => up.has(replica) !== ready[i])
+    if (changed.length === 0) return
+    for (const replica of changed) if (!up.delete(replica)) up.add(replica)
+    writeUpstreams()
+    child.kill('SIGHUP')
+  }
+
+  let closing = false
+  const checking = (async () => {
+    while (!closing) {
+      await check()
+      await Bun.sleep(CHECK_MS)
+    }
+  })()
+  const base = `http://127.0.0.1:${port}`
+  while (!(await fetch(`${base}/healthz`).catch(() => undefined))?.ok) await Bun.sleep(20)
+  return {
+    base,
+    async isUp(replica) {
+      while (!up.has(replica)) await Bun.sleep(20)
+    },
+    errors: () => Bun.file(join(dir, 'error.log')).text(),
+    async close() {
+      closing = true
+      await checking
+      child.kill('SIGTERM')
+      await child.exited
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+async function isReady(port: number): Promise<boolean> {
+  const answer = await fetch(`http://127.0.0.1:${port}/readyz`, { keepalive: false }).catch(() => undefined)
+  return answer?.status === 200
+}
+
+/** As the README has it, less TLS, and with every path inside `dir`. */
+function configuration(dir: string, port: number): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    name => `${name}_temp_path ${join(dir, name)};`,
+  )
+  return `
+daemon off;
+worker_processes 1;
+pid ${join(dir, 'nginx.pid')};
+events {}
+http {
+  access_log off;
+  error_log ${join(dir, 'error.log')} warn;
+  ${temporary.join('\n  ')}
+  upstream mcp {
+    include ${join(dir, 'upstreams.conf')};
+    keepalive 16;
+  }
+  server {
+    listen 127.0.0.1:${port};
+    location / {
+      proxy_pass http://mcp;
+      proxy_http_version 1.1;
+      proxy_set_header Host $host;
+      proxy_set_header Connection "";
+      proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_buffering off;
+      proxy_read_timeout 1h;
+    }
+  }
+}
+`
+}

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createHash } from 'node:crypto'
 import { parseConfig } from '../../src/config.ts'
 import { openDeps } from '../../src/deps.ts'
@@ -6,11 +6,13 @@ import { openLog } from '../../src/lib/log.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { verifyAccessToken } from '../../src/oauth/tokens.ts'
 import { newestEvents } from '../support/audit.ts'
+import { runCommand } from '../support/command.ts'
 import {
   consent,
   csrfOf,
   decide,
   deviceTokens,
+  enterCode,
   poll,
   registerClient,
   requestDevice,
@@ -19,6 +21,8 @@ import {
   type TokenAnswer,
 } from '../support/flows.ts'
 import { startServer, type TestServer, timeSources } from '../support/server.ts'
+
+setDefaultTimeout(60_000)
 
 const REDIRECT = 'https://app.example/callback'
 const VERIFIER = 'v'.repeat(43)
@@ -191,5 +195,128 @@ describe('Sign out everywhere', () => {
     } finally {
       await replica.close()
     }
+  })
+})
+
+describe('codes that are on their way', () => {
+  const deviceCode = async (cookie: string) => {
+    const asked = await requestDevice(server, device)
+    await decide(server, cookie, asked.user_code)
+    return asked.device_code
+  }
+  const connectionOf = async (cookie: string, clientName: string) => {
+    const html = await (await server.get('/account', { Cookie: cookie })).text()
+    const card = html.split('<article').find(part => part.includes(clientName))!
+    return /name="id" value="([^"]+)"/.exec(card)![1]!
+  }
+
+  test('do not survive Disconnect, those that were given silently included; other apps’ do', async () => {
+    const cookie = await signIn(server, 'hedy@example.com')
+    await exchange(await approve(cookie))
+    const silent = new URL((await authorize(cookie)).headers.get('location')!).searchParams.get('code')!
+    const others = await deviceCode(cookie)
+    await press(cookie, '/account/disconnect', { id: await connectionOf(cookie, 'House app') })
+    expect(await errorOf(await exchange(silent))).toEqual([400, 'invalid_grant'])
+    expect((await poll(server, device, others)).status).toBe(200)
+  })
+
+  test('of a device do not survive it either, nor that the app ends its own grant', async () => {
+    const cookie = await signIn(server, 'radia@example.com')
+    const first = await deviceTokens(server, device, cookie)
+    const approved = await deviceCode(cookie)
+    await press(cookie, '/account/disconnect', { id: await connectionOf(cookie, 'Test client') })
+    expect(await errorOf(await poll(server, device, approved))).toEqual([400, 'access_denied'])
+    expect(await statusOf(first.access_token)).toBe(401)
+
+    const tokens = (await (await exchange(await approve(cookie))).json()) as TokenAnswer
+    const code = new URL((await authorize(cookie)).headers.get('location')!).searchParams.get('code')!
+    await server.post('/api/oauth/revoke', { client_id: app, token: tokens.refresh_token })
+    expect(await errorOf(await exchange(code))).toEqual([400, 'invalid_grant'])
+  })
+
+  test('approvals sent beside Sign out everywhere yield nothing, in 60 tries each', async () => {
+    for (let round = 0; round < 60; round++) {
+      const cookie = await signIn(server, 'beside@example.com')
+      const csrf = csrfOf(await (await authorize(cookie)).text(), '/api/oauth/authorize/decision')
+      const asked = await requestDevice(server, device)
+      const path = (await enterCode(server, cookie, asked.user_code)).headers.get('location')!
+      const deviceCsrf = csrfOf(
+        await (await server.get(path, { Cookie: cookie })).text(),
+        '/api/oauth/device/authorize',
+      )
+      const account = await (await server.get('/account', { Cookie: cookie })).text()
+      const headers = { Cookie: cookie, ...HTML }
+      const send = [
+        () => server.post('/api/oauth/authorize/decision', { request: query(), decision: 'approve', csrf }, headers),
+        () =>
+          server.post(
+            '/api/oauth/device/authorize',
+            { id: path.split('/').at(-1)!, decision: 'approve', csrf: deviceCsrf },
+            headers,
+          ),
+        async () => {
+          await Bun.sleep(round % 6)
+          return server.post(
+            '/account/signout-everywhere',
+            { csrf: csrfOf(account, '/account/signout-everywhere') },
+            headers,
+          )
+        },
+      ]
+      const [decided, , signedOut] = await Promise.all(send.map(one => one()))
+      expect(signedOut!.status).toBe(303)
+      const code = new URL(decided!.headers.get('location') ?? 'none:', server.base).searchParams.get('code')
+      if (code) expect(await errorOf(await exchange(code))).toEqual([400, 'invalid_grant'])
+      expect((await poll(server, device, asked.device_code)).status).toBe(400)
+      const again = await signIn(server, 'beside@example.com')
+      expect((await authorize(again)).status).toBe(200)
+    }
+  })
+})
+
+describe('a remembered consent without a connection', () => {
+  const idle = 'Allowed, not connected now'
+  const accountOf = async (cookie: string) => (await server.get('/account', { Cookie: cookie })).text()
+  /** The app was let in, and has ended its grant itself. */
+  const remembered = async (email: string) => {
+    const cookie = await signIn(server, email)
+    const tokens = (await (await exchange(await approve(cookie))).json()) as TokenAnswer
+    expect(await accountOf(cookie)).not.toContain(idle)
+    await server.post('/api/oauth/revoke', { client_id: app, token: tokens.refresh_token })
+    expect((await authorize(cookie)).status).toBe(303)
+    return cookie
+  }
+
+  test('is shown with what it allows, and can be taken back', async () => {
+    const cookie = await remembered('katherine@example.com')
+    const html = await accountOf(cookie)
+    for (const text of [idle, 'House app', 'Use those tools as you', 'Ask me again']) expect(html).toContain(text)
+    const code = new URL((await authorize(cookie)).headers.get('location')!).searchParams.get('code')!
+    const answer = await press(cookie, '/account/forget', { client_id: app })
+    expect([answer.status, answer.headers.get('location')]).toEqual([303, '/account'])
+    expect(await accountOf(cookie)).not.toContain(idle)
+    expect((await authorize(cookie)).status).toBe(200)
+    expect(await errorOf(await exchange(code))).toEqual([400, 'invalid_grant'])
+  })
+
+  test('needs the token of its own form to be taken back', async () => {
+    const cookie = await remembered('mary@example.com')
+    const html = await accountOf(cookie)
+    for (const form of [{ csrf: '' }, { csrf: csrfOf(html, '/account/signout-everywhere') }])
+      expect((await server.post('/account/forget', { client_id: app, ...form }, { Cookie: cookie })).status).toBe(403)
+    expect((await authorize(cookie)).status).toBe(303)
+  })
+
+  test('ends with Sign out everywhere', async () => {
+    const cookie = await remembered('dorothy@example.com')
+    await press(cookie, '/account/signout-everywhere')
+    expect((await authorize(await signIn(server, 'dorothy@example.com'))).status).toBe(200)
+  })
+
+  test('ends with user disable', async () => {
+    await remembered('annie@example.com')
+    for (const action of ['disable', 'enable'])
+      expect((await runCommand(['user', action, 'annie@example.com'], server.env)).code).toBe(0)
+    expect((await authorize(await signIn(server, 'annie@example.com'))).status).toBe(200)
   })
 })

@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
 import { migrations } from '../../sql/migrations/index.ts'
+import { rotateKeys } from '../../src/oauth/keys.ts'
 import { runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
 import { serve } from '../support/processes.ts'
-import { emptyDatabase, onPostgres, startServer } from '../support/server.ts'
+import { emptyDatabase, onPostgres, startReplica, startServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
 
@@ -19,7 +20,7 @@ describe('without a database', () => {
     expect([code, stderr]).toEqual([0, ''])
     for (const command of [
       ...['serve', 'login URL', 'client add NAME', 'client list', 'client remove ID', 'user link EMAIL'],
-      ...['user invite EMAIL', 'key rotate', 'migrate', 'help, --version'],
+      ...['user invite EMAIL', 'user promote EMAIL', 'user demote EMAIL', 'key rotate', 'migrate', 'help, --version'],
     ])
       expect(stdout).toContain(`\n  ${command} `.trimEnd())
   })
@@ -45,7 +46,11 @@ describe('without a database', () => {
   })
 
   test('key wants to know what to do', async () => {
-    expect(await runCommand(['key'])).toEqual({ code: 1, stdout: '', stderr: 'Usage: mcp-oauth-server key rotate\n' })
+    expect(await runCommand(['key'])).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'Usage: mcp-oauth-server key rotate [--revoke]\n',
+    })
   })
 })
 
@@ -65,7 +70,7 @@ test('migrate brings an empty database up to date, says what it did, and has not
   }
 })
 
-test('key rotate: new tokens have the new kid, old ones still work, and both keys are published (RFC 7517, RFC 9068 2.1)', async () => {
+test('key rotate: both keys are published at once, new tokens have the new kid five minutes later, and old ones still work (RFC 7517, RFC 9068 2.1)', async () => {
   const server = await startServer()
   try {
     const client = await registerClient(server)
@@ -80,15 +85,63 @@ test('key rotate: new tokens have the new kid, old ones still work, and both key
 
     const { code, stdout } = await runCommand(['key', 'rotate'], server.env)
     expect(code).toBe(0)
-    const kid = /^New tokens are signed with (\S+)\. /.exec(stdout)?.[1]
+    const kid = /^New tokens are signed with (\S+) from \S+Z, in 5 minutes, when every cached key set has it\. /.exec(
+      stdout,
+    )?.[1]
     while ((await published()).length < 2) await Bun.sleep(10) // the server is told by notification
     expect(await published()).toEqual([kid!, kidOf(old)])
 
+    expect(kidOf((await deviceTokens(server, client, ada)).access_token)).toBe(kidOf(old))
+    server.clock.advance(300)
     const fresh = (await deviceTokens(server, client, ada)).access_token
     expect(kidOf(fresh)).toBe(kid!)
     expect(kidOf(old)).not.toBe(kid!)
     for (const token of [old, fresh]) expect((await rpc(server, token, 'tools/list')).status).toBe(200)
   } finally {
+    await server.close()
+  }
+})
+
+test('key rotate --revoke: every access token from before is refused on every replica, streams of theirs end, and the old keys are gone', async () => {
+  const server = await startServer()
+  const replica = await startReplica(server)
+  try {
+    const client = await registerClient(server)
+    const ada = await signIn(server)
+    const kidOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[0]!, 'base64url').toString()).kid as string
+    await rotateKeys(server.deps) // also a key that was published and has not signed yet
+    const old = await deviceTokens(server, client, ada)
+    const statusOf = async (at: TestServer) => (await rpc(at, old.access_token, 'tools/list')).status
+    expect([await statusOf(server), await statusOf(replica)]).toEqual([200, 200])
+    const stream = await server.get('/sse', {
+      Authorization: `Bearer ${old.access_token}`,
+      Accept: 'text/event-stream',
+    })
+    expect(stream.status).toBe(200)
+
+    const { code, stdout, stderr } = await runCommand(['key', 'rotate', '--revoke'], server.env)
+    const kid = /^New tokens are signed with (\S+); all access tokens from before are refused\.\n$/.exec(stdout)?.[1]
+    expect([code, stderr]).toEqual([
+      0,
+      'Servers of yours that have cached the key set go on trusting the old keys for up to 5 minutes.\n',
+    ])
+    const deadline = Date.now() + 1000
+    for (const at of [server, replica]) {
+      while ((await statusOf(at)) !== 401 && Date.now() < deadline) await Bun.sleep(10)
+      expect(await statusOf(at)).toBe(401)
+      const { keys } = (await (await at.get('/.well-known/jwks.json')).json()) as { keys: { kid: string }[] }
+      expect(keys.map(key => key.kid)).toEqual([kid!])
+    }
+    await stream.text() // has ended
+    const form = { grant_type: 'refresh_token', client_id: client, refresh_token: old.refresh_token }
+    const fresh = (await (await replica.post('/api/oauth/token', form)).json()) as { access_token: string }
+    expect(kidOf(fresh.access_token)).toBe(kid!)
+    expect((await rpc(server, fresh.access_token, 'tools/list')).status).toBe(200)
+    const later = await startReplica(server)
+    expect(await statusOf(later)).toBe(401)
+    await later.close()
+  } finally {
+    await replica.close()
     await server.close()
   }
 })

@@ -79,12 +79,17 @@ describe('user disable', () => {
   })
 
   test('user enable lets them in again, and what was ended stays ended', async () => {
-    const tokens = await deviceTokens(server, client, await signIn(server, 'joan@example.com'))
+    const cookie = await signIn(server, 'joan@example.com')
+    const tokens = await deviceTokens(server, client, cookie)
+    const link = await createSignInLink(server.deps, 'joan@example.com')
     await user('disable', 'joan@example.com')
     expect(await user('enable', 'joan@example.com')).toEqual(
       said('joan@example.com may sign in again, and has to connect their apps anew.'),
     )
     expect((await findUserByEmail(server.deps.sql, 'joan@example.com'))?.disabled_at).toBeNull()
+    const token = new URL(link).searchParams.get('token')!
+    expect((await server.post('/auth/signin/link', { token })).status).toBe(403)
+    expect((await server.get('/account', { Cookie: cookie })).status).toBe(303)
     const again = await signIn(server, 'joan@example.com')
     expect((await server.get('/account', { Cookie: again })).status).toBe(200)
     expect(await statusAfter(tokens.access_token, 200)).toBe(401)
@@ -92,6 +97,9 @@ describe('user disable', () => {
   })
 
   test.each([
+    [['promote', 'nobody@example.com'], /^There is no user with the address nobody@example\.com\n$/],
+    [['demote', 'nobody@example.com'], /^There is no user with the address nobody@example\.com\n$/],
+    [['demote', 'ada@example.com', '--admin'], /^Usage: /],
     [['disable', 'nobody@example.com'], /^There is no user with the address nobody@example\.com\n$/],
     [['enable', 'nobody@example.com'], /^There is no user with the address nobody@example\.com\n$/],
     [['disable'], /^Usage: mcp-oauth-server user link EMAIL .*disable EMAIL \| enable EMAIL\n$/],

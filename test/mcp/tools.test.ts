@@ -88,24 +88,27 @@ test('list_connections shows the caller’s own, and revoke_connection ends one 
 })
 
 test('ending other apps takes a scope of its own, which no client has unless its user was asked for it', async () => {
-  const ada = await signIn(server)
+  const carol = await signIn(server, 'carol@example.com')
   const asked = await requestDevice(server, client, { scope: 'mcp connections:manage' })
-  const path = (await enterCode(server, ada, asked.user_code)).headers.get('location')!
-  expect(await (await server.get(path, { Cookie: ada })).text()).toContain(
+  const path = (await enterCode(server, carol, asked.user_code)).headers.get('location')!
+  expect(await (await server.get(path, { Cookie: carol })).text()).toContain(
     'Disconnect other apps that are connected as you',
   )
 
-  const other = (await deviceTokens(server, client, ada)).access_token
+  const other = (await deviceTokens(server, client, carol)).access_token
   const { connections } = (await call(other, 'list_connections')).structuredContent as { connections: { id: string }[] }
   const form = { client_id: client }
   const byDefault = (await (await server.post('/api/oauth/device', form)).json()) as {
     user_code: string
     device_code: string
   }
-  await decide(server, ada, byDefault.user_code)
+  await decide(server, carol, byDefault.user_code)
   const tokens = (await (await poll(server, client, byDefault.device_code)).json()) as TokenAnswer
   expect(tokens.scope).toBe('mcp:tools:read mcp:tools:call')
-  for (const value of [tokens.access_token, (await deviceTokens(server, client, ada, { scope: 'mcp' })).access_token]) {
+  for (const value of [
+    tokens.access_token,
+    (await deviceTokens(server, client, carol, { scope: 'mcp' })).access_token,
+  ]) {
     const tools = (await (await rpc(server, value, 'tools/list')).json()) as { result: { tools: { name: string }[] } }
     expect(tools.result.tools.map(({ name }) => name)).toEqual(['whoami', 'list_connections'])
     const refused = await rpc(server, value, 'tools/call', {

@@ -111,7 +111,7 @@ function narrowedScope(deps: OAuthDeps, token: RefreshTokenRow, params: TokenReq
   if (params.scope === undefined) return granted
   // Clients repeat what they asked for at the start; what was dropped then is ignored now, and so is what has ended since.
   const asked = [...new Set(params.scope.split(' '))].filter(scope => deps.scopes.has(scope))
-  const wanted = token.user_is_admin ? asked : withoutAdmin(asked)
+  const wanted = asked.filter(scope => granted.includes(scope) || !token.scope.includes(scope))
   if (wanted.length === 0 || !wanted.every(scope => allows(granted, scope))) {
     throw new OAuthError('invalid_scope', 'The scope is wider than what was granted; ask the user again')
   }

@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, expect, spyOn, test } from 'bun:test'
 import { connect } from 'node:net'
 import { openStreams } from '../../../src/mcp/transport/streams.ts'
-import type { Principal } from '../../../src/oauth/principal.ts'
+import { type Principal, revocableSubjects } from '../../../src/oauth/principal.ts'
+import { verifyAccessToken } from '../../../src/oauth/tokens.ts'
 import { deviceTokens, modernRpc, registerClient, signIn } from '../../support/flows.ts'
 import { slowDown, startServer, type TestServer } from '../../support/server.ts'
 import { openStream } from '../../support/streams.ts'
@@ -98,12 +99,10 @@ describe('ends', () => {
   test('when its grant was revoked while it was being opened', async () => {
     const own = await deviceTokens(server, client, ada)
     const { revoked } = server.deps.memory
+    const principal = await verifyAccessToken(server.deps, own.access_token)
     const has = spyOn(revoked, 'has')
     // The check of the token finds nothing, and what comes next finds it revoked.
-    has
-      .mockImplementationOnce(() => false)
-      .mockImplementationOnce(() => false)
-      .mockImplementationOnce(() => false)
+    for (const _ of revocableSubjects(principal)) has.mockImplementationOnce(() => false)
     has.mockImplementation(() => true)
     const stream = await get('/sse', headers(own.access_token))
     has.mockRestore()

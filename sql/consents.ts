@@ -68,7 +68,7 @@ export function listIdleConsents(sql: Queries, userId: string, now: Date): Promi
           and client_id = client.id
       ) as scope
     from clients as client
-    where id in (select client_id from consents where user_id = ${userId})
+    where id = any (array(select client_id from consents where user_id = ${userId}))
       and not exists (
         select
         from grants

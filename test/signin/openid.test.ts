@@ -55,7 +55,12 @@ describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', ()
     const long = `/auth/device?code=${'x'.repeat(2_000)}`
     for (let i = 0; i < 30; i++) {
       const Cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-      const answer = await server.post('/auth/signin/oidc', { return_to: i % 2 === 0 ? long : '/account' }, { Cookie })
+      const answer = await sendSignInForm(
+        server,
+        '/auth/signin/oidc',
+        { return_to: i % 2 === 0 ? long : '/account' },
+        { Cookie },
+      )
       expect(answer.status).toBe(200)
       for (const header of answer.headers.getSetCookie()) {
         const [, name, value] = /^([^=]+)=([^;]*)/.exec(header)!

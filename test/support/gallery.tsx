@@ -130,6 +130,11 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
         connection(LONG, false, [...scopes.names], `${request.resource}/observability-production-europe-west`),
         connection('Pneumonoultramicroscopicsilicovolcanoconiosis_Pneumonoultramicroscopic', false, ['mcp:tools:read']),
       ],
+      remembered: ['Console', LONG].map(name => ({
+        client: { name, voucher: { by: 'operator' } },
+        clientId: 'c_canned',
+        permissions: ['mcp:tools:read', 'connections:manage'].map(scopes.text),
+      })),
     }),
   'account-disconnected': () => (
     <Layout title="Connected apps" email={who.email} wide>

@@ -1,0 +1,160 @@
+/** MCP_SERVERS from the file to the wire: endpoints, scopes, audit, reload, and the upstream command. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runCommand } from '../support/command.ts'
+import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
+import { emptyDatabase, startServer, type TestServer } from '../support/server.ts'
+import { stdioEntry } from '../support/upstreams/start.ts'
+
+setDefaultTimeout(60_000)
+
+const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-'))
+const file = join(dir, 'mcp.json')
+const write = (servers: Record<string, unknown>) => writeFileSync(file, JSON.stringify({ mcpServers: servers }))
+const ONE = { one: { ...stdioEntry('sdk2'), scopes: { test_simple_text: 'one:text' } } }
+
+let server: TestServer
+let client: string
+let ada: string
+beforeAll(async () => {
+  write({ ...ONE, dead: { command: 'there-is-no-such-program' } })
+  server = await startServer({ MCP_SERVERS: file })
+  client = await registerClient(server)
+  ada = await signIn(server)
+})
+afterAll(async () => {
+  await server.close()
+  rmSync(dir, { recursive: true, force: true })
+})
+
+const tokenFor = async (path: string, scope = 'mcp') =>
+  (await deviceTokens(server, client, ada, { scope, resource: `${server.base}${path}` })).access_token
+const call = async (path: string, token: string, name: string) =>
+  rpc(server, token, 'tools/call', { name, arguments: {} }, path)
+const namesAt = async (path: string, token: string) => {
+  const { result } = (await (await rpc(server, token, 'tools/list', {}, path)).json()) as {
+    result: { tools: { name: string }[] }
+  }
+  return result.tools.map(tool => tool.name)
+}
+const beside = (...args: string[]) => runCommand(args, { ...server.env, PATH: process.env.PATH ?? '' })
+
+describe('an upstream server', () => {
+  test('has metadata, an audience and tools of its own at /mcp/{name}, and is in the hub with its name', async () => {
+    const metadata = await (await server.get('/.well-known/oauth-protected-resource/mcp/one')).json()
+    expect(metadata).toMatchObject({
+      resource: `${server.base}/mcp/one`,
+      authorization_servers: [server.base],
+      scopes_supported: ['mcp:tools:read', 'mcp:tools:call', 'one:text'],
+    })
+    const own = await tokenFor('/mcp/one')
+    const hub = await tokenFor('/mcp')
+    expect(await namesAt('/mcp/one', own)).toContain('test_image_content')
+    expect(await namesAt('/mcp', hub)).toEqual(expect.arrayContaining(['one__test_image_content', 'whoami']))
+    expect([(await rpc(server, hub, 'tools/list', {}, '/mcp/one')).status]).toEqual([401])
+    expect([(await rpc(server, own, 'tools/list')).status]).toEqual([401])
+    expect([(await rpc(server, hub, 'tools/list', {}, '/mcp/nobody')).status]).toEqual([401])
+  })
+
+  test('asks for a scope of its own where the file says so, and is called with it', async () => {
+    const without = await tokenFor('/mcp/one')
+    const refused = await call('/mcp/one', without, 'test_simple_text')
+    expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
+      403,
+      `Bearer resource_metadata="${server.base}/.well-known/oauth-protected-resource/mcp/one", scope="mcp:tools:call one:text", error="insufficient_scope"`,
+    ])
+    const answer = await call('/mcp/one', await tokenFor('/mcp/one', 'mcp one:text'), 'test_simple_text')
+    expect(await answer.json()).toMatchObject({
+      result: { content: [{ type: 'text', text: 'This is a simple text response for testing.' }] },
+    })
+    await server.deps.audit.flush()
+    const rows = await server.deps.sql<{ detail: Record<string, unknown> }[]>`
+      select detail
+      from audit_events
+      where event = 'upstream.called'
+      order by id desc
+      limit 1`
+    expect(rows[0]!.detail).toMatchObject({ upstream: 'one', target: 'test_simple_text', outcome: 'ok' })
+  })
+
+  test('that cannot be started fails its own calls, in our words, and nothing else', async () => {
+    const answer = await call('/mcp/dead', await tokenFor('/mcp/dead'), 'anything')
+    expect([answer.status, await answer.json()]).toEqual([
+      200,
+      {
+        jsonrpc: '2.0',
+        id: 1,
+        error: {
+          code: -32603,
+          message: expect.stringMatching(/^The server "dead" could not be started/),
+          data: expect.objectContaining({ upstream: 'dead', reason: 'unreachable', reference: expect.any(String) }),
+        },
+      },
+    ])
+  })
+})
+
+describe('the upstream command', () => {
+  test('check tries each entry, says what is wrong, and exits with 1', async () => {
+    const { code, stdout, stderr } = await beside('upstream', 'check')
+    expect(code).toBe(1)
+    expect(stdout).toContain('one: ok (2026; 29 tools, 5 prompts, 3 resources)\n')
+    expect(stdout).toContain('dead: could not be started\n')
+    expect(stderr).toEndWith('1 of 2 upstreams cannot be used\n')
+    expect((await beside('upstream', 'check', 'one')).code).toBe(0)
+  })
+
+  test('list shows how they are in the running server', async () => {
+    await tokenFor('/mcp/one')
+    let lines: string[] = []
+    while (!lines.some(line => line.startsWith('one\tready\t2026\t29\t'))) {
+      lines = (await beside('upstream', 'list')).stdout.split('\n')
+      await Bun.sleep(200)
+    }
+    expect(lines[0]).toBe('NAME\tSTATE\tERA\tTOOLS\tCONNECTIONS\tRESTARTS\tSERVER')
+  })
+
+  test('trust explains that nothing waits', async () => {
+    expect(await beside('upstream', 'trust', 'one')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'No tool of one waits to be accepted; see: mcp-oauth-server upstream list\n',
+    })
+  })
+})
+
+describe('the file', () => {
+  test('is read again when it changes: endpoints come and go, and a token of one that went is 401', async () => {
+    const token = await tokenFor('/mcp/one')
+    write({ two: stdioEntry('sdk1') })
+    while (server.deps.resources.at('/mcp/two') === undefined) await Bun.sleep(50)
+    expect((await rpc(server, token, 'tools/list', {}, '/mcp/one')).status).toBe(401)
+    expect(await namesAt('/mcp/two', await tokenFor('/mcp/two'))).toContain('test_image_content')
+  })
+
+  test('with a mistake changes nothing, and the audit log says so', async () => {
+    writeFileSync(file, '{ "mcpServers": { "three": { "command": 3 } } }')
+    const failures = async () => {
+      await server.deps.audit.flush()
+      const [row] = await server.deps.sql<{ n: number }[]>`
+        select count(*)::int as n
+        from audit_events
+        where event = 'upstream.reload_failed'`
+      return row!.n
+    }
+    while ((await failures()) === 0) await Bun.sleep(50)
+    expect(server.deps.resources.at('/mcp/two')).toBeDefined()
+    expect(server.deps.resources.at('/mcp/three')).toBeUndefined()
+  })
+
+  test('with a mistake keeps a server from starting, in lines that say where', async () => {
+    const elsewhere = await emptyDatabase()
+    const { code, stderr } = await runCommand(['serve'], { ...elsewhere.env, MCP_SERVERS: file })
+    await elsewhere.drop()
+    expect(code).toBe(1)
+    expect(stderr).toContain('mcp.json')
+    expect(stderr).not.toContain('    at ')
+  })
+})

@@ -42,7 +42,7 @@ describe('login URL', () => {
       scope: ['mcp:tools:read', 'mcp:tools:call'],
       resource: `${server.base}/mcp`,
     })
-    expect(stderr).toContain('2 tools:\n  whoami  Who am I\n')
+    expect(stderr).toContain('2 tools:\n  list_connections  List connected apps\n  whoami  Who am I\n')
   })
 
   test.concurrent('takes the server’s front address and an id of the operator’s, and --json prints tokens that work', async () => {

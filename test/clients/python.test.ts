@@ -69,7 +69,7 @@ describe.skipIf(missing)('device_client.py', () => {
     expect(check).toBe(`and check that it shows the code ${client.code}`)
     expect(signedIn).toBe('Signed in; the token works for 3600 seconds')
     expect(protocol).toBe('Protocol: 2024-11-05')
-    expect(tools).toBe('Tools: whoami, list_connections')
+    expect(tools).toBe('Tools: list_connections, whoami')
     expect(JSON.parse(whoami!.replace('whoami: ', ''))).toMatchObject({
       user: { email: 'ada@example.com', admin: false },
       client: { name: 'Python example' },

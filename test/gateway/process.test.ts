@@ -108,10 +108,10 @@ describe('idle children', () => {
     const old = await connect(supervisor, childSpec('stays', { principal: 'user:1' }))
     await old.call('stubborn')
     const next = connect(supervisor, childSpec('', { principal: 'user:2' }))
-    expect(await old.closed).toEqual({ reason: 'exited', detail: 'made room for another' })
+    expect(await old.closed).toEqual({ reason: 'cancelled', detail: 'made room for another' })
     expect(lives(old.pid)).toBe(true)
     await expect(old.send({ jsonrpc: '2.0', id: 'late', method: 'echo' })).rejects.toMatchObject({
-      failure: { reason: 'exited', detail: 'made room for another' },
+      failure: { reason: 'cancelled', detail: 'made room for another' },
     })
     await (await next).call('echo')
     expect(lives(old.pid)).toBe(false)

@@ -98,7 +98,7 @@ describe('the provider’s answer is refused (OpenID Connect Core 3.1.3.7, RFC 8
     fake.misbehave({ claims: { nonce: 'of-another-trip' } })
     await signInAtFake(openBrowser(), server)
     await server.deps.audit.flush()
-    expect((await lines()).slice(before).map(row => row.detail)).toEqual([{ how: 'oidc' }])
+    expect((await lines()).slice(before).map(row => row.detail)).toMatchObject([{ how: 'oidc' }])
   })
 
   test('neither a code nor an error', async () => {

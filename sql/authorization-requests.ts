@@ -48,27 +48,40 @@ export async function decideAuthorizationRequest(
   return rows.length === 1
 }
 
-/** Deletes at most `limit` requests that have expired or are older than the newest `keep`. @returns how many. */
-export async function sweepAuthorizationRequests(
-  sql: Queries,
-  sweep: { now: Date; keep: number; limit: number },
-): Promise<number> {
+/** Deletes at most `limit` requests that expired before `now`. @returns how many. */
+export async function sweepExpiredRequests(sql: Queries, now: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from authorization_requests
-    where id in (
+    where id = any (array(
       select id
       from authorization_requests
-      where expires_at <= ${sweep.now}
-        or created_at < (
-          select created_at
-          from authorization_requests
-          order by created_at desc
-          offset ${sweep.keep}
-          limit 1
-        )
-      limit ${sweep.limit}
+      where expires_at <= ${now}
+      order by expires_at
+      limit ${limit}
       for update skip locked
-    )
+    ))
+    returning id`
+  return rows.length
+}
+
+/** Deletes at most `limit` requests that are older than the newest `keep`. @returns how many. */
+export async function sweepSurplusRequests(sql: Queries, keep: number, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from authorization_requests
+    where id = any (array(
+      select id
+      from authorization_requests
+      where created_at < (
+        select created_at
+        from authorization_requests
+        order by created_at desc
+        offset ${keep}
+        limit 1
+      )
+      order by created_at
+      limit ${limit}
+      for update skip locked
+    ))
     returning id`
   return rows.length
 }

@@ -60,14 +60,15 @@ export async function upsertCatalogue(
 export async function sweepCatalogues(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from upstream_catalogues
-    where (upstream, principal, kind) in (
-      select upstream, principal, kind
+    where ctid = any (array(
+      select ctid
       from upstream_catalogues
       where fetched_at < ${before}
         and principal <> ''
+      order by fetched_at
       limit ${limit}
       for update skip locked
-    )
+    ))
     returning kind`
   return rows.length
 }

@@ -1,6 +1,6 @@
 /** What the authorization server leaves behind and the sweeper may delete. */
 import { sweepAuthorizationCodes } from '../../sql/authorization-codes.ts'
-import { sweepAuthorizationRequests } from '../../sql/authorization-requests.ts'
+import { sweepExpiredRequests, sweepSurplusRequests } from '../../sql/authorization-requests.ts'
 import { sweepUnusedClients, sweepUnusedDocuments } from '../../sql/clients.ts'
 import { sweepDeviceCodes } from '../../sql/device-codes.ts'
 import { sweepExpiredGrants, sweepRevokedGrants } from '../../sql/grants.ts'
@@ -31,7 +31,8 @@ export function oauthSweeps({ sql, config, memory }: OAuthDeps): Sweep[] {
     (now, limit) => sweepAuthorizationCodes(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepExpiredGrants(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepRevokedGrants(sql, ago(now, KEEP_MS), limit),
-    (now, limit) => sweepAuthorizationRequests(sql, { now, keep: MAX_WAITING, limit }),
+    (now, limit) => sweepExpiredRequests(sql, now, limit),
+    (_now, limit) => sweepSurplusRequests(sql, MAX_WAITING, limit),
     (now, limit) => sweepRefreshTokens(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepThrottles(sql, now, limit),
     (now, limit) => sweepRevocations(sql, now, limit),

@@ -33,6 +33,11 @@ export async function fillTables(sql: Queries): Promise<void> {
     `used_assertions (id_hash, expires_at) select ${hash}, ${time}`,
     `revocations (subject, revoked_at, expires_at) select 'grant:' || n, ${time}, ${time}`,
     `audit_events (at, event, user_id, client_id) select ${time}, 'tool.called', ${uuid}, 'c_' || n`,
+    `authorization_requests (id, parameters, created_at, expires_at) select ${uuid}, ${hash}, ${time}, ${time}`,
+    `upstream_catalogues (upstream, principal, kind, reached_hash, content, fetched_at)
+      select 'upstream' || n, 'user:' || n, 'tools', ${hash}, '[]', ${time}`,
+    `upstream_tools (upstream, principal, name, fingerprint, seen_at)
+      select 'upstream' || n, '', 'tool', repeat('0', 64), ${time}`,
     `throttles (key, failures, resets_at) select 'device:user:' || n, 1, ${time}`,
   ]
   await sql.unsafe('set local statement_timeout = 0')

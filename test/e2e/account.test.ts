@@ -41,6 +41,7 @@ async function connect(app: App, page: Page): Promise<Session> {
   await page.goto(app.authorizationUrls.at(-1)!.href)
   await press(page, 'Approve')
   await first.finishAuth(await callback.next())
+  await page.getByRole('heading', { name: 'Back in the app' }).waitFor() // before the page is sent elsewhere
   const session = app.start()
   await session.connect()
   return session

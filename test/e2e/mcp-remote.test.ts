@@ -78,7 +78,7 @@ describe('mcp-remote 0.15.1', () => {
       const { client, connect, link } = startBridge('person', ['--device-code'])
       await Promise.all([connect(), link.then(approveInBrowser)])
       const { tools } = await client.listTools()
-      expect(tools.map(tool => tool.name)).toEqual(['whoami', 'list_connections'])
+      expect(tools.map(tool => tool.name)).toEqual(['list_connections', 'whoami'])
       const { structuredContent } = await client.callTool({ name: 'whoami' })
       expect(structuredContent).toEqual({
         user: { id: expect.any(String), email: 'ada@example.com', name: '', admin: false },

@@ -18,7 +18,7 @@ import { startServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
 
-const USER_TOOLS = ['whoami', 'list_connections']
+const USER_TOOLS = ['list_connections', 'whoami']
 const DEFAULT_WORDS = ['See which tools you can use', 'Use those tools as you']
 const HOUR = 3600
 
@@ -243,7 +243,7 @@ describe.each(VERSIONS)('the client of the MCP SDK, %s', version => {
       await expectSentToUser(first.connect())
       const tab = await openTab(browser)
       await arriveAtConsent(tab.page, app.authorizationUrls[0]!)
-      await tab.page.getByText('Documented app').waitFor()
+      await tab.page.getByText('Documented app', { exact: true }).waitFor()
       await tab.page.getByText(`from client.example:${host.port}`, { exact: true }).waitFor()
       expect(await tab.page.getByText('unverified name').count()).toBe(0)
       await first.finishAuth(await decide(tab.page, 'Approve'))

@@ -110,7 +110,7 @@ test('ending other apps takes a scope of its own, which no client has unless its
     (await deviceTokens(server, client, carol, { scope: 'mcp' })).access_token,
   ]) {
     const tools = (await (await rpc(server, value, 'tools/list')).json()) as { result: { tools: { name: string }[] } }
-    expect(tools.result.tools.map(({ name }) => name)).toEqual(['whoami', 'list_connections'])
+    expect(tools.result.tools.map(({ name }) => name)).toEqual(['list_connections', 'whoami'])
     const refused = await rpc(server, value, 'tools/call', {
       name: 'revoke_connection',
       arguments: { id: connections[0]!.id },

@@ -97,7 +97,7 @@ describe('user demote', () => {
     await stream.text() // has ended
     expect(await (await refresh(admin.refresh_token)).json()).toMatchObject({ error: 'invalid_grant' })
     expect(await (await poll(server, client, approved.device_code)).json()).toMatchObject({ error: 'access_denied' })
-    expect(await toolsOf(server, plain.access_token)).toEqual(['whoami', 'list_connections'])
+    expect(await toolsOf(server, plain.access_token)).toEqual(['list_connections', 'whoami'])
     expect((await refresh(plain.refresh_token)).status).toBe(200)
     expect(await search(replica, others.access_token)).toBe(200)
     expect((await server.get('/account', { Cookie: root })).status).toBe(200)
@@ -156,7 +156,7 @@ describe('user demote', () => {
     await server.post('/api/oauth/device/authorize', form, { Cookie: cookie, Accept: 'text/html' })
     const tokens = (await (await poll(server, client, asked.device_code)).json()) as TokenAnswer
     expect(tokens.scope).toBe('mcp')
-    expect(await toolsOf(server, tokens.access_token)).toEqual(['whoami', 'list_connections'])
+    expect(await toolsOf(server, tokens.access_token)).toEqual(['list_connections', 'whoami'])
   })
 
   test('warns where the configuration makes an administrator again', async () => {
@@ -180,7 +180,7 @@ describe('administration follows the user as they are now', () => {
     await setAdmin('joan@example.com', false)
     forgetUsers()
     for (const at of [server, replica]) {
-      expect(await toolsOf(at, tokens.access_token)).toEqual(['whoami', 'list_connections'])
+      expect(await toolsOf(at, tokens.access_token)).toEqual(['list_connections', 'whoami'])
       const refused = await rpc(at, tokens.access_token, 'tools/call', { name: 'search_audit_log', arguments: {} })
       expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
         403,

@@ -58,6 +58,8 @@ else {
     const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
     if (!command) throw new UsageError(`There is no command "${name}"; see: mcp-oauth-server help`)
     await (await command()).run(args)
+    // A command that is done ends, whatever is still closing; the server runs on.
+    if (name !== 'serve') process.exit(0)
   } catch (error) {
     const { explain } = await import('./cli/environment.ts')
     console.error(explain(error))

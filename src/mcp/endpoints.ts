@@ -1,8 +1,8 @@
 /** The endpoints of upstream servers, each a protected resource of its own, as the configuration says now. */
 
-import type { Base } from '../base.ts'
 import type { Gateway } from '../gateway/exchange.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
+import { lookUpUser } from '../oauth/memory.ts'
 import type { Resource } from '../oauth/resources.ts'
 
 /** Publishes the endpoints that there are, and goes on whenever they change. */
@@ -35,15 +35,21 @@ export function upstreamResource({ resources }: Pick<OAuthDeps, 'resources'>, na
   return resources.at(`/mcp/${name}`) ?? { ...resources.hub, audiences: [] }
 }
 
-/** Ends the processes of users and clients that were ended. */
-export function endWithPrincipals(
-  { memory, log }: Pick<OAuthDeps, 'memory'> & Pick<Base, 'log'>,
-  gateway: Gateway,
-): void {
-  memory.onRevoked.add(subject => {
-    if (!/^(user|client):/.test(subject)) return
-    gateway.endPrincipal(subject).catch(error => {
+/** Ends the processes of users who were disabled and of clients that were removed. */
+export function endWithPrincipals(deps: OAuthDeps, gateway: Gateway): void {
+  const { memory, log } = deps
+  const end = (ending: Promise<void>) =>
+    ending.catch(error => {
       log.error({ err: { message: (error as Error).message } }, 'processes of a principal were not ended')
     })
+  memory.onRevoked.add(subject => {
+    if (subject.startsWith('client:')) void end(gateway.endPrincipal(subject))
+  })
+  memory.onUserChanged.add(userId => {
+    void end(
+      lookUpUser(deps, userId).then(async user => {
+        if (!user || user.disabled) await gateway.endPrincipal(`user:${userId}`)
+      }),
+    )
   })
 }

@@ -7,7 +7,7 @@
  * - `envelope` tells the eras apart. `modern` serves 2026-07-28; `conversation` the revisions before, over `legacy-http`
  *   (sessions, whose ids are in `session-ids`) and `legacy-sse` (the transport of 2024-11-05).
  * - `transport/` is what is on the wire and what outlives a request: messages, event streams, sessions, resumption.
- * - `access` is who a caller is, `people` users as upstream servers know them, `endpoints` the addresses of upstream
+ * - `access` is who a caller is, `endpoints` the addresses of upstream
  *   servers, `counts` counts what is bounded.
  */
 
@@ -19,6 +19,7 @@ import { queryParams } from '../http/params.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { insufficientScope, requireBearer } from '../oauth/bearer.ts'
+import { lookUpUser } from '../oauth/memory.ts'
 import type { Resource } from '../oauth/resources.ts'
 import { type Caller, gatewayCaller, personOf } from './access.ts'
 import { openCatalogue } from './catalogue.ts'
@@ -30,7 +31,6 @@ import { type Envelope, readEnvelope } from './envelope.ts'
 import { openLegacyHttp } from './legacy-http.ts'
 import { openLegacySse } from './legacy-sse.ts'
 import { openModern } from './modern.ts'
-import { openPeople } from './people.ts'
 import type { ToolDeps } from './tools/tool.ts'
 import { acceptedBy, jsonRpcError, readMessage, SMALL_BODY, TRANSPORT_ERROR } from './transport/messages.ts'
 import { openStreams, tooManyStreams } from './transport/streams.ts'
@@ -54,7 +54,6 @@ export const mcp = (deps: ToolDeps) => {
   const compatible = deps.resources.at('/api/sse')!
   const sse = deps.resources.at('/sse')
   const catalogue = openCatalogue(deps)
-  const findPerson = openPeople(deps)
   /** Bodies that are being read, by person. */
   const reading = openCounts()
   const streams = openStreams(deps)
@@ -72,7 +71,9 @@ export const mcp = (deps: ToolDeps) => {
     const principal = await requireBearer(deps, request, resource)
     const ip = clientAddress(deps, request, server)
     if (!gateway) return { ...principal, ip }
-    const user = principal.userId === null ? undefined : await findPerson(principal.userId)
+    const { userId } = principal
+    const found = userId === null ? undefined : await lookUpUser(deps, userId)
+    const user = found && { id: userId!, email: found.email, name: found.name }
     const caller = { ...principal, ip, user }
     if (resource.upstream !== undefined && !gateway.mayUse(resource.upstream, gatewayCaller(caller)))
       throw new OAuthError('access_denied', 'You may not use this server', { status: 403 })

@@ -109,7 +109,8 @@ export function verifyJwt(keys: KeyRing, token: string): { claims: Record<string
   const key = keys.publicKeys.get(kid)
   if (!key || header?.alg !== 'ES256' || header.typ !== 'at+jwt' || header.crit !== undefined) return undefined
   const bytes = Buffer.from(signature, 'base64url')
-  if (bytes.length !== 64) return undefined
+  // Only the spelling that we issue: without padding, of this alphabet, with no bits left over.
+  if (bytes.length !== 64 || bytes.toString('base64url') !== signature) return undefined
   const good = verify('sha256', Buffer.from(`${head}.${body}`), { key, dsaEncoding: 'ieee-p1363' }, bytes)
   const claims = good ? parseJson(body) : undefined
   return claims && { claims, kid }

@@ -47,6 +47,10 @@ export interface Memory {
   keySets: Map<string, { keys: Promise<JSONWebKeySet>; until: number }>
   /** Told of every revoked subject, here or elsewhere. */
   onRevoked: Set<(subject: string) => void>
+  /** Told of every user who was changed, here or elsewhere. */
+  onUserChanged: Set<(userId: string) => void>
+  /** Grows with every change of a client, so that one that was read before it is not remembered after it. */
+  clientChanges: number
   /** Whether notifications arrive, so that all of this can be believed. */
   current: boolean
   close(): Promise<void>
@@ -66,6 +70,8 @@ export async function openMemory(base: Base): Promise<Memory> {
     documents: new Map(),
     keySets: new Map(),
     onRevoked: new Set(),
+    onUserChanged: new Set(),
+    clientChanges: 0,
     current: false,
     close: async () => {},
   }
@@ -97,7 +103,7 @@ async function apply(base: Base, memory: Memory, payload: string): Promise<void>
   const kind = space < 0 ? payload : payload.slice(0, space)
   const subject = payload.slice(space + 1)
   if (kind === 'revoked') remember({ ...base, memory }, subject)
-  else if (kind === 'client') memory.clients.delete(subject)
+  else if (kind === 'client') forgetClient(memory, subject)
   else if (kind === 'user') forgetUsers(memory, subject)
   else if (kind === 'keys') memory.keys = await loadKeys(base)
 }
@@ -119,13 +125,21 @@ export function sweepRevoked(memory: Memory): Sweep {
 function forgetUsers(memory: Memory, id?: string): void {
   memory.userChanges++
   if (id === undefined) memory.users.clear()
-  else memory.users.delete(id)
+  else {
+    memory.users.delete(id)
+    for (const listener of memory.onUserChanged) listener(id)
+  }
+}
+
+function forgetClient(memory: Memory, id: string): void {
+  memory.clientChanges++
+  memory.clients.delete(id)
 }
 
 function refuse(memory: Memory, subject: string, until: number): void {
   const known = memory.revoked.has(subject)
   memory.revoked.set(subject, until)
-  if (subject.startsWith('client:')) memory.clients.delete(subject.slice(7))
+  if (subject.startsWith('client:')) forgetClient(memory, subject.slice(7))
   if (!known) for (const listener of memory.onRevoked) listener(subject)
 }
 
@@ -145,8 +159,9 @@ export async function lookUpClient(deps: MemoryDeps, id: string): Promise<Client
   const { memory } = deps
   const known = memory.clients.get(id)
   if (known) return known
+  const { clientChanges } = memory
   const found = await findClient(deps.sql, id)
-  if (found) rememberClient(memory, found)
+  if (found && memory.clientChanges === clientChanges) rememberClient(memory, found)
   return found
 }
 

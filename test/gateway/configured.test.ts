@@ -125,6 +125,18 @@ describe('the upstream command', () => {
   })
 })
 
+test('the process of a person ends when they are disabled', async () => {
+  const bob = await signIn(server, 'bob@example.com')
+  const resource = `${server.base}/mcp/one`
+  const token = (await deviceTokens(server, client, bob, { scope: 'mcp', resource })).access_token
+  expect((await call('/mcp/one', token, 'test_image_content')).status).toBe(200)
+  const connections = () => server.deps.gateway!.status().find(({ name }) => name === 'one')!.connections
+  const before = connections()
+  expect((await beside('user', 'disable', 'bob@example.com')).code).toBe(0)
+  while (connections() !== before - 1) await Bun.sleep(20)
+  expect((await call('/mcp/one', token, 'test_image_content')).status).toBe(401)
+})
+
 describe('the file', () => {
   test('is read again when it changes: endpoints come and go, and a token of one that went is 401', async () => {
     const token = await tokenFor('/mcp/one')

@@ -47,20 +47,27 @@ async function connect({ gateway }: TestGateway, endpoint: string | undefined, e
   return {
     client,
     async watch(uri: string) {
-      let told = Promise.withResolvers<string>()
+      const told = new Map<string, number>()
+      let another = Promise.withResolvers<void>()
       for (const method of [
         'notifications/tools/list_changed',
         'notifications/prompts/list_changed',
         'notifications/resources/updated',
       ] as const)
         client.setNotificationHandler(method, () => {
-          told.resolve(method)
-          told = Promise.withResolvers()
+          told.set(method, (told.get(method) ?? 0) + 1)
+          another.resolve()
+          another = Promise.withResolvers()
         })
       if (era === 'modern')
         await client.listen({ toolsListChanged: true, promptsListChanged: true, resourceSubscriptions: [uri] })
       else await client.subscribeResource({ uri })
-      return () => told.promise
+      /** Does something, and waits until the client is told of it. */
+      return async (method: string, act: () => Promise<unknown>) => {
+        const before = told.get(method)
+        await act()
+        while (told.get(method) === before) await another.promise
+      }
     },
     async [Symbol.asyncDispose]() {
       await client.close()
@@ -183,26 +190,20 @@ describe.each(PAIRS)('%s behind the gateway for a %s client over %s', (name, era
   test('tells of changes, and has changed', async () => {
     await using connection = await connect(front, 'fixture', era)
     const { client } = connection
-    const next = await connection.watch(WATCHED)
-    const trigger = async (tool: string) => {
-      const told = next()
-      await client.callTool({ name: tool })
-      return told
-    }
-    expect(await trigger('test_trigger_tool_change')).toBe('notifications/tools/list_changed')
+    const isTold = await connection.watch(WATCHED)
+    const changeTools = () => client.callTool({ name: 'test_trigger_tool_change' })
+    const changePrompts = () => client.callTool({ name: 'test_trigger_prompt_change' })
+    await isTold('notifications/tools/list_changed', changeTools)
     expect((await client.listTools()).tools.at(-1)?.name).toBe('test_added_tool')
     expect((await client.callTool({ name: 'test_added_tool' })).content).toEqual([
       { type: 'text', text: 'Has been added' },
     ])
-    await trigger('test_trigger_tool_change')
+    await isTold('notifications/tools/list_changed', changeTools)
     expect((await client.listTools()).tools).toEqual([...TOOLS])
-    expect(await trigger('test_trigger_prompt_change')).toBe('notifications/prompts/list_changed')
-    await trigger('test_trigger_prompt_change')
+    await isTold('notifications/prompts/list_changed', changePrompts)
+    await isTold('notifications/prompts/list_changed', changePrompts)
     const before = await client.readResource({ uri: WATCHED })
-    let told = await trigger('test_trigger_resource_update')
-    // Changes of one list are told of once a second, so the one before may come only now.
-    while (told === 'notifications/prompts/list_changed') told = await next()
-    expect(told).toBe('notifications/resources/updated')
+    await isTold('notifications/resources/updated', () => client.callTool({ name: 'test_trigger_resource_update' }))
     expect(await client.readResource({ uri: WATCHED })).not.toEqual(before)
   })
 

@@ -41,7 +41,6 @@ describe('a call beyond the token’s scope', () => {
     ['in a batch among what is none', `[null,5,${CALL}]`],
     ['as a notification', CALL.replace('"id":1,', '')],
     ['with an escaped name', CALL.replace('tools/call', 'tools\\u002fcall')],
-    ['behind another method of the same name', CALL.replace('"method"', '"method":"ping","method"')],
     ['in a batch that begins with initialize', `[{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}},${CALL}]`],
   ])('%s is 403', async (_, body) => {
     expect((await send(body)).status).toBe(403)
@@ -244,4 +243,39 @@ describe('a stream', () => {
     while (timers() > before + 20 && Date.now() < until) await Bun.sleep(50)
     expect(timers()).toBeLessThanOrEqual(before + 20)
   })
+})
+
+test.each([
+  ['its method', '{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/list"}'],
+  [
+    'a nested name',
+    '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","name":"x","arguments":{}}}',
+  ],
+  ['a name in an escaped spelling', '{"jsonrpc":"2.0","id":1,"\\u0069d":2,"method":"ping"}'],
+])('a message with %s twice is refused: parsers differ in which one counts', async (_, body) => {
+  const answer = await send(body, full)
+  expect([answer.status, await answer.json()]).toEqual([
+    400,
+    { jsonrpc: '2.0', error: { code: -32700, message: 'The body has a member twice' }, id: null },
+  ])
+})
+
+test('a byte-order mark is not JSON', async () => {
+  expect((await send(`\ufeff${CALL}`, full)).status).toBe(400)
+})
+
+test('a token in another spelling than the one that was issued is refused', async () => {
+  const [head, body, signature] = full.split('.') as [string, string, string]
+  const bytes = Buffer.from(signature, 'base64url')
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const last = alphabet.indexOf(signature.at(-1)!)
+  for (const other of [
+    `${signature}==`,
+    `${signature.slice(0, -1)}${alphabet[last ^ 1]}`, // the bits that are left over
+    bytes.toString('base64').replaceAll('=', ''),
+  ]) {
+    if (other === signature) continue // it has neither + nor /
+    expect((await send('{"jsonrpc":"2.0","id":1,"method":"ping"}', `${head}.${body}.${other}`)).status).toBe(401)
+  }
+  expect((await send('{"jsonrpc":"2.0","id":1,"method":"ping"}', full)).status).toBe(200)
 })

@@ -2,6 +2,7 @@
 import { INVALID_REQUEST, isMessage, isObject, type Message, PARSE_ERROR } from '../../gateway/messages.ts'
 import { readText } from '../../http/body.ts'
 import { OAuthError } from '../../lib/errors.ts'
+import { JsonError, parseJson } from '../../lib/json.ts'
 
 const BODY_LIMIT = 4 * 1024 * 1024
 /** What may be large is the arguments of a tool. Much of anything else would be kept for as long as a session lives. */
@@ -32,9 +33,10 @@ export async function readMessage(request: Request): Promise<object | Response> 
   if (text === '') return jsonRpcError(400, PARSE_ERROR, 'The body must be JSON, and is empty')
   let message: unknown
   try {
-    message = JSON.parse(text)
-  } catch {
-    return jsonRpcError(400, PARSE_ERROR, 'The body is not valid JSON')
+    message = parseJson(text)
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error
+    return jsonRpcError(400, PARSE_ERROR, `The body ${error.message}`)
   }
   if (typeof message !== 'object' || message === null)
     return jsonRpcError(400, INVALID_REQUEST, 'The body must be a JSON-RPC message')

@@ -33,6 +33,18 @@ export async function findUserByEmail(sql: Queries, email: string): Promise<User
   return row
 }
 
+/** The administrator who was there first, and is not disabled. */
+export async function findAdministrator(sql: Queries): Promise<UserRow | undefined> {
+  const [row] = await sql<UserRow[]>`
+    select *
+    from users
+    where is_admin
+      and disabled_at is null
+    order by created_at
+    limit 1`
+  return row
+}
+
 /**
  * Whom an operator named by this address: somebody they disabled; else somebody as whom nobody has signed in through a
  * provider yet.

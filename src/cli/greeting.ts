@@ -1,6 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import type { Deps } from '../deps.ts'
-import { createSignInLink, inviteUser, LINK_MINUTES } from '../signin/service.ts'
+import { createSignInLink, greetedAdministrator, inviteUser, LINK_MINUTES } from '../signin/service.ts'
 
 /** How the person at the terminal can run another command: as this one was run. */
 const PROGRAM = import.meta.path.startsWith('/$bunfs/')
@@ -24,9 +24,9 @@ export async function greet(deps: Deps, warnings: readonly string[]): Promise<vo
   console.log(lines.join('\n'))
 }
 
-/** Without a provider, the administrator's one-time link is the only way in. */
+/** Without a provider, an administrator's one-time link is the only way in. */
 async function signInLines(deps: Deps): Promise<string[]> {
-  const email = deps.config.ADMIN_EMAILS[0] ?? 'admin@localhost'
+  const email = await greetedAdministrator(deps)
   const user = await inviteUser(deps, email, true)
   if (user.disabled_at) return [`  ${email} is disabled; to let them in: ${PROGRAM} user enable ${email}`]
   const link = await createSignInLink(deps, email, { isAdmin: true })

@@ -38,7 +38,9 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
       `${email} is no administrator any more; apps that could administer this server for them are disconnected.`,
     )
     if (deps.config.ADMIN_EMAILS.includes(email.toLowerCase()))
-      console.error(`${email} is one of ADMIN_EMAILS: take it out, or the next sign-in makes an administrator again.`)
+      console.error(
+        `${email} is one of ADMIN_EMAILS: take it out, or the next start or sign-in makes an administrator again.`,
+      )
   },
   async disable(deps, email) {
     // Also of somebody who was disabled before: what an earlier command did not finish, this one does.

@@ -8,6 +8,7 @@ import {
   consumeSignInLink as useLink,
 } from '../../sql/sessions.ts'
 import {
+  findAdministrator,
   findInvitedUser,
   findUserByEmail,
   findUserByIdentity,
@@ -113,6 +114,14 @@ export async function inviteUser(deps: Base, email: string, isAdmin = false): Pr
     (await insertUser(deps.sql, { id: randomUUID(), email, name: '', isAdmin, invitedAt: deps.now(), now: deps.now() }))
   if (isAdmin && !user.is_admin) await promoteUsers(deps, email)
   return user
+}
+
+/**
+ * Whose one-time link the server prints where there is no provider: the configured administrator's, or else that of one
+ * there is, so that who was demoted stays demoted; with nobody left, the built-in one's.
+ */
+export async function greetedAdministrator({ config, sql }: Base): Promise<string> {
+  return config.ADMIN_EMAILS[0] ?? (await findAdministrator(sql))?.email ?? 'admin@localhost'
 }
 
 /** Makes administrators of everybody with this address. @returns who that is. */

@@ -277,3 +277,30 @@ test('serve greets with its addresses, what production needs, and one sign-in li
     await database.drop()
   }
 })
+
+test('without a provider the start prints the link of an administrator there is, and makes one only where nobody is left', async () => {
+  const database = await emptyDatabase()
+  const user = (...args: string[]) => runCommand(['user', ...args], database.env)
+  const roleOf = async (email: string) => /\((an|not an) administrator/.exec((await user('link', email)).stderr)![1]
+  const greeted = async (env: Record<string, string> = {}) => {
+    const program = await serve({ ...database.env, LOG_LEVEL: 'silent', ...env })
+    program.kill('SIGINT')
+    await program.exited
+    return /Sign in as the administrator, (\S+)/.exec(program.output())![1]
+  }
+  try {
+    expect(await greeted()).toBe('admin@localhost')
+    await user('link', 'ada@example.com', '--admin')
+    await user('demote', 'admin@localhost')
+    expect(await greeted()).toBe('ada@example.com')
+    expect(await roleOf('admin@localhost')).toBe('not an')
+    await user('demote', 'ada@example.com')
+    expect(await greeted()).toBe('admin@localhost')
+    expect([await roleOf('admin@localhost'), await roleOf('ada@example.com')]).toEqual(['an', 'not an'])
+    // What the configuration says is said anew at each start.
+    expect(await greeted({ ADMIN_EMAILS: 'ada@example.com' })).toBe('ada@example.com')
+    expect(await roleOf('ada@example.com')).toBe('an')
+  } finally {
+    await database.drop()
+  }
+})

@@ -164,7 +164,7 @@ describe('user demote', () => {
     expect(await user('demote', 'listed@example.com')).toEqual(
       said(
         `listed@example.com ${DEMOTED}`,
-        'listed@example.com is one of ADMIN_EMAILS: take it out, or the next sign-in makes an administrator again.\n',
+        'listed@example.com is one of ADMIN_EMAILS: take it out, or the next start or sign-in makes an administrator again.\n',
       ),
     )
   })

@@ -1,10 +1,11 @@
-/** The MCP Inspector in its command-line mode, unmodified and in a process of its own. */
+/** The MCP Inspector in its command-line mode. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { follow, ROOT } from '../support/command.ts'
+import { follow } from '../support/command.ts'
 import { consent, deviceTokens, machineToken, registerClient, signIn } from '../support/flows.ts'
+import { inspect as inspectWith, startInspector } from '../support/inspector.ts'
 import { freePort } from '../support/ports.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
@@ -26,23 +27,8 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true })
 })
 
-function start(path: string, args: string[]) {
-  const program = join(ROOT, 'node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js')
-  // Its imports need a newer Node than Debian has; Bun runs it.
-  return Bun.spawn([process.execPath, '--bun', program, '--cli', server.base + path, '--format', 'json', ...args], {
-    env: { PATH: process.env.PATH ?? '', HOME: home, MCP_AUTO_OPEN_ENABLED: 'true' },
-    stdin: 'ignore',
-    stdout: 'pipe',
-    stderr: 'pipe',
-  })
-}
-
-/** Runs it with a token. @returns what it prints. */
-async function inspect(path: string, args: string[], bearer = token) {
-  const child = start(path, ['--header', `Authorization: Bearer ${bearer}`, ...args])
-  const [out, err, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
-  return { code, err, out: out.trim() === '' ? undefined : JSON.parse(out).result }
-}
+const start = (path: string, args: string[]) => startInspector(server.base + path, home, args)
+const inspect = (path: string, args: string[], bearer = token) => inspectWith(server.base + path, home, bearer, args)
 
 describe('the Inspector', () => {
   test.each([

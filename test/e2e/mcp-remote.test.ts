@@ -1,18 +1,16 @@
-/** mcp-remote, the bridge of desktop clients, unmodified and in a process of its own, as such a client starts it. */
+/** mcp-remote, the bridge of desktop clients: people and machines come in through it. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Client } from '@modelcontextprotocol/sdk/client/index.js'
-import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { createSignInLink } from '../../src/signin/service.ts'
 import { launchBrowser, noBrowser, openTab } from '../support/browser.ts'
+import { node, startBridge as startWith } from '../support/mcp-remote.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(90_000)
 
-const node = Bun.which('node')
 if (!node) console.warn('Skipping mcp-remote: it needs node')
 
 let server: TestServer
@@ -27,32 +25,8 @@ afterAll(async () => {
   rmSync(homes, { recursive: true, force: true })
 })
 
-/** Starts mcp-remote and connects over its standard input and output. `link` is what it prints for the person. */
-function startBridge(config: string, args: string[], env: Record<string, string> = {}) {
-  const home = join(homes, config)
-  const transport = new StdioClientTransport({
-    command: node!,
-    args: ['node_modules/mcp-remote/dist/proxy.js', `${server.base}/mcp`, ...args],
-    env: { PATH: process.env.PATH ?? '', HOME: home, MCP_REMOTE_CONFIG_DIR: home, ...env },
-    stderr: 'pipe',
-  })
-  const client = new Client({ name: 'desktop', version: '1.0.0' })
-  let log = ''
-  const { promise: link, resolve } = Promise.withResolvers<string>()
-  transport.stderr!.on('data', chunk => {
-    log += chunk
-    const match = /http\S+\/auth\/device\?code=[A-Z]{4}-[A-Z]{4}(?=\s)/.exec(log)
-    if (match) resolve(match[0])
-  })
-  async function connect(): Promise<void> {
-    try {
-      await client.connect(transport)
-    } catch (error) {
-      throw new Error(`mcp-remote could not connect: ${log}`, { cause: error })
-    }
-  }
-  return { client, connect, link }
-}
+const startBridge = (config: string, args: string[], env: Record<string, string> = {}) =>
+  startWith(`${server.base}/mcp`, join(homes, config), args, env)
 
 /** What the person does who got the link: signs in, and approves on the page. */
 async function approveInBrowser(link: string): Promise<void> {

@@ -1,13 +1,14 @@
 /** The compiled binary, alone in an empty directory: no source, no node_modules, no environment. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
 import { buildBinary } from './support/binary.ts'
 import { follow } from './support/command.ts'
-import { decide, deviceTokens, registerClient, requestDevice, rpc, sendSignInForm } from './support/flows.ts'
+import { decide, deviceTokens, modernRpc, registerClient, requestDevice, rpc, sendSignInForm } from './support/flows.ts'
+import { lives, until } from './support/gateway-children.ts'
 import { freePort } from './support/ports.ts'
 import { emptyDatabase, onPostgres, requestsTo, type TestServer } from './support/server.ts'
 
@@ -16,11 +17,14 @@ setDefaultTimeout(60_000)
 const work = mkdtempSync(join(tmpdir(), 'mcp-oauth-binary-'))
 const binary = join(work, 'mcp-oauth-server')
 const dir = mkdtempSync(join(work, 'empty-'))
+const upstreams = join(work, 'mcp.json')
 const port = await freePort()
 let database: Awaited<ReturnType<typeof emptyDatabase>>
 
 beforeAll(async () => {
   buildBinary(binary)
+  const odd = { command: process.execPath, args: [join(import.meta.dir, 'support/odd-stdio.ts')] }
+  writeFileSync(upstreams, JSON.stringify({ mcpServers: { odd } }))
   database = await emptyDatabase()
 })
 afterAll(async () => {
@@ -36,7 +40,7 @@ interface Running {
   stdout: ReturnType<typeof follow>
 }
 
-/** Runs the binary in `dir`, with PATH, its port and, on PostgreSQL, the database. */
+/** Runs the binary in `dir`, with PATH, its port, a file of upstream servers and, on PostgreSQL, the database. */
 async function start(): Promise<Running> {
   const { DATABASE_URL, AUTH_SECRET } = database.env
   const child = Bun.spawn([binary], {
@@ -44,6 +48,7 @@ async function start(): Promise<Running> {
     env: {
       PATH: process.env.PATH ?? '',
       PORT: String(port),
+      MCP_SERVERS: upstreams,
       // Without the grace for load balancers, which test/faults/ is about.
       ...(DATABASE_URL && AUTH_SECRET ? { DATABASE_URL, AUTH_SECRET, SHUTDOWN_GRACE: '0' } : {}),
     },
@@ -64,6 +69,12 @@ async function signInAsPrinted(): Promise<string> {
   const answer = await sendSignInForm(server, '/auth/signin/link', { token: token! })
   expect(answer.status).toBe(303)
   return answer.headers.getSetCookie()[0]!.split(';')[0]!
+}
+
+/** The process that the fixture's tool `pid` answered from. */
+async function pidOf(answer: Promise<Response>): Promise<number> {
+  const { result } = (await (await answer).json()) as { result: { content: [{ text: string }] } }
+  return Number(result.content[0].text)
 }
 
 /** Writes the head of a request and half of its body, and the rest when `finish` is called. */
@@ -94,6 +105,7 @@ let running: Running
 let cookie: string
 let client: string
 let token: string
+let childPid: number
 
 describe('the binary', () => {
   test('starts in an empty directory and serves the whole device flow and a tool call', async () => {
@@ -107,11 +119,26 @@ describe('the binary', () => {
     })
   })
 
-  test('makes nothing there but, without DATABASE_URL, ./data, which nobody else can read', () => {
-    expect(readdirSync(dir)).toEqual(onPostgres ? [] : ['data'])
-    if (onPostgres) return
+  test('starts the server of its file, and calls it at its endpoint and in the hub', async () => {
+    const { server } = running
+    const path = '/mcp/odd'
+    const own = await deviceTokens(server, client, cookie, { resource: server.base + path })
+    const calls = [
+      rpc(server, own.access_token, 'tools/call', { name: 'pid' }, path),
+      modernRpc(server, own.access_token, 'tools/call', { name: 'pid' }, { path }),
+      rpc(server, token, 'tools/call', { name: 'odd__pid' }),
+    ]
+    const [first, ...others] = await Promise.all(calls.map(pidOf))
+    expect(lives(first!)).toBe(true)
+    expect(others).toEqual([first!, first!])
+    childPid = first!
+  })
+
+  test('makes nothing there but ./data, which nobody else can read', () => {
+    expect(readdirSync(dir)).toEqual(['data'])
     expect(statSync(join(dir, 'data')).mode & 0o777).toBe(0o700)
-    for (const file of ['auth-secret', 'postgres.sock'])
+    const children = join('children', `children-${running.child.pid}.json`)
+    for (const file of onPostgres ? [children] : [children, 'auth-secret', 'postgres.sock'])
       expect(statSync(join(dir, 'data', file)).mode & 0o777).toBe(0o600)
   })
 
@@ -164,6 +191,7 @@ describe('the binary', () => {
     expect(await stream.text()).toContain('event: endpoint')
     expect(await running.child.exited).toBe(0)
     expect(await running.child.stderr.text()).toBe('')
+    expect(lives(childPid)).toBe(false)
   })
 
   test('keeps sessions, clients and connections when it starts again', async () => {
@@ -174,14 +202,16 @@ describe('the binary', () => {
     expect((await requestDevice(running.server, client)).expires_in).toBe(600)
   })
 
-  test('starts again after kill -9, with all that it had acknowledged', async () => {
+  test('starts again after kill -9, with all that it had acknowledged and no child of before', async () => {
     const device = await requestDevice(running.server, client)
+    const child = await pidOf(rpc(running.server, token, 'tools/call', { name: 'odd__pid' }))
     running.child.kill('SIGKILL')
     await running.child.exited
     running = await start()
     await decide(running.server, cookie, device.user_code)
     const answer = await running.server.postJson('/api/oauth/device/token', { device_code: device.device_code })
     expect(answer.status).toBe(200)
+    await until(() => !lives(child))
     running.child.kill('SIGTERM')
     expect(await running.child.exited).toBe(0)
   })

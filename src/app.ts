@@ -15,8 +15,9 @@ import { signin } from './signin/index.ts'
 export const createApp = (deps: Deps) => {
   const routes = openRoutes()
   return routes.complete(
-    // strictPath: `/token/` is not `/token`, so that a rule for one path cannot be walked around.
-    new Elysia({ strictPath: true, normalize: false })
+    // strictPath: `/token/` is not `/token`, so that a rule for one path cannot be walked around. standardHostname: Elysia
+    // would look for the path behind the fourth character of the host, and `http://mcp/x/token` would be `/token`.
+    new Elysia({ strictPath: true, normalize: false, handler: { standardHostname: false } })
       .use(errorBoundary(deps, routes))
       .use(protect(deps, routes))
       .use(health(deps))

@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts'
-import { AppError } from '../lib/errors.ts'
+import { AppError, OAuthError } from '../lib/errors.ts'
 import { isLoopbackHost } from '../lib/networks.ts'
 
 /**
@@ -26,4 +26,15 @@ export function requireKnownOrigin(config: Config, request: Request): void {
       status: 403,
     })
   }
+}
+
+/**
+ * Refuses more than one Host header (RFC 9112 3.2), which Bun joins with commas: whoever stands in front may have looked at
+ * another one.
+ *
+ * @throws OAuthError `invalid_request`, 400.
+ */
+export function requireOneHost(request: Request): void {
+  if (request.headers.get('host')?.includes(','))
+    throw new OAuthError('invalid_request', 'There must be one Host header')
 }

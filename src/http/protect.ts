@@ -1,6 +1,7 @@
 /** What every response has: security headers, CORS where a route allows it, and the end of its connection when we stop. */
 import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
+import { requireOneHost } from './origin.ts'
 import type { Routes } from './routes.ts'
 
 const CORS: Record<string, string> = {
@@ -34,7 +35,8 @@ export const protect = ({ config, draining }: Base, routes: Routes) => {
   const https = config.BASE_URL.startsWith('https:')
   return (
     new Elysia({ name: 'protect' })
-      .onRequest(({ set }) => {
+      .onRequest(({ request, set }) => {
+        requireOneHost(request)
         set.headers['X-Content-Type-Options'] = 'nosniff'
         set.headers['Referrer-Policy'] = 'no-referrer'
         // For browsers and scanners that do not know frame-ancestors.

@@ -50,7 +50,29 @@ describe('a strange request line or header', () => {
         server.base,
         `${method} ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
       )
-      expect([path, status]).toEqual([path, 404])
+      expect([path, status]).toEqual([path, 405])
+    }
+  })
+
+  test.each(['x', 'mcp', 'abc.de'])('a Host as short as %p does not shift the path', async host => {
+    const statusOf = async (path: string) =>
+      (await sendRaw(server.base, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)).status
+    expect(await statusOf('/api/oauth/register/c_x')).toBe(401)
+    expect(await statusOf('/xxxxxxx/api/oauth/register/c_x')).toBe(404)
+  })
+
+  test.each([
+    ['two', 'Host: localhost\r\nHost: evil.example'],
+    ['the same one twice', 'Host: localhost\r\nHost: localhost'],
+    ['an empty one and another', 'Host:\r\nHost: localhost'],
+    ['one that names two', 'Host: localhost, evil.example'],
+  ])('%s in Host is refused (RFC 9112 3.2)', async (_, hosts) => {
+    for (const path of ['/healthz', '/mcp', '/.well-known/oauth-authorization-server', '/nothing']) {
+      const answer = await sendRaw(server.base, `GET ${path} HTTP/1.1\r\n${hosts}\r\nConnection: close\r\n\r\n`)
+      expect([answer.status, answer.body]).toEqual([
+        400,
+        '{"error":"invalid_request","error_description":"There must be one Host header"}',
+      ])
     }
   })
 

@@ -57,6 +57,13 @@ const resources = z
     error: 'must be http or https URLs without a fragment, separated by commas',
   })
 
+/** As browsers write them into the Origin header: of a website, or of an app or extension that has a scheme of its own. */
+const origins = list
+  .refine(items => items.every(isOrigin), {
+    error: 'must be origins such as https://app.example.com, without a path, separated by commas',
+  })
+  .transform(items => items.map(item => (/^https?:/.test(item) ? new URL(item).origin : item.replace(/\/$/, ''))))
+
 const cidr = list.refine(items => items.every(isNetwork), {
   error: 'must be IP addresses or networks such as 10.0.0.0/8, separated by commas',
 })
@@ -92,6 +99,7 @@ export const configSchema = z.object({
   INITIAL_ACCESS_TOKEN: z.string().min(32, { error: LONG_SECRET }).optional(),
   MCP_SERVERS: z.string().optional(),
   RESOURCES: resources,
+  ALLOWED_ORIGINS: origins,
   TRUSTED_PROXIES: cidr,
   // Longer than the 15 s between two comments of a stream; 255 is the most that Bun takes.
   IDLE_TIMEOUT: seconds(75, 20, 255),
@@ -219,6 +227,10 @@ export function readVariable(
 function isHttpUrl(value: string): boolean {
   const url = URL.parse(value)
   return !!url && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username
+}
+
+function isOrigin(value: string): boolean {
+  return /^[a-z][a-z0-9+.-]*:\/\/[^/?#@*\s]+\/?$/.test(value) && URL.canParse(value)
 }
 
 function isNetwork(value: string): boolean {

@@ -60,6 +60,7 @@ describe('parseConfig', () => {
       ADMIN_EMAILS: [],
       REGISTRATION: 'open',
       RESOURCES: [],
+      ALLOWED_ORIGINS: [],
       CLIENT_METADATA_DOCUMENTS: true,
       TRUSTED_PROXIES: [],
       IDLE_TIMEOUT: 75,
@@ -97,6 +98,19 @@ describe('parseConfig', () => {
     expect(ADMIN_EMAILS).toEqual(['ada@example.com', 'bob@example.com'])
     expect(ALLOWED_DOMAINS).toEqual(['example.com', 'example.org'])
     expect(TRUSTED_PROXIES).toEqual(['10.0.0.0/8', '::1'])
+  })
+
+  test('makes ALLOWED_ORIGINS what browsers send: no slash at the end, lower case, no default port', () => {
+    const { ALLOWED_ORIGINS } = parse({
+      ALLOWED_ORIGINS:
+        'https://App.Example.com:443/, http://dev.example:8080 chrome-extension://abcdef app://obsidian.md',
+    })
+    expect(ALLOWED_ORIGINS).toEqual([
+      'https://app.example.com',
+      'http://dev.example:8080',
+      'chrome-extension://abcdef',
+      'app://obsidian.md',
+    ])
   })
 
   test('reads NEXTAUTH_URL and NEXTAUTH_SECRET where ours are not set, and names them in problems', () => {
@@ -158,6 +172,11 @@ describe('parseConfig', () => {
     ['TRUSTED_PROXIES', 'proxy'],
     ['RESOURCES', 'https://own.example/mcp#x'],
     ['RESOURCES', 'own.example'],
+    ['ALLOWED_ORIGINS', '*'],
+    ['ALLOWED_ORIGINS', 'null'],
+    ['ALLOWED_ORIGINS', 'app.example.com'],
+    ['ALLOWED_ORIGINS', 'https://app.example.com/path'],
+    ['ALLOWED_ORIGINS', 'https://*.example.com'],
     ['ACCESS_TOKEN_TTL', '1h'],
     ['ACCESS_TOKEN_TTL', '59'],
     ['ACCESS_TOKEN_TTL', '86401'],

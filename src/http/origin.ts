@@ -3,19 +3,19 @@ import { AppError, OAuthError } from '../lib/errors.ts'
 import { isLoopbackHost } from '../lib/networks.ts'
 
 /**
- * Refuses what a web page elsewhere makes a browser send (MCP, Streamable HTTP, "Security"): an Origin that is neither
- * ours nor on this machine, where browser-based clients run; and, on a loopback bind, a Host that is not ours, which is
- * how DNS rebinding looks.
+ * Refuses what a web page elsewhere makes a browser send (MCP, Streamable HTTP, "Security"): an Origin that is not ours, not
+ * allowed by the operator and not on this machine, where browser-based clients run; and, on a loopback bind, a Host that is
+ * not ours, which is how DNS rebinding looks.
  *
  * @throws AppError 403.
  */
 export function requireKnownOrigin(config: Config, request: Request): void {
   const own = new URL(config.BASE_URL)
   const origin = request.headers.get('origin')
-  if (origin !== null && origin !== own.origin && !isLoopbackHost(URL.parse(origin)?.hostname ?? '')) {
+  if (origin !== null && origin !== own.origin && !isAllowedOrigin(config, origin)) {
     throw new AppError(
       'Requests from this origin are not allowed',
-      'Call from a page of this server, or from outside a browser.',
+      'Call from a page of this server, or from outside a browser; the operator can allow more with ALLOWED_ORIGINS.',
       { status: 403 },
     )
   }
@@ -26,6 +26,10 @@ export function requireKnownOrigin(config: Config, request: Request): void {
       status: 403,
     })
   }
+}
+
+function isAllowedOrigin({ ALLOWED_ORIGINS }: Config, origin: string): boolean {
+  return ALLOWED_ORIGINS.includes(origin) || isLoopbackHost(URL.parse(origin)?.hostname ?? '')
 }
 
 /**

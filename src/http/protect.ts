@@ -1,14 +1,15 @@
 /** What every response has: security headers, CORS where a route allows it, and the end of its connection when we stop. */
 import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
-import { requireOneHost } from './origin.ts'
+import { requireKnownOrigin, requireOneHost } from './origin.ts'
 import type { Routes } from './routes.ts'
 
+/** No cookies go along, so the origin need not be repeated, and `*` allows all headers but Authorization: `Mcp-Param-*`, too. */
 const CORS: Record<string, string> = {
   'Access-Control-Allow-Origin': '*',
   'Access-Control-Allow-Methods': 'GET, POST, DELETE, OPTIONS',
   'Access-Control-Allow-Headers':
-    'Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name',
+    'Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, *',
   'Access-Control-Expose-Headers': 'WWW-Authenticate, Mcp-Session-Id, Retry-After',
   'Access-Control-Max-Age': '7200',
 }
@@ -43,8 +44,14 @@ export const protect = ({ config, draining }: Base, routes: Routes) => {
         set.headers['X-Frame-Options'] = 'DENY'
         if (https) set.headers['Strict-Transport-Security'] = 'max-age=31536000'
       })
-      .onTransform({ as: 'global' }, ({ route, set }) => {
-        if (routes.traitsOf(route).crossOrigin) Object.assign(set.headers, CORS)
+      .onTransform({ as: 'global' }, ({ request, route, set }) => {
+        const { crossOrigin } = routes.traitsOf(route)
+        if (!crossOrigin) return
+        if (crossOrigin === 'known') {
+          set.headers.vary = 'Origin'
+          requireKnownOrigin(config, request)
+        }
+        Object.assign(set.headers, CORS)
       })
       // Whoever sees this sends the next request over a new connection, which a load balancer opens elsewhere. Decided when
       // the answer goes out, so that it holds for a request that came in before the signal, too.

@@ -5,14 +5,16 @@ import { OAuthError } from '../lib/errors.ts'
 interface Traits {
   /** Errors are pages, unless the caller asks for JSON. */
   page?: true
-  /** Web pages elsewhere may call it, without cookies: what an MCP client in a browser needs. */
-  crossOrigin?: true
+  /** Web pages may call it, without cookies, which an MCP client in a browser needs: of any site, or of known origins. */
+  crossOrigin?: 'any' | 'known'
 }
 
 /** Options of a route that people look at. */
 export const PAGE = { detail: { page: true } satisfies Traits as object }
-/** Options of a route that web pages elsewhere may call. */
-export const CROSS_ORIGIN = { detail: { crossOrigin: true } satisfies Traits as object }
+/** Options of a route that web pages of any site may call. */
+export const CROSS_ORIGIN = { detail: { crossOrigin: 'any' } satisfies Traits as object }
+/** Options of a route that web pages of known origins may call; others are refused, at the preflight already. */
+export const KNOWN_ORIGINS = { detail: { crossOrigin: 'known' } satisfies Traits as object }
 
 export interface Routes {
   /** @param path The pattern of the route that a request met; absent if it met none. */

@@ -1,5 +1,5 @@
 /**
- * The MCP endpoints: bearer check, origin check, what a request is for and the scopes it needs, then the era that the
+ * The MCP endpoints: bearer check, what a request is for and the scopes it needs, then the era that the
  * client speaks. Tokens live in `oauth/`, upstream servers in `gateway/`.
  *
  * - `catalogue` is what there is for a caller: `own-tools` (a file a tool in `tools/`) and the gateway; `methods` says what
@@ -14,9 +14,8 @@
 import { Elysia } from 'elysia'
 import { RpcError } from '../gateway/messages.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
-import { requireKnownOrigin } from '../http/origin.ts'
 import { queryParams } from '../http/params.ts'
-import { CROSS_ORIGIN } from '../http/routes.ts'
+import { KNOWN_ORIGINS } from '../http/routes.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { insufficientScope, requireBearer } from '../oauth/bearer.ts'
 import { lookUpUser } from '../oauth/memory.ts'
@@ -67,7 +66,6 @@ export const mcp = (deps: ToolDeps) => {
 
   /** Everything that a request must pass before a message is looked at. */
   async function authorize({ request, server }: Handled, resource: Resource): Promise<Caller> {
-    requireKnownOrigin(deps.config, request)
     const principal = await requireBearer(deps, request, resource)
     const ip = clientAddress(deps, request, server)
     if (!gateway) return { ...principal, ip }
@@ -149,12 +147,12 @@ export const mcp = (deps: ToolDeps) => {
   const upstream = (context: Handled & { params: { name: string } }) =>
     serve(context, upstreamResource(deps, context.params.name))
   const app = new Elysia({ name: 'mcp' })
-    .get('/mcp', context => serve(context, hub), CROSS_ORIGIN)
-    .post('/mcp', context => serve(context, hub), { parse: 'none', ...CROSS_ORIGIN })
-    .delete('/mcp', context => serve(context, hub), { parse: 'none', ...CROSS_ORIGIN })
-    .get('/mcp/:name', upstream, CROSS_ORIGIN)
-    .post('/mcp/:name', upstream, { parse: 'none', ...CROSS_ORIGIN })
-    .delete('/mcp/:name', upstream, { parse: 'none', ...CROSS_ORIGIN })
+    .get('/mcp', context => serve(context, hub), KNOWN_ORIGINS)
+    .post('/mcp', context => serve(context, hub), { parse: 'none', ...KNOWN_ORIGINS })
+    .delete('/mcp', context => serve(context, hub), { parse: 'none', ...KNOWN_ORIGINS })
+    .get('/mcp/:name', upstream, KNOWN_ORIGINS)
+    .post('/mcp/:name', upstream, { parse: 'none', ...KNOWN_ORIGINS })
+    .delete('/mcp/:name', upstream, { parse: 'none', ...KNOWN_ORIGINS })
     .get(
       '/api/sse',
       context => {
@@ -162,13 +160,13 @@ export const mcp = (deps: ToolDeps) => {
         if (!acceptedBy(request).stream) return Response.json(discoveryDocument(deps))
         return sse && !request.headers.has('mcp-session-id') ? openSse(context, compatible) : serve(context, compatible)
       },
-      CROSS_ORIGIN,
+      KNOWN_ORIGINS,
     )
-    .post('/api/sse', context => serve(context, compatible), { parse: 'none', ...CROSS_ORIGIN })
-    .delete('/api/sse', context => serve(context, compatible), { parse: 'none', ...CROSS_ORIGIN })
+    .post('/api/sse', context => serve(context, compatible), { parse: 'none', ...KNOWN_ORIGINS })
+    .delete('/api/sse', context => serve(context, compatible), { parse: 'none', ...KNOWN_ORIGINS })
   if (!sse) return app
   return app
-    .get('/sse', context => openSse(context, sse), CROSS_ORIGIN)
+    .get('/sse', context => openSse(context, sse), KNOWN_ORIGINS)
     .post(
       '/messages',
       async context => {
@@ -178,7 +176,7 @@ export const mcp = (deps: ToolDeps) => {
         if (received instanceof Response) return received
         return legacySse.receive(caller, queryParams(request).sessionId ?? '', received.items)
       },
-      { parse: 'none', ...CROSS_ORIGIN },
+      { parse: 'none', ...KNOWN_ORIGINS },
     )
 }
 

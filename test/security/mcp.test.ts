@@ -29,7 +29,7 @@ const send = (body: string, token = narrow, headers: Record<string, string> = {}
       Accept: 'application/json, text/event-stream',
       ...headers,
     },
-    signal: AbortSignal.timeout(5_000),
+    signal: AbortSignal.timeout(30_000),
   })
 const CALL = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}'
 const META =

@@ -2,16 +2,16 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { UsageError } from './lib/errors.ts'
 
-/** `true` and `false` as people write them in environment files. */
+/** A boolean, with the spellings common in environment files. */
 const flag = (fallback: boolean) =>
   z
     .enum(['true', 'false', '1', '0', 'yes', 'no'], { error: 'must be true or false' })
     .transform(value => value === 'true' || value === '1' || value === 'yes')
     .default(fallback)
 
-const LONG_SECRET = 'must have at least 32 characters; make one with: openssl rand -base64 48'
+const LONG_SECRET = 'must have at least 32 characters; generate one with: openssl rand -base64 48'
 
-/** The longest that an access token can be made to live, in seconds. */
+/** The largest ACCESS_TOKEN_TTL, in seconds. */
 export const LONGEST_ACCESS_TOKEN_TTL = 86_400
 
 const list = z
@@ -35,7 +35,7 @@ const seconds = (fallback: number, min: number, max: number) => duration(min, ma
 
 const httpUrl = z.string().refine(isHttpUrl, { error: 'must be an http or https URL without query or fragment' })
 
-/** Every route stands at the root of its host, so a path would make every address that we hand out wrong. */
+/** Every route is at the root of its host, so a path would make every URL in our responses wrong. */
 const baseUrl = z.string().refine(value => isHttpUrl(value) && URL.parse(value)?.pathname === '/', {
   error: 'must be an http or https URL without a path, such as https://mcp.example.com',
 })
@@ -48,7 +48,7 @@ const domains = list.refine(items => items.every(item => /^[^@*]+$/.test(item)),
   error: 'must be domains such as example.com, without @ or *, separated by commas',
 })
 
-/** RFC 8707 2: absolute, without a fragment. Not made lower-case: a path counts as it is. */
+/** RFC 8707 2: absolute, without a fragment. Not lowercased, since paths are case-sensitive. */
 const resources = z
   .string()
   .transform(value => value.split(/[\s,]+/).filter(Boolean))
@@ -101,7 +101,7 @@ export const configSchema = z.object({
   RESOURCES: resources,
   ALLOWED_ORIGINS: origins,
   TRUSTED_PROXIES: cidr,
-  // Longer than the 15 s between two comments of a stream; 255 is the most that Bun takes.
+  // More than the 15 s between two comments of a stream; 255 is Bun's maximum.
   IDLE_TIMEOUT: seconds(75, 20, 255),
   SHUTDOWN_GRACE: duration(0, 600).optional(),
   CLIENT_METADATA_DOCUMENTS: flag(true),
@@ -129,17 +129,17 @@ type Parsed = z.output<typeof configSchema>
 export interface Config extends Omit<Parsed, 'BASE_URL' | 'SHUTDOWN_GRACE'> {
   /** The issuer; every URL in every response is built from it, never from a request. No trailing slash. */
   BASE_URL: string
-  /** For how many seconds after SIGTERM requests are still taken, so that load balancers can notice. */
+  /** Seconds after SIGTERM during which requests are still accepted, so that load balancers can notice. */
   SHUTDOWN_GRACE: number
 }
 
-/** With DATABASE_URL there may be another replica to turn to; without, waiting would only delay the restart. */
+/** With DATABASE_URL there may be other replicas to take over; without, waiting would only delay the restart. */
 const defaultGrace = (databaseUrl: string | undefined) => (databaseUrl === undefined ? 0 : 5)
 
-/** Names that are read when ours are not set, for people who come from NextAuth deployments. */
+/** Names that are read if ours are not set, for those who migrate from NextAuth. */
 const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET: 'NEXTAUTH_SECRET' }
 
-/** Variables whose values are secrets, their other names included. */
+/** Variables whose values are secrets, including aliases. */
 export const SECRET_VARIABLES: readonly string[] = [
   ...['AUTH_SECRET', 'NEXTAUTH_SECRET', 'DATABASE_URL', 'INITIAL_ACCESS_TOKEN'],
   ...['GOOGLE_CLIENT_SECRET', 'GITHUB_CLIENT_SECRET', 'OIDC_CLIENT_SECRET'],
@@ -155,7 +155,7 @@ export const SECRET_VARIABLES: readonly string[] = [
 export function parseConfig(env: Record<string, string | undefined>, readFile: (path: string) => string): Config {
   const problems: string[] = []
   const raw: Record<string, string> = {}
-  /** The variable that each key was read from, which is the one to name in a message. */
+  /** The variable that each key was read from, for error messages. */
   const names: Record<string, string> = {}
   for (const key of Object.keys(configSchema.shape)) {
     const found = readVariable(env, key, readFile)
@@ -173,14 +173,14 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
   }
   for (const { needed, optional } of PROVIDERS) {
     const given = [...needed, ...optional].find(key => names[key])
-    if (given) for (const key of needed) need(key, true, `it is needed together with ${names[given]}`)
+    if (given) for (const key of needed) need(key, true, `it is required with ${names[given]}`)
   }
   need(
     'AUTH_SECRET',
     raw.DATABASE_URL !== undefined,
-    'with DATABASE_URL it must be set, and be the same on every replica; make one with: openssl rand -base64 48',
+    'it is required with DATABASE_URL, with the same value on every replica; generate one with: openssl rand -base64 48',
   )
-  need('INITIAL_ACCESS_TOKEN', raw.REGISTRATION === 'token', 'it is needed with REGISTRATION=token')
+  need('INITIAL_ACCESS_TOKEN', raw.REGISTRATION === 'token', 'it is required with REGISTRATION=token')
   if (problems.length > 0 || !parsed.success) {
     throw new UsageError(
       `The configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n${problems.map(p => `  - ${p}`).join('\n')}`,
@@ -194,14 +194,14 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
   }
 }
 
-/** What each sign-in provider needs as soon as any of its variables is set. */
+/** The variables that each sign-in provider requires once any of them is set. */
 const PROVIDERS: readonly { needed: readonly (keyof Parsed)[]; optional: readonly (keyof Parsed)[] }[] = [
   { needed: ['GOOGLE_CLIENT_ID', 'GOOGLE_CLIENT_SECRET'], optional: [] },
   { needed: ['GITHUB_CLIENT_ID', 'GITHUB_CLIENT_SECRET'], optional: [] },
   { needed: ['OIDC_ISSUER', 'OIDC_CLIENT_ID'], optional: ['OIDC_CLIENT_SECRET'] },
 ]
 
-/** A variable that is empty counts as not set, so that `.env.example` can be copied as it is. */
+/** An empty variable counts as not set, so that `.env.example` can be copied unchanged. */
 export function readVariable(
   env: Record<string, string | undefined>,
   key: string,
@@ -216,7 +216,7 @@ export function readVariable(
       const text = readFile(path).trim()
       return text ? { name, value: text } : { name: `${name}_FILE`, problem: 'names a file that is empty' }
     } catch (error) {
-      // Its value stays out of the message: it may be the secret itself, put into the wrong variable.
+      // The path stays out of the message: it may be the secret itself, put into the wrong variable.
       const reason = (error as { code?: string }).code ?? 'unknown error'
       return { name: `${name}_FILE`, problem: `names a file that cannot be read (${reason})` }
     }

@@ -119,7 +119,7 @@ describe('parseConfig', () => {
     expect(parse({ ...old, BASE_URL: 'https://new.example' }).BASE_URL).toBe('https://new.example')
     expect(problemsOf({ NEXTAUTH_URL: 'https://old.example/api/auth', NEXTAUTH_SECRET: 'short' })).toEqual([
       'NEXTAUTH_URL must be an http or https URL without a path, such as https://mcp.example.com',
-      'NEXTAUTH_SECRET must have at least 32 characters; make one with: openssl rand -base64 48',
+      'NEXTAUTH_SECRET must have at least 32 characters; generate one with: openssl rand -base64 48',
     ])
   })
 
@@ -189,16 +189,16 @@ describe('parseConfig', () => {
   })
 
   test.each([
-    [{ GOOGLE_CLIENT_ID: 'x' }, ['GOOGLE_CLIENT_SECRET is missing: it is needed together with GOOGLE_CLIENT_ID']],
-    [{ GOOGLE_CLIENT_SECRET: 'x' }, ['GOOGLE_CLIENT_ID is missing: it is needed together with GOOGLE_CLIENT_SECRET']],
-    [{ GITHUB_CLIENT_ID: 'x' }, ['GITHUB_CLIENT_SECRET is missing: it is needed together with GITHUB_CLIENT_ID']],
-    [{ GITHUB_CLIENT_SECRET: 'x' }, ['GITHUB_CLIENT_ID is missing: it is needed together with GITHUB_CLIENT_SECRET']],
-    [{ OIDC_ISSUER: 'https://id.example' }, ['OIDC_CLIENT_ID is missing: it is needed together with OIDC_ISSUER']],
+    [{ GOOGLE_CLIENT_ID: 'x' }, ['GOOGLE_CLIENT_SECRET is missing: it is required with GOOGLE_CLIENT_ID']],
+    [{ GOOGLE_CLIENT_SECRET: 'x' }, ['GOOGLE_CLIENT_ID is missing: it is required with GOOGLE_CLIENT_SECRET']],
+    [{ GITHUB_CLIENT_ID: 'x' }, ['GITHUB_CLIENT_SECRET is missing: it is required with GITHUB_CLIENT_ID']],
+    [{ GITHUB_CLIENT_SECRET: 'x' }, ['GITHUB_CLIENT_ID is missing: it is required with GITHUB_CLIENT_SECRET']],
+    [{ OIDC_ISSUER: 'https://id.example' }, ['OIDC_CLIENT_ID is missing: it is required with OIDC_ISSUER']],
     [
       { OIDC_CLIENT_SECRET: 'x' },
       [
-        'OIDC_ISSUER is missing: it is needed together with OIDC_CLIENT_SECRET',
-        'OIDC_CLIENT_ID is missing: it is needed together with OIDC_CLIENT_SECRET',
+        'OIDC_ISSUER is missing: it is required with OIDC_CLIENT_SECRET',
+        'OIDC_CLIENT_ID is missing: it is required with OIDC_CLIENT_SECRET',
       ],
     ],
     [{ OIDC_ISSUER: 'https://id.example', OIDC_CLIENT_ID: 'x' }, []],
@@ -206,10 +206,10 @@ describe('parseConfig', () => {
     [
       { DATABASE_URL: 'postgres://db/x' },
       [
-        'AUTH_SECRET is missing: with DATABASE_URL it must be set, and be the same on every replica; make one with: openssl rand -base64 48',
+        'AUTH_SECRET is missing: it is required with DATABASE_URL, with the same value on every replica; generate one with: openssl rand -base64 48',
       ],
     ],
-    [{ REGISTRATION: 'token' }, ['INITIAL_ACCESS_TOKEN is missing: it is needed with REGISTRATION=token']],
+    [{ REGISTRATION: 'token' }, ['INITIAL_ACCESS_TOKEN is missing: it is required with REGISTRATION=token']],
   ] as [Record<string, string>, string[]][])('of what belongs together, %j', (env, problems) => {
     expect(problemsOf(env)).toEqual(problems)
   })
@@ -236,8 +236,8 @@ describe('serve with what it cannot use', () => {
   - BASE_URL must be an http or https URL without a path, such as https://mcp.example.com
   - PORT must be a port number
   - LOG_LEVEL must be fatal, error, warn, info, debug, trace or silent
-  - GITHUB_CLIENT_ID is missing: it is needed together with GITHUB_CLIENT_SECRET
-  - AUTH_SECRET is missing: with DATABASE_URL it must be set, and be the same on every replica; make one with: openssl rand -base64 48
+  - GITHUB_CLIENT_ID is missing: it is required with GITHUB_CLIENT_SECRET
+  - AUTH_SECRET is missing: it is required with DATABASE_URL, with the same value on every replica; generate one with: openssl rand -base64 48
 `,
     })
   })

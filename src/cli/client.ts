@@ -17,7 +17,7 @@ import { readArgs, readScopes as readKnownScopes, withDeps } from './environment
 const USAGE =
   'Usage: mcp-oauth-server client add NAME [--grant TYPE]... [--scope SCOPE]... [--redirect-uri URI]... [--confidential | --auth METHOD] [--jwks FILE|URL] | list | rotate-secret ID | remove ID'
 
-/** The device grant has a long name (RFC 8628 3.4), which nobody wants to type. */
+/** The device grant's full name is a URN (RFC 8628 3.4); the command line uses a short one. */
 const shortName = (grant: string) => (grant === DEVICE_CODE_GRANT ? 'device_code' : grant)
 const GRANT_NAMES: Record<string, GrantType> = Object.fromEntries(GRANT_TYPES.map(grant => [shortName(grant), grant]))
 
@@ -52,27 +52,27 @@ async function add(name: string, options: Options): Promise<void> {
   })
 }
 
-/** The client that the options describe. @throws UsageError that lists every problem. */
+/** Builds the client from the options. @throws UsageError that lists every problem. */
 function readClient(name: string, options: Options): NewOperatorClient {
   const problems: string[] = []
-  if (name.length > 100) problems.push('NAME must have at most 100 characters')
+  if (name.length > 100) problems.push('NAME must be at most 100 characters')
   const redirectUris = words(options['redirect-uri'])
   const grantTypes = readGrants(words(options.grant), redirectUris, problems)
   const scope = readScopes(words(options.scope), problems)
   const keys = readKeys(options.jwks, problems)
   const authMethod = readAuthMethod(options, problems)
-  if (authMethod === 'private_key_jwt' && !options.jwks) problems.push('--jwks is needed with --auth private_key_jwt')
+  if (authMethod === 'private_key_jwt' && !options.jwks) problems.push('--jwks is required with --auth private_key_jwt')
   if (authMethod && authMethod !== 'private_key_jwt' && options.jwks)
-    problems.push(`--jwks is for --auth private_key_jwt, not ${authMethod}`)
+    problems.push(`--jwks works only with --auth private_key_jwt, not ${authMethod}`)
   if (authMethod === 'none' && grantTypes.includes('client_credentials'))
-    problems.push('--grant client_credentials needs a client that proves itself')
+    problems.push('--grant client_credentials needs client authentication; --auth none is for public clients')
   const isPublic = authMethod === 'none' || (!authMethod && !keys)
   for (const uri of redirectUris) {
     const problem = redirectUriProblem(uri, isPublic)
     if (problem) problems.push(`--redirect-uri ${uri}: ${problem}`)
   }
   if (grantTypes.includes('authorization_code') && redirectUris.length === 0)
-    problems.push('--redirect-uri is needed with --grant authorization_code')
+    problems.push('--redirect-uri is required with --grant authorization_code')
   if (problems.length > 0) throw new UsageError(problems.join('\n'))
   return { name, grantTypes, redirectUris, scope, ...(authMethod ? { authMethod } : {}), ...(keys ? { keys } : {}) }
 }
@@ -98,7 +98,7 @@ function readAuthMethod({ auth, confidential }: Options, problems: string[]): Au
   if (auth === undefined) return confidential ? 'client_secret_basic' : undefined
   const known = AUTH_METHODS.find(method => method === auth)
   if (!known) problems.push(`--auth ${auth} is not known; use ${AUTH_METHODS.join(', ')}`)
-  if (confidential && known === 'none') problems.push('--confidential and --auth none exclude each other')
+  if (confidential && known === 'none') problems.push('--confidential and --auth none cannot be combined')
   return known
 }
 
@@ -114,7 +114,7 @@ function readKeys(where: string | undefined, problems: string[]): NewOperatorCli
     if (!keys) problems.push(`--jwks ${where} is not a JWK set of public EC, RSA or OKP keys`)
     return keys
   } catch (error) {
-    problems.push(`--jwks ${where} cannot be read: ${(error as { code?: string }).code ?? 'it is not JSON'}`)
+    problems.push(`--jwks ${where} cannot be read: ${(error as { code?: string }).code ?? 'not valid JSON'}`)
     return undefined
   }
 }
@@ -125,7 +125,7 @@ function words(values: string[] | undefined): string[] {
 
 function showSecret(secret: string): void {
   console.log(`client_secret  ${secret}`)
-  console.error('The secret is shown only now. Store it where the client can read it and nobody else can.')
+  console.error('The secret is shown only once. Store it where only the client can read it.')
 }
 
 async function list(): Promise<void> {
@@ -149,6 +149,6 @@ async function remove(id: string): Promise<void> {
   await withDeps(async deps => {
     if (!(await removeClient(deps, id)))
       throw new UsageError(`There is no client ${id}; see: mcp-oauth-server client list`)
-    console.log(`Removed ${id}; its tokens have stopped working.`)
+    console.log(`Removed ${id}; its tokens no longer work.`)
   })
 }

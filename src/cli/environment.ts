@@ -15,7 +15,7 @@ export function readConfig(): Config {
   return parseConfig(process.env, path => readFileSync(path, 'utf8'))
 }
 
-/** The scopes that the configuration makes. */
+/** The built-in scopes and those that MCP_SERVERS adds. */
 export function readScopes(): Scopes {
   const scopes = openScopes()
   const { MCP_SERVERS } = readConfig()
@@ -26,20 +26,20 @@ export function readScopes(): Scopes {
   return scopes
 }
 
-/** What the file of upstream servers may refer to. */
+/** The environment, for expanding variables in MCP_SERVERS. */
 export function environment(): Record<string, string | undefined> {
   return process.env
 }
 
-/** Runs a command with the database open; beside a running server it shares the server's. */
+/** Runs a command with the database open; if a server is running on the embedded database, goes through its socket. */
 export async function withDeps(work: (deps: Deps) => Promise<void>): Promise<void> {
   const config = readConfig()
   const isNew = !config.DATABASE_URL && !existsSync(join(config.DATA_DIR, 'postgres'))
-  // A command talks to a person: what it has to say it prints, so the log is for trouble only.
+  // Commands print their results, so the log is only for problems.
   const deps = await openDeps(config, { log: openLog('warn'), serving: false })
   if (isNew) {
     console.error(
-      `There was no database in ${resolve(config.DATA_DIR)}; here is a new one. If this was meant for a server that runs, use the directory and the environment of that server.`,
+      `There was no database in ${resolve(config.DATA_DIR)}, so a new one was created. To manage a running server, use its directory and environment.`,
     )
   }
   try {
@@ -49,7 +49,7 @@ export async function withDeps(work: (deps: Deps) => Promise<void>): Promise<voi
   }
 }
 
-/** What a person at a terminal is told about an error: a sentence where we know what to do, else the error with its stack. */
+/** What to print for an error: one sentence if we know the fix, else the error with its stack. */
 export function explain(error: unknown): unknown {
   if (error instanceof UsageError) return error.message
   const problem = databaseProblem(error)
@@ -58,7 +58,7 @@ export function explain(error: unknown): unknown {
 
 type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options']
 
-/** Splits a command's arguments. @throws UsageError for an unknown option, or a word where `words` is false. */
+/** Parses a command's arguments. @throws UsageError for an unknown option, or for a positional if `words` is false. */
 export function readArgs<T extends NonNullable<Options>>(args: string[], options: T, { words = true } = {}) {
   try {
     return parseArgs({ args, options, allowPositionals: words, strict: true })

@@ -2,12 +2,12 @@ import packageJson from '../../package.json' with { type: 'json' }
 import type { Deps } from '../deps.ts'
 import { createSignInLink, greetedAdministrator, inviteUser, LINK_MINUTES } from '../signin/service.ts'
 
-/** How the person at the terminal can run another command: as this one was run. */
+/** How to run another command: the binary itself, or Bun with the source. */
 const PROGRAM = import.meta.path.startsWith('/$bunfs/')
   ? process.execPath
   : `npx -y ${packageJson.packageManager} run src/main.ts`
 
-/** Prints what the person at the terminal wants to know. @param warnings What to put right on this machine. */
+/** Prints addresses, missing settings and, without a provider, a sign-in link. @param warnings Problems to fix on this machine. */
 export async function greet(deps: Deps, warnings: readonly string[]): Promise<void> {
   const { config } = deps
   const lines = [
@@ -18,33 +18,32 @@ export async function greet(deps: Deps, warnings: readonly string[]): Promise<vo
     `  Web page       ${config.BASE_URL}/`,
   ]
   const missing = [...warnings, ...missingForProduction(deps)]
-  if (missing.length > 0) lines.push('', '  Before others use it:', ...missing.map(item => `    - ${item}`))
+  if (missing.length > 0) lines.push('', '  Before others can use it:', ...missing.map(item => `    - ${item}`))
   if (deps.providers.size === 0) lines.push('', ...(await signInLines(deps)))
   lines.push('', '  Try it from another terminal:', `    ${PROGRAM} login ${config.BASE_URL}/mcp`, '')
   console.log(lines.join('\n'))
 }
 
-/** Without a provider, an administrator's one-time link is the only way in. */
+/** Without a provider, an administrator's one-time link is the only way to sign in. */
 async function signInLines(deps: Deps): Promise<string[]> {
   const email = await greetedAdministrator(deps)
   const user = await inviteUser(deps, email, true)
-  if (user.disabled_at) return [`  ${email} is disabled; to let them in: ${PROGRAM} user enable ${email}`]
+  if (user.disabled_at) return [`  ${email} is disabled; to let them sign in: ${PROGRAM} user enable ${email}`]
   const link = await createSignInLink(deps, email, { isAdmin: true })
   return [
     `  Sign in as the administrator, ${email} (works once, for ${LINK_MINUTES} minutes):`,
     `    ${link}`,
-    `  Another such link, later, in this directory: ${PROGRAM} user link ${email}`,
+    `  To get another link later, run in this directory: ${PROGRAM} user link ${email}`,
   ]
 }
 
 function missingForProduction(deps: Deps): string[] {
   const { config } = deps
   const missing: string[] = []
-  if (!config.BASE_URL.startsWith('https://'))
-    missing.push('BASE_URL: the https address under which people reach it, behind a TLS proxy')
+  if (!config.BASE_URL.startsWith('https://')) missing.push('BASE_URL: the public https address, behind a TLS proxy')
   else if (config.TRUSTED_PROXIES.length === 0)
     missing.push(
-      'TRUSTED_PROXIES: the address or network of the TLS proxy, such as 127.0.0.1; without it the X-Forwarded-For that the proxy sends is not believed, and everybody shares one address and its rate limits',
+      'TRUSTED_PROXIES: the address or network of the TLS proxy, such as 127.0.0.1; without it the proxy’s X-Forwarded-For is ignored, and all users share one address and its rate limits',
     )
   if (deps.providers.size === 0) {
     missing.push('a sign-in provider: GOOGLE_CLIENT_ID, GITHUB_CLIENT_ID or OIDC_ISSUER with their secrets')
@@ -53,9 +52,11 @@ function missingForProduction(deps: Deps): string[] {
     deps.providers.size > 0 &&
     [config.ADMIN_EMAILS, config.ALLOWED_EMAILS, config.ALLOWED_DOMAINS].every(list => list.length === 0)
   )
-    missing.push('ADMIN_EMAILS, ALLOWED_EMAILS or ALLOWED_DOMAINS: as it is, only invited people can sign in')
-  else if (config.ADMIN_EMAILS.length === 0) missing.push('ADMIN_EMAILS: who administers it')
+    missing.push('ADMIN_EMAILS, ALLOWED_EMAILS or ALLOWED_DOMAINS: without them only invited users can sign in')
+  else if (config.ADMIN_EMAILS.length === 0) missing.push('ADMIN_EMAILS: the addresses of administrators')
   if (!config.DATABASE_URL)
-    missing.push(`DATABASE_URL: a PostgreSQL, for more than one replica (now: embedded, in ${config.DATA_DIR})`)
+    missing.push(
+      `DATABASE_URL: a PostgreSQL database, for more than one replica (now: embedded, in ${config.DATA_DIR})`,
+    )
   return missing
 }

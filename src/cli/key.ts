@@ -12,16 +12,16 @@ export async function run(args: string[]): Promise<void> {
     if (values.revoke) {
       const { kid } = await replaceKeys(deps, rememberUntil(deps))
       record(deps, 'key.rotated', { detail: { kid, revoked: true } })
-      console.log(`New tokens are signed with ${kid}; all access tokens from before are refused.`)
+      console.log(`New tokens are signed with ${kid}; all earlier access tokens are refused.`)
       console.error(
-        `Servers of yours that have cached the key set go on trusting the old keys for up to ${minutes} minutes.`,
+        `Your own servers may keep trusting the old keys from a cached key set for up to ${minutes} minutes.`,
       )
       return
     }
     const { kid, signsAt } = await rotateKeys(deps)
     record(deps, 'key.rotated', { detail: { kid } })
     console.log(
-      `New tokens are signed with ${kid} from ${signsAt.toISOString()}, in ${minutes} minutes, when every cached key set has it. Tokens of the old key stay valid until they expire.`,
+      `New tokens are signed with ${kid} from ${signsAt.toISOString()}, in ${minutes} minutes, when every cached key set contains it. Tokens signed with the old key stay valid until they expire.`,
     )
   })
 }

@@ -1,7 +1,7 @@
 /**
- * Signs in to any MCP server by device code, as a client of its public endpoints: discovery (RFC 9728, RFC 8414) and
- * registration (RFC 7591) as clients of the MCP SDK do them, the device grant (RFC 8628), then MCP. It knows nothing of
- * the server in this repository, and prints nothing that could rewrite what stands on the terminal.
+ * Signs in to any MCP server by device code, using only its public endpoints: discovery (RFC 9728, RFC 8414) and
+ * registration (RFC 7591) with the helpers of the MCP SDK, the device grant (RFC 8628), then MCP. It relies on nothing
+ * specific to this server, and strips control characters from everything that it prints.
  */
 import { hostname } from 'node:os'
 import {
@@ -31,10 +31,10 @@ import { readArgs } from './environment.ts'
 
 const USAGE = 'Usage: mcp-oauth-server login URL [--client-id ID] [--scope SCOPE]... [--json]'
 
-/** People read standard error; `--json` puts the tokens on standard output, for scripts. */
+/** Messages go to standard error; standard output is for the tokens of `--json`. */
 const say = (text: string) => console.error(text)
 
-/** JSON in ASCII: what another server said cannot hide in it. */
+/** JSON in ASCII, so that text from another server cannot contain control or invisible characters. */
 const printJson = (value: unknown) =>
   JSON.stringify(value, null, 2).replace(
     /[\u007f-\uffff]/g,
@@ -50,10 +50,10 @@ export async function run(args: string[]): Promise<void> {
   const url = URL.parse(positionals[0] ?? '')
   if (positionals.length !== 1) throw new UsageError(USAGE)
   if (!url || !/^https?:$/.test(url.protocol))
-    throw new UsageError(`${positionals[0]} is not an address; it begins with http:// or https://`)
+    throw new UsageError(`${positionals[0]} is not a URL that begins with http:// or https://`)
 
   const target = await discover(url)
-  say(`${target.resource ?? url.href} is guarded by ${target.issuer}`)
+  say(`${target.resource ?? url.href} is protected by ${target.issuer}`)
   const clientId = values['client-id'] ?? (await register(target))
   const tokens = await authorizeDevice(
     {
@@ -69,12 +69,12 @@ export async function run(args: string[]): Promise<void> {
   await showServer(target.resource ?? url.href, tokens.access_token)
 }
 
-/** Who guards an MCP server, and what to ask them for. */
+/** An MCP server's authorization server, and what to request from it. */
 interface Target {
   issuer: string
   metadata: AuthorizationServerMetadata
   deviceAuthorizationEndpoint: string
-  /** Absent where the server publishes no protected-resource metadata, as those of 2025-03-26 do not. */
+  /** Absent if the server publishes no protected-resource metadata, as in MCP 2025-03-26. */
   resource: string | undefined
   scope: string | undefined
 }
@@ -86,26 +86,26 @@ async function discover(url: URL): Promise<Target> {
   const found = await discoverOAuthServerInfo(url, {
     ...(challenge.resourceMetadataUrl ? { resourceMetadataUrl: challenge.resourceMetadataUrl } : {}),
     fetchFn: fetchMetadata,
-    skipIssuerMetadataValidation: true, // checked below, but for the slash after the host
+    skipIssuerMetadataValidation: true, // checked below, ignoring a trailing slash
   }).catch(error => {
     if (error instanceof UsageError) throw error
-    throw new UsageError(`The metadata of the server behind ${url.href} is not what RFC 8414 and RFC 9728 say`)
+    throw new UsageError(`The metadata for ${url.href} does not conform to RFC 8414 and RFC 9728`)
   })
   const { authorizationServerUrl, authorizationServerMetadata: metadata, resourceMetadata } = found
   if (!metadata)
     throw new UsageError(
-      `${url.href} does not say who guards it (no metadata of RFC 9728 or RFC 8414). Is it an MCP server?`,
+      `${url.href} does not name an authorization server (no metadata of RFC 9728 or RFC 8414). Is it an MCP server?`,
     )
   const issuer = withoutSlash(webUrl(authorizationServerUrl, 'authorization server'))
   // RFC 8414 3.3: metadata of another issuer would let one server collect codes for another.
   if (withoutSlash(metadata.issuer) !== withoutSlash(authorizationServerUrl))
-    throw new UsageError(`${issuer} names another issuer (${printableText(metadata.issuer, 200)})`)
+    throw new UsageError(`The metadata of ${issuer} names another issuer (${printableText(metadata.issuer, 200)})`)
   const deviceAuthorizationEndpoint = z
     .looseObject({ device_authorization_endpoint: z.string().optional() })
     .parse(metadata).device_authorization_endpoint
   if (!deviceAuthorizationEndpoint) throw new UsageError(`${issuer} has no device authorization endpoint (RFC 8628)`)
   const resource = resourceMetadata && webUrl(resourceMetadata.resource, 'resource')
-  // RFC 9728 3.3, likewise for tokens.
+  // RFC 9728 3.3: likewise, one server could collect tokens for another.
   if (resource && new URL(resource).origin !== url.origin)
     throw new UsageError(`${url.href} describes ${resource}, which is not at ${url.origin}`)
   return {
@@ -118,8 +118,8 @@ async function discover(url: URL): Promise<Target> {
 }
 
 /**
- * Fetches metadata for the SDK, whose schemas want members that others leave out: a member may be null, and a server
- * without browser grants needs no authorization endpoint (RFC 8414 2).
+ * Fetches metadata and adapts it to the SDK's schemas, which are stricter than the RFC: they reject null members, and
+ * require an authorization endpoint, which a server without browser grants does not need (RFC 8414 2).
  */
 async function fetchMetadata(url: string | URL, init?: RequestInit): Promise<Response> {
   const answer = await request(url, init)
@@ -138,7 +138,7 @@ function withoutSlash(issuer: string): string {
   return issuer.replace(/\/$/, '')
 }
 
-/** An address of another server, spelled so that it can be printed. */
+/** Normalizes an address from another server, so that it can be printed. @throws UsageError unless it is http or https. */
 function webUrl(value: string, what: string): string {
   const url = URL.parse(value)
   if (!url || !/^https?:$/.test(url.protocol)) throw new UsageError(`The ${what} is not an http or https address`)
@@ -147,7 +147,9 @@ function webUrl(value: string, what: string): string {
 
 async function register({ metadata, issuer }: Target): Promise<string> {
   if (!metadata.registration_endpoint)
-    throw new UsageError('The server registers no clients; ask its operator for an id and give it with --client-id')
+    throw new UsageError(
+      'The server does not register clients; ask its operator for a client id and pass it with --client-id',
+    )
   try {
     const { client_id } = await registerClient(issuer, {
       metadata,
@@ -181,7 +183,7 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    return undefined // then the status says it
+    return undefined // the error then shows the status
   }
 }
 
@@ -192,7 +194,7 @@ function showCode({ link, userCode, expiresIn }: DevicePrompt): void {
   say(`\nWaiting until you approve (the code works for ${minutes} minute${minutes === 1 ? '' : 's'}) …`)
 }
 
-/** Connects as an MCP client would, lists the tools, and asks who it is where the server can tell. */
+/** Connects as an MCP client, lists the tools, and calls `whoami` if the server has it. */
 async function showServer(url: string, accessToken: string): Promise<void> {
   const client = new Client(
     { name: packageJson.name, version: packageJson.version },
@@ -215,7 +217,7 @@ async function showServer(url: string, accessToken: string): Promise<void> {
       throw new UsageError(`Signed in, but ${url} does not answer as an MCP server: ${why}`)
     }
     const scope = printableText(error.requiredScope ?? '', 500)
-    say(`The token does not reach further: that needs the scope ${scope || 'that the server did not name'}.`)
+    say(`The token lacks a scope that this server requires${scope ? `: ${scope}` : ''}.`)
   } finally {
     await client.close()
   }

@@ -1,10 +1,10 @@
-/** Files with secrets that more people can read than need to. */
+/** Warns of secret files that other users of the machine can read. */
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { authSecretPath } from '../auth-secret.ts'
 import { type Config, SECRET_VARIABLES } from '../config.ts'
 
-/** @returns a sentence with the fix for each file that every user of the machine may read. */
+/** @returns one sentence with the fix for each file that every user of the machine can read. */
 export function secretFileWarnings(config: Config): string[] {
   const named = SECRET_VARIABLES.map(name => `${name}_FILE`).filter(name => process.env[name])
   const files = named.map(name => ({ name, path: process.env[name]! }))

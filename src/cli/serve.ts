@@ -7,9 +7,9 @@ import { environment, readArgs, readConfig } from './environment.ts'
 import { greet } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
 
-/** Larger than any route reads; the routes have limits of their own, with proper answers. */
+/** Larger than any route accepts; the routes have their own limits, with proper error responses. */
 const MAX_BODY = 8 * 1024 * 1024
-/** How long what runs when the server stops may take to finish. With what closing takes, less than 10 s. */
+/** How long requests in progress may take to finish at shutdown. Together with closing, less than 10 s. */
 const FINISH_MS = 7_000
 
 export async function run(args: string[]): Promise<void> {
@@ -22,19 +22,16 @@ export async function run(args: string[]): Promise<void> {
     sweeper.stop()
     await deps.close()
   }
-  // A promise that nobody waits for must not let one request end the service for everybody; it is a bug, and logged as one.
+  // An unhandled rejection is a bug and logged as one, but must not let one request end the process for all users.
   process.on('unhandledRejection', error => {
-    log.error(
-      { err: { message: (error as Error)?.message, stack: (error as Error)?.stack } },
-      'a rejection that nobody handled',
-    )
+    log.error({ err: { message: (error as Error)?.message, stack: (error as Error)?.stack } }, 'unhandled rejection')
   })
   const app = createApp(deps)
   let greeted = Promise.resolve()
   process.on('SIGHUP', () => void deps.reloadUpstreams())
   onStop(deps, async () => {
-    await Promise.allSettled([greeted]) // it needs the database; how it failed, run() says
-    // What runs may finish; what does not in time is cut.
+    await Promise.allSettled([greeted]) // it needs the database; run() reports its failure
+    // Requests in progress may finish; those that take too long are aborted.
     await Promise.race([app.server?.stop(), Bun.sleep(FINISH_MS)])
     await app.server?.stop(true)
     await close()
@@ -49,38 +46,38 @@ export async function run(args: string[]): Promise<void> {
   await greeted
 }
 
-/** @throws UsageError if it cannot listen there. */
+/** @throws UsageError if it cannot listen on that address and port. */
 function listen(app: ReturnType<typeof createApp>, { config }: Deps): void {
   try {
     app.listen({
       hostname: config.HOST,
       port: config.PORT,
-      // Elysia's default lets a second server take the same port, and the kernel then deals requests out to both.
+      // Elysia's default lets a second server bind the same port, and the kernel then distributes requests to both.
       reusePort: false,
       maxRequestBodySize: MAX_BODY,
       idleTimeout: config.IDLE_TIMEOUT,
-      // Otherwise what escapes the error boundary is answered with a page that shows source code and paths.
+      // Otherwise an error that escapes the error boundary is answered with a page that shows source code and paths.
       development: false,
     })
   } catch (error) {
     const { code } = error as { code?: string }
     throw new UsageError(
       code === 'EADDRINUSE'
-        ? `Port ${config.PORT} on ${config.HOST} is in use; stop what uses it, or set PORT`
-        : `Cannot listen on port ${config.PORT} of ${config.HOST} (${code}); set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and PORT to one that this user may open`,
+        ? `Port ${config.PORT} on ${config.HOST} is in use; stop the process that uses it, or set PORT`
+        : `Cannot listen on port ${config.PORT} of ${config.HOST} (${code}); set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and PORT to one that this user may bind`,
     )
   }
 }
 
 /**
- * Stops the server when it is told to, and exits with 0.
+ * Stops the server on SIGTERM or SIGINT, and exits with 0.
  *
- * SIGTERM comes from whatever runs the server, and a load balancer may be sending requests: until it has noticed that
- * `/readyz` answers 503, for the time of the grace, everything is served as before, except that each answer ends its
- * connection. Only then are idle connections closed and streams ended, and no new ones taken. SIGINT comes from a person
- * at a terminal: it ends the grace, or leaves it out.
+ * SIGTERM comes from a supervisor, and a load balancer may still be sending requests. Until it notices that `/readyz`
+ * answers 503, for the grace period, everything is served as before, except that each response closes its connection.
+ * After that, idle connections are closed, streams end, and no new connections are accepted. SIGINT comes from a
+ * terminal: it ends or skips the grace period.
  *
- * @param finish Stops listening, lets what runs finish, and closes what is open.
+ * @param finish Stops listening, lets requests in progress finish, and closes everything.
  */
 function onStop({ config, log, draining, stopping }: Deps, finish: () => Promise<void>): void {
   const interrupted = Promise.withResolvers<void>()

@@ -11,7 +11,7 @@ import { printableText } from '../lib/text.ts'
 import { environment, readArgs, readConfig, withDeps } from './environment.ts'
 
 const USAGE = 'Usage: mcp-oauth-server upstream list [--json] | check [NAME] [--json] | trust NAME'
-/** A server says how its upstreams are every half minute at least. */
+/** Every server stores the state of its upstreams at least every 30 s; older rows are of servers that have stopped. */
 const FRESH_MS = 60_000
 
 export async function run(args: string[]): Promise<void> {
@@ -27,7 +27,7 @@ export async function run(args: string[]): Promise<void> {
 
 function configuredFile() {
   const { MCP_SERVERS } = readConfig()
-  if (!MCP_SERVERS) throw new UsageError('MCP_SERVERS is not set: there are no upstream servers')
+  if (!MCP_SERVERS) throw new UsageError('MCP_SERVERS is not set, so there are no upstream servers')
   return fileSource(MCP_SERVERS, environment())
 }
 
@@ -40,7 +40,7 @@ async function list(deps: Deps, json: boolean): Promise<void> {
   )
   if (json) return console.log(JSON.stringify(rows, null, 2))
   if (rows.length === 0) {
-    console.error('No server has told how its upstreams are. Configured:')
+    console.error('No running server has reported the state of its upstreams. Configured:')
     for (const { name, transport } of upstreams) console.log(`${name}\t${transport.type}`)
     return
   }
@@ -51,7 +51,7 @@ async function list(deps: Deps, json: boolean): Promise<void> {
     if (row.lastError) console.log(`  last error: ${printableText(row.lastError, 500)}`)
     if (row.blocked.length > 0)
       console.log(
-        `  waits for "upstream trust ${name}": ${row.blocked.map(tool => printableText(tool, 128)).join(', ')}`,
+        `  blocked until "upstream trust ${name}": ${row.blocked.map(tool => printableText(tool, 128)).join(', ')}`,
       )
     if (row.lastError) for (const line of row.stderr) console.log(`  stderr: ${printableText(line, 500)}`)
   }
@@ -60,7 +60,7 @@ async function list(deps: Deps, json: boolean): Promise<void> {
 async function check(deps: Deps, name: string | undefined, json: boolean): Promise<void> {
   const file = configuredFile()
   for (const warning of readServers(file).warnings) console.error(warning)
-  // What would be logged is in the result.
+  // The result contains what would be logged.
   const checked = await checkUpstreams({ ...deps, log: openLog('silent') }, file, name)
   if (name !== undefined && checked.length === 0) throw new UsageError(`There is no upstream ${name} in MCP_SERVERS`)
   if (json) console.log(JSON.stringify(checked, null, 2))
@@ -80,7 +80,7 @@ function describe({ name, problem, detail, stderr, era, tools, prompts, resource
 async function trust(deps: Deps, name: string): Promise<void> {
   const accepted = await trustTools(deps.sql, name)
   if (accepted.length === 0)
-    throw new UsageError(`No tool of ${name} waits to be accepted; see: mcp-oauth-server upstream list`)
+    throw new UsageError(`No tool of ${name} is waiting to be accepted; see: mcp-oauth-server upstream list`)
   record(deps, 'upstream.trusted', { detail: { upstream: name, tools: accepted.length } })
   console.log(
     `Accepted ${accepted.length === 1 ? 'the tool' : 'the tools'} ${accepted.map(tool => printableText(tool, 128)).join(', ')}`,

@@ -19,13 +19,14 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
   async link(deps, email, isAdmin) {
     const user = await inviteEnabled(deps, email, isAdmin)
     console.log(await createSignInLink(deps, email, { isAdmin }))
-    const role = isAdmin || user.is_admin ? 'an administrator' : 'not an administrator; --admin makes one'
-    console.error(`Signs in ${email} (${role}), once, within ${LINK_MINUTES} minutes.`)
+    const role = isAdmin || user.is_admin ? 'an administrator' : 'not an administrator; use --admin to make them one'
+    console.error(`Signs in ${email} (${role}). Works once, for ${LINK_MINUTES} minutes.`)
   },
   async invite(deps, email, isAdmin) {
     await inviteEnabled(deps, email, isAdmin)
-    console.log(`${email} may sign in now, with a provider that has verified this address.`)
-    if (deps.providers.size === 0) console.error('No provider is configured; a one-time link works without: user link')
+    console.log(`${email} can now sign in with any provider that has verified this address.`)
+    if (deps.providers.size === 0)
+      console.error('No provider is configured; create a one-time link with: mcp-oauth-server user link')
   },
   async promote(deps, email) {
     someone(await promoteUsers(deps, email), email)
@@ -34,23 +35,21 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
   async demote(deps, email) {
     for (const { id } of someone(await demoteUsers(deps, email), email))
       await revokeGrantsOfUser(deps, { userId: id, scope: 'admin' }, 'operator')
-    console.log(
-      `${email} is no administrator any more; apps that could administer this server for them are disconnected.`,
-    )
+    console.log(`${email} is no longer an administrator; their apps with the scope admin are disconnected.`)
     if (deps.config.ADMIN_EMAILS.includes(email.toLowerCase()))
       console.error(
-        `${email} is one of ADMIN_EMAILS: take it out, or the next start or sign-in makes an administrator again.`,
+        `${email} is listed in ADMIN_EMAILS: remove it, or the next start or sign-in makes them an administrator again.`,
       )
   },
   async disable(deps, email) {
-    // Also of somebody who was disabled before: what an earlier command did not finish, this one does.
+    // Also for a user who is already disabled, to complete an earlier command that was interrupted.
     for (const { id } of someone(await disableUsers(deps, email), email))
       await revokeGrantsOfUser(deps, { userId: id }, 'operator')
-    console.log(`${email} is signed out everywhere and cannot sign in; their apps have lost access.`)
+    console.log(`${email} is signed out everywhere and cannot sign in; their apps are disconnected.`)
   },
   async enable(deps, email) {
     someone(await enableUsers(deps, email), email)
-    console.log(`${email} may sign in again, and has to connect their apps anew.`)
+    console.log(`${email} can sign in again, and has to reconnect their apps.`)
   },
 }
 
@@ -68,7 +67,7 @@ export async function run(args: string[]): Promise<void> {
 async function inviteEnabled(deps: Deps, email: string, isAdmin: boolean) {
   const user = await inviteUser(deps, email, isAdmin)
   if (user.disabled_at)
-    throw new UsageError(`${email} is disabled and could not sign in; first: mcp-oauth-server user enable ${email}`)
+    throw new UsageError(`${email} is disabled and cannot sign in; first run: mcp-oauth-server user enable ${email}`)
   return user
 }
 

@@ -94,7 +94,7 @@ describe('client add for a web app', () => {
       ['--auth', 'magic'],
       ['--auth magic is not known; use none, client_secret_basic, client_secret_post, private_key_jwt'],
     ],
-    [['--auth', 'private_key_jwt'], ['--jwks is needed with --auth private_key_jwt']],
+    [['--auth', 'private_key_jwt'], ['--jwks is required with --auth private_key_jwt']],
     [
       ['--jwks', 'http://app.example/jwks.json'],
       ['--jwks http://app.example/jwks.json must be an https URL without a user name'],
@@ -106,7 +106,7 @@ describe('client add for a web app', () => {
     ],
     [
       ['--grant', 'client_credentials', '--auth', 'none'],
-      ['--grant client_credentials needs a client that proves itself'],
+      ['--grant client_credentials needs client authentication; --auth none is for public clients'],
     ],
   ])('explains what is wrong with %j', async (args, problems) => {
     expect(await client('add', 'Wrong', ...args)).toEqual({ code: 1, stdout: '', stderr: `${problems.join('\n')}\n` })
@@ -231,10 +231,10 @@ describe('client add', () => {
     expect(wrong).toEqual({
       code: 1,
       stdout: '',
-      stderr: `NAME must have at most 100 characters
+      stderr: `NAME must be at most 100 characters
 --grant password is not known; use authorization_code, refresh_token, client_credentials, device_code
 --scope root is not known; use mcp:tools:read, mcp:tools:call, mcp:resources:read, mcp:prompts:read, mcp, connections:manage, offline_access, admin
---redirect-uri is needed with --grant authorization_code
+--redirect-uri is required with --grant authorization_code
 `,
     })
     expect((await client('list')).stdout).toBe(before)
@@ -274,7 +274,7 @@ describe('client remove', () => {
     expect((await rpc(server, token, 'tools/list')).status).toBe(200)
     expect(await client('remove', id)).toMatchObject({
       code: 0,
-      stdout: `Removed ${id}; its tokens have stopped working.\n`,
+      stdout: `Removed ${id}; its tokens no longer work.\n`,
     })
     const deadline = Date.now() + 1000
     let status = 200

@@ -84,7 +84,7 @@ describe('login URL', () => {
     const { code, stdout, stderr } = await finish(login)
     expect([code, JSON.parse(stdout).scope]).toEqual([0, 'mcp:tools:read offline_access'])
     expect(stderr).toContain('2 tools:\n')
-    expect(stderr).toEndWith('The token does not reach further: that needs the scope mcp:tools:call.\n')
+    expect(stderr).toEndWith('The token lacks a scope that this server requires: mcp:tools:call.\n')
   })
 
   test.concurrent('says that the request was denied, and exits with 1', async () => {
@@ -102,7 +102,7 @@ describe('login URL', () => {
       expect(await runCommand(['login', url])).toEqual({
         code: 1,
         stdout: '',
-        stderr: `${url} does not say who guards it (no metadata of RFC 9728 or RFC 8414). Is it an MCP server?\n`,
+        stderr: `${url} does not name an authorization server (no metadata of RFC 9728 or RFC 8414). Is it an MCP server?\n`,
       })
     } finally {
       await other.stop(true)
@@ -279,7 +279,7 @@ describe('login URL', () => {
       expect(await runCommand(['login', address])).toEqual({
         code: 1,
         stdout: '',
-        stderr: `${address} is not an address; it begins with http:// or https://\n`,
+        stderr: `${address} is not a URL that begins with http:// or https://\n`,
       })
     },
   )

@@ -85,9 +85,10 @@ test('key rotate: both keys are published at once, new tokens have the new kid f
 
     const { code, stdout } = await runCommand(['key', 'rotate'], server.env)
     expect(code).toBe(0)
-    const kid = /^New tokens are signed with (\S+) from \S+Z, in 5 minutes, when every cached key set has it\. /.exec(
-      stdout,
-    )?.[1]
+    const kid =
+      /^New tokens are signed with (\S+) from \S+Z, in 5 minutes, when every cached key set contains it\. /.exec(
+        stdout,
+      )?.[1]
     while ((await published()).length < 2) await Bun.sleep(10) // the server is told by notification
     expect(await published()).toEqual([kid!, kidOf(old)])
 
@@ -120,10 +121,10 @@ test('key rotate --revoke: every access token from before is refused on every re
     expect(stream.status).toBe(200)
 
     const { code, stdout, stderr } = await runCommand(['key', 'rotate', '--revoke'], server.env)
-    const kid = /^New tokens are signed with (\S+); all access tokens from before are refused\.\n$/.exec(stdout)?.[1]
+    const kid = /^New tokens are signed with (\S+); all earlier access tokens are refused\.\n$/.exec(stdout)?.[1]
     expect([code, stderr]).toEqual([
       0,
-      'Servers of yours that have cached the key set go on trusting the old keys for up to 5 minutes.\n',
+      'Your own servers may keep trusting the old keys from a cached key set for up to 5 minutes.\n',
     ])
     const deadline = Date.now() + 1000
     for (const at of [server, replica]) {
@@ -239,7 +240,7 @@ test('serve on a port that is in use says so and exits with 1', async () => {
     expect(refused).toEqual({
       code: 1,
       stdout: '',
-      stderr: `Port ${server.env.PORT} on 127.0.0.1 is in use; stop what uses it, or set PORT\n`,
+      stderr: `Port ${server.env.PORT} on 127.0.0.1 is in use; stop the process that uses it, or set PORT\n`,
     })
   } finally {
     await server.close()

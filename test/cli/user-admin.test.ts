@@ -45,7 +45,7 @@ afterAll(async () => {
 
 const user = (...args: string[]) => runCommand(['user', ...args], server.env)
 const said = (stdout: string, stderr = '') => ({ code: 0, stdout: `${stdout}\n`, stderr })
-const DEMOTED = 'is no administrator any more; apps that could administer this server for them are disconnected.'
+const DEMOTED = 'is no longer an administrator; their apps with the scope admin are disconnected.'
 
 const toolsOf = async (at: TestServer, token: string): Promise<string[] | number> => {
   const answer = await rpc(at, token, 'tools/list')
@@ -164,7 +164,7 @@ describe('user demote', () => {
     expect(await user('demote', 'listed@example.com')).toEqual(
       said(
         `listed@example.com ${DEMOTED}`,
-        'listed@example.com is one of ADMIN_EMAILS: take it out, or the next start or sign-in makes an administrator again.\n',
+        'listed@example.com is listed in ADMIN_EMAILS: remove it, or the next start or sign-in makes them an administrator again.\n',
       ),
     )
   })

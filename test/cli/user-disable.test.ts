@@ -27,7 +27,7 @@ afterAll(() => server.close())
 
 const user = (...args: string[]) => runCommand(['user', ...args], server.env)
 const said = (stdout: string) => ({ code: 0, stdout: `${stdout}\n`, stderr: '' })
-const DISABLED = 'is signed out everywhere and cannot sign in; their apps have lost access.'
+const DISABLED = 'is signed out everywhere and cannot sign in; their apps are disconnected.'
 
 /** Asks until the answer is another one, for a second at most. */
 async function statusAfter(token: string, status: number): Promise<number> {
@@ -74,7 +74,7 @@ describe('user disable', () => {
       code: 1,
       stdout: '',
       stderr:
-        'alan@example.com is disabled and could not sign in; first: mcp-oauth-server user enable alan@example.com\n',
+        'alan@example.com is disabled and cannot sign in; first run: mcp-oauth-server user enable alan@example.com\n',
     })
   })
 
@@ -84,7 +84,7 @@ describe('user disable', () => {
     const link = await createSignInLink(server.deps, 'joan@example.com')
     await user('disable', 'joan@example.com')
     expect(await user('enable', 'joan@example.com')).toEqual(
-      said('joan@example.com may sign in again, and has to connect their apps anew.'),
+      said('joan@example.com can sign in again, and has to reconnect their apps.'),
     )
     expect((await findUserByEmail(server.deps.sql, 'joan@example.com'))?.disabled_at).toBeNull()
     const token = new URL(link).searchParams.get('token')!

@@ -20,7 +20,7 @@ const useLink = (link: string) =>
 describe('user link', () => {
   test('prints a link that signs that person in, once, and is not used up by being opened', async () => {
     const { code, stdout, stderr } = await user('link', 'grace@example.com')
-    expect([code, stderr]).toEqual([0, expect.stringMatching(/^Signs in \S+ \(.*\), once, within 15 minutes\.\n$/)])
+    expect([code, stderr]).toEqual([0, expect.stringMatching(/^Signs in \S+ \(.*\)\. Works once, for 15 minutes\.\n$/)])
     const link = stdout.trim()
     expect(link).toStartWith(`${server.base}/auth/signin/link?token=mln_`)
     expect((await server.get(link.slice(server.base.length))).status).toBe(200)
@@ -50,8 +50,8 @@ describe('user link', () => {
 test('user invite lets an address in, whatever its case, and says what happens next', async () => {
   expect(await user('invite', 'Guest@Example.com')).toEqual({
     code: 0,
-    stdout: 'Guest@Example.com may sign in now, with a provider that has verified this address.\n',
-    stderr: 'No provider is configured; a one-time link works without: user link\n',
+    stdout: 'Guest@Example.com can now sign in with any provider that has verified this address.\n',
+    stderr: 'No provider is configured; create a one-time link with: mcp-oauth-server user link\n',
   })
   expect(await findInvitedUser(server.deps.sql, 'guest@example.com')).toBeDefined()
 })

@@ -18,7 +18,7 @@ def main(base_url="http://localhost:3000", client_id=None):
     flow = server["auth"]["flows"]["device_authorization"]
     print(f"{server['name']} {server['version']}")
 
-    # 2. Register, unless the operator has given us an id (client add).
+    # 2. Register, unless the operator has given us a client id (client add).
     if client_id is None:
         client_id = post(server["endpoints"]["register"], {
             "client_name": "Python example",
@@ -26,14 +26,14 @@ def main(base_url="http://localhost:3000", client_id=None):
             "grant_types": [DEVICE_CODE_GRANT, "refresh_token"],
         })["client_id"]
 
-    # 3. Ask for a code, and show it to a person.
+    # 3. Request a code, and show it to the user.
     device = post(flow["deviceUrl"], {"clientId": client_id, "scope": SCOPE})
     print(f"Open {device['verification_uri_complete']}")
     print(f"and check that it shows the code {device['user_code']}", flush=True)
 
-    # 4. Ask for the token until that person has decided.
+    # 4. Poll for the token until the user has decided.
     token = wait_for_token(flow["tokenUrl"], device)
-    print(f"Signed in; the token works for {token['expires_in']} seconds")
+    print(f"Signed in; the token is valid for {token['expires_in']} seconds")
 
     # 5. Use it.
     headers = {"Authorization": f"Bearer {token['access_token']}"}

@@ -33,7 +33,7 @@ describe.skipIf(missing)('protected_server.py', () => {
       stdout: 'pipe',
       stderr: 'inherit',
     })
-    await follow(child.stdout).until(/takes tokens of/)
+    await follow(child.stdout).until(/accepts tokens from/)
   })
   afterAll(async () => {
     child.kill()
@@ -55,7 +55,7 @@ describe.skipIf(missing)('protected_server.py', () => {
     const [, code] = await stderr.until(/\/auth\/device\?code=([A-Z]{4}-[A-Z]{4})\n/)
     await decide(server, ada, code!)
     const said = await stderr.text()
-    expect(said).toContain(`${resource} is guarded by ${server.base}\n`)
+    expect(said).toContain(`${resource} is protected by ${server.base}\n`)
     expect(said).toContain('1 tools:\n  greet  Greets the caller\n')
   })
 

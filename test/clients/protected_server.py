@@ -11,13 +11,13 @@ import requests
 
 ISSUER = os.environ["ISSUER"]
 PORT = int(sys.argv[1]) if len(sys.argv) > 1 else 8000
-RESOURCE = f"http://localhost:{PORT}/mcp"  # the address that clients use, in public an https URL
+RESOURCE = f"http://localhost:{PORT}/mcp"  # the address that clients use; an https URL in production
 METADATA = "/.well-known/oauth-protected-resource/mcp"
 SCOPE = "mcp:tools:call"
 
 
-def who(authorization):
-    """What the issuer says of a token (RFC 7662), if it is alive, for this server, and reaches far enough."""
+def introspect(authorization):
+    """Returns the claims of a bearer token (RFC 7662) if it is active, issued for this server and has the scope."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         return None
@@ -30,12 +30,12 @@ def who(authorization):
     answer.raise_for_status()
     claims = answer.json()
     scopes = claims.get("scope", "").split()
-    alive = claims["active"] and claims["aud"] == RESOURCE
-    return claims if alive and (SCOPE in scopes or "mcp" in scopes) else None
+    valid = claims["active"] and claims["aud"] == RESOURCE
+    return claims if valid and (SCOPE in scopes or "mcp" in scopes) else None
 
 
 def respond(message, claims):
-    """The answer to one JSON-RPC request; put your own server here."""
+    """Answers one JSON-RPC request; put your own server here."""
     method = message.get("method")
     if method == "initialize":
         version = message.get("params", {}).get("protocolVersion", "2025-11-25")
@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        claims = who(self.headers.get("Authorization"))
+        claims = introspect(self.headers.get("Authorization"))
         if claims is None:
             challenge = f'Bearer resource_metadata="http://localhost:{PORT}{METADATA}", scope="{SCOPE}"'
             return self.send(401, {"error": "invalid_token"}, {"WWW-Authenticate": challenge})
@@ -86,5 +86,5 @@ class Handler(BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
-    print(f"{RESOURCE} takes tokens of {ISSUER}", flush=True)
+    print(f"{RESOURCE} accepts tokens from {ISSUER}", flush=True)
     ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()

@@ -67,7 +67,7 @@ describe.skipIf(missing)('device_client.py', () => {
     expect(name).toMatch(/^mcp-oauth-server \d+\.\d+\.\d+$/)
     expect(open).toBe(`Open ${server.base}/auth/device?code=${client.code}`)
     expect(check).toBe(`and check that it shows the code ${client.code}`)
-    expect(signedIn).toBe('Signed in; the token works for 3600 seconds')
+    expect(signedIn).toBe('Signed in; the token is valid for 3600 seconds')
     expect(protocol).toBe('Protocol: 2024-11-05')
     expect(tools).toBe('Tools: list_connections, whoami')
     expect(JSON.parse(whoami!.replace('whoami: ', ''))).toMatchObject({

@@ -137,7 +137,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
 
     expect(await run(['client', 'remove', id!], env)).toEqual({
       code: 0,
-      output: `Removed ${id}; its tokens have stopped working.\n`,
+      output: `Removed ${id}; its tokens no longer work.\n`,
     })
     expect((await validate()).status).toBe(401)
     expect((await server.post('/api/oauth/token', credentials)).status).toBe(401)

@@ -120,7 +120,7 @@ describe('the upstream command', () => {
     expect(await beside('upstream', 'trust', 'one')).toEqual({
       code: 1,
       stdout: '',
-      stderr: 'No tool of one waits to be accepted; see: mcp-oauth-server upstream list\n',
+      stderr: 'No tool of one is waiting to be accepted; see: mcp-oauth-server upstream list\n',
     })
   })
 })

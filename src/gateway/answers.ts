@@ -1,4 +1,4 @@
-/** An upstream's answer to a call, as the client of either era gets it. */
+/** Turns an upstream's answer to a call into the answer for a client of either era. */
 import type { Course } from './course.ts'
 import { declares, errorFor, MAY_ASK, neededFor, resultFor } from './eras.ts'
 import type { Link } from './link.ts'
@@ -16,7 +16,7 @@ import {
 import { targetOf } from './names.ts'
 import { isQuestion, urlQuestions } from './questions.ts'
 
-/** A result of ours in place of the upstream's. */
+/** Our own result, in place of the upstream's. */
 export function answerOfOurs(
   { exchange }: Course,
   link: Link,
@@ -35,14 +35,14 @@ export function answerOfOurs(
 
 const LIST_TTL_MS = 60_000
 
-/** Whether an upstream tells of changes of the list that a method gives. */
-function tellsOf(method: string, link: Link): boolean {
+/** Whether an upstream announces changes of the list that a method returns. */
+function announcesChanges(method: string, link: Link): boolean {
   const kind = kindOfMethod(method)
   const offers = kind && link.server.capabilities[LISTS[kind].capability]
   return isObject(offers) && offers.listChanged === true
 }
 
-/** The upstream's answer as the client gets it. @throws RpcError of the upstream's protocol errors. */
+/** The upstream's answer, converted for the client. @throws RpcError for the upstream's protocol errors. */
 export function answered(
   { exchange, upstream, params }: Course,
   link: Link,
@@ -53,7 +53,7 @@ export function answered(
   if ('result' in response) {
     if (response.result.resultType === 'input_required')
       refuseQuestions(response.result, exchange.capabilities, capabilities)
-    const cache = { sharable: upstream.sharable, ttlMs: tellsOf(method, link) ? LIST_TTL_MS : 0 }
+    const cache = { sharable: upstream.sharable, ttlMs: announcesChanges(method, link) ? LIST_TTL_MS : 0 }
     return resultFor(era, link.era, method, response.result, cache, link.server.serverInfo)
   }
   const { error } = response
@@ -61,12 +61,12 @@ export function answered(
   if (era === '2026' && error.code === URL_ELICITATION_REQUIRED) {
     const inputRequests = urlQuestions(error.data)
     if (!inputRequests || !MAY_ASK.has(method))
-      throw new RpcError(INTERNAL_ERROR, 'The server asks for pages it does not name')
+      throw new RpcError(INTERNAL_ERROR, 'The server wants pages opened but does not name them')
     const requiredCapabilities = { elicitation: { url: {} } }
     if (!declares(exchange.capabilities, requiredCapabilities))
       throw new RpcError(
         MISSING_CLIENT_CAPABILITY,
-        'The server needs a page to be opened',
+        'The server needs the user to open a page',
         { requiredCapabilities },
         400,
       )
@@ -74,13 +74,13 @@ export function answered(
   }
   if (era === '2025' && error.code === MISSING_CLIENT_CAPABILITY && method === 'tools/call')
     return {
-      content: [{ type: 'text', text: `This tool needs a client that offers ${missing(error.data)}.` }],
+      content: [{ type: 'text', text: `This tool needs a client that supports ${missing(error.data)}.` }],
       isError: true,
     }
   throw errorFor(era, method, error, targetOf(method, params))
 }
 
-/** A client of 2026 is asked only what it declared and what we carry. @throws RpcError */
+/** Rejects questions that the 2026 client did not declare support for, or that the gateway does not pass on. @throws RpcError */
 function refuseQuestions(
   { inputRequests }: Record<string, unknown>,
   declared: Record<string, unknown>,
@@ -91,7 +91,7 @@ function refuseQuestions(
     if (requiredCapabilities && declares(carried, requiredCapabilities)) continue
     if (requiredCapabilities && !declares(declared, requiredCapabilities))
       throw new RpcError(MISSING_CLIENT_CAPABILITY, NEEDS, { requiredCapabilities }, 400)
-    throw new RpcError(INTERNAL_ERROR, 'The server asks the client for something that is not carried')
+    throw new RpcError(INTERNAL_ERROR, 'The server asked the client for something that the gateway does not pass on')
   }
 }
 
@@ -99,5 +99,5 @@ const NEEDS = 'The server needs a capability that the client did not declare'
 
 function missing(data: unknown): string {
   const required = isObject(data) && isObject(data.requiredCapabilities) ? Object.keys(data.requiredCapabilities) : []
-  return required.filter(name => /^[a-z]{1,20}$/i.test(name)).join(' and ') || 'more than yours'
+  return required.filter(name => /^[a-z]{1,20}$/i.test(name)).join(' and ') || 'more capabilities'
 }

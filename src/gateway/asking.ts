@@ -1,4 +1,4 @@
-/** Questions of an upstream for the client of a call: put to it, kept until it comes back, or refused. */
+/** Questions (elicitation, sampling, roots) from an upstream to the client of a call: passed on, held for a retry, or refused. */
 import { randomUUID } from 'node:crypto'
 import { type CallsDeps, type Course, conclude, concluded, done, type Prepared } from './course.ts'
 import { declares, neededFor, type Question } from './eras.ts'
@@ -9,7 +9,10 @@ import { INVALID_PARAMS, isObject, METHOD_NOT_FOUND, MISSING_CLIENT_CAPABILITY, 
 import type { PeerCall } from './peer.ts'
 import { passOn } from './relay.ts'
 
-/** A call that may have to wait for its client, who asks again then (2026 in front of 2025). It is sent at once. */
+/**
+ * Sends a call that can be held while a 2026 client answers a question of a 2025 upstream; the client delivers the
+ * answer in a retry.
+ */
 export function heldCall(
   deps: CallsDeps,
   course: Course,
@@ -26,7 +29,7 @@ export function heldCall(
     ask: async (question, signal) => {
       const needed = neededFor(question)
       if (!needed || !declares(capabilities, needed)) throw refuse(course, question, () => call.peerCall)
-      // While somebody thinks, others may use the process.
+      // Free the slot while the user decides.
       release()
       return call.ask(withoutElicitationId(question), signal)
     },
@@ -38,7 +41,7 @@ export function heldCall(
   call.finish = (answer, error) => {
     if (answer && !course.refusal) return done(deps, course, finish(answer))
     const reason = course.refusal ?? error
-    // A retry is a call of its own to its caller, but the record is of the one call that was made.
+    // For its caller a retry is a call of its own, but the upstream received one call, which is recorded once.
     if (call.exchange === exchange) throw reason
     const told = conclude(deps, course, reason)
     if (told instanceof RpcError) concluded.add(told)
@@ -47,7 +50,7 @@ export function heldCall(
   return call
 }
 
-/** A question that the client did not declare: the upstream is refused it, the call ends, the client is told why. */
+/** Refuses a question that the client does not support: the upstream gets an error, the call ends, and the client learns why. */
 export function refuse(course: Course, question: Question, peerCall: () => PeerCall | undefined): RpcError {
   const requiredCapabilities = neededFor(question) ?? {}
   course.refusal = new RpcError(
@@ -56,12 +59,12 @@ export function refuse(course: Course, question: Question, peerCall: () => PeerC
     { requiredCapabilities },
     400,
   )
-  // After the refusal is on its way, so that the upstream gets both in order.
+  // Deferred until the refusal has been sent, so that the upstream gets both in order.
   setTimeout(() => peerCall()?.cancel({ reason: 'cancelled', detail: 'the client cannot be asked' }), 0)
-  return new RpcError(METHOD_NOT_FOUND, `The client does not offer ${question.method}`)
+  return new RpcError(METHOD_NOT_FOUND, `The client does not support ${question.method}`)
 }
 
-/** @throws RpcError for the upstream, if the client cannot be asked or answers with an error. */
+/** Asks the client. @throws RpcError for the upstream, if the client cannot be asked or answers with an error. */
 export async function askClient(
   { ask }: Exchange,
   capabilities: Record<string, unknown>,
@@ -70,7 +73,7 @@ export async function askClient(
 ): Promise<Record<string, unknown>> {
   const needed = neededFor(question)
   if (!ask || !needed || !declares(capabilities, needed))
-    throw new RpcError(METHOD_NOT_FOUND, `The client does not offer ${question.method}`)
+    throw new RpcError(METHOD_NOT_FOUND, `The client does not support ${question.method}`)
   const { _meta, ...rest } = question.params ?? {}
   const url = rest.mode === 'url' && rest.elicitationId === undefined ? { elicitationId: randomUUID() } : {}
   const { progressToken: _, ...meta } = isObject(_meta) ? _meta : {}
@@ -83,13 +86,13 @@ function withoutElicitationId({ method, params }: Question): Question {
   return { method, params: rest }
 }
 
-/** 2026 retries after `-32042` carry whether the pages were opened; a page that was declined ends it here. */
+/** Retries of 2026 clients after `-32042` say whether the user opened the pages; if one was declined, the call ends here. */
 export function urlAnswers({
   requestState,
   inputResponses,
 }: Record<string, unknown>): Record<string, unknown> | undefined {
   if (requestState !== undefined)
-    throw new RpcError(INVALID_PARAMS, 'This request is not waiting for an answer any more; start it again')
+    throw new RpcError(INVALID_PARAMS, 'This request is no longer waiting for an answer; start it again')
   if (!isObject(inputResponses)) return undefined
   const accepted = Object.values(inputResponses).every(answer => isObject(answer) && answer.action === 'accept')
   return accepted ? undefined : { content: [{ type: 'text', text: 'The user did not open the page.' }], isError: true }

@@ -1,6 +1,6 @@
 /**
- * One request of a client at one upstream, from policy to record: the same way for every pair of eras, except for how
- * the client is asked something on the way.
+ * Performs one client request at one upstream, from policy check to audit record. All combinations of eras share this
+ * path; they differ only in how a question reaches the client.
  */
 import { answered, answerOfOurs } from './answers.ts'
 import { askClient, heldCall, refuse, urlAnswers } from './asking.ts'
@@ -18,11 +18,11 @@ import { answerQuestions } from './questions.ts'
 import { passOn, wantedLogs } from './relay.ts'
 import type { Upstream } from './upstream.ts'
 
-/** Times that a 2026 upstream may ask before it answers. */
+/** How many rounds of questions a 2026 upstream may ask before it answers. */
 const ROUNDS = 8
 
 /**
- * @param params As the upstream knows names and URIs.
+ * @param params With the upstream's own names and URIs.
  * @throws RpcError
  */
 export async function performCall(
@@ -52,11 +52,11 @@ export async function performCall(
   }
 }
 
-/** @param again Whether a session that was lost is begun anew: the call never ran in it. */
+/** @param again Whether to retry with a new session if the old one was lost: the call did not run in it. */
 async function attempt(deps: CallsDeps, course: Course, again: boolean): Promise<Record<string, unknown>> {
   const { upstream, exchange } = course
   const { pool } = upstream
-  const link = pool.live(exchange.caller) ?? (await unlessLeft(exchange.signal, pool.acquire(exchange.caller)))
+  const link = pool.live(exchange.caller) ?? (await unlessAborted(exchange.signal, pool.acquire(exchange.caller)))
   const entry = await judge(course, link)
   const taken = pool.slots(link).take(exchange.signal)
   const release = typeof taken === 'function' ? taken : await taken
@@ -75,7 +75,7 @@ async function attempt(deps: CallsDeps, course: Course, again: boolean): Promise
   }
 }
 
-/** Only tools that were listed, judged and not hidden are called; their headers say what their arguments say. */
+/** Finds the tool, which must be listed and allowed, and checks that `Mcp-Param-*` headers match the arguments. @throws RpcError */
 async function judge({ upstream, exchange, params }: Course, link: Link): Promise<Entry | undefined> {
   if (exchange.method !== 'tools/call') return undefined
   const { name, arguments: args } = params
@@ -106,7 +106,7 @@ async function send(
   return deps.held.proceed(heldCall(deps, course, prepared, release), exchange)
 }
 
-/** What is sent, but for who hears of it. */
+/** Everything to send, apart from the callbacks in {@link ActiveCall}. */
 function prepare(course: Course, link: Link, entry: Entry | undefined): Prepared {
   const { exchange, params, logLevel, upstream } = course
   const { roots, timeout, maxTimeout } = upstream.config
@@ -136,12 +136,12 @@ function prepare(course: Course, link: Link, entry: Entry | undefined): Prepared
   }
 }
 
-/** A call whose client, if it is asked, answers while the call waits. */
+/** Runs a call whose client answers questions while the call waits. */
 async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Promise<Record<string, unknown>> {
   const { exchange } = course
   const { body, capabilities, transmit, finish } = prepared
   let peerCall: PeerCall | undefined
-  const leave = () => peerCall?.cancel({ reason: 'cancelled', detail: 'the caller has left' })
+  const leave = () => peerCall?.cancel({ reason: 'cancelled', detail: 'the caller disconnected' })
   const active: ActiveCall = {
     principal: exchange.caller.principal,
     capabilities,
@@ -161,7 +161,7 @@ async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Pr
   try {
     let sent = body
     for (let round = 0; ; round++) {
-      if (exchange.signal.aborted) throw fail('cancelled', 'the caller has left')
+      if (exchange.signal.aborted) throw fail('cancelled', 'the caller disconnected')
       const answer: PeerAnswer = await transmit(active, sent, call => {
         peerCall = call
       })
@@ -182,9 +182,9 @@ async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Pr
   }
 }
 
-async function unlessLeft<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
-  const leave = () => reject(fail('cancelled', 'the caller has left'))
+  const leave = () => reject(fail('cancelled', 'the caller disconnected'))
   if (signal.aborted) leave()
   signal.addEventListener('abort', leave)
   try {

@@ -1,4 +1,4 @@
-/** `upstream check`: starts or reaches each upstream once, and lists what it offers. */
+/** `upstream check`: connects to each upstream once, and counts what it offers. */
 import type { Base } from '../base.ts'
 import { readServers } from './config.ts'
 import type { FileSource } from './configured.ts'
@@ -12,7 +12,7 @@ import { openUpstream, type Upstream } from './upstream.ts'
 
 export interface CheckedUpstream {
   name: string
-  /** Our words for what is wrong; absent if nothing is. */
+  /** What is wrong, in our words; absent if it works. */
   problem?: string
   /** For the operator: what the upstream or the system said. */
   detail?: string
@@ -23,7 +23,7 @@ export interface CheckedUpstream {
   resources?: number
 }
 
-/** Stands in for a person, so that an entry with `${user.…}` can be tried. */
+/** A stand-in for a user, so that entries with `${user.…}` can be tried. */
 const CHECKER: GatewayCaller = {
   principal: 'user:upstream-check',
   user: { id: 'upstream-check', email: 'upstream-check@localhost', name: 'upstream check' },
@@ -32,7 +32,7 @@ const CHECKER: GatewayCaller = {
   ip: null,
 }
 
-/** @param only The name of one. @throws UsageError if the file is wrong. */
+/** @param only Check only the upstream with this name. @throws UsageError if the file is invalid. */
 export async function checkUpstreams(base: Base, file: FileSource, only?: string): Promise<CheckedUpstream[]> {
   const supervisor = openSupervisor(base)
   const openChild: PoolDeps['openChild'] = (spec, events) => openStdio(supervisor, spec, events)
@@ -52,7 +52,7 @@ export async function checkUpstreams(base: Base, file: FileSource, only?: string
   }
 }
 
-/** Connects, whatever is known of it, and reads its lists. */
+/** Connects, even if the upstream's lists are stored, and reads its lists. */
 async function check(upstream: Upstream): Promise<Omit<CheckedUpstream, 'stderr'>> {
   const { name } = upstream.config
   try {

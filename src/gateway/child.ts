@@ -1,4 +1,4 @@
-/** One child process: started in a process group of its own, watched, and ended with all that it started. */
+/** One child process: started in its own process group, watched, and terminated together with its descendants. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import type { Log } from '../lib/log.ts'
@@ -7,13 +7,13 @@ import { endGroup } from './process-group.ts'
 import { readStderr } from './stderr-lines.ts'
 
 export interface ChildSpec {
-  /** Name in the file: for the log. */
+  /** The upstream's name, for the log. */
   upstream: string
   /** `user:<id>`, `client:<id>`, or {@link SHARED}. */
   principal: string
   command: string
   args: readonly string[]
-  /** The whole environment: nothing is added. */
+  /** The complete environment of the child. */
   env: Readonly<Record<string, string>>
   cwd?: string
 }
@@ -23,30 +23,30 @@ export interface Child {
   readonly pid: number
   readonly stdin: Writable
   readonly stdout: Readable
-  /** Settled when the process that we started has ended; what it started may live on for a while. */
+  /** Resolves when the process itself has exited; its descendants may run a little longer. */
   readonly exited: Promise<void>
-  /** Settled when it has ended and everything that it wrote has been read. */
+  /** Resolves when it has exited and all of its output has been read. */
   readonly closed: Promise<void>
-  /** Settled when the whole group has ended. */
+  /** Resolves when the whole process group has ended. */
   readonly gone: Promise<void>
-  /** How it ended, in words for the log. */
+  /** How it exited, for the log. */
   exit(): string | undefined
-  /** Ends the group; the first reason counts. Resolves when it is gone. */
+  /** Ends the group; the reason of the first call is kept. Resolves when the group is gone. */
   end(why: string): Promise<void>
-  /** Why it was ended, if we did. */
+  /** Why we ended it, if we did. */
   endedBecause(): string | undefined
-  /** The last lines of its standard error. */
+  /** The last lines of standard error. */
   stderr(): string[]
 }
 
-/** @throws UpstreamFailure `start_failed`: no such command, no such directory, no permission, no process left. */
+/** @throws UpstreamFailure `start_failed`: no such command or directory, no permission, or no more processes allowed. */
 export async function startChild(spec: ChildSpec, log: Log, grace?: number): Promise<Child> {
   const process = await spawned(spec)
   const { pid } = process
   const fields = { upstream: spec.upstream, pid }
   const lines = readStderr(process.stderr, {
     line: text => log.info({ ...fields, line: text }, 'upstream stderr'),
-    dropped: lines => log.warn({ ...fields, lines }, 'upstream writes too much to stderr; lines were left out'),
+    dropped: lines => log.warn({ ...fields, lines }, 'upstream writes too much to stderr; some lines were dropped'),
   })
   let exit: string | undefined
   const exited = new Promise<void>(resolve => {
@@ -68,7 +68,7 @@ export async function startChild(spec: ChildSpec, log: Log, grace?: number): Pro
     const isGone = await endGroup(pid, { ...(grace === undefined ? {} : { grace }), closeInput })
     if (isGone) await exited
     else log.error(fields, 'a child process could not be ended')
-    // Somebody outside the group may hold the other ends.
+    // A process outside the group may still hold the other ends.
     for (const stream of [process.stdin, process.stdout, process.stderr]) stream.destroy()
     settle()
   }
@@ -94,7 +94,7 @@ export async function startChild(spec: ChildSpec, log: Log, grace?: number): Pro
 
 type Spawned = ChildProcessWithoutNullStreams & { readonly pid: number }
 
-/** Errors of `spawn` come in two ways, thrown and as an event. */
+/** `spawn` reports errors in two ways: thrown, and as an event. */
 async function spawned({ command, args, env, cwd }: ChildSpec): Promise<Spawned> {
   const { promise, resolve, reject } = Promise.withResolvers<Spawned>()
   const refuse = (error: unknown) => {
@@ -107,7 +107,7 @@ async function spawned({ command, args, env, cwd }: ChildSpec): Promise<Spawned>
     child.once('error', refuse)
     for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.on('error', refuse)
     if (child.pid !== undefined) {
-      // Later errors are of `kill` and of pipes that broke: the exit and the end of the streams tell of those.
+      // Later errors come from `kill` and from broken pipes, which the exit and the end of the streams report.
       child.on('error', () => {})
       resolve(child as Spawned)
     }

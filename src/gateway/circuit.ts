@@ -1,16 +1,16 @@
 /**
- * When an upstream that does not start is tried again: after a pause that doubles, and, after five failures in a row,
- * not before the circuit has been open for a while; then one trial decides.
+ * Circuit breaker for upstreams that fail to start: retries after a pause that doubles; after five failures in a row the
+ * circuit opens, and once its time is over a single trial decides.
  */
 import { fail } from './connection.ts'
 
 export interface Circuit {
-  /** Waits out a short pause. @throws UpstreamFailure at once if the pause is longer. */
+  /** Waits if the pause is short. @throws UpstreamFailure at once if it is longer. */
   admit(): Promise<void>
   failed(): void
   succeeded(): void
   readonly open: boolean
-  /** When it is tried again; nothing while it may be tried at once. */
+  /** When the next attempt is allowed; undefined if that is now. */
   retryAt(): Date | undefined
 }
 
@@ -18,10 +18,10 @@ const OPEN_MS = 30_000
 const OPEN_MOST_MS = 300_000
 const PAUSE_MS = 500
 const PAUSE_MOST_MS = 60_000
-/** A caller waits for this much of a pause. */
+/** The longest pause that a caller waits for. */
 const PATIENCE_MS = 2_000
 
-/** @param tripsAt Failures in a row; never, for what only pauses. */
+/** @param tripsAt How many failures in a row open the circuit; Infinity: it only pauses. */
 export function openCircuit(now: () => Date, tripsAt = 5): Circuit {
   let failures = 0
   let until = 0
@@ -32,8 +32,8 @@ export function openCircuit(now: () => Date, tripsAt = 5): Circuit {
     async admit() {
       const wait = left()
       if (failures >= tripsAt && (wait > 0 || trial))
-        throw fail('unreachable', `did not start ${failures} times; the next attempt is in ${seconds(wait)}`)
-      if (wait > PATIENCE_MS) throw fail('unreachable', `did not start; the next attempt is in ${seconds(wait)}`)
+        throw fail('unreachable', `failed to start ${failures} times; next attempt in ${seconds(wait)}`)
+      if (wait > PATIENCE_MS) throw fail('unreachable', `failed to start; next attempt in ${seconds(wait)}`)
       trial = failures >= tripsAt
       if (wait > 0) await Bun.sleep(wait)
     },

@@ -1,4 +1,4 @@
-/** JSON with comments and trailing commas, as editors write it, whose values know where they stand in the file. */
+/** Parses JSON with comments and trailing commas, and maps each value to its line and column. */
 import {
   findNodeAtLocation,
   getNodeValue,
@@ -14,13 +14,13 @@ export type Path = readonly (string | number)[]
 export interface Source {
   /** The parsed document; its objects have no prototype, so `__proto__` is a key like any other. */
   value: unknown
-  /** One line about a value: file, line and column, the path inside the document, and what is to be said. */
+  /** One line about a value: file, line, column, path inside the document, and the message. */
   line(path: Path, message: string): string
-  /** Members that an object under `path` has twice; JSON parsers keep the last one without a word. */
+  /** Duplicate members of objects under `path`; JSON parsers silently keep the last one. */
   duplicates(path: Path): Path[]
 }
 
-/** What is found while a document is read; a problem refuses the whole of it, at the end. */
+/** Findings while a document is read; if there is any problem, the whole document is refused at the end. */
 export interface Report {
   source: Source
   problems: string[]
@@ -37,7 +37,7 @@ export function warn(report: Report, path: Path, message: string): void {
 
 /** @throws UsageError with line and column of the first place that is not JSON. */
 export function readSource(file: string, written: string): Source {
-  // Kept in length, so that offsets stay true.
+  // Replaced, not removed, so that offsets stay correct.
   const text = written.replace(/^\uFEFF/, ' ')
   const place = (offset: number) => {
     const before = text.slice(0, offset)
@@ -53,7 +53,7 @@ export function readSource(file: string, written: string): Source {
           .replace(/(?!^)[A-Z]/g, ' $&')
           .toLowerCase()
       : 'no value'
-    throw new UsageError(`${place(first?.offset ?? 0)} is not JSON: ${what}`)
+    throw new UsageError(`${place(first?.offset ?? 0)} is not valid JSON: ${what}`)
   }
   return {
     value: getNodeValue(root),
@@ -75,7 +75,7 @@ function parse(file: string, text: string, errors: ParseError[]): Node | undefin
   }
 }
 
-/** The value at a path; for a member that is missing, the object that should have it. */
+/** The value at a path; if a member is missing, the object that should have it. */
 function nearest(root: Node, path: Path): Node {
   for (let length = path.length; length > 0; length--) {
     const node = findNodeAtLocation(root, path.slice(0, length) as (string | number)[])

@@ -1,6 +1,6 @@
 /**
- * The file that names the upstreams: the `mcpServers` object of desktop clients (or `servers`, as VS Code has it), and
- * our own fields beside theirs. Commands and URLs come from here only.
+ * Reads the file of upstreams: the `mcpServers` object of desktop clients (`servers` in VS Code), with additional fields
+ * of our own. Commands and URLs come only from this file.
  */
 import { createHash } from 'node:crypto'
 import { UsageError } from '../lib/errors.ts'
@@ -21,7 +21,7 @@ export interface UpstreamConfig {
   startTimeout: number
   idleTimeout: number
   isolation: 'user' | 'session' | 'shared'
-  /** The transport still holds `${user.…}` or `${client.id}`: `expandFor` fills them for each principal. */
+  /** The transport still contains `${user.…}` or `${client.id}`, which `expandFor` fills in for each principal. */
   perPrincipal: boolean
   concurrency: number
   queue: number
@@ -31,17 +31,17 @@ export interface UpstreamConfig {
   prompts: Filter
   resources: Filter
   users?: string[]
-  /** Glob on names at the upstream to the scope that a call needs. */
+  /** From a glob on the upstream's names to the scope that a matching call needs. */
   scopes: Record<string, string>
   roots: boolean
   onChange: 'log' | 'block'
   audit: { arguments: boolean; redact: string[] }
-  /** SHA-256 of all the above, to see at a reload what differs. Holds secrets only as part of the hash. */
+  /** SHA-256 of all of the above, to find changed entries on reload. */
   fingerprint: string
 }
 
 export interface Servers {
-  /** Sorted by name; entries that are `disabled` are left out. */
+  /** Sorted by name, without `disabled` entries. */
   upstreams: UpstreamConfig[]
   warnings: string[]
 }
@@ -50,7 +50,7 @@ export interface ServersSource extends Variables {
   path: string
 }
 
-/** Reads the file. @throws UsageError if it cannot be read, or with every problem in it. */
+/** Reads the file. @throws UsageError if it cannot be read, or listing every problem in it. */
 export function readServers(source: ServersSource): Servers {
   let text: string
   try {
@@ -58,20 +58,20 @@ export function readServers(source: ServersSource): Servers {
   } catch (error) {
     const reason = (error as { code?: string }).code ?? (error as Error).message
     throw new UsageError(
-      `${source.path} cannot be read (${reason}); MCP_SERVERS must name a file that this user may read`,
+      `${source.path} cannot be read (${reason}); MCP_SERVERS must name a file that this user can read`,
     )
   }
   return parseServers(text, source)
 }
 
-/** @throws UsageError with every problem, one line each: file, line and column, the field, and what to change. */
+/** @throws UsageError listing every problem, one per line: file, line and column, field, and what to change. */
 export function parseServers(text: string, source: ServersSource): Servers {
   const document = readSource(source.path, text)
   const report: Report = { problems: [], warnings: [], source: document }
   const upstreams: UpstreamConfig[] = []
   const found = findServers(document.value, report)
   if (found) {
-    for (const path of document.duplicates([found.key])) problem(report, path, 'is there twice; keep one')
+    for (const path of document.duplicates([found.key])) problem(report, path, 'is defined twice; keep one')
     const names = Object.keys(found.servers)
     for (const name of names) {
       const upstream = readEntry(name, found.servers[name], [found.key, name], names, report, source)
@@ -86,11 +86,11 @@ type Members = Record<string, unknown>
 const isObject = (value: unknown): value is Members =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** The rest of the document belongs to the program that the file was written for. */
+/** Finds the object of servers; the rest of the document belongs to other programs. */
 function findServers(document: unknown, report: Report): { key: string; servers: Members } | undefined {
   if (!isObject(document)) return void problem(report, [], 'must be an object with "mcpServers"')
   if (document.mcpServers !== undefined && document.servers !== undefined)
-    return void problem(report, ['servers'], 'stands beside "mcpServers"; keep one of them')
+    return void problem(report, ['servers'], 'is present beside "mcpServers"; keep one of them')
   const key = document.servers === undefined ? 'mcpServers' : 'servers'
   const servers = document[key]
   if (servers === undefined) {
@@ -101,7 +101,7 @@ function findServers(document: unknown, report: Report): { key: string; servers:
       near ? 'must be spelled "mcpServers"' : 'has no "mcpServers"; add it',
     )
   }
-  if (!isObject(servers)) return void problem(report, [key], 'must be an object of servers, each with its name')
+  if (!isObject(servers)) return void problem(report, [key], 'must be an object that maps names to servers')
   return { key, servers }
 }
 
@@ -121,7 +121,7 @@ function readEntry(
     warn(
       report,
       [...path, ...field],
-      meant ? `is not known here and ignored; is "${meant}" meant?` : 'is not known here and ignored',
+      meant ? `is unknown and ignored; did you mean "${meant}"?` : 'is unknown and ignored',
     )
   }
   const parsed = entrySchema.safeParse(raw)
@@ -146,11 +146,11 @@ function checkName(name: string, path: Path, names: string[], report: Report): v
   problem(
     report,
     path,
-    `is not a name that a URL can have (letters, digits, ".", "_", "-", at most 64); call it "${proposal}"`,
+    `cannot be used in a URL (use letters, digits, ".", "_", "-", at most 64 characters); call it "${proposal}"`,
   )
 }
 
-/** Below this, a limit was probably written in seconds, as some clients have it. */
+/** A limit below this was probably written in seconds, the unit of some clients. */
 const SECONDS_BELOW = 1000
 
 function checkLimits(entry: Entry, path: Path, report: Report): void {
@@ -170,7 +170,7 @@ function checkLimits(entry: Entry, path: Path, report: Report): void {
 
 function warnOfGlobs(globs: string[] | undefined, path: Path, report: Report): void {
   const odd = globs?.find(glob => /[?[\]{}!]/.test(glob))
-  if (odd) warn(report, path, `has "${odd}", where only * stands for other characters; write one glob for each`)
+  if (odd) warn(report, path, `has "${odd}", but only * is a wildcard; write several globs instead`)
 }
 
 function compose(name: string, entry: Entry, { transport, personal }: Reached): UpstreamConfig {
@@ -186,7 +186,7 @@ function compose(name: string, entry: Entry, { transport, personal }: Reached): 
   return { ...upstream, fingerprint: createHash('sha256').update(canonical(upstream)).digest('hex') }
 }
 
-/** JSON whose members are sorted, so that moving lines in the file changes nothing. */
+/** JSON with sorted members, so that reordering lines in the file changes nothing. */
 function canonical(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) =>
     isObject(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,

@@ -1,4 +1,4 @@
-/** The gateway that the file MCP_SERVERS configures: opened, watched, recorded in the audit log, and told about. */
+/** The gateway that the MCP_SERVERS file configures: reload on change, audit records, and stored status. */
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { deleteUpstreamStatus, sweepUpstreamStatus, upsertUpstreamStatus } from '../../sql/upstream-status.ts'
@@ -13,7 +13,7 @@ import { openSupervisor } from './process.ts'
 import { openStdio } from './stdio.ts'
 import { watchFile } from './watch.ts'
 
-/** How often a server says how its upstreams are. */
+/** How often a server checks whether to store the status of its upstreams. */
 export const STATUS_MS = 5_000
 const DAY_MS = 86_400_000
 
@@ -24,13 +24,13 @@ export interface FileSource {
 }
 
 export interface ConfiguredGateway extends Gateway {
-  /** As `reload`, for a signal or a changed file: a mistake is logged and audited, and the old configuration stays. */
+  /** Like `reload`, for a signal or a changed file: a mistake is logged and audited, and the old configuration stays. */
   reloadFile(): Promise<void>
 }
 
 /**
- * @param watch Whether to follow the file and to say how the upstreams are, as a server does.
- * @throws UsageError if the file is wrong.
+ * @param watch Whether to watch the file and store the status of the upstreams, as a server does.
+ * @throws UsageError if the file is invalid.
  */
 export async function openConfiguredGateway(
   base: Base,
@@ -53,22 +53,22 @@ export async function openConfiguredGateway(
   async function reloadFile(): Promise<void> {
     try {
       await gateway.reload()
-      log.info({ path: file.path }, 'read the file of upstream servers again')
+      log.info({ path: file.path }, 'reloaded the file of upstream servers')
       record(base, 'upstream.reloaded')
     } catch (error) {
       if (!(error instanceof UsageError)) throw error
-      log.error({ detail: error.message }, 'the file of upstream servers has a mistake; the old configuration stays')
+      log.error({ detail: error.message }, 'the file of upstream servers is invalid; keeping the old configuration')
       record(base, 'upstream.reload_failed')
     }
   }
   const watching = watch ? await watchFile(file.path, () => void reloadFile()) : undefined
-  const telling = watch ? tellStatus(base, gateway) : undefined
+  const storing = watch ? storeStatus(base, gateway) : undefined
   return {
     ...gateway,
     reloadFile,
     async close() {
       watching?.close()
-      await telling?.stop()
+      await storing?.stop()
       await gateway.close()
       await supervisor.closeAll()
     },
@@ -89,23 +89,24 @@ function load({ log }: Base, file: FileSource): UpstreamConfig[] {
   return upstreams
 }
 
-/** Says now and then how the upstreams are, so that `upstream list` can tell. */
-function tellStatus({ sql, now, log }: Base, gateway: Gateway): { stop(): Promise<void> } {
+/** Stores the status of the upstreams regularly, for `upstream list`. */
+function storeStatus({ sql, now, log }: Base, gateway: Gateway): { stop(): Promise<void> } {
   const server = `${hostname()} ${process.pid}`
   let last = ''
-  let told = 0
-  const tell = async () => {
+  let storedAt = 0
+  const store = async () => {
     const status = gateway.status()
     const text = JSON.stringify(status)
-    // Unchanged it is said again before it would be taken for the last word of a server that has died.
-    if (status.length === 0 || (text === last && now().getTime() - told < 6 * STATUS_MS)) return
+    // An unchanged status is stored again before its row looks like that of a dead server.
+    if (status.length === 0 || (text === last && now().getTime() - storedAt < 6 * STATUS_MS)) return
     await upsertUpstreamStatus(sql, { server, status: JSON.parse(text), at: now() })
     last = text
-    told = now().getTime()
+    storedAt = now().getTime()
   }
-  const failed = (error: unknown) => log.debug({ detail: (error as Error).message }, 'could not say how upstreams are')
-  const timer = setInterval(() => void tell().catch(failed), STATUS_MS)
-  void tell().catch(failed)
+  const failed = (error: unknown) =>
+    log.debug({ detail: (error as Error).message }, 'could not store the status of upstreams')
+  const timer = setInterval(() => void store().catch(failed), STATUS_MS)
+  void store().catch(failed)
   return {
     async stop() {
       clearInterval(timer)

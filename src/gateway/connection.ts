@@ -1,12 +1,12 @@
-/** One JSON-RPC peer behind a transport. Knows no MCP semantics; see peer.ts for requests and answers. */
+/** A connection to one JSON-RPC peer, whatever the transport. No MCP semantics; peer.ts matches requests and answers. */
 import type { Id, Message } from './messages.ts'
 
 export interface Connection {
   /**
-   * Sends one message; answers come through {@link ConnectionEvents.onMessage}. Resolves when the message is on its way.
+   * Sends one message; answers arrive through {@link ConnectionEvents.onMessage}. Resolves when the message is sent.
    *
-   * @param options.headers HTTP: further headers of this request (`Mcp-Param-*`, trace context).
-   * @param options.signal HTTP: ends the request and its answer stream.
+   * @param options.headers HTTP: additional headers of this request (`Mcp-Param-*`, trace context).
+   * @param options.signal HTTP: aborts the request and its answer stream.
    * @throws UpstreamFailure if it could not be sent.
    */
   send(message: Message, options?: { headers?: Record<string, string>; signal?: AbortSignal }): Promise<void>
@@ -19,15 +19,15 @@ export interface ConnectionEvents {
    * @param about HTTP: the id of the request whose answer stream carried the message.
    */
   onMessage(message: Message, bytes: number, about?: Id): void
-  /** One request got no answer, the connection lives: HTTP only. */
+  /** HTTP only: one request failed, but the connection remains usable. */
   onFailure?(id: Id, failure: Failure): void
-  /** The upstream has forgotten the session: calls in flight may still be answered, new ones need another connection. HTTP only. */
+  /** HTTP only: the upstream has lost the session. Calls in flight may still be answered; new ones need a new connection. */
   onStale?(): void
-  /** Nothing more comes; once, also after close(). Every call in flight fails with it. */
+  /** The connection has ended; called once, also after close(). All calls in flight fail with it. */
   onClose(failure: Failure): void
 }
 
-/** Why an upstream did not answer, for our own words. */
+/** Why an upstream did not answer; failures.ts has the wording for clients. */
 export type FailureReason =
   | 'unreachable'
   | 'refused'
@@ -43,13 +43,13 @@ export type FailureReason =
 
 export interface Failure {
   reason: FailureReason
-  /** For the operator's log; may quote the upstream, never secrets. */
+  /** For the operator's log; may quote the upstream, but contains no secrets. */
   detail: string
-  /** HTTP: the status, where that says something about the era. */
+  /** HTTP: the status, if it helps to detect the era. */
   status?: number
 }
 
-/** Thrown inside the gateway; becomes our own words at its edge. */
+/** Thrown inside the gateway; failures.ts turns it into an RpcError in our own words. */
 export class UpstreamFailure extends Error {
   constructor(readonly failure: Failure) {
     super(failure.detail)

@@ -1,4 +1,4 @@
-/** A call on its way to an upstream, and what is written down about it in the end. */
+/** The state of a call in progress, and its audit record. */
 import { randomUUID } from 'node:crypto'
 import type { Log } from '../lib/log.ts'
 import { type Failure, UpstreamFailure } from './connection.ts'
@@ -16,11 +16,11 @@ import type { Upstream } from './upstream.ts'
 export interface CallsDeps {
   log: Log
   held: HeldCalls
-  /** Every `tools/call`, `prompts/get` and `resources/read`, however it ended. */
+  /** Called for every `tools/call`, `prompts/get` and `resources/read`, successful or not. */
   onCall(record: CallRecord): void
 }
 
-/** A call on its way. */
+/** A call in progress. */
 export interface Course {
   upstream: Upstream
   exchange: Exchange
@@ -29,25 +29,25 @@ export interface Course {
   startedAt: number
   bytes: number
   logLevel: LogLevel | 'any' | undefined
-  /** What the client must have declared and has not: the answer, whatever the upstream says then. */
+  /** Set if a question needs a capability that the client did not declare: the answer, whatever the upstream sends next. */
   refusal: RpcError | undefined
-  /** Notifications that were not passed on. */
+  /** Number of notifications that were not passed on. */
   dropped: number
 }
 
 /** A request that is ready to be sent. */
 export interface Prepared {
   body: Record<string, unknown>
-  /** Of the client, those that are carried. */
+  /** The client's capabilities that the gateway passes on. */
   capabilities: Record<string, unknown>
   transmit(active: ActiveCall, body: Record<string, unknown>, onStart: (call: PeerCall) => void): Promise<PeerAnswer>
-  /** The answer as the client gets it. @throws RpcError */
+  /** Converts the answer for the client. @throws RpcError */
   finish(answer: PeerAnswer): Record<string, unknown>
 }
 
 const RECORDED: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])
 
-/** A failure outside of a recorded call, such as of a list: in the log as it is, to the client in our own words. */
+/** Logs a failure outside of a recorded call, such as a list. @returns the error for the client, in our own words. */
 export function plainly(
   { log }: Pick<CallsDeps, 'log'>,
   { config: { name }, pool }: Upstream,
@@ -65,10 +65,10 @@ export function done(deps: CallsDeps, course: Course, result: Record<string, unk
   return result
 }
 
-/** What a call that was held failed with is recorded with that call, not with the retry that hears of it. */
+/** Errors of held calls, which are recorded with the call and not again with the retry that receives them. */
 export const concluded = new WeakSet<object>()
 
-/** Records a call that failed. @returns what its client is told. */
+/** Records a failed call. @returns the error for its client. */
 export function conclude(deps: CallsDeps, course: Course, error: unknown): unknown {
   if (concluded.has(error as object)) return error
   if (error instanceof UpstreamFailure) {
@@ -112,7 +112,7 @@ function record(deps: CallsDeps, course: Course, outcome: Outcome, reference?: s
   })
 }
 
-/** When calls are let through again, while they are not. */
+/** When calls are admitted again, if the circuit is open. */
 function retryOf({ pool }: Pick<Upstream, 'pool'>): Date | undefined {
   const { open, retryAt } = pool.state
   return open ? retryAt : undefined

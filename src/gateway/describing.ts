@@ -1,11 +1,11 @@
-/** What endpoints say of themselves: one upstream's own words, or the hub's about all of them. */
+/** Capabilities and instructions of an endpoint: those of one upstream, or the hub's combination of all. */
 import { offeredOf } from './eras.ts'
 import type { Description, GatewayCaller } from './exchange.ts'
 import { PATIENCE_MS } from './hub.ts'
 import { isObject } from './messages.ts'
 import type { Upstream } from './upstream.ts'
 
-/** @throws UpstreamFailure if nothing is known and the upstream does not start. */
+/** @throws UpstreamFailure if nothing is stored and the upstream does not start. */
 export async function describeUpstream(upstream: Upstream, caller: GatewayCaller): Promise<Description> {
   const server = (await upstream.describe(caller))!
   const { capabilities, instructions, serverInfo } = server
@@ -16,12 +16,12 @@ export async function describeUpstream(upstream: Upstream, caller: GatewayCaller
   }
 }
 
-/** Of an upstream's instructions in the hub, in characters. */
+/** Length of the excerpt of each upstream's instructions in the hub's, in characters. */
 const LONGEST_LINE = 300
 
 export async function describeHub(upstreams: readonly Upstream[], caller: GatewayCaller): Promise<Description> {
   const servers = await Promise.all(upstreams.map(upstream => upstream.describe(caller, PATIENCE_MS)))
-  // An upstream that nobody knows yet may have anything, and capabilities are told once.
+  // Capabilities are announced only once, so an unknown upstream is assumed to have all of them.
   const some = (capability: string) => servers.some(server => !server || isObject(server.capabilities[capability]))
   const subscribe = servers.some(server => {
     const resources = server?.capabilities.resources
@@ -42,7 +42,7 @@ export async function describeHub(upstreams: readonly Upstream[], caller: Gatewa
       ...(Object.keys(extensions).length > 0 ? { extensions } : {}),
     },
     ...(lines.length > 0
-      ? { instructions: `Tools of other servers begin with the server's name:\n${lines.join('\n')}` }
+      ? { instructions: `Tool names start with the name of their server:\n${lines.join('\n')}` }
       : {}),
   }
 }

@@ -1,4 +1,4 @@
-/** Requests at `/mcp/{name}`: one upstream, with its own names, URIs and pages. */
+/** Requests at `/mcp/{name}`: one upstream, with its own names, URIs and pagination. */
 import { performCall } from './calls.ts'
 import type { CallsDeps } from './course.ts'
 import { resultFor } from './eras.ts'
@@ -8,11 +8,11 @@ import { INVALID_PARAMS, isObject, METHOD_NOT_FOUND, RpcError } from './messages
 import { isAllowed } from './policy.ts'
 import type { Upstream } from './upstream.ts'
 
-/** Methods that name one thing of an upstream. */
+/** Methods that name one tool, prompt or resource. */
 const ABOUT_ONE: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read', 'completion/complete'])
-/** 2026: tasks, an extension that passes between sides that both know it. */
+/** 2026: tasks, an extension that is passed through between client and upstream. */
 const TASKS: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel'])
-/** Methods of vendors: a name of theirs in front, in reverse-domain form. */
+/** Vendor methods, with a reverse-domain prefix. */
 const OF_VENDOR = /^[a-z0-9-]+(\.[a-z0-9-]+)+\/[^\s]{1,128}$/i
 
 export const methodNotFound = ({ method, era }: Exchange): RpcError =>
@@ -36,7 +36,7 @@ export async function requestAt(
   throw methodNotFound(exchange)
 }
 
-/** What policy hides is answered as what is not there. @throws RpcError */
+/** Treats what policy hides as nonexistent. @throws RpcError */
 export function refuseHidden({ config }: Upstream, method: string, params: Record<string, unknown>): void {
   const { name, uri, ref } = params
   if (method === 'tools/call' && !allowed(config.tools, name))
@@ -49,7 +49,7 @@ export function refuseHidden({ config }: Upstream, method: string, params: Recor
   const reference = isObject(ref) ? ref : {}
   const shown =
     reference.type === 'ref/prompt' ? allowed(config.prompts, reference.name) : allowed(config.resources, reference.uri)
-  if (!shown) throw new RpcError(INVALID_PARAMS, 'There is nothing of that name to complete')
+  if (!shown) throw new RpcError(INVALID_PARAMS, 'There is no prompt or resource of that name to complete')
 }
 
 const allowed = (filter: Upstream['config']['tools'], key: unknown): boolean =>
@@ -58,7 +58,7 @@ const allowed = (filter: Upstream['config']['tools'], key: unknown): boolean =>
 async function listAt(deps: CallsDeps, upstream: Upstream, exchange: Exchange, kind: Kind) {
   const { caller, params } = exchange
   if (params.cursor === undefined && !upstream.pool.live(caller)) {
-    // Nothing is started for a list that is known.
+    // Answer from the stored list rather than start the upstream.
     const known = await upstream.list(kind, caller, 0)
     if (known)
       return pageOf(
@@ -69,7 +69,7 @@ async function listAt(deps: CallsDeps, upstream: Upstream, exchange: Exchange, k
   }
   const result = await performCall(deps, upstream, exchange, params)
   const items = Array.isArray(result[kind]) ? (result[kind] as unknown[]) : []
-  // A changed tool that waits to be accepted is hidden on every page.
+  // A changed tool that has not been accepted yet is hidden on every page.
   const judged =
     kind === 'tools' && upstream.config.onChange === 'block' ? await upstream.list(kind, caller) : undefined
   const filter = upstream.config[kind === 'resourceTemplates' ? 'resources' : kind]
@@ -79,15 +79,15 @@ async function listAt(deps: CallsDeps, upstream: Upstream, exchange: Exchange, k
   return result
 }
 
-/** A list of ours, whole. */
+/** One of our own lists, on a single page. */
 export function pageOf({ era, method }: Exchange, kind: Kind, items: Item[]): Record<string, unknown> {
   return resultFor(era, '2025', method, { [kind]: items }, { sharable: false, ttlMs: LIST_TTL_MS }, undefined)
 }
 
-/** We tell of changes of every list that we keep. */
+/** Clients may cache our lists, since we announce changes. */
 const LIST_TTL_MS = 60_000
 
-/** The scopes that a request needs for what it names: a name or a URI at the upstream. */
+/** What a request names, to find its scopes: a name or a URI, as at the upstream. */
 export function namedBy(method: string, params: Record<string, unknown>): string | undefined {
   const key = method === 'resources/read' || method.startsWith('resources/') ? params.uri : params.name
   if (method !== 'completion/complete') return typeof key === 'string' ? key : undefined

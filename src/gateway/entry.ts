@@ -1,11 +1,11 @@
-/** One entry of `mcpServers`: every field with its type and default. What fields mean together is checked in config.ts. */
+/** One entry of `mcpServers`: every field with its type and default. config.ts checks combinations of fields. */
 import { z } from 'zod'
 
 const DAY = 86_400_000
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 const HEADER = /^[!#$%&'*+.^_`|~\w-]+$/
 
-const text = z.string({ error: 'must be text in quotes' })
+const text = z.string({ error: 'must be a string in quotes' })
 const written = text.min(1, { error: 'must not be empty' })
 const flag = (fallback: boolean) => z.boolean({ error: 'must be true or false, without quotes' }).default(fallback)
 
@@ -18,12 +18,12 @@ const milliseconds = (min: number) => whole(min, DAY, ' of milliseconds')
 const oneOf = <T extends string>(values: readonly [T, ...T[]]) =>
   z.enum(values, { error: `must be ${values.map(value => `"${value}"`).join(' or ')}` })
 
-const texts = z.array(text, { error: 'must be a list of texts, such as ["a", "b"]' })
-const globs = z.array(written, { error: 'must be a list of texts, such as ["read_*"]' })
+const texts = z.array(text, { error: 'must be a list of strings, such as ["a", "b"]' })
+const globs = z.array(written, { error: 'must be a list of strings, such as ["read_*"]' })
 const record = (key: RegExp, keys: string) =>
   z.record(z.string().regex(key), text, {
     error: issue =>
-      issue.code === 'invalid_key' ? `is not ${keys}` : 'must be an object of texts, such as {"NAME": "value"}',
+      issue.code === 'invalid_key' ? `is not ${keys}` : 'must be an object of strings, such as {"NAME": "value"}',
   })
 
 const filter = z
@@ -33,7 +33,7 @@ const filter = z
   )
   .default({})
 
-/** Clients spell the transports in several ways: `streamableHttp`, `streamable_http`, `STDIO`. */
+/** Clients spell the transports differently: `streamableHttp`, `streamable_http`, `STDIO`. */
 const TYPES = { stdio: 'stdio', http: 'http', streamablehttp: 'streamable-http', sse: 'sse' } as const
 const type = text.transform((value, context) => {
   const known = TYPES[value.toLowerCase().replace(/[-_]/g, '') as keyof typeof TYPES]
@@ -45,14 +45,14 @@ const type = text.transform((value, context) => {
 export const entrySchema = z.object({
   command: written.optional(),
   args: texts.default([]),
-  env: record(/^[^=\0]+$/, 'a name for a variable').default({}),
+  env: record(/^[^=\0]+$/, 'a valid variable name').default({}),
   cwd: written.optional(),
   url: written.optional(),
-  headers: record(HEADER, 'a name for a header').default({}),
+  headers: record(HEADER, 'a valid header name').default({}),
   type: type.optional(),
   disabled: flag(false),
   timeout: milliseconds(1).default(60_000),
-  /** 600,000, or `timeout` where that is more. */
+  /** Default: 600,000 or `timeout`, whichever is larger. */
   maxTimeout: milliseconds(1).optional(),
   startTimeout: milliseconds(1).default(120_000),
   idleTimeout: milliseconds(0).default(600_000),
@@ -66,8 +66,8 @@ export const entrySchema = z.object({
   resources: filter,
   users: globs.optional(),
   scopes: z
-    .record(z.string(), text.regex(SCOPE, { error: 'must be one scope, without spaces and quotes' }), {
-      error: 'must be an object of globs and scopes, such as {"delete_*": "files:delete"}',
+    .record(z.string(), text.regex(SCOPE, { error: 'must be one scope, without spaces or quotes' }), {
+      error: 'must be an object that maps globs to scopes, such as {"delete_*": "files:delete"}',
     })
     .default({}),
   roots: flag(false),
@@ -82,7 +82,7 @@ export const entrySchema = z.object({
 
 export type Entry = z.output<typeof entrySchema>
 
-/** Members that objects inside an entry may have; `env`, `headers` and `scopes` have names of their own. */
+/** Known members of objects inside an entry; `env`, `headers` and `scopes` may have any. */
 const INSIDE: Readonly<Record<string, readonly string[]>> = {
   tools: ['allow', 'deny'],
   prompts: ['allow', 'deny'],
@@ -90,7 +90,7 @@ const INSIDE: Readonly<Record<string, readonly string[]>> = {
   audit: ['arguments', 'redact'],
 }
 
-/** What other programs call our fields. */
+/** Names of our fields in other programs, lowercased without separators. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   serverurl: 'url',
   httpurl: 'url',
@@ -105,7 +105,7 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   scope: 'scopes',
 }
 
-/** The fields that are not ours, with the one that was perhaps meant. */
+/** Unknown fields, each with the known field that was probably meant. */
 export function unknownFields(entry: Record<string, unknown>): { path: string[]; meant?: string }[] {
   const known = Object.keys(entrySchema.shape)
   const outer = Object.keys(entry).filter(key => !known.includes(key))

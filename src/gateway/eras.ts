@@ -1,6 +1,6 @@
 /**
- * Between the eras: what a request of one looks like in the other, and its result and errors. Between equal eras nothing
- * changes but ids, progress tokens and the envelope. Objects of the upstream are changed in place, not copied.
+ * Translates requests, results and errors between the eras. Within one era only ids, progress tokens and the envelope
+ * change. The upstream's objects are modified in place, not copied.
  */
 import type { Era } from './handshake.ts'
 import { kindOfMethod } from './lists.ts'
@@ -35,7 +35,7 @@ export function logLevelOf(value: unknown): LogLevel | undefined {
   return LEVELS.find(level => level === value)
 }
 
-/** Whether a message of one level is to be delivered to who asked for another. */
+/** Whether a log message of this level should be delivered to a client that asked for level `asked`. */
 export function isAtLeast(level: unknown, asked: LogLevel): boolean {
   const rank = LEVELS.indexOf(level as LogLevel)
   return rank < 0 || rank >= LEVELS.indexOf(asked)
@@ -47,17 +47,17 @@ export interface Asking {
   era: Era
   params: Record<string, unknown>
   clientInfo: Record<string, unknown>
-  /** Of the client, less what is not carried. */
+  /** The client's capabilities that the gateway passes on. */
   capabilities: Record<string, unknown>
   logLevel: LogLevel | undefined
 }
 
-/** The params of a client's request as the upstream gets them. */
+/** Converts the params of a client's request for the upstream. */
 export function paramsFor(upstream: Era, { era, params, clientInfo, capabilities, logLevel }: Asking) {
   const { _meta, task: _task, ...rest } = params
   const meta: Record<string, unknown> = isObject(_meta) ? { ..._meta } : {}
   for (const key of ENVELOPE) delete meta[key]
-  // A token of the peer's own takes its place.
+  // peer.ts sets its own token.
   delete meta.progressToken
   if (upstream === '2026') {
     meta[PROTOCOL_VERSION] = MODERN
@@ -71,7 +71,7 @@ export function paramsFor(upstream: Era, { era, params, clientInfo, capabilities
   return { ...rest, _meta: meta }
 }
 
-/** Trace context (W3C) as headers, beside `_meta`. */
+/** Copies W3C trace context from `_meta` into headers. */
 export function traceHeaders(params: Record<string, unknown>): Record<string, string> | undefined {
   const meta = metaOf(params)
   if (!meta) return undefined
@@ -85,13 +85,13 @@ export function traceHeaders(params: Record<string, unknown>): Record<string, st
 }
 
 export interface CacheRule {
-  /** What the upstream calls public may be so for its users: nothing of it depends on who asks. */
+  /** Whether results may be public if the upstream says so: nothing depends on who asks. */
   sharable: boolean
-  /** Milliseconds for a list of a 2025 upstream: 0 if it does not tell of changes. */
+  /** Cache lifetime of a 2025 upstream's list in milliseconds: 0 if it does not announce changes. */
   ttlMs: number
 }
 
-/** A result as the client of `era` gets it. */
+/** Converts an upstream's result for the client's era. */
 export function resultFor(
   client: Era,
   upstream: Era,
@@ -127,7 +127,7 @@ export function resultFor(
   return result
 }
 
-/** A notification about a call, without what belongs to the upstream's subscription. */
+/** A notification's params without the upstream's subscription id. */
 export function withoutSubscription(params: Record<string, unknown> | undefined): Record<string, unknown> | undefined {
   const meta = metaOf(params)
   if (!meta || !(SUBSCRIPTION_ID in meta)) return params
@@ -138,13 +138,13 @@ export function withoutSubscription(params: Record<string, unknown> | undefined)
 
 const LONGEST_MESSAGE = 4_096
 
-/** An upstream's protocol error as the client gets it: its words are data, and stay so. */
+/** Converts an upstream's protocol error for the client. Its text is data and is passed on as is. */
 export function errorFor(client: Era, method: string, error: RpcErrorBody, uri: string | undefined): RpcError {
   const message = error.message.slice(0, LONGEST_MESSAGE)
   if (client === '2026' && error.code === RESOURCE_NOT_FOUND && method === 'resources/read')
     return new RpcError(INVALID_PARAMS, message, { uri })
   const status = client === '2026' ? (STATUS.get(error.code) ?? 200) : 200
-  // Codes of the transport between us and the upstream mean nothing to our client.
+  // Transport errors between us and the upstream do not concern our client.
   if (OURS.has(error.code)) return new RpcError(INTERNAL_ERROR, 'The upstream did not accept our request')
   return new RpcError(error.code, message, error.data, status)
 }
@@ -156,13 +156,13 @@ const STATUS: ReadonlyMap<number, number> = new Map([
 /** HeaderMismatch and UnsupportedProtocolVersion. */
 const OURS: ReadonlySet<number> = new Set([-32020, -32022])
 
-/** A question of an upstream for a client. */
+/** A request from an upstream to a client: elicitation, sampling or roots. */
 export interface Question {
   method: string
   params?: Record<string, unknown>
 }
 
-/** What a client must have declared to be asked this. @returns nothing if no client can be asked such a thing. */
+/** The capabilities that a question requires of the client. @returns undefined if it is not a known question. */
 export function neededFor({ method, params }: Question): Record<string, unknown> | undefined {
   if (method === 'elicitation/create') return { elicitation: params?.mode === 'url' ? { url: {} } : { form: {} } }
   if (method === 'roots/list') return { roots: {} }
@@ -170,7 +170,7 @@ export function neededFor({ method, params }: Question): Record<string, unknown>
   return { sampling: params?.tools !== undefined || params?.toolChoice !== undefined ? { tools: {} } : {} }
 }
 
-/** Whether a client declared all of it. `elicitation: {}` means forms, as it did before there were modes. */
+/** Whether a client declared everything needed. `elicitation: {}` means forms, as before modes were introduced. */
 export function declares(capabilities: Record<string, unknown>, needed: Record<string, unknown>): boolean {
   return Object.entries(needed).every(([capability, members]) => {
     const declared = capabilities[capability]
@@ -182,20 +182,20 @@ export function declares(capabilities: Record<string, unknown>, needed: Record<s
   })
 }
 
-/** All that we can carry from an upstream that is told once to the clients behind us. */
+/** All capabilities that we can pass on, for 2025 upstreams, to which they are declared once for all clients. */
 export const carried = (roots: boolean): Record<string, unknown> => ({
   elicitation: { form: {}, url: {} },
   sampling: { tools: {}, context: {} },
   ...(roots ? { roots: {} } : {}),
 })
 
-/** Of a client's capabilities those that we carry to an upstream. */
+/** The client's capabilities that we pass on to an upstream. */
 export function carriedOf(capabilities: Record<string, unknown>, roots: boolean): Record<string, unknown> {
   const { tasks: _tasks, roots: declared, ...rest } = capabilities
   return roots && declared !== undefined ? { ...rest, roots: declared } : rest
 }
 
-/** Of an upstream's capabilities those that we pass on. */
+/** The upstream's capabilities that we pass on to a client. */
 export function offeredOf(capabilities: Record<string, unknown>): Record<string, unknown> {
   const { tasks: _tasks, ...rest } = capabilities
   return rest

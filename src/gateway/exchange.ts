@@ -1,14 +1,14 @@
-/** What the front hands in and gets back: one request in the client's era, and the gateway's interface. */
+/** The gateway's interface to `mcp/`: one request in the client's era, and everything that the gateway offers. */
 import type { RpcNotification } from './messages.ts'
 
 export interface GatewayCaller {
-  /** `user:<id>` or `client:<id>`: processes and lists belong to it. */
+  /** `user:<id>` or `client:<id>`: the owner of processes and lists. */
   principal: string
   /** Absent for a machine. */
   user?: { id: string; email: string; name: string }
   clientId: string
   scope: readonly string[]
-  /** The front's session, for isolation `session`. */
+  /** The client's MCP session, for isolation `session`. */
   session?: string
   ip: string | null
 }
@@ -19,22 +19,22 @@ export interface Exchange {
   /** The revision that the client speaks. */
   revision: string
   method: string
-  /** As the client sent them; 2026 with its `_meta` envelope. Not changed by the gateway. */
+  /** As the client sent them, in 2026 with the `_meta` envelope. The gateway does not modify them. */
   params: Record<string, unknown>
   clientInfo: Record<string, unknown>
-  /** Of `initialize` (2025), or of this request's `_meta` (2026). */
+  /** From `initialize` (2025), or from this request's `_meta` (2026). */
   capabilities: Record<string, unknown>
-  /** 2025: what the session set by `logging/setLevel`. 2026 clients say it in `_meta`. */
+  /** 2025: the session's level from `logging/setLevel`. 2026 clients send it in `_meta`. */
   logLevel?: string
-  /** Aborted when the client cancels or leaves. */
+  /** Aborted when the client cancels or disconnects. */
   signal: AbortSignal
-  /** Progress and log messages, on the stream of this request, in the client's era. */
+  /** Sends progress and log messages on the stream of this request, in the client's era. */
   notify(notification: RpcNotification): void
-  /** 2026 over HTTP: the client's `Mcp-Param-*` headers by name in lower case, to be compared with its arguments. */
+  /** 2026 over HTTP: the client's `Mcp-Param-*` headers by lowercase name, to compare with the arguments. */
   paramHeaders?: ReadonlyMap<string, string>
   /**
-   * 2025 clients with a stream: a real request to the client on this call's stream. Absent where that is impossible.
-   * Rejects with RpcError if the client answers one. `signal`: the question was withdrawn.
+   * 2025 clients with a stream: sends the client a request on this call's stream. Absent if that is impossible.
+   * Rejects with RpcError if the client answers with an error. `signal`: aborted when the question is withdrawn.
    */
   ask?(method: string, params: Record<string, unknown>, signal: AbortSignal): Promise<Record<string, unknown>>
 }
@@ -43,12 +43,12 @@ export interface ListenFilter {
   toolsListChanged?: boolean
   promptsListChanged?: boolean
   resourcesListChanged?: boolean
-  /** URIs as the client knows them: in the hub with the upstream's name. */
+  /** URIs as the client knows them: prefixed with the upstream's name in the hub. */
   resourceSubscriptions?: string[]
 }
 
 export interface Listening {
-  /** What of the filter is delivered: only what an upstream offers. */
+  /** The part of the filter that is delivered: what the upstreams support. */
   granted: ListenFilter
   close(): void
 }
@@ -57,7 +57,7 @@ export interface GatewayChange {
   /** Absent with kind `endpoints`. */
   endpoint?: string
   kind: 'endpoints' | 'tools' | 'prompts' | 'resources'
-  /** Whose lists; absent: everybody's. */
+  /** Whose lists; absent: everyone's. */
   principal?: string
 }
 
@@ -88,19 +88,19 @@ export interface CallRecord {
   /** The upstream's own name of the tool or prompt, or the URI. */
   target: string
   milliseconds: number
-  /** Of the answer. */
+  /** Size of the answer. */
   bytes: number
   outcome: Outcome
-  /** Only if the configuration asks for it, redacted. */
+  /** Redacted; only if the configuration enables it. */
   arguments?: Record<string, unknown>
-  /** Finds the log line of a failure. */
+  /** Identifies the log line of a failure. */
   reference?: string
 }
 
 export interface UpstreamStatus {
   name: string
   transport: 'stdio' | 'http'
-  /** `idle`: not connected, nothing wrong. `away`: the last start or call failed. */
+  /** `idle`: not connected, no failure. `away`: the last start or call failed. */
   state: 'idle' | 'ready' | 'starting' | 'away' | 'open_circuit'
   era: '2026' | '2025' | undefined
   tools: number | undefined
@@ -108,45 +108,45 @@ export interface UpstreamStatus {
   restarts: number
   inFlight: number
   waiting: number
-  /** Our words and the upstream's: for the operator only. */
+  /** May quote the upstream: for the operator only. */
   lastError: string | undefined
   retryAt: Date | undefined
   /** The last lines of standard error: for the operator only. */
   stderr: readonly string[]
-  /** Names of tools that wait for `upstream trust`. */
+  /** Names of tools blocked until `upstream trust`. */
   blocked: readonly string[]
 }
 
-/** Counted since the start, by upstream and outcome; no label per tool or user. */
+/** Totals since the start, by upstream and outcome, not by tool or user. */
 export interface GatewayCounts {
   calls: ReadonlyMap<string, number>
-  /** Seconds, summed by upstream. */
+  /** Total duration in seconds, by upstream. */
   seconds: ReadonlyMap<string, number>
 }
 
 export interface Gateway {
-  /** The endpoints that there are now: for routes, discovery and scopes. */
+  /** The current endpoints, for routes, discovery and scopes. */
   endpoints(): readonly { name: string; scopes: readonly string[] }[]
-  /** Called when endpoints or lists change. @returns how to end that. */
+  /** Subscribes to changes of endpoints and lists. @returns a function that unsubscribes. */
   onChange(listener: (change: GatewayChange) => void): () => void
-  /** Whether this caller may use the endpoint at all (`users`). False for one that is not configured. */
+  /** Whether this caller may use the endpoint at all (`users`). False if it is not configured. */
   mayUse(name: string, caller: GatewayCaller): boolean
-  /** The scopes that a request needs beyond those of its method. @param endpoint absent: the hub, with its names. @throws RpcError as `request` does for names that are not there. */
+  /** The scopes that a request needs beyond those of its method. @param endpoint undefined: the hub. @throws RpcError for unknown names, as `request` does. */
   scopesFor(
     endpoint: string | undefined,
     method: string,
     params: Record<string, unknown>,
     caller: GatewayCaller,
   ): Promise<readonly string[]>
-  /** What an endpoint offers this caller. Starts nothing where a catalogue is known. @throws RpcError if nothing is known and the upstream is away. */
+  /** What an endpoint offers this caller. Starts an upstream only if its catalogue is not stored. @throws RpcError if it is not stored and the upstream does not start. */
   describe(endpoint: string | undefined, caller: GatewayCaller): Promise<Description>
   /**
-   * One request. The result is raw, in the client's era; in the hub names and URIs carry the upstream.
+   * Performs one request. The result is raw, in the client's era; in the hub, names and URIs are prefixed with the upstream.
    *
    * @throws RpcError in our own words, or an upstream's protocol error.
    */
   request(endpoint: string | undefined, exchange: Exchange): Promise<Record<string, unknown>>
-  /** A stream of changes: a 2026 `subscriptions/listen`, or a 2025 session's GET stream with its `resources/subscribe`. The notifications are not tagged with a subscription id. */
+  /** Subscribes to changes: for a 2026 `subscriptions/listen`, or a 2025 session's GET stream with its `resources/subscribe`. The notifications have no subscription id. */
   listen(
     endpoint: string | undefined,
     caller: GatewayCaller,
@@ -158,9 +158,9 @@ export interface Gateway {
   counts(): GatewayCounts
   /** Accepts a tool's changed description (`onChange: block`). @returns how many were accepted. */
   trust(name: string): Promise<number>
-  /** Reads the file again; only what differs stops or starts. @throws UsageError if the file is wrong: the old configuration stays. */
+  /** Reloads the file; only changed entries stop or start. @throws UsageError if the file is invalid; the old configuration then stays. */
   reload(): Promise<void>
-  /** A user was disabled or removed: their processes and sessions end. */
+  /** Ends the processes and sessions of a disabled or removed user or client. */
   endPrincipal(principal: string): Promise<void>
   close(): Promise<void>
 }

@@ -1,12 +1,12 @@
 /**
- * `${NAME}` in the configuration file: variables of our environment once, when the file is read; `${user.email}`,
- * `${user.sub}`, `${user.name}` and `${client.id}` for every principal. Each is one pass, so that what a value holds is
- * never expanded again.
+ * Expands `${NAME}` in the configuration file: environment variables once, when the file is read; `${user.email}`,
+ * `${user.sub}`, `${user.name}` and `${client.id}` per principal. Each is a single pass, so a value is never expanded
+ * again.
  */
 import { readVariable } from '../config.ts'
 import { fail } from './connection.ts'
 
-/** How to reach an upstream: as the file says, variables filled in. */
+/** How to reach an upstream: from the file, with environment variables expanded. */
 export type Transport =
   | {
       type: 'stdio'
@@ -18,7 +18,7 @@ export type Transport =
     }
   | { type: 'http'; kind: 'auto' | 'streamable-http' | 'sse'; url: string; headers: Record<string, string> }
 
-/** What a caller is for an upstream; a machine has neither e-mail address nor name, and its client id is `sub`. */
+/** The caller, for placeholders. A machine has neither e-mail address nor name, and its client id is `sub`. */
 export interface Who {
   user?: { id: string; email: string; name: string }
   clientId: string
@@ -32,7 +32,7 @@ export interface Variables {
 export interface Expanded {
   text: string
   problems: string[]
-  /** Whether placeholders of a principal are left in the text. */
+  /** Whether the text still contains placeholders for the principal. */
   personal: boolean
 }
 
@@ -40,7 +40,7 @@ const PLACEHOLDER = /\$\{([^}]*)(\}?)/g
 const PERSONAL = /\$\{(user\.email|user\.sub|user\.name|client\.id)(?::-([^}]*))?\}/g
 const FORM = /^([A-Za-z_]\w*)(?::-(.*))?$/s
 
-/** Fills the variables in; `NAME_FILE` may name a file that holds the value. An empty variable counts as not set. */
+/** Expands environment variables; `NAME_FILE` may name a file that holds the value. An empty variable counts as not set. */
 export function expandVariables(text: string, variables: Variables, allow: { personal: boolean }): Expanded {
   const problems: string[] = []
   let personal = false
@@ -49,13 +49,13 @@ export function expandVariables(text: string, variables: Variables, allow: { per
       problems.push(problem)
       return ''
     }
-    if (!end) return refuse(`holds "\${" without "}"`)
+    if (!end) return refuse(`contains "\${" without "}"`)
     if (whole.match(PERSONAL)?.[0] === whole) {
       personal = true
-      return allow.personal ? whole : refuse(`holds ${whole}, which is known in "env" and "headers" only`)
+      return allow.personal ? whole : refuse(`contains ${whole}, which is available only in "env" and "headers"`)
     }
     const [, name, fallback] = FORM.exec(inside) ?? []
-    if (!name) return refuse(`holds ${whole}, which is not known here; ${advice(inside)}`)
+    if (!name) return refuse(`contains ${whole}, which is not supported; ${advice(inside)}`)
     const found = readVariable(variables.env, name, variables.readFile)
     if (found && 'problem' in found) return refuse(`needs ${name}, but ${found.name} ${found.problem}`)
     return (
@@ -65,19 +65,19 @@ export function expandVariables(text: string, variables: Variables, allow: { per
   return { text: expanded, problems, personal }
 }
 
-/** Forms of other programs, and what to write instead. */
+/** What to write instead of forms that other programs support. */
 function advice(inside: string): string {
   const name = /^env:([A-Za-z_]\w*)$/.exec(inside)?.[1]
   if (name) return `write \${${name}}`
-  if (inside.startsWith('input:')) return 'a server has nobody to ask: write ${NAME} and set that variable'
-  if (/^(user|client)\./.test(inside)) return 'there are ${user.email}, ${user.sub}, ${user.name} and ${client.id}'
+  if (inside.startsWith('input:')) return 'a server cannot prompt for input: write ${NAME} and set that variable'
+  if (/^(user|client)\./.test(inside)) return 'use ${user.email}, ${user.sub}, ${user.name} or ${client.id}'
   return 'write ${NAME} or ${NAME:-default}'
 }
 
 /**
- * Fills in who calls. In headers, what is not ASCII (and `%`) is percent-encoded as UTF-8.
+ * Fills in the caller. In headers, characters outside printable ASCII and `%` are percent-encoded as UTF-8.
  *
- * @throws UpstreamFailure if the caller has no such property, or its value cannot be carried.
+ * @throws UpstreamFailure if the caller has no such property, or its value contains control characters.
  */
 export function expandFor(transport: Transport, who: Who): Transport {
   const values: Record<string, string | undefined> = {
@@ -89,8 +89,8 @@ export function expandFor(transport: Transport, who: Who): Transport {
   const fill = (encode: (value: string) => string) => (text: string) =>
     text.replace(PERSONAL, (whole, name: string, fallback?: string) => {
       const value = values[name] || fallback
-      if (value === undefined) throw fail('refused', `the caller has nothing for ${whole}`)
-      if (hasControls(value)) throw fail('refused', `the caller's ${name} has a control character`)
+      if (value === undefined) throw fail('refused', `the caller has no value for ${whole}`)
+      if (hasControls(value)) throw fail('refused', `the caller's ${name} contains a control character`)
       return encode(value)
     })
   if (transport.type === 'stdio')
@@ -106,7 +106,7 @@ export function expandFor(transport: Transport, who: Who): Transport {
 
 const encodeHeader = (value: string) => value.replace(/[^\x20-\x7e]+|%/gu, encodeURIComponent)
 
-/** CR, LF and NUL end a header, a line or a string too early. */
+/** CR, LF and NUL would end a header, a line or a string early. */
 export const hasControls = (value: string) => /[\r\n\0]/.test(value)
 
 function mapValues(record: Record<string, string>, change: (text: string) => string): Record<string, string> {

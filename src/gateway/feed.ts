@@ -1,6 +1,6 @@
 /**
- * Changes that one connection tells of, for any number of listeners: one subscription upstream, whatever the number.
- * 2025 sends `list_changed` unasked and `updated` after `resources/subscribe`; 2026 answers one `subscriptions/listen`.
+ * Change notifications of one connection, for any number of listeners with one upstream subscription. 2025 upstreams
+ * send `list_changed` unasked and `updated` after `resources/subscribe`; 2026 upstreams answer one `subscriptions/listen`.
  */
 import { withoutSubscription } from './eras.ts'
 import type { ListenFilter } from './exchange.ts'
@@ -9,20 +9,20 @@ import { isObject, type RpcNotification } from './messages.ts'
 import { metaOf, SUBSCRIPTION_ID } from './names.ts'
 import type { Peer, PeerCall } from './peer.ts'
 
-/** Somebody who waits for resources to change. */
+/** A listener for changed resources. */
 export interface Listener {
-  /** As the upstream has them. */
+  /** The upstream's own URIs. */
   uris: readonly string[]
   deliver(notification: RpcNotification): void
 }
 
 export interface Feed {
-  /** @returns how to end it. Resolves when the upstream knows, or has not said so in time. */
+  /** Resolves when the upstream has acknowledged the subscription, or after a timeout. */
   add(listener: Listener): Promise<void>
   remove(listener: Listener): void
-  /** A notification of the upstream's that is about no call. @returns whether it was one of changes. */
+  /** Handles a notification that belongs to no call. @returns whether it was a change notification. */
   take(notification: RpcNotification): boolean
-  /** Whether somebody waits for a resource: then the connection is in use. */
+  /** Whether any resource is subscribed to: then the connection is in use. */
   readonly needed: boolean
   close(): void
 }
@@ -34,7 +34,7 @@ const LIST_CHANGED: ReadonlySet<string> = new Set([
 ])
 const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
 const UPDATED = 'notifications/resources/updated'
-/** How long a listener waits for the upstream to say that it listens. */
+/** How long a listener waits for the upstream's acknowledgement. */
 const ACKNOWLEDGED_MS = 2_000
 const AGAIN_MS = 1_000
 const AGAIN_MOST_MS = 60_000
@@ -43,7 +43,7 @@ export interface FeedOptions {
   peer: Peer
   era: Era
   capabilities: Record<string, unknown>
-  /** Milliseconds for one request. */
+  /** Timeout of one request, in milliseconds. */
   timeout: number
   /** 2026 over HTTP: a subscription ends when its stream is closed. */
   cancelByClosing: boolean
@@ -52,7 +52,7 @@ export interface FeedOptions {
 
 const isChange = ({ method }: RpcNotification): boolean => LIST_CHANGED.has(method) || method === UPDATED
 
-/** What of a filter an upstream with these capabilities delivers. */
+/** The part of a filter that an upstream with these capabilities supports. */
 export function grantable(filter: ListenFilter, capabilities: Record<string, unknown>): ListenFilter {
   const offers = (capability: string, member: string) => {
     const value = capabilities[capability]
@@ -72,7 +72,7 @@ const ALL: ListenFilter = { toolsListChanged: true, promptsListChanged: true, re
 
 export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, onListChanged }: FeedOptions): Feed {
   const listeners = new Set<Listener>()
-  /** How many listeners want a resource. */
+  /** How many listeners there are for each URI. */
   const wanted = new Map<string, number>()
   const upstream = era === '2026' ? modernFeed() : legacyFeed()
 
@@ -88,10 +88,10 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
     return true
   }
 
-  /** 2025: one request for each resource, when the first listener comes and when the last goes. */
+  /** 2025: one request per resource, when its first listener is added and when its last is removed. */
   function legacyFeed() {
     const ask = (method: string, uri: string) =>
-      // An upstream that refuses a subscription tells of nothing; whoever listens waits for what does not come.
+      // If the upstream refuses a subscription, its listeners simply get no notifications.
       peer.call(method, { uri }, { timeout, maxTimeout: timeout }).then(
         () => {},
         () => {},
@@ -109,7 +109,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
     }
   }
 
-  /** 2026: one listen request with all that is wanted; a wider one takes the place of the one before. */
+  /** 2026: one listen request for everything that is subscribed to; a new one replaces the one before. */
   function modernFeed() {
     let current: PeerCall | undefined
     let acknowledged = Promise.withResolvers<void>()
@@ -117,7 +117,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
     let closed = false
     let wait = AGAIN_MS
     let acknowledge = () => {}
-    /** The one whose messages count: while one takes the place of another, both tell of the same. */
+    /** The request whose notifications count: during a replacement both deliver the same ones. */
     let active: PeerCall | undefined
 
     function open(): void {
@@ -132,7 +132,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
       current = undefined
       if (Object.keys(notifications).length === 0) {
         acknowledged.resolve()
-        before?.cancel({ reason: 'cancelled', detail: 'nobody listens' })
+        before?.cancel({ reason: 'cancelled', detail: 'no listeners' })
         return
       }
       const waiting = acknowledged
@@ -141,12 +141,12 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
         wait = AGAIN_MS
         active = mine
         waiting.resolve()
-        before?.cancel({ reason: 'cancelled', detail: 'another subscription took its place' })
+        before?.cancel({ reason: 'cancelled', detail: 'replaced by another subscription' })
       }
       const done = () => {
         waiting.resolve()
         if (closed || current !== mine) return
-        // The upstream ended it: ask again, not at once.
+        // The upstream ended it: subscribe again after a pause.
         setTimeout(open, wait)
         wait = Math.min(wait * 2, AGAIN_MOST_MS)
       }
@@ -180,7 +180,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
       }
       return acknowledged.promise
     }
-    // For our own lists, too.
+    // Subscribe even without listeners, to keep our own lists current.
     void schedule()
     return {
       acknowledge: () => acknowledge(),
@@ -189,7 +189,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
         added.length + removed.length > 0 ? schedule() : acknowledged.promise,
       close() {
         closed = true
-        current?.cancel({ reason: 'cancelled', detail: 'nobody listens' })
+        current?.cancel({ reason: 'cancelled', detail: 'no listeners' })
       },
     }
   }
@@ -206,7 +206,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
 
   return {
     async add(listener) {
-      // A connection that starts may add who has already added himself.
+      // A listener may already have been added while the connection was starting.
       if (listeners.has(listener)) return
       listeners.add(listener)
       await Promise.race([upstream.changed(count(listener.uris, 1), []), Bun.sleep(ACKNOWLEDGED_MS)])
@@ -219,7 +219,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
       const tag = metaOf(notification.params)?.[SUBSCRIPTION_ID]
       if (notification.method !== ACKNOWLEDGED)
         return isChange(notification) && (!upstream.counts(tag) || take(notification))
-      // Over stdio it comes on the same pipe as everything else.
+      // Over stdio the acknowledgement arrives on the common pipe.
       upstream.acknowledge()
       return true
     },
@@ -230,7 +230,7 @@ export function openFeed({ peer, era, capabilities, timeout, cancelByClosing, on
   }
 }
 
-/** A subscription to a resource tells of what lies under it, too (2025-11-25, "Resources": sub-resources). */
+/** A subscription to a resource also covers its sub-resources (2025-11-25, "Resources"). */
 function covers(subscribed: string, uri: unknown): boolean {
   return (
     typeof uri === 'string' &&

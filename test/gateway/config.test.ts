@@ -105,16 +105,16 @@ describe('the file of upstreams', () => {
     const text =
       '{"mcpServers": {"files": {\n  "command": "a",\n  "alwaysAllow": ["x"],\n  "time_out": 5,\n  "tools": {"only": []}\n}}}'
     expect(parse(text).warnings).toEqual([
-      '/etc/mcp.json:3:3 mcpServers.files.alwaysAllow is not known here and ignored',
-      '/etc/mcp.json:4:3 mcpServers.files.time_out is not known here and ignored; is "timeout" meant?',
-      '/etc/mcp.json:5:13 mcpServers.files.tools.only is not known here and ignored',
+      '/etc/mcp.json:3:3 mcpServers.files.alwaysAllow is unknown and ignored',
+      '/etc/mcp.json:4:3 mcpServers.files.time_out is unknown and ignored; did you mean "timeout"?',
+      '/etc/mcp.json:5:13 mcpServers.files.tools.only is unknown and ignored',
     ])
   })
 
   test('a limit that looks like seconds, a glob of another syntax and a header of the protocol are warnings', () => {
     expect(parseEntry({ command: 'a', timeout: 60, tools: { deny: ['{read,write}_*'] } }).warnings).toEqual([
       '/etc/mcp.json:1:39 mcpServers.files.timeout is in milliseconds; for 60 seconds write 60000',
-      '/etc/mcp.json:1:61 mcpServers.files.tools.deny has "{read,write}_*", where only * stands for other characters; write one glob for each',
+      '/etc/mcp.json:1:61 mcpServers.files.tools.deny has "{read,write}_*", but only * is a wildcard; write several globs instead',
     ])
     const { upstream, warnings } = parseEntry({ url: 'https://a.example', headers: { Accept: 'x', 'X-Key': 'k' } })
     expect(upstream.transport).toMatchObject({ headers: { 'X-Key': 'k' } })
@@ -143,30 +143,33 @@ describe('the file of upstreams', () => {
 describe('a bad file is refused with place and advice', () => {
   test.each<[text: string, lines: string[]]>([
     ['', ['/etc/mcp.json is empty; write an object with "mcpServers"']],
-    ['{"mcpServers": {\n  "files": {"command" "a"}\n}}', ['/etc/mcp.json:2:23 is not JSON: colon expected']],
-    ['{"mcpServers": {', ['/etc/mcp.json:1:17 is not JSON: close brace expected']],
+    ['{"mcpServers": {\n  "files": {"command" "a"}\n}}', ['/etc/mcp.json:2:23 is not valid JSON: colon expected']],
+    ['{"mcpServers": {', ['/etc/mcp.json:1:17 is not valid JSON: close brace expected']],
     ['['.repeat(500_000), ['/etc/mcp.json is nested too deeply']],
     ['[]', ['/etc/mcp.json:1:1 must be an object with "mcpServers"']],
     ['{}', ['/etc/mcp.json:1:1 has no "mcpServers"; add it']],
     ['{"mcp_servers": {}}', ['/etc/mcp.json:1:2 mcp_servers must be spelled "mcpServers"']],
-    ['{"mcpServers": {}, "servers": {}}', ['/etc/mcp.json:1:20 servers stands beside "mcpServers"; keep one of them']],
-    ['{"mcpServers": []}', ['/etc/mcp.json:1:2 mcpServers must be an object of servers, each with its name']],
+    [
+      '{"mcpServers": {}, "servers": {}}',
+      ['/etc/mcp.json:1:20 servers is present beside "mcpServers"; keep one of them'],
+    ],
+    ['{"mcpServers": []}', ['/etc/mcp.json:1:2 mcpServers must be an object that maps names to servers']],
     [
       '{"mcpServers": {"a": {"command": "x"}, "a": {"command": "y"}}}',
-      ['/etc/mcp.json:1:17 mcpServers.a is there twice; keep one'],
+      ['/etc/mcp.json:1:17 mcpServers.a is defined twice; keep one'],
     ],
     ['{"mcpServers": {"a": "npx"}}', ['/etc/mcp.json:1:17 mcpServers.a must be an object with "command" or "url"']],
     [
       '{"mcpServers": {"my files": {"command": "x"}, "my-files": {"command": "x"}}}',
       [
-        '/etc/mcp.json:1:17 mcpServers.my files is not a name that a URL can have (letters, digits, ".", "_", "-", at most 64); call it "my-files-2"',
+        '/etc/mcp.json:1:17 mcpServers.my files cannot be used in a URL (use letters, digits, ".", "_", "-", at most 64 characters); call it "my-files-2"',
       ],
     ],
     [
       '{"mcpServers": {"__proto__": {"command": "x"}, "../x": {"command": "x"}}}',
       [
-        '/etc/mcp.json:1:17 mcpServers.__proto__ is not a name that a URL can have (letters, digits, ".", "_", "-", at most 64); call it "proto"',
-        '/etc/mcp.json:1:48 mcpServers.../x is not a name that a URL can have (letters, digits, ".", "_", "-", at most 64); call it "x"',
+        '/etc/mcp.json:1:17 mcpServers.__proto__ cannot be used in a URL (use letters, digits, ".", "_", "-", at most 64 characters); call it "proto"',
+        '/etc/mcp.json:1:48 mcpServers.../x cannot be used in a URL (use letters, digits, ".", "_", "-", at most 64 characters); call it "x"',
       ],
     ],
   ])('%.60s', (text, lines) => {
@@ -179,12 +182,12 @@ describe('a bad file is refused with place and advice', () => {
     [{ url: 'a', type: 'stdio' }, 'type must be "http" or "sse" with "url"'],
     [{ command: 'a', type: 'sse' }, 'type must be "stdio" with "command"'],
     [{ command: 'a', type: 'ws' }, 'type must be "stdio", "http", "streamable-http" or "sse"'],
-    [{ command: 7 }, 'command must be text in quotes'],
+    [{ command: 7 }, 'command must be a string in quotes'],
     [{ command: '' }, 'command must not be empty'],
-    [{ command: 'a', args: 'b' }, 'args must be a list of texts, such as ["a", "b"]'],
-    [{ command: 'a', args: ['b', 3] }, 'args.1 must be text in quotes'],
-    [{ command: 'a', env: { PORT: 3000 } }, 'env.PORT must be text in quotes'],
-    [{ command: 'a', env: { 'A=B': '3' } }, 'env.A=B is not a name for a variable'],
+    [{ command: 'a', args: 'b' }, 'args must be a list of strings, such as ["a", "b"]'],
+    [{ command: 'a', args: ['b', 3] }, 'args.1 must be a string in quotes'],
+    [{ command: 'a', env: { PORT: 3000 } }, 'env.PORT must be a string in quotes'],
+    [{ command: 'a', env: { 'A=B': '3' } }, 'env.A=B is not a valid variable name'],
     [
       { command: 'a', timeout: '60000' },
       'timeout must be a whole number of milliseconds from 1 to 86400000, without quotes',
@@ -203,15 +206,15 @@ describe('a bad file is refused with place and advice', () => {
     [{ command: 'a', disabled: 'yes' }, 'disabled must be true or false, without quotes'],
     [{ command: 'a', isolation: 'none' }, 'isolation must be "user" or "session" or "shared"'],
     [{ command: 'a', tools: ['x'] }, 'tools must be an object such as {"allow": ["read_*"]}'],
-    [{ command: 'a', tools: { allow: 'x' } }, 'tools.allow must be a list of texts, such as ["read_*"]'],
+    [{ command: 'a', tools: { allow: 'x' } }, 'tools.allow must be a list of strings, such as ["read_*"]'],
     [{ command: 'a', users: ['a@b.c', ''] }, 'users.1 must not be empty'],
-    [{ command: 'a', scopes: { '*': 'two words' } }, 'scopes.* must be one scope, without spaces and quotes'],
+    [{ command: 'a', scopes: { '*': 'two words' } }, 'scopes.* must be one scope, without spaces or quotes'],
     [{ command: 'a', onChange: 'stop' }, 'onChange must be "log" or "block"'],
     [{ command: 'a', audit: true }, 'audit must be an object such as {"arguments": true, "redact": ["password"]}'],
     [{ url: 'ftp://b' }, 'url must be an http or https URL'],
     [{ url: 'mcp.example.com/mcp' }, 'url must be an http or https URL'],
     [{ url: 'https://u:p@b.example' }, 'url must not hold a password; write an Authorization header into "headers"'],
-    [{ url: 'https://b.example', headers: { 'X Key': 'x' } }, 'headers.X Key is not a name for a header'],
+    [{ url: 'https://b.example', headers: { 'X Key': 'x' } }, 'headers.X Key is not a valid header name'],
     [
       { url: 'https://b.example', headers: { 'X-Key': '鍵' } },
       'headers.X-Key must not hold characters that a header cannot carry',
@@ -243,7 +246,7 @@ describe('a bad file is refused with place and advice', () => {
   test('a file that cannot be read', () => {
     const read = () => readServers({ path: '/nowhere/mcp.json', env: {}, readFile: path => readFileSync(path, 'utf8') })
     expect(read).toThrow(
-      new UsageError('/nowhere/mcp.json cannot be read (ENOENT); MCP_SERVERS must name a file that this user may read'),
+      new UsageError('/nowhere/mcp.json cannot be read (ENOENT); MCP_SERVERS must name a file that this user can read'),
     )
   })
 })
@@ -279,15 +282,15 @@ describe('variables', () => {
     ['${EMPTY}', 'needs the variable EMPTY, which is not set; set EMPTY or EMPTY_FILE'],
     ['${GONE}', 'needs GONE, but GONE_FILE names a file that cannot be read (ENOENT)'],
     ['${BLANK}', 'needs BLANK, but BLANK_FILE names a file that is empty'],
-    ['${open', 'holds "${" without "}"'],
-    ['${env:TOKEN}', 'holds ${env:TOKEN}, which is not known here; write ${TOKEN}'],
+    ['${open', 'contains "${" without "}"'],
+    ['${env:TOKEN}', 'contains ${env:TOKEN}, which is not supported; write ${TOKEN}'],
     [
       '${input:key}',
-      'holds ${input:key}, which is not known here; a server has nobody to ask: write ${NAME} and set that variable',
+      'contains ${input:key}, which is not supported; a server cannot prompt for input: write ${NAME} and set that variable',
     ],
     [
       '${user.id}',
-      'holds ${user.id}, which is not known here; there are ${user.email}, ${user.sub}, ${user.name} and ${client.id}',
+      'contains ${user.id}, which is not supported; use ${user.email}, ${user.sub}, ${user.name} or ${client.id}',
     ],
     ['${LINES}', 'must not hold a line break or NUL; check the variable that it comes from'],
     ['a\u0000', 'must not hold a line break or NUL; check the variable that it comes from'],
@@ -335,14 +338,14 @@ describe('placeholders of a principal', () => {
     const of = (value: string) =>
       expandFor(parseEntry({ url: 'http://a', headers: { X: value } }).upstream.transport, machine)
     expect(of('${user.sub} ${user.email:-nobody}')).toMatchObject({ headers: { X: 'c2 nobody' } })
-    expect(() => of('${user.email}')).toThrow('the caller has nothing for ${user.email}')
+    expect(() => of('${user.email}')).toThrow('the caller has no value for ${user.email}')
   })
 
   test('a name cannot break out of a header, and arrives in ASCII', () => {
     const { transport } = parseEntry({ url: 'http://a', headers: { 'X-Name': '${user.name}' } }).upstream
     const named = (name: string) => expandFor(transport, { ...ada, user: { ...ada.user, name } })
     expect(named('Jürgen 100%')).toMatchObject({ headers: { 'X-Name': 'J%C3%BCrgen 100%25' } })
-    expect(() => named('a\r\nX-Admin: 1')).toThrow("the caller's user.name has a control character")
+    expect(() => named('a\r\nX-Admin: 1')).toThrow("the caller's user.name contains a control character")
   })
 
   test('a shared process cannot be of one person', () => {
@@ -353,7 +356,7 @@ describe('placeholders of a principal', () => {
 
   test('are for env and headers only', () => {
     expect(refusalOf({ command: 'a', args: ['--user=${user.email}'] })).toEqual([
-      '/etc/mcp.json:1:47 mcpServers.files.args.0 holds ${user.email}, which is known in "env" and "headers" only',
+      '/etc/mcp.json:1:47 mcpServers.files.args.0 contains ${user.email}, which is available only in "env" and "headers"',
     ])
   })
 })

@@ -87,7 +87,7 @@ describe('a process', () => {
     const startedAt = performance.now()
     const error = await failure(front.gateway.request('odd', callTool('exit')))
     expect(performance.now() - startedAt).toBeLessThan(1_500)
-    expect(error.message).toBe('The server "odd" ended before it answered')
+    expect(error.message).toBe('The server "odd" exited before it answered')
     expect(error.data).toMatchObject({ upstream: 'odd', reason: 'unreachable' })
     expect(textOf(await front.gateway.request('odd', callTool('pid')))).not.toBe(before)
     expect(front.gateway.status()[0]).toMatchObject({ name: 'odd', state: 'ready', restarts: 1, connections: 1 })
@@ -103,7 +103,7 @@ describe('a process', () => {
     const startedAt = performance.now()
     const error = await failure(front.gateway.request('gone', callTool('x')))
     expect(performance.now() - startedAt).toBeLessThan(50)
-    expect(error.message).toMatch(/^The server "gone" cannot be reached; it is tried again at \S+Z$/)
+    expect(error.message).toMatch(/^The server "gone" cannot be reached; next attempt at \S+Z$/)
     expect(front.gateway.status()[0]).toMatchObject({ state: 'open_circuit', connections: 0 })
   })
 

@@ -30,20 +30,20 @@ async function failureOf(work: Promise<unknown>): Promise<RpcError> {
 
 describe('an upstream that fails', () => {
   test.each<[tool: string, words: string, reason: string]>([
-    ['status_401', 'refused our credential', 'unreachable'],
-    ['status_403', 'refused our credential', 'unreachable'],
+    ['status_401', 'rejected our credentials', 'unreachable'],
+    ['status_403', 'rejected our credentials', 'unreachable'],
     ['status_307', 'cannot be reached', 'unreachable'],
     ['status_500', 'cannot be reached', 'unreachable'],
-    ['html', 'sent something that is not MCP', 'protocol_error'],
-    ['not_json', 'sent something that is not MCP', 'protocol_error'],
+    ['html', 'sent an invalid MCP message', 'protocol_error'],
+    ['not_json', 'sent an invalid MCP message', 'protocol_error'],
     ['silence', 'did not answer in time', 'timeout'],
     ['silence_in_stream', 'did not answer in time', 'timeout'],
     ['cut', 'cannot be reached', 'unreachable'],
-    ['look_alike_id', 'sent something that is not MCP', 'protocol_error'],
-    ['no_object', 'sent something that is not MCP', 'protocol_error'],
-    ['one_line', 'sent more than it may', 'protocol_error'],
-    ['large_json', 'sent more than it may', 'protocol_error'],
-    ['bomb', 'sent more than it may', 'protocol_error'],
+    ['look_alike_id', 'sent an invalid MCP message', 'protocol_error'],
+    ['no_object', 'sent an invalid MCP message', 'protocol_error'],
+    ['one_line', 'sent too much data', 'protocol_error'],
+    ['large_json', 'sent too much data', 'protocol_error'],
+    ['bomb', 'sent too much data', 'protocol_error'],
   ])('%s: the client is told in our words, and the call is made once', async (tool, words, reason) => {
     const startedAt = performance.now()
     const failing = failureOf(call(tool))

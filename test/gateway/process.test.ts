@@ -207,7 +207,7 @@ describe('standard error', () => {
     expect(lines.filter(({ level }) => level === 40)).toEqual([
       {
         level: 40,
-        msg: 'upstream writes too much to stderr; lines were left out',
+        msg: 'upstream writes too much to stderr; some lines were dropped',
         upstream: 'files',
         pid: child.pid,
         lines: 250,

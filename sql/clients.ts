@@ -51,20 +51,24 @@ export interface NewClient {
   freshUntil?: Date
 }
 
-/** Inserts the client, or finds the one that registered with the same fingerprint before, and marks it as shared. */
+/** Inserts the client and tells every replica, or finds the one that registered with the same fingerprint and marks it as shared. */
 export async function insertClient(sql: Queries, client: NewClient): Promise<ClientRow> {
   const [row] = await sql<ClientRow[]>`
-    insert into clients
-      (id, name, source, auth_method, secret_hash, grant_types, redirect_uris, scope, jwks, jwks_uri, details, fingerprint,
-        registration_token_hash, created_at)
-    values (
-      ${client.id}, ${client.name}, ${client.source}, ${client.authMethod}, ${client.secretHash ?? null},
-      ${client.grantTypes}::text[], ${client.redirectUris}::text[], ${client.scope}::text[],
-      ${client.jwks ? sql.json(client.jwks as never) : null}, ${client.jwksUri ?? null}, ${sql.json(client.details ?? {})},
-      ${client.fingerprint ?? null}, ${client.registrationTokenHash ?? null}, ${client.createdAt}
+    with inserted as (
+      insert into clients
+        (id, name, source, auth_method, secret_hash, grant_types, redirect_uris, scope, jwks, jwks_uri, details, fingerprint,
+          registration_token_hash, created_at)
+      values (
+        ${client.id}, ${client.name}, ${client.source}, ${client.authMethod}, ${client.secretHash ?? null},
+        ${client.grantTypes}::text[], ${client.redirectUris}::text[], ${client.scope}::text[],
+        ${client.jwks ? sql.json(client.jwks as never) : null}, ${client.jwksUri ?? null}, ${sql.json(client.details ?? {})},
+        ${client.fingerprint ?? null}, ${client.registrationTokenHash ?? null}, ${client.createdAt}
+      )
+      on conflict (fingerprint) do update set shared = true
+      returning *
     )
-    on conflict (fingerprint) do update set shared = true
-    returning *`
+    select inserted.*, case when id = ${client.id} then pg_notify(${CHANNEL}, 'client ' || id)::text end as notified
+    from inserted`
   return row!
 }
 

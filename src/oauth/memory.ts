@@ -14,6 +14,9 @@ import { type KeyRing, loadKeys } from './keys.ts'
 import type { Principal } from './principal.ts'
 
 const CLIENT_LIMIT = 10_000
+/** For how long an id that no client has is answered without a look, as the id of a client is, and for how many. */
+const UNKNOWN_MS = 60_000
+const UNKNOWN_LIMIT = 10_000
 const USER_LIMIT = 10_000
 const TOKEN_LIMIT = 50_000
 /**
@@ -35,6 +38,8 @@ export interface Memory {
   /** Subjects that must be refused, with the time (ms) from which no token of theirs can be alive. */
   revoked: Map<string, number>
   clients: Map<string, ClientRow>
+  /** Ids that no client has, and until when (ms) that is believed. */
+  unknownClients: Map<string, number>
   /** By id. */
   users: Map<string, KnownUser>
   /** Grows with every change of a user, so that what was read before the change is not kept after it. */
@@ -49,7 +54,7 @@ export interface Memory {
   onRevoked: Set<(subject: string) => void>
   /** Told of every user who was changed, here or elsewhere. */
   onUserChanged: Set<(userId: string) => void>
-  /** Grows with every change of a client, so that one that was read before it is not remembered after it. */
+  /** Grows with every client that is added or changed, so that what was read before is not kept after it. */
   clientChanges: number
   /** Whether notifications arrive, so that all of this can be believed. */
   current: boolean
@@ -64,6 +69,7 @@ export async function openMemory(base: Base): Promise<Memory> {
     keys: await loadKeys(base),
     revoked: new Map(),
     clients: new Map(),
+    unknownClients: new Map(),
     users: new Map(),
     userChanges: 0,
     verified: new Map(),
@@ -81,14 +87,14 @@ export async function openMemory(base: Base): Promise<Memory> {
     async onReady() {
       memory.keys = await loadKeys(base)
       for (const row of await listRevocations(base.sql)) refuse(memory, row.subject, row.expires_at.getTime())
-      memory.clients.clear()
+      forgetClients(memory)
       forgetUsers(memory)
       memory.current = true
       ready.resolve()
     },
     onLost() {
       memory.current = false
-      memory.clients.clear()
+      forgetClients(memory)
       forgetUsers(memory)
       base.log.warn('lost the notification channel: asking the database about every token until it is back')
     },
@@ -103,7 +109,7 @@ async function apply(base: Base, memory: Memory, payload: string): Promise<void>
   const kind = space < 0 ? payload : payload.slice(0, space)
   const subject = payload.slice(space + 1)
   if (kind === 'revoked') remember({ ...base, memory }, subject)
-  else if (kind === 'client') forgetClient(memory, subject)
+  else if (kind === 'client') forgetClients(memory, subject)
   else if (kind === 'user') forgetUsers(memory, subject)
   else if (kind === 'keys') memory.keys = await loadKeys(base)
 }
@@ -131,15 +137,19 @@ function forgetUsers(memory: Memory, id?: string): void {
   }
 }
 
-function forgetClient(memory: Memory, id: string): void {
+/** Drops what is known of a client that was added or changed, or of all; what is being looked up meanwhile is not kept. */
+export function forgetClients(memory: Memory, id?: string): void {
   memory.clientChanges++
-  memory.clients.delete(id)
+  for (const clients of [memory.clients, memory.unknownClients]) {
+    if (id === undefined) clients.clear()
+    else clients.delete(id)
+  }
 }
 
 function refuse(memory: Memory, subject: string, until: number): void {
   const known = memory.revoked.has(subject)
   memory.revoked.set(subject, until)
-  if (subject.startsWith('client:')) forgetClient(memory, subject.slice(7))
+  if (subject.startsWith('client:')) forgetClients(memory, subject.slice(7))
   if (!known) for (const listener of memory.onRevoked) listener(subject)
 }
 
@@ -159,9 +169,13 @@ export async function lookUpClient(deps: MemoryDeps, id: string): Promise<Client
   const { memory } = deps
   const known = memory.clients.get(id)
   if (known) return known
+  const now = deps.now().getTime()
+  if ((memory.unknownClients.get(id) ?? 0) > now) return undefined
   const { clientChanges } = memory
   const found = await findClient(deps.sql, id)
-  if (found && memory.clientChanges === clientChanges) rememberClient(memory, found)
+  if (memory.clientChanges !== clientChanges) return found
+  if (found) rememberClient(memory, found)
+  else if (memory.current) bounded(memory.unknownClients, UNKNOWN_LIMIT).set(id, now + UNKNOWN_MS)
   return found
 }
 

@@ -14,7 +14,7 @@ import { OAuthError } from '../../lib/errors.ts'
 import { JsonError, parseJson } from '../../lib/json.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { GRANT_TYPES } from '../grants/types.ts'
-import { rememberClient } from '../memory.ts'
+import { forgetClients } from '../memory.ts'
 import { allows } from '../scopes.ts'
 import { keyMaterial } from './assertions.ts'
 import { AUTH_METHODS } from './authentication.ts'
@@ -112,7 +112,7 @@ export async function changeRegistration(
     scope: scope.length > 0 ? scope : client.scope,
     id: client.id,
   })
-  if (changed) rememberClient(deps.memory, changed)
+  forgetClients(deps.memory, client.id)
   return changed
 }
 

@@ -1,0 +1,110 @@
+/** What a replica keeps of clients: an unknown id costs what a known one does, and nothing is kept from before a change. */
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { insertClient, updateClientSecret } from '../../sql/clients.ts'
+import { addClient } from '../../src/oauth/clients/index.ts'
+import { lookUpClient } from '../../src/oauth/memory.ts'
+import { registerClient } from '../support/flows.ts'
+import { startReplica, startServer, type TestServer } from '../support/server.ts'
+import { countStatements } from '../support/statements.ts'
+
+// Generous: it is for a machine that is busy with other things.
+setDefaultTimeout(60_000)
+
+let server: TestServer
+let other: TestServer
+beforeAll(async () => {
+  server = await startServer()
+  other = await startReplica(server)
+})
+afterAll(async () => {
+  await other.stop()
+  await server.close()
+})
+
+const statusOf = async (clientId: string) => (await server.post('/api/oauth/device', { client_id: clientId })).status
+
+/** Adds a client whose id somebody has asked for before, which no id that is made here can be. */
+const insertNamed = (id: string) =>
+  insertClient(other.deps.sql, {
+    id,
+    name: 'Late',
+    source: 'operator',
+    authMethod: 'client_secret_basic',
+    secretHash: Buffer.alloc(32, 1),
+    grantTypes: ['client_credentials'],
+    redirectUris: [],
+    scope: ['mcp'],
+    createdAt: server.deps.now(),
+  })
+
+describe('an id that no client has', () => {
+  test('is looked up once a minute, as seldom as the id of a client', async () => {
+    const { memory } = server.deps
+    const { clientChanges } = memory
+    const client = await registerClient(server)
+    while (memory.clientChanges === clientChanges) await Bun.sleep(10) // until the server has heard of it
+    const statements = countStatements(server.deps)
+    const looks = async (id: string) => {
+      statements.take()
+      await server.post('/api/oauth/introspect', { client_id: id, client_secret: 'x', token: 'x' })
+      return statements.take()
+    }
+    for (const id of [client, 'c_nobody']) expect([await looks(id), await looks(id)]).toEqual([['select'], []])
+    server.clock.advance(61)
+    expect([await looks('c_nobody'), await looks('c_nobody')]).toEqual([['select'], []])
+  })
+
+  test('is known as soon as a client has it, added on whichever replica', async () => {
+    expect(await statusOf('c_late')).toBe(401)
+    expect(await lookUpClient(server.deps, 'c_late')).toBeUndefined()
+    await insertNamed('c_late')
+    while (!(await lookUpClient(server.deps, 'c_late'))) await Bun.sleep(10)
+  })
+
+  test('is known though the client was added while it was looked up', async () => {
+    const restore = duringLook(() => insertNamed('c_meanwhile'))
+    expect(await lookUpClient(server.deps, 'c_meanwhile')).toBeUndefined()
+    restore()
+    expect((await lookUpClient(server.deps, 'c_meanwhile'))?.name).toBe('Late')
+  })
+
+  test('is remembered with 10,000 others at most', async () => {
+    const { unknownClients } = server.deps.memory
+    unknownClients.clear()
+    for (let i = 0; i < 10_000; i++) unknownClients.set(`c_no_${i}`, server.deps.now().getTime() + 60_000)
+    await lookUpClient(server.deps, 'c_one_more')
+    expect([unknownClients.has('c_no_9999'), unknownClients.has('c_one_more')]).toEqual([true, true])
+    expect(unknownClients.size).toBe(10_000)
+  })
+})
+
+test('a client that changes while it is looked up is not remembered as it was', async () => {
+  const { id } = await addClient(server.deps, {
+    name: 'Changing',
+    grantTypes: ['client_credentials'],
+    redirectUris: [],
+    scope: ['mcp'],
+  })
+  const newSecret = Buffer.alloc(32, 2)
+  const restore = duringLook(() => updateClientSecret(other.deps.sql, { id, secretHash: newSecret }))
+  await lookUpClient(server.deps, id)
+  restore()
+  expect(Buffer.from((await lookUpClient(server.deps, id))!.secret_hash!)).toEqual(newSecret)
+})
+
+/** Lets something change, and the server hear of it, while the answer of its next look is on the way. @returns how to end that. */
+function duringLook(change: () => Promise<unknown>): () => void {
+  const { memory, sql } = server.deps
+  server.deps.sql = new Proxy(sql, {
+    async apply(target, self, args) {
+      const answer = await Reflect.apply(target as never, self, args)
+      const { clientChanges } = memory
+      await change()
+      while (memory.clientChanges === clientChanges) await Bun.sleep(10)
+      return answer
+    },
+  })
+  return () => {
+    server.deps.sql = sql
+  }
+}

@@ -6,7 +6,9 @@ import { assets } from './http/assets.ts'
 import { errorBoundary } from './http/error-boundary.ts'
 import { health } from './http/health.ts'
 import { home } from './http/home.ts'
+import { metrics } from './http/metrics.ts'
 import { protect } from './http/protect.ts'
+import { requests } from './http/requests.ts'
 import { openRoutes } from './http/routes.ts'
 import { mcp } from './mcp/index.ts'
 import { oauth } from './oauth/index.ts'
@@ -18,9 +20,11 @@ export const createApp = (deps: Deps) => {
     // strictPath: `/token/` is not `/token`, so that a rule for one path cannot be walked around. standardHostname: Elysia
     // would look for the path behind the fourth character of the host, and `http://mcp/x/token` would be `/token`.
     new Elysia({ strictPath: true, normalize: false, handler: { standardHostname: false } })
+      .use(requests(deps, routes))
       .use(errorBoundary(deps, routes))
       .use(protect(deps, routes))
       .use(health(deps))
+      .use(metrics(deps))
       .use(assets())
       .use(home(deps))
       .use(signin(deps))

@@ -6,6 +6,7 @@ import type { Database } from './db/index.ts'
 import type { Log } from './lib/log.ts'
 import type { Outbound } from './lib/safe-fetch.ts'
 import type { Limits } from './limits.ts'
+import type { Metrics } from './metrics.ts'
 
 export interface Base {
   config: Config
@@ -19,6 +20,7 @@ export interface Base {
   audit: AuditWriter
   /** Counters of this replica. */
   limits: Limits
+  metrics: Metrics
   /** How documents of strangers are fetched. */
   outbound: Outbound
   /** Aborted when the server is told to stop: it is not ready any more, and every answer ends its connection. */

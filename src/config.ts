@@ -33,6 +33,12 @@ const duration = (min: number, max: number) =>
 
 const seconds = (fallback: number, min: number, max: number) => duration(min, max).default(fallback)
 
+const port = z.coerce
+  .number({ error: 'must be a port number' })
+  .int({ error: 'must be a port number' })
+  .min(1, { error: 'must be a port number from 1 to 65535' })
+  .max(65535, { error: 'must be a port number from 1 to 65535' })
+
 const httpUrl = z.string().refine(isHttpUrl, { error: 'must be an http or https URL without query or fragment' })
 
 /** Every route is at the root of its host, so a path would make every URL in our responses wrong. */
@@ -78,12 +84,7 @@ export const configSchema = z.object({
     .optional(),
   DATA_DIR: z.string().default('./data'),
   HOST: z.string().default('127.0.0.1'),
-  PORT: z.coerce
-    .number({ error: 'must be a port number' })
-    .int({ error: 'must be a port number' })
-    .min(1, { error: 'must be a port number from 1 to 65535' })
-    .max(65535, { error: 'must be a port number from 1 to 65535' })
-    .default(3000),
+  PORT: port.default(3000),
   GOOGLE_CLIENT_ID: z.string().optional(),
   GOOGLE_CLIENT_SECRET: z.string().optional(),
   GITHUB_CLIENT_ID: z.string().optional(),
@@ -111,6 +112,9 @@ export const configSchema = z.object({
   GRANT_TTL: seconds(90 * 86_400, 3600, 5 * 365 * 86_400),
   DEVICE_CODE_TTL: seconds(600, 60, 3600),
   SESSION_TTL: seconds(14 * 86_400, 300, 365 * 86_400),
+  ACCESS_LOG: flag(true),
+  METRICS_PORT: port.optional(),
+  METRICS_TOKEN: z.string().min(32, { error: LONG_SECRET }).optional(),
   AUDIT_RETENTION: z.coerce
     .number({ error: 'must be a number of days' })
     .int({ error: 'must be a whole number of days' })
@@ -141,7 +145,7 @@ const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET:
 
 /** Variables whose values are secrets, including aliases. */
 export const SECRET_VARIABLES: readonly string[] = [
-  ...['AUTH_SECRET', 'NEXTAUTH_SECRET', 'DATABASE_URL', 'INITIAL_ACCESS_TOKEN'],
+  ...['AUTH_SECRET', 'NEXTAUTH_SECRET', 'DATABASE_URL', 'INITIAL_ACCESS_TOKEN', 'METRICS_TOKEN'],
   ...['GOOGLE_CLIENT_SECRET', 'GITHUB_CLIENT_SECRET', 'OIDC_CLIENT_SECRET'],
 ]
 

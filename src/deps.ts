@@ -13,9 +13,10 @@ import { type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway
 import type { Gateway } from './gateway/exchange.ts'
 import type { Viewers } from './http/session.ts'
 import { deriveKey } from './lib/crypto.ts'
-import type { Log } from './lib/log.ts'
+import { droppedLogLines, type Log } from './lib/log.ts'
 import { type Outbound, publicInternet } from './lib/safe-fetch.ts'
 import { openLimits } from './limits.ts'
+import { openMetrics } from './metrics.ts'
 import type { OAuthDeps } from './oauth/deps.ts'
 import { openMemory } from './oauth/memory.ts'
 import { openResources } from './oauth/resources.ts'
@@ -61,7 +62,9 @@ export async function openDeps(
   if (applied.length > 0) log.info({ migrations: applied }, 'the database schema was brought up to date')
   const clock = await openClock(db.sql, log, time)
   opened.defer(() => clock.close())
-  const audit = openAuditWriter(db.sql, log)
+  const metrics = openMetrics()
+  metrics.gauge('log_lines_dropped', 'Lines of the log that could not be written since the start', droppedLogLines)
+  const audit = openAuditWriter(db.sql, log, metrics)
   const base: Base = {
     config,
     log,
@@ -71,6 +74,7 @@ export async function openDeps(
     secrets: openSecrets(config.AUTH_SECRET ?? readAuthSecret(config.DATA_DIR, !(await hasSigningKeys(db.sql)))),
     audit,
     limits: openLimits(),
+    metrics,
     outbound,
     draining: new AbortController(),
     stopping: new AbortController(),

@@ -37,7 +37,7 @@ const LAYERS: readonly [name: string, pattern: RegExp][] = [
   ['composition', /^src\/(app|deps|sweeper)\.ts$/],
   ['features', /^src\/(oauth|signin|account|admin|mcp|gateway)\//],
   ['http', /^src\/http\//],
-  ['foundation', /^(src\/(auth-secret|base|config|limits)\.ts|src\/(audit|db)\/|views\/)/],
+  ['foundation', /^(src\/(auth-secret|base|config|limits|metrics)\.ts|src\/(audit|db)\/|views\/)/],
   ['sql', /^sql\//],
   ['lib', /^src\/lib\//],
 ]
@@ -60,6 +60,7 @@ const OWNERS: readonly [library: RegExp, owner: RegExp][] = [
   [/^elysia$/, /^src\/(app\.ts|http\/|(oauth|signin|account|admin|mcp|gateway)\/)/],
   [/^@elysiajs\/html$/, /^views\//],
   [/^pino$/, /^src\/lib\/log\.ts$/],
+  [/^prom-client$/, /^src\/metrics\.ts$/],
 ]
 
 function crossesBadly({ file, target }: Import): boolean {

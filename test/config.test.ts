@@ -71,6 +71,7 @@ describe('parseConfig', () => {
       GRANT_TTL: 7_776_000,
       DEVICE_CODE_TTL: 600,
       SESSION_TTL: 1_209_600,
+      ACCESS_LOG: true,
       AUDIT_RETENTION: 365,
       LOG_LEVEL: 'info',
     })

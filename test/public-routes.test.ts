@@ -10,6 +10,8 @@ const PUBLIC: readonly string[] = [
   'GET /',
   'GET /healthz',
   'GET /readyz',
+  // Without METRICS_TOKEN it is not there.
+  'GET /metrics',
   'GET /assets/htmx.js',
   'GET /assets/style.css',
   'GET /assets/icon.svg',

@@ -103,6 +103,7 @@ export function recordRepeatable(
   const now = deps.now().getTime()
   if (known && now - known.at < REPEAT_MS) {
     known.repeats += 1
+    deps.audit.count(event)
     return
   }
   if (!userId && !isWithinLimit(deps.limits, deps.now(), LIMITS.strangers, network)) return

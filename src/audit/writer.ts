@@ -2,12 +2,15 @@ import { insertAuditEvents, type NewAuditEvent } from '../../sql/audit-events.ts
 import type { Queries } from '../../sql/index.ts'
 import { isOutage } from '../db/index.ts'
 import type { Log } from '../lib/log.ts'
+import type { Metrics } from '../metrics.ts'
 
 const FLUSH_MS = 250
 const BATCH = 500
 const LIMIT = 20_000
 
 export interface AuditWriter {
+  /** Counts an event that is recorded with others like it. */
+  count(event: string): void
   add(event: NewAuditEvent): void
   /** Events that are not written yet. */
   readonly waiting: number
@@ -23,7 +26,12 @@ export interface AuditWriter {
  * database is away they wait here, and those past the limit are counted as dropped, as is one that the database would
  * never take. A batch whose answer was lost is written again, so an event may stand twice, but none is missing.
  */
-export function openAuditWriter(sql: Queries, log: Log): AuditWriter {
+export function openAuditWriter(sql: Queries, log: Log, metrics: Metrics): AuditWriter {
+  const events = metrics.counter('audit_events_total', 'What was recorded in the audit log, repeats included', [
+    'event',
+  ])
+  metrics.gauge('audit_waiting', 'Audit events that are not written yet', () => waiting.length)
+  metrics.gauge('audit_dropped', 'Audit events that were lost since the start', () => dropped)
   const waiting: NewAuditEvent[] = []
   let dropped = 0
   let failing = false
@@ -72,7 +80,9 @@ export function openAuditWriter(sql: Queries, log: Log): AuditWriter {
   }
 
   return {
+    count: event => events.inc({ event }),
     add(event) {
+      events.inc({ event: event.event })
       if (waiting.length >= LIMIT) {
         if (dropped++ === 0)
           log.error('events come faster than the database takes them, or it is away: some are not in the audit log')

@@ -1,5 +1,6 @@
 import { createApp } from '../app.ts'
 import { type Deps, openDeps } from '../deps.ts'
+import { metricsApp } from '../http/metrics.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { startSweeper } from '../sweeper.ts'
@@ -37,7 +38,8 @@ export async function run(args: string[]): Promise<void> {
     await close()
   })
   try {
-    listen(app, deps)
+    listen(app, config.HOST, config.PORT, 'PORT', config.IDLE_TIMEOUT)
+    if (config.METRICS_PORT !== undefined) listen(metricsApp(deps), config.HOST, config.METRICS_PORT, 'METRICS_PORT')
   } catch (error) {
     await close()
     throw error
@@ -46,16 +48,22 @@ export async function run(args: string[]): Promise<void> {
   await greeted
 }
 
-/** @throws UsageError if it cannot listen on that address and port. */
-function listen(app: ReturnType<typeof createApp>, { config }: Deps): void {
+/** @param variable What sets the port. @throws UsageError if it cannot listen there. */
+function listen(
+  app: { listen(options: object): unknown },
+  hostname: string,
+  port: number,
+  variable: string,
+  idleTimeout = 30,
+): void {
   try {
     app.listen({
-      hostname: config.HOST,
-      port: config.PORT,
+      hostname,
+      port,
       // Elysia's default lets a second server bind the same port, and the kernel then distributes requests to both.
       reusePort: false,
       maxRequestBodySize: MAX_BODY,
-      idleTimeout: config.IDLE_TIMEOUT,
+      idleTimeout,
       // Otherwise an error that escapes the error boundary is answered with a page that shows source code and paths.
       development: false,
     })
@@ -63,8 +71,8 @@ function listen(app: ReturnType<typeof createApp>, { config }: Deps): void {
     const { code } = error as { code?: string }
     throw new UsageError(
       code === 'EADDRINUSE'
-        ? `Port ${config.PORT} on ${config.HOST} is in use; stop the process that uses it, or set PORT`
-        : `Cannot listen on port ${config.PORT} of ${config.HOST} (${code}); set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and PORT to one that this user may bind`,
+        ? `Port ${port} on ${hostname} is in use; stop the process that uses it, or set ${variable}`
+        : `Cannot listen on port ${port} of ${hostname} (${code}); set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and ${variable} to one that this user may bind`,
     )
   }
 }

@@ -7,7 +7,7 @@ import { record } from '../audit/events.ts'
 import type { Base, Sweep } from '../base.ts'
 import { UsageError } from '../lib/errors.ts'
 import { readServers, type UpstreamConfig } from './config.ts'
-import type { CallRecord, Gateway } from './exchange.ts'
+import type { CallRecord, Gateway, UpstreamStatus } from './exchange.ts'
 import { openGateway } from './index.ts'
 import { openSupervisor } from './process.ts'
 import { openStdio } from './stdio.ts'
@@ -38,6 +38,10 @@ export async function openConfiguredGateway(
   { watch }: { watch: boolean },
 ): Promise<ConfiguredGateway> {
   const { log, now, sql, db, config } = base
+  const durations = base.metrics.histogram('upstream_call_duration_seconds', 'Calls of upstream servers', [
+    'upstream',
+    'outcome',
+  ])
   const supervisor = openSupervisor({ log, now, stateDir: join(config.DATA_DIR, 'children') })
   const gateway = openGateway({
     log,
@@ -48,8 +52,12 @@ export async function openConfiguredGateway(
     load: () => load(base, file),
     openChild: (spec, events) => openStdio(supervisor, spec, events),
     children: () => supervisor.children(),
-    onCall: call => recordCall(base, call),
+    onCall(call) {
+      durations.observe({ upstream: call.upstream, outcome: call.outcome }, call.milliseconds / 1000)
+      recordCall(base, call)
+    },
   })
+  measure(base, gateway)
   async function reloadFile(): Promise<void> {
     try {
       await gateway.reload()
@@ -87,6 +95,19 @@ function load({ log }: Base, file: FileSource): UpstreamConfig[] {
   const { upstreams, warnings } = readServers(file)
   for (const warning of warnings) log.warn(warning)
   return upstreams
+}
+
+/** How the upstreams are, by name. */
+function measure({ metrics }: Base, gateway: Gateway): void {
+  const gauge = (name: string, help: string, read: (status: UpstreamStatus) => number) =>
+    metrics.gauge(name, help, () => gateway.status().map(status => [status.name, read(status)] as const), 'upstream')
+  gauge('upstream_connections', 'Processes or connections of an upstream server', status => status.connections)
+  gauge('upstream_restarts', 'Restarts of an upstream server since the start', status => status.restarts)
+  gauge('upstream_calls_in_flight', 'Calls that an upstream server works on', status => status.inFlight)
+  gauge('upstream_calls_waiting', 'Calls that wait for an upstream server', status => status.waiting)
+  gauge('upstream_circuit_open', '1 while calls of an upstream server fail at once', status =>
+    status.state === 'open_circuit' ? 1 : 0,
+  )
 }
 
 /** Stores the status of the upstreams regularly, for `upstream list`. */

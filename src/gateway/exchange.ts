@@ -117,13 +117,6 @@ export interface UpstreamStatus {
   blocked: readonly string[]
 }
 
-/** Totals since the start, by upstream and outcome, not by tool or user. */
-export interface GatewayCounts {
-  calls: ReadonlyMap<string, number>
-  /** Total duration in seconds, by upstream. */
-  seconds: ReadonlyMap<string, number>
-}
-
 export interface Gateway {
   /** The current endpoints, for routes, discovery and scopes. */
   endpoints(): readonly { name: string; scopes: readonly string[] }[]
@@ -155,7 +148,6 @@ export interface Gateway {
   ): Promise<Listening>
   /** For `upstream list`, `whoami` and metrics. */
   status(): readonly UpstreamStatus[]
-  counts(): GatewayCounts
   /** Accepts a tool's changed description (`onChange: block`). @returns how many were accepted. */
   trust(name: string): Promise<number>
   /** Reloads the file; only changed entries stop or start. @throws UsageError if the file is invalid; the old configuration then stays. */

@@ -46,17 +46,10 @@ export function openGateway(deps: GatewayDeps): Gateway {
   let upstreams = new Map<string, Upstream>()
   const observers = new Set<(change: GatewayChange) => void>()
   const listeners = openListeners()
-  const calls = new Map<string, number>()
-  const seconds = new Map<string, number>()
   const callsDeps: CallsDeps = {
     log: deps.log,
     held: openHeldCalls(deps),
-    onCall(record) {
-      const key = `${record.upstream} ${record.outcome}`
-      calls.set(key, (calls.get(key) ?? 0) + 1)
-      seconds.set(record.upstream, (seconds.get(record.upstream) ?? 0) + record.milliseconds / 1000)
-      deps.onCall(record)
-    },
+    onCall: deps.onCall,
   }
   const visible = (caller: GatewayCaller) =>
     [...upstreams.values()].filter(({ config }) => mayUse(config.users, caller))
@@ -177,7 +170,6 @@ export function openGateway(deps: GatewayDeps): Gateway {
         }
       })
     },
-    counts: () => ({ calls, seconds }),
     async trust(name) {
       const accepted = await trustTools(deps.sql, name)
       upstreams.get(name)?.trusted()

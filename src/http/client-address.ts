@@ -36,6 +36,12 @@ export function clientAddress(
   return peer
 }
 
+/** Whether a request came straight from a trusted proxy. */
+export function isTrustedPeer(config: Config, request: Request, server: Server<unknown> | null): boolean {
+  const peer = normalized(server?.requestIP(request)?.address)
+  return peer !== null && contains(trustedBy(config), peer)
+}
+
 function normalized(address: string | undefined): string | null {
   const plain = address?.replace(/^::ffff:(?=\d+\.)/i, '').toLowerCase()
   return plain && isIP(plain) ? plain : null

@@ -6,6 +6,7 @@ import { isAway, isOutage } from '../db/index.ts'
 import { AppError, DatabaseBusy, OAuthError, SignInRequired } from '../lib/errors.ts'
 import { noStoreJson } from './json.ts'
 import { isFragmentRequest, openPage, page, wantsJson, wantsPage } from './pages.ts'
+import { requestId } from './requests.ts'
 import type { Routes } from './routes.ts'
 
 export const errorBoundary = ({ log, draining }: Base, routes: Routes) =>
@@ -14,7 +15,9 @@ export const errorBoundary = ({ log, draining }: Base, routes: Routes) =>
     try {
       const { page: isPage } = routes.traitsOf(route)
       const asPage = isPage ? !wantsJson(request) : error instanceof NotFoundError && wantsPage(request)
-      return await respondTo(log, error, request, asPage)
+      const response = await respondTo(log, error, request, asPage)
+      set.status = response.status // for what looks at the request after it was answered
+      return response
     } catch (another) {
       // Past this point the runtime would answer, with a page of its own that shows source code.
       log.error({ err: withoutQuery(another) }, 'an error could not be answered')
@@ -57,9 +60,9 @@ async function respondTo(log: Base['log'], error: unknown, request: Request, asP
   if (answer.log) {
     const path = URL.parse(request.url)?.pathname ?? '/'
     const { level, message, detail } = answer.log
-    log[level]({ method: request.method, path, status: answer.status, detail }, message)
+    log[level]({ request: requestId(request), method: request.method, path, status: answer.status, detail }, message)
   }
-  const response = await render(answer, asPage)
+  const response = await render(answer, asPage, requestId(request))
   if (isFragmentRequest(request)) for (const [name, value] of WHOLE_PAGE) response.headers.set(name, value)
   return response
 }
@@ -136,10 +139,10 @@ function classify(error: unknown): Answer {
   }
 }
 
-async function render(answer: Answer, asPage: boolean): Promise<Response> {
+async function render(answer: Answer, asPage: boolean, reference: string | undefined): Promise<Response> {
   const { status, error, description, title, advice, headers = {} } = answer
   if (!asPage) return noStoreJson({ error, error_description: description }, status, headers)
-  const response = await page(errorPage({ title, advice }), status)
+  const response = await page(errorPage({ title, advice, reference: status === 404 ? undefined : reference }), status)
   for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
   return response
 }

@@ -7,6 +7,8 @@ interface Traits {
   page?: true
   /** Web pages may call it, without cookies, which an MCP client in a browser needs: of any site, or of known origins. */
   crossOrigin?: 'any' | 'known'
+  /** Polled by monitoring, so not logged. */
+  unlogged?: true
 }
 
 /** Options of a route that people look at. */
@@ -15,6 +17,9 @@ export const PAGE = { detail: { page: true } satisfies Traits as object }
 export const CROSS_ORIGIN = { detail: { crossOrigin: 'any' } satisfies Traits as object }
 /** Options of a route that web pages of known origins may call; others are refused, at the preflight already. */
 export const KNOWN_ORIGINS = { detail: { crossOrigin: 'known' } satisfies Traits as object }
+
+/** Options of a route that monitoring polls. */
+export const UNLOGGED = { detail: { unlogged: true } satisfies Traits as object }
 
 export interface Routes {
   /** @param path The pattern of the route that a request met; absent if it met none. */

@@ -5,7 +5,14 @@ export type Log = Logger
 
 /** Structured log, one JSON object a line on standard output. Callers pass ids and our own words, never secrets. */
 export function openLog(level: string): Log {
-  return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, openDestination())
+  return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, standardOutput())
+}
+
+/** There is one, however many servers are in this process. */
+let destination: DestinationStream | undefined
+function standardOutput(): DestinationStream {
+  destination ??= openDestination()
+  return destination
 }
 
 const STANDARD_OUTPUT = 1
@@ -18,29 +25,37 @@ export function droppedLogLines(): number {
 }
 
 /**
- * Where lines go: written at once, or dropped and counted. A full disk, a reader that is gone and one that does not keep
- * up cost the log lines, never the service. The next line that can be written comes after one that says how many are
- * missing.
+ * Where lines go: those of one turn of the event loop are written together, or dropped and counted. A full disk, a reader
+ * that is gone and one that does not keep up cost the log lines, never the service. The next line that can be written
+ * comes after one that says how many are missing.
  */
 function openDestination(): DestinationStream {
   const output = nonBlocking(STANDARD_OUTPUT)
-  /** What is left of a line that was cut in the middle; nothing else may be written before it. */
+  let lines: string[] = []
+  /** What is left of lines that were cut in the middle; nothing else may be written before it. */
   let rest = Buffer.alloc(0)
   let missing = 0
+  function flush(): void {
+    if (lines.length === 0) return
+    rest = rest.subarray(writeSome(output, rest))
+    if (rest.length === 0) {
+      const bytes = Buffer.from((missing > 0 ? missingNote(missing) : '') + lines.join(''))
+      const written = writeSome(output, bytes)
+      if (written > 0) {
+        rest = bytes.subarray(written)
+        missing = 0
+        lines = []
+        return
+      }
+    }
+    missing += lines.length
+    dropped += lines.length
+    lines = []
+  }
+  process.on('exit', flush)
   return {
     write(line) {
-      rest = rest.subarray(writeSome(output, rest))
-      if (rest.length === 0) {
-        const bytes = Buffer.from(missing > 0 ? missingNote(missing) + line : line)
-        const written = writeSome(output, bytes)
-        if (written > 0) {
-          rest = bytes.subarray(written)
-          missing = 0
-          return
-        }
-      }
-      missing += 1
-      dropped += 1
+      if (lines.push(line) === 1) setImmediate(flush)
     },
   }
 }

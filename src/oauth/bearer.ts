@@ -1,16 +1,13 @@
 /** The bearer check of the MCP endpoints (RFC 6750, RFC 9728 5.1). A token in the query string is never read. */
 
+import { bearerToken } from '../http/authorization.ts'
+import { identify } from '../http/requests.ts'
 import { OAuthError } from '../lib/errors.ts'
 import type { OAuthDeps } from './deps.ts'
 import type { Principal } from './principal.ts'
 import type { Resource } from './resources.ts'
 import { DEFAULT_SCOPE } from './scopes.ts'
 import { verifyAccessToken } from './tokens.ts'
-
-/** The token of an Authorization header, if it has one. */
-export function bearerToken(request: Request): string | undefined {
-  return /^bearer +([A-Za-z0-9._~+/-]+=*) *$/i.exec(request.headers.get('authorization') ?? '')?.[1]
-}
 
 /**
  * Whom a request to an MCP endpoint speaks for.
@@ -33,6 +30,8 @@ export async function requireBearer(deps: OAuthDeps, request: Request, resource:
   if (!resource.audiences.includes(principal.audience)) {
     throw unauthorized(deps, resource, true, 'The access token is for another resource')
   }
+  const { clientId, userId, grantId } = principal
+  identify(request, { client: clientId, user: userId ?? undefined, grant: grantId ?? undefined })
   return principal
 }
 

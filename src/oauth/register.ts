@@ -3,14 +3,15 @@
 import { Elysia } from 'elysia'
 import type { ClientRow } from '../../sql/clients.ts'
 import { record, recordRepeatable } from '../audit/events.ts'
+import { bearerToken } from '../http/authorization.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { noStoreJson } from '../http/json.ts'
+import { identify } from '../http/requests.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
 import { hashSecret, sameBytes } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { networkOf } from '../lib/networks.ts'
 import { giveBack, LIMITS, takeHit } from '../limits.ts'
-import { bearerToken } from './bearer.ts'
 import { isIssuedId, removeClient } from './clients/index.ts'
 import { changeRegistration, readMetadata, registerClient } from './clients/registration.ts'
 import type { OAuthDeps } from './deps.ts'
@@ -25,6 +26,7 @@ export const register = (deps: OAuthDeps) => {
     const network = networkOf(ip)
     takeHit(deps.limits, deps.now(), LIMITS.registrations, network)
     const { client, secret, managementToken } = await registerClient(deps, await readMetadata(request), trusted)
+    identify(request, { client: client.id })
     if (managementToken) record(deps, 'client.registered', { clientId: client.id, ip, detail: { name: client.name } })
     else giveBack(deps.limits, LIMITS.registrations, network) // it was there already
     return noStoreJson(clientInformation(deps, client, { secret, managementToken }), 201)

@@ -4,6 +4,7 @@ import { Elysia } from 'elysia'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { noStoreJson } from '../http/json.ts'
 import { readParams } from '../http/params.ts'
+import { identify } from '../http/requests.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { authenticateClient, authenticateRequest, readClientCredentials } from './clients/authentication.ts'
@@ -30,6 +31,7 @@ export const token = (deps: OAuthDeps) => {
         const credentials = readClientCredentials(request, params)
         const ip = clientAddress(deps, request, server)
         const client = credentials ? await authenticateClient(deps, credentials, ip) : undefined
+        if (client) identify(request, { client: client.id })
         if (client) requireGrantType(client, DEVICE_CODE_GRANT)
         return noStoreJson(await grantDeviceCode(deps, { client, params, ip }))
       },

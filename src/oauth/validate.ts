@@ -1,10 +1,10 @@
 /** POST /api/oauth/validate: whether a bearer token is alive, asked by whoever holds it. An older sibling of introspection. */
 
 import { Elysia } from 'elysia'
+import { bearerToken } from '../http/authorization.ts'
 import { noStoreJson } from '../http/json.ts'
 import { readParams } from '../http/params.ts'
 import { OAuthError } from '../lib/errors.ts'
-import { bearerToken } from './bearer.ts'
 import type { OAuthDeps } from './deps.ts'
 import { verifyAccessToken } from './tokens.ts'
 

@@ -10,6 +10,7 @@ import {
 import { record } from '../audit/events.ts'
 import type { Base, Sweep } from '../base.ts'
 import { readCookie, setCookie } from '../http/cookies.ts'
+import { identify } from '../http/requests.ts'
 import { csrfToken, type Viewer, type Viewers } from '../http/session.ts'
 import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
@@ -25,6 +26,7 @@ export function openViewers(base: Base): Viewers {
       if (!id || !isSecret('session', id)) return undefined
       const sessionHash = hashSecret(id)
       const session = await findSession(base.sql, sessionHash, base.now())
+      if (session) identify(request, { user: session.user_id })
       return (
         session && {
           sessionHash,

@@ -5,6 +5,7 @@ import { record } from '../../src/audit/events.ts'
 import { type AuditWriter, openAuditWriter } from '../../src/audit/writer.ts'
 import { DatabaseUnavailable } from '../../src/lib/errors.ts'
 import { openLog } from '../../src/lib/log.ts'
+import { openMetrics } from '../../src/metrics.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { newestEvents } from '../support/audit.ts'
 import { registerClient } from '../support/flows.ts'
@@ -35,7 +36,7 @@ function writer(): { audit: AuditWriter; away(is: boolean): void; statements(): 
     },
   }) as Queries
   return {
-    audit: openAuditWriter(sql, openLog('silent')),
+    audit: openAuditWriter(sql, openLog('silent'), openMetrics()),
     away: is => {
       isAway = is
     },

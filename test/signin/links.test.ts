@@ -69,7 +69,7 @@ describe('a one-time sign-in link', () => {
       const shown = await browser.visit(`${server.base}/auth/signin/link?token=${token}`)
       const page = await browser.press(shown, '/auth/signin/link')
       expectRefusal(browser, server, page, 403, TITLES.deadLink)
-      bodies.add(page.html)
+      bodies.add(page.html.replace(/<code>[^<]*<\/code>/, '')) // the reference that finds it in the log
     }
     expect(bodies.size).toBe(1)
     expect([...bodies][0]).toContain('mcp-oauth-server user link')

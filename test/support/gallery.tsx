@@ -143,7 +143,11 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
     </Layout>
   ),
   error: () =>
-    errorPage({ title: 'There is no such page', advice: 'Check the address, or start from the front page.' }),
+    errorPage({
+      title: 'Something broke on our side',
+      advice: 'It has been logged. Try again, or tell the operator of this server when it happened.',
+      reference: 'hJ3kX0aQ.1f',
+    }),
 }
 
 export const gallery = () => {

@@ -48,6 +48,7 @@ export function tooManyStreams(): Response {
 
 export function openStreams(deps: OAuthDeps): Streams {
   const open = new Set<OpenStream>()
+  deps.metrics.gauge('streams', 'Open event streams', () => open.size)
   /** How many streams an owner and a person have. */
   const counts = openCounts()
 

@@ -3,6 +3,7 @@ import type { ClientRow } from '../../../sql/clients.ts'
 import { recordRepeatable } from '../../audit/events.ts'
 import { clientAddress, type Handled } from '../../http/client-address.ts'
 import { type Params, readParams } from '../../http/params.ts'
+import { identify } from '../../http/requests.ts'
 import { hashSecret, sameBytes } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { networkOf } from '../../lib/networks.ts'
@@ -25,7 +26,9 @@ export async function authenticateRequest(
   if (!credentials) throw invalidClient(false, 'no client credentials')
   const ip = clientAddress(deps, request, server)
   const userAgent = request.headers.get('user-agent')
-  return { client: await authenticateClient(deps, credentials, ip), params, ip, userAgent }
+  const client = await authenticateClient(deps, credentials, ip)
+  identify(request, { client: client.id })
+  return { client, params, ip, userAgent }
 }
 
 /**

@@ -1,0 +1,49 @@
+/** The metrics of this process, in the format of Prometheus. Features name and keep their own; here they are collected. */
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+const PREFIX = 'mcp_oauth_'
+/** Seconds: from an answer out of memory to a call that takes as long as it may. */
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
+
+export interface Metrics {
+  /** Labels have few values: none is a user, a client or a tool. */
+  counter<L extends string>(name: string, help: string, labels: readonly L[]): Counter<L>
+  /** Of durations, in seconds. */
+  histogram<L extends string>(name: string, help: string, labels: readonly L[]): Histogram<L>
+  /** Read whenever the metrics are: a number, or one for each value of a label. */
+  gauge(name: string, help: string, read: () => number | Iterable<readonly [string, number]>, label?: string): void
+  /** All of them, as Prometheus reads them. */
+  text(): Promise<string>
+  readonly contentType: string
+}
+
+export function openMetrics(): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  /** An app that is made a second time goes on with the same metrics. */
+  const once = <M>(name: string, make: () => M) => (registry.getSingleMetric(PREFIX + name) as M | undefined) ?? make()
+  return {
+    counter: (name, help, labelNames) =>
+      once(name, () => new Counter({ name: PREFIX + name, help, labelNames, registers })),
+    histogram: (name, help, labelNames) =>
+      once(name, () => new Histogram({ name: PREFIX + name, help, labelNames, buckets: BUCKETS, registers })),
+    gauge(name, help, read, label) {
+      registry.removeSingleMetric(PREFIX + name)
+      new Gauge({
+        name: PREFIX + name,
+        help,
+        labelNames: label === undefined ? [] : [label],
+        registers,
+        collect() {
+          const found = read()
+          if (typeof found === 'number') return this.set(found)
+          this.reset()
+          for (const [value, number] of found) this.set({ [label!]: value }, number)
+        },
+      })
+    },
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  }
+}

@@ -62,11 +62,11 @@ async function attempt(deps: CallsDeps, course: Course, again: boolean): Promise
   const release = typeof taken === 'function' ? taken : await taken
   try {
     const result = await send(deps, course, link, entry, release)
-    pool.met(exchange.caller, undefined)
+    pool.reportCall(exchange.caller, undefined)
     return result
   } catch (error) {
     if (!(error instanceof UpstreamFailure)) throw error
-    pool.met(exchange.caller, error.failure)
+    pool.reportCall(exchange.caller, error.failure)
     if (error.failure.reason !== 'session_lost' || !again) throw error
     release()
     return await attempt(deps, course, false)

@@ -1,6 +1,6 @@
 /**
- * How a connection begins: `server/discover` (2026-07-28) or `initialize` (2025-11-25 and before), whichever the upstream
- * speaks; the newer one if it speaks both. What was found out is remembered by the caller.
+ * Detects the era of an upstream and opens the connection: `server/discover` (2026-07-28) or `initialize` (2025-11-25
+ * and before); the newer one if the upstream speaks both. The caller remembers the result.
  */
 import packageJson from '../../package.json' with { type: 'json' }
 import { fail, UpstreamFailure } from './connection.ts'
@@ -36,23 +36,23 @@ export interface Handshake {
 }
 
 export interface HandshakeOptions {
-  /** Connects anew each time: another process, another session. */
+  /** Opens a new connection each time: a new process, a new session. */
   dial(kind: 'plain' | 'sse'): Promise<Peer>
   transport: 'stdio' | 'http'
-  /** Only these may be tried; absent: any. */
+  /** The only transport to try; absent: any. */
   only?: 'streamable-http' | 'sse'
   known?: Speaks
-  /** Milliseconds until the first answer. */
+  /** Limit for the first answer, in milliseconds. */
   startTimeout: number
-  /** What we can carry, for a server that asks once. */
+  /** The capabilities that we declare to a 2025 upstream. */
   capabilities: Record<string, unknown>
 }
 
 export const OUR_CLIENT_INFO = { name: packageJson.name, version: packageJson.version }
-/** A server that is up answers a question it does not understand, if it answers it at all, in this time. */
+/** How long to wait for an answer to `server/discover`: a running server rejects an unknown method sooner. */
 const PROBE_MS = 5_000
 
-/** @throws UpstreamFailure if the upstream does not start, or speaks neither. */
+/** @throws UpstreamFailure if the upstream does not start, or speaks neither era. */
 export async function shakeHands(options: HandshakeOptions): Promise<Handshake> {
   if (options.only === 'sse' || options.known === '2025-sse') return openLegacy(options, 'sse')
   const peer = await options.dial('plain')
@@ -70,14 +70,14 @@ export async function shakeHands(options: HandshakeOptions): Promise<Handshake> 
     await peer.close()
     throw error
   }
-  // It has gone, or is in a state that nobody knows: begin again with what is left.
+  // The connection is gone or in an unknown state: try the remaining era on a new one.
   await peer.close()
   return options.known === '2025' ? shakeHands({ ...options, known: undefined }) : openLegacy(options, 'plain')
 }
 
 /**
- * @returns what was shaken, nothing if the connection may go on with `initialize`, `gone` if it may not, and
- *   `modern-later` if the upstream speaks 2026 but has by now heard `initialize`, too.
+ * @returns the handshake; undefined if `initialize` can be sent on this connection, `gone` if it cannot; `modern-later`
+ *   if the upstream speaks 2026 but has already received `initialize` as well, so that a new connection is needed.
  */
 async function discover(
   peer: Peer,
@@ -88,8 +88,8 @@ async function discover(
   const first = known ? await asked : await Promise.race([asked, Bun.sleep(PROBE_MS).then(() => 'silent' as const)])
   if (first !== 'silent') return judge(peer, first, options)
   if (options.transport === 'http') return undefined
-  // Silence: it does not answer such questions, or has not started yet. The next question is put behind the first, so
-  // that a slow start is waited for once.
+  // No answer: the upstream ignores unknown methods, or is still starting. Send `initialize` without waiting further, so
+  // that a slow start is waited for only once.
   const initialized = await settle(initialize(peer, options))
   const late = await Promise.race([asked, Promise.resolve('silent' as const)])
   const modern = late !== 'silent' && 'response' in late && isModern(late.response)
@@ -109,7 +109,7 @@ function judge(peer: Peer, answer: Settled, { transport, known }: HandshakeOptio
       throw new UpstreamFailure(failure)
     return 'gone'
   }
-  // A refused credential, a broken server or nobody at all say nothing about the era.
+  // Rejected credentials, a server error or no connection say nothing about the era.
   const evidence =
     failure.status !== undefined ? failure.status >= 400 && failure.status < 500 : !NO_EVIDENCE.has(failure.reason)
   if (failure.reason === 'refused' || !evidence || (known === '2026' && failure.reason === 'timeout'))
@@ -127,7 +127,7 @@ async function openModern(options: HandshakeOptions, muddied: Peer): Promise<Han
   await peer.close()
   throw 'failure' in answer
     ? new UpstreamFailure(answer.failure)
-    : fail('protocol', 'server/discover was not answered again')
+    : fail('protocol', 'server/discover was answered once but not again')
 }
 
 async function openLegacy(options: HandshakeOptions, kind: 'plain' | 'sse'): Promise<Handshake> {
@@ -143,7 +143,7 @@ async function openLegacy(options: HandshakeOptions, kind: 'plain' | 'sse'): Pro
 async function legacyOn(peer: Peer, options: HandshakeOptions, kind: 'plain' | 'sse' = 'plain'): Promise<Handshake> {
   const answer = await settle(initialize(peer, options))
   if ('failure' in answer) {
-    // 2025-11-25, "Backwards Compatibility": a server that does not take the POST may have the older transport.
+    // 2025-11-25, "Backwards Compatibility": a server that rejects the POST may speak the older transport.
     const older = [400, 404, 405].includes(answer.failure.status ?? 0)
     if (kind === 'sse' || !older || options.transport === 'stdio' || options.only)
       throw new UpstreamFailure(answer.failure)
@@ -166,7 +166,7 @@ async function initialize(peer: Peer, options: HandshakeOptions): Promise<{ resp
 async function finishLegacy(peer: Peer, result: Record<string, unknown>, speaks: Speaks): Promise<Handshake> {
   const { protocolVersion, capabilities, instructions, serverInfo } = result
   if (typeof protocolVersion !== 'string' || !LEGACY_REVISIONS.has(protocolVersion))
-    throw fail('protocol', 'initialize was answered with a revision that is not known')
+    throw fail('protocol', 'initialize was answered with an unknown revision')
   await peer.notify('notifications/initialized')
   return {
     peer,
@@ -196,7 +196,7 @@ function isModern(response: RpcResponse): response is RpcResponse & { result: Re
   return Array.isArray(supportedVersions) && supportedVersions.includes(MODERN)
 }
 
-/** `_meta` of a request of our own to an upstream of 2026. */
+/** `_meta` for our own requests to a 2026 upstream. */
 export function ourEnvelope(): Record<string, unknown> {
   return { [PROTOCOL_VERSION]: MODERN, [CLIENT_INFO]: OUR_CLIENT_INFO, [CLIENT_CAPABILITIES]: {} }
 }

@@ -1,6 +1,6 @@
 /**
- * Calls of 2026 clients at 2025 upstreams that wait for an answer of the client's: the upstream's call stays open while
- * the client is told `input_required`, and its retry goes on with it. What the client carries meanwhile is sealed.
+ * Calls of 2026 clients to 2025 upstreams that wait for an answer from the client. The call to the upstream stays open
+ * while the client gets `input_required`; its retry continues the call. The state that the client carries is sealed.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { seal, unseal } from '../lib/crypto.ts'
@@ -12,26 +12,25 @@ import { INTERNAL_ERROR, INVALID_PARAMS, isObject, RpcError } from './messages.t
 import type { PeerAnswer, PeerCall } from './peer.ts'
 
 export interface HeldCall {
-  /** Whom progress and log messages go to; nothing while the client thinks. */
+  /** Receives progress and log messages; undefined while the client is away. */
   exchange: Exchange | undefined
   peerCall: PeerCall | undefined
-  /** Asks the client. Resolves with its answer, at a retry. */
+  /** Asks the client. Resolves with the answer that its retry brings. */
   ask(question: Question, signal: AbortSignal): Promise<Record<string, unknown>>
-  /** The upstream's answer, whenever it comes. */
   answer: Promise<PeerAnswer>
-  /** What its audit record needs: when it began, and what else its owner keeps. */
+  /** Records the call. @returns the result for the client, or throws the error. */
   finish(answer: PeerAnswer | undefined, error: unknown): Record<string, unknown>
 }
 
 export interface HeldCalls {
-  /** A new call; `start` sends it. */
+  /** Creates a call; the caller sends it. */
   open(exchange: Exchange, binding: string): HeldCall
   /** Waits for the answer or a question. @returns the result, or `input_required`. */
   proceed(call: HeldCall, exchange: Exchange): Promise<Record<string, unknown>>
   /**
-   * The call that a retry belongs to.
+   * Finds the call that a retry belongs to.
    *
-   * @returns nothing if the state is not ours. @throws RpcError if the call is not held (any more) or is another one.
+   * @returns undefined if the state is not ours. @throws RpcError if the call is no longer held, or the request differs.
    */
   resume(exchange: Exchange, binding: string): HeldCall | undefined
   readonly count: number
@@ -57,7 +56,7 @@ interface State {
   timer: NodeJS.Timeout | undefined
 }
 
-/** What a retry must repeat: who, where, what, and with which arguments. */
+/** Hash of what a retry must repeat: caller, upstream, method, target and arguments. */
 export function bindingOf(upstream: string, { caller, method }: Exchange, params: Record<string, unknown>): string {
   const { name, uri, arguments: args } = params
   const text = canonical([caller.principal, caller.clientId, upstream, method, name ?? uri ?? null, args ?? null])
@@ -83,8 +82,8 @@ export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldC
 
   function hold(call: HeldCall, state: State): Record<string, unknown> {
     if ((perPrincipal.get(state.principal) ?? 0) >= PER_PRINCIPAL) {
-      call.peerCall?.cancel({ reason: 'busy', detail: `${PER_PRINCIPAL} calls wait for answers already` })
-      throw fail('busy', `${PER_PRINCIPAL} calls of this principal wait for answers already`)
+      call.peerCall?.cancel({ reason: 'busy', detail: `${PER_PRINCIPAL} calls are already waiting for answers` })
+      throw fail('busy', `${PER_PRINCIPAL} calls of this principal are already waiting for answers`)
     }
     call.exchange = undefined
     call.peerCall?.pause()
@@ -94,7 +93,7 @@ export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldC
     state.timer = setTimeout(() => {
       release(state)
       call.peerCall?.cancel({ reason: 'timeout', detail: 'the client did not answer in time' })
-      // Nobody comes back for it; it is recorded all the same.
+      // No client will retry it, but it is recorded.
       call.answer.then(
         answer => call.finish(answer, undefined),
         error => settleQuietly(() => call.finish(undefined, error)),
@@ -139,7 +138,7 @@ export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldC
     },
     async proceed(call, exchange) {
       const state = states.get(call)!
-      const leave = () => call.peerCall?.cancel({ reason: 'cancelled', detail: 'the caller has left' })
+      const leave = () => call.peerCall?.cancel({ reason: 'cancelled', detail: 'the caller disconnected' })
       call.exchange = exchange
       if (exchange.signal.aborted) leave()
       exchange.signal.addEventListener('abort', leave)
@@ -151,7 +150,7 @@ export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldC
           ])
           if (done) return call.finish(done.answer, undefined)
           state.ring = Promise.withResolvers()
-          // A question may have been withdrawn before anybody saw it.
+          // A question may have been withdrawn before it was delivered.
           if (state.questions.size > 0) return hold(call, state)
         }
       } catch (error) {
@@ -166,7 +165,7 @@ export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldC
       const call = held.get(state.id)
       if (state.binding !== binding) throw new RpcError(INVALID_PARAMS, 'requestState belongs to another request')
       if (!call || state.expiresAt <= deps.now().getTime())
-        throw new RpcError(INVALID_PARAMS, 'This request is not waiting for an answer any more; start it again')
+        throw new RpcError(INVALID_PARAMS, 'This request is no longer waiting for an answer; start it again')
       const mine = states.get(call)!
       const { inputResponses } = exchange.params
       release(mine)
@@ -188,7 +187,8 @@ export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldC
       for (const call of held.values()) {
         const state = states.get(call)!
         clearTimeout(state.timer)
-        for (const { reject } of state.questions.values()) reject(new RpcError(INTERNAL_ERROR, 'The server stops'))
+        for (const { reject } of state.questions.values())
+          reject(new RpcError(INTERNAL_ERROR, 'The server is stopping'))
       }
       held.clear()
     },
@@ -200,7 +200,7 @@ function openState(key: Uint8Array, state: unknown): { id: string; binding: stri
   try {
     return JSON.parse(unseal(key, Buffer.from(state, 'base64url')))
   } catch {
-    return undefined // sealed by somebody else, or not at all: an upstream's own
+    return undefined // not sealed by us: the state of an upstream
   }
 }
 
@@ -208,7 +208,7 @@ function settleQuietly(work: () => unknown): void {
   try {
     work()
   } catch (error) {
-    // It is the answer to a client that did not come back.
+    // The error was meant for a client that did not return.
     if (!(error instanceof RpcError || error instanceof UpstreamFailure)) throw error
   }
 }

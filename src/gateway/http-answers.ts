@@ -1,21 +1,21 @@
-/** What an HTTP upstream answered: messages out of bodies, and failures out of statuses. */
+/** Parses HTTP responses of upstreams: bodies into messages, statuses into failures. */
 import { type Failure, fail, UpstreamFailure } from './connection.ts'
 import { type Id, isMessage, isObject, isResponse, type Message, type RpcResponse } from './messages.ts'
 import { readBody } from './outbound.ts'
 
-/** Of the body of an error: enough to see what it is. */
+/** Bytes to read of an error's body. */
 const ERROR_BODY = 64 * 1024
 
-/** The messages of a body or an event: one, or a batch of 2025-03-26. @throws UpstreamFailure if it is something else. */
+/** Parses a body or an event: one message, or a batch (2025-03-26). @throws UpstreamFailure for anything else. */
 export function parseMessages(text: string): Message[] {
   let value: unknown
   try {
     value = JSON.parse(text)
   } catch {
-    throw fail('malformed', 'an answer that is not JSON')
+    throw fail('malformed', 'the answer is not JSON')
   }
   const messages = Array.isArray(value) ? value : [value]
-  if (messages.length === 0 || !messages.every(isMessage)) throw fail('malformed', 'an answer that is not JSON-RPC')
+  if (messages.length === 0 || !messages.every(isMessage)) throw fail('malformed', 'the answer is not JSON-RPC')
   return messages
 }
 
@@ -24,14 +24,14 @@ export const mediaTypeOf = (response: Response): string =>
 
 export interface Refusal {
   failure: Failure
-  /** The upstream has forgotten the session that the request named. */
+  /** The upstream no longer knows the session of the request. */
   stale: boolean
   /** A JSON-RPC error in the body that answers the request. */
   answer?: RpcResponse
 }
 
 /**
- * What an answer that is no success means. Its words are for the operator's log.
+ * Interprets an error response. The detail is for the operator's log.
  *
  * @param about The request; absent for notifications and streams.
  */
@@ -53,7 +53,7 @@ export async function readRefusal(response: Response, about: Id | undefined, had
   if (hadSession && (status === 404 || (status === 400 && /session/i.test(text) && error?.id !== about)))
     return { failure: failure('session_lost', `HTTP ${status}: the session is gone`), stale: true }
   const refusal: Refusal = { failure: failure('unreachable', `HTTP ${status}: ${words}`), stale: false }
-  // An id that is null is what servers answer to a request that they could not read.
+  // A null id is the answer to a request that the server could not parse.
   if (error && about !== undefined && (error.id === about || error.id === null))
     refusal.answer = { jsonrpc: '2.0', id: about, error: error.error }
   return refusal
@@ -67,7 +67,7 @@ function rpcErrorOf(text: string): { id: unknown; error: { code: number; message
     const words = typeof message === 'string' ? message : ''
     return { id: value.id ?? null, error: { code, message: words, ...(data === undefined ? {} : { data }) } }
   } catch {
-    return undefined // not JSON-RPC: then only the status says something
+    return undefined // not JSON-RPC: only the status counts
   }
 }
 

@@ -1,11 +1,11 @@
-/** A connection over HTTP+SSE, the transport of 2024-11-05: one stream of the server's, and a URL to post to. */
+/** A connection over HTTP+SSE, the transport of 2024-11-05: one event stream from the server, and a URL to POST to. */
 import { type Connection, type ConnectionEvents, fail, UpstreamFailure } from './connection.ts'
 import type { HttpSpec } from './http.ts'
 import { mediaTypeOf, parseMessages, readRefusal } from './http-answers.ts'
 import { readChunks, sendHttp } from './outbound.ts'
 import { openEventReader } from './sse.ts'
 
-/** Resolves when the server has said where to post. @throws UpstreamFailure if it does not. */
+/** Resolves when the server has sent its POST URL. @throws UpstreamFailure if it does not. */
 export async function openHttpSse(spec: HttpSpec, events: ConnectionEvents): Promise<Connection> {
   const closing = new AbortController()
   const { signal } = closing
@@ -14,7 +14,7 @@ export async function openHttpSse(spec: HttpSpec, events: ConnectionEvents): Pro
   if (!response.ok) throw new UpstreamFailure((await readRefusal(response, undefined, false)).failure)
   if (mediaTypeOf(response) !== 'text/event-stream') {
     await response.body?.cancel()
-    throw fail('malformed', 'no event stream')
+    throw fail('malformed', 'the answer is not an event stream')
   }
   const endpoint = Promise.withResolvers<string>()
   const reader = openEventReader(spec.maxBytes, ({ event, data, bytes }) => {
@@ -51,9 +51,9 @@ export async function openHttpSse(spec: HttpSpec, events: ConnectionEvents): Pro
   }
 }
 
-/** Of the same origin only: what is configured as a secret header goes nowhere else. */
+/** Accepts only the same origin, so that configured secret headers go nowhere else. */
 function postUrl(base: string, endpoint: string): string {
   const url = URL.parse(endpoint, base)
-  if (url?.origin !== new URL(base).origin) throw fail('malformed', 'an endpoint of another origin')
+  if (url?.origin !== new URL(base).origin) throw fail('malformed', 'the endpoint has another origin')
   return url.href
 }

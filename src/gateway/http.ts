@@ -1,6 +1,6 @@
 /**
- * A connection over Streamable HTTP: 2025 with a session and a stream of the server's own, 2026-07-28 stateless with the
- * headers that repeat the body. Which of the two it is, the messages themselves say.
+ * A connection over Streamable HTTP: 2025 with a session and a server-to-client stream, 2026-07-28 stateless with headers
+ * that repeat parts of the body. Each message shows which of the two it belongs to.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
@@ -13,22 +13,22 @@ import { openEventReader } from './sse.ts'
 
 export interface HttpSpec {
   url: string
-  /** As configured, for this principal. */
+  /** The configured headers, filled in for this principal. */
   headers: Record<string, string>
   maxBytes: number
 }
 
-/** Between attempts to open a stream again. */
+/** Pause before a stream is reopened. */
 const RETRY_MS = 1_000
 const RETRY_MOST_MS = 30_000
-/** Attempts to take an answer up again that broke off. */
+/** Attempts to resume an answer stream that broke. */
 const RESUMPTIONS = 5
 const FAREWELL_MS = 2_000
 
 export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
   const closing = new AbortController()
   let sessionId: string | undefined
-  /** 2025: what `initialize` agreed on. */
+  /** 2025: the negotiated revision. */
   let revision: string | undefined
   let stale = false
 
@@ -49,7 +49,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
     return headers
   }
 
-  /** Takes what the stream of one request (or, without `about`, the server's own) says. @returns whether the answer came. */
+  /** Reads the stream of one request or, without `about`, the server-to-client stream. @returns whether the answer arrived. */
   async function readStream(response: Response, resumed: { lastEventId?: string; retry?: number }, about?: RpcRequest) {
     let answered = false
     const reader = openEventReader(spec.maxBytes, ({ data, bytes }) => {
@@ -76,7 +76,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
     return answered
   }
 
-  /** The session is the one that the answer to `initialize` names. */
+  /** Learns session id and revision from the answer to `initialize`. */
   function learn(response: Response, message: Message): void {
     if (!isResponse(message) || !('result' in message)) return
     sessionId = response.headers.get('mcp-session-id') ?? undefined
@@ -113,19 +113,19 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
         if (message.method === 'initialize') learn(response, item)
         events.onMessage(item, bytes, message.id)
       }
-      if (!answered) throw fail('malformed', 'an answer to another request')
+      if (!answered) throw fail('malformed', 'the body answers another request')
       return
     }
     if (type !== 'text/event-stream') {
       await response.body?.cancel()
-      throw fail('malformed', `an answer of type ${type.slice(0, 50) || 'none'}`)
+      throw fail('malformed', `the answer has the content type ${type.slice(0, 50) || '(none)'}`)
     }
     const resumed: { lastEventId?: string; retry?: number } = {}
     if (await readToEnd(() => readStream(response, resumed, message), resumed)) return
     await resume(message, resumed, signal)
   }
 
-  /** A stream that breaks off is no failure if the server said how to take it up again. */
+  /** A broken stream is not a failure if the server sent an event id to resume from. */
   async function readToEnd(read: () => Promise<boolean>, resumed: { lastEventId?: string }): Promise<boolean> {
     try {
       return await read()
@@ -135,7 +135,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
     }
   }
 
-  /** 2025-11-25, "Resumability": a server may end a stream early and answer on one that takes it up. */
+  /** 2025-11-25, "Resumability": a server may end a stream early and answer on a resumed one. */
   async function resume(about: RpcRequest, resumed: { lastEventId?: string; retry?: number }, signal: AbortSignal) {
     for (let attempt = 0; resumed.lastEventId !== undefined && attempt < RESUMPTIONS; attempt++) {
       await sleep(Math.min(resumed.retry ?? RETRY_MS, RETRY_MOST_MS), undefined, { signal })
@@ -150,7 +150,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
     throw fail('unreachable', 'the answer stream ended without an answer')
   }
 
-  /** 2025: the stream of the server's own, opened again whenever it ends; not every server has one. */
+  /** 2025: follows the server-to-client stream, reopening it when it ends; not every server has one. */
   async function followServer(): Promise<void> {
     const { signal } = closing
     const resumed: { lastEventId?: string; retry?: number } = {}
@@ -174,7 +174,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
     }
   }
 
-  /** A signal that ends with the connection or the caller. */
+  /** A signal that aborts with the connection or the caller. */
   function until(signal: AbortSignal | undefined): { signal: AbortSignal; done(): void } {
     if (!signal) return { signal: closing.signal, done: () => {} }
     const controller = new AbortController()
@@ -220,7 +220,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
       events.onClose({ reason: 'cancelled', detail: 'the connection was closed' })
       if (sessionId === undefined || stale) return
       const signal = AbortSignal.timeout(FAREWELL_MS)
-      // An upstream that does not want to hear it forgets the session by itself.
+      // If this fails, the upstream will expire the session by itself.
       const headers = headersFor(undefined, 'application/json')
       await sendHttp(spec.url, { method: 'DELETE', headers, signal }).then(
         response => response.body?.cancel(),
@@ -231,6 +231,6 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
 }
 
 function unexpected(error: unknown, signal: AbortSignal): Failure {
-  if (signal.aborted) return { reason: 'cancelled', detail: 'the request was given up' }
+  if (signal.aborted) return { reason: 'cancelled', detail: 'the request was aborted' }
   return { reason: 'malformed', detail: error instanceof Error ? error.message : 'unknown' }
 }

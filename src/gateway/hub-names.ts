@@ -1,6 +1,6 @@
 /**
- * Names and URIs in the hub: they carry their upstream, fit what models and clients accept, do not depend on the order of
- * anything, and lead back.
+ * Names and URIs in the hub: prefixed with their upstream, restricted to what models and clients accept, independent of
+ * any order, and reversible.
  */
 import { createHash } from 'node:crypto'
 import { isObject } from './messages.ts'
@@ -10,13 +10,13 @@ const HASH = 6
 
 export interface Named {
   upstream: string
-  /** At the upstream. */
+  /** Name at the upstream. */
   name: string
 }
 
 /**
- * Hub names of tools or prompts: `{upstream}__{name}`. A name that is longer than 64 characters, or that two have, ends
- * in `_` and a hash; of two, the one that needed no change keeps the plain name.
+ * Hub names of tools or prompts: `{upstream}__{name}`. A name longer than 64 characters or a duplicate gets the suffix
+ * `_` and a hash; of duplicates, the one that needed no character replaced keeps the plain name.
  */
 export function nameInHub(all: Iterable<Named>): Map<string, Named> {
   const claims = new Map<string, { named: Named; exact: boolean }[]>()
@@ -47,22 +47,22 @@ function withHash(plain: string, { upstream, name }: Named): string {
 const hash = (text: string): string =>
   createHash('sha256').update(text).digest('base64url').replace(/[-_]/g, '').slice(0, HASH)
 
-/** The scheme of an upstream's URIs (RFC 3986 3.1: no `_`, and case does not count). */
+/** The scheme of an upstream's URIs in the hub (RFC 3986 3.1: no `_`, case-insensitive). */
 export function schemeOf(upstream: string): string {
   if (/^[a-z0-9.-]+$/.test(upstream)) return `mcp+${upstream}`
   return `mcp+${upstream.toLowerCase().replace(/[^a-z0-9.-]/g, '-')}-${hash(upstream).toLowerCase()}`
 }
 
 /**
- * A URI (or template) of an upstream as the hub has it: `file:///a` of `files` is `mcp+files://file////a`. The scheme
- * becomes the authority, so that clients that parse and write URIs change nothing. What has no scheme gets `_`.
+ * An upstream's URI (or template) in the hub: `file:///a` of `files` becomes `mcp+files://file////a`. The scheme becomes
+ * the authority, so that a client that parses and rewrites the URI does not alter it. Without a scheme it is `_`.
  */
 export function uriInHub(upstream: string, uri: string): string {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):/.exec(uri)?.[1]
   return `${schemeOf(upstream)}://${scheme === undefined ? `_/${uri}` : `${scheme}/${uri.slice(scheme.length + 1)}`}`
 }
 
-/** @param bySchemes Upstreams by {@link schemeOf}. @returns nothing if it is not a URI of the hub. */
+/** @param bySchemes Upstreams by {@link schemeOf}. @returns undefined if it is not a URI of the hub. */
 export function uriFromHub(uri: string, bySchemes: ReadonlyMap<string, string>): Named | undefined {
   const [, scheme, own, rest] = /^([^:/?#]+):\/\/([^/]*)\/(.*)$/s.exec(uri) ?? []
   const upstream = scheme === undefined ? undefined : bySchemes.get(scheme.toLowerCase())
@@ -72,7 +72,7 @@ export function uriFromHub(uri: string, bySchemes: ReadonlyMap<string, string>):
 
 type Rename = (uri: string) => string
 
-/** Changes the URIs in a result of the upstream, in place: what links to resources, and `ui://` in `_meta`. */
+/** Renames the URIs in an upstream's result in place: those of resources, and `ui://` in `_meta`. */
 export function mapResultUris(result: Record<string, unknown>, rename: Rename): void {
   mapMeta(result, rename)
   if (Array.isArray(result.content)) for (const block of result.content) mapBlock(block, rename)
@@ -81,7 +81,7 @@ export function mapResultUris(result: Record<string, unknown>, rename: Rename): 
   if (Array.isArray(result.contents)) for (const item of result.contents) mapItem(item, 'uri', rename)
 }
 
-/** An item of a list, in place. @param key The member that holds its URI; absent for tools and prompts. */
+/** Renames the URIs in a list item in place. @param key The member that holds its URI; absent for tools and prompts. */
 export function mapItem(item: unknown, key: 'uri' | 'uriTemplate' | undefined, rename: Rename): void {
   if (!isObject(item)) return
   mapMeta(item, rename)
@@ -102,7 +102,7 @@ function mapBlock(block: unknown, rename: Rename): void {
 
 const DEEPEST_META = 16
 
-/** Apps name their pages in `_meta`, at places that differ (`ui.resourceUri`, `ui/resourceUri`). */
+/** Apps name their pages in `_meta`, in different places (`ui.resourceUri`, `ui/resourceUri`). */
 function mapMeta(owner: Record<string, unknown>, rename: Rename): void {
   if (isObject(owner._meta)) mapUi(owner._meta, rename, DEEPEST_META)
 }

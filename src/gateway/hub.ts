@@ -1,6 +1,6 @@
 /**
- * Requests at the hub: names and URIs that carry their upstream, lists of all upstreams on one page. One that is away is
- * missing, at most; it never fails the others.
+ * Requests at the hub: names and URIs prefixed with their upstream, and the lists of all upstreams on one page. An
+ * upstream that is unavailable is missing from lists but never fails the others.
  */
 import { performCall } from './calls.ts'
 import { type CallsDeps, plainly } from './course.ts'
@@ -12,23 +12,23 @@ import { INVALID_PARAMS, isObject, RpcError } from './messages.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface Hub {
-  /** @param check Judges what was found before it is used. @throws RpcError */
+  /** @param check Checks scopes once the upstream is known. @throws RpcError */
   request(exchange: Exchange, check: Check): Promise<Record<string, unknown>>
-  /** The upstream that a request is for, and its params there. @returns nothing if it names none. @throws RpcError */
+  /** Finds the upstream of a request, and translates its params. @returns undefined if the request names none. @throws RpcError */
   route(
     method: string,
     params: Record<string, unknown>,
     caller: GatewayCaller,
   ): Promise<{ upstream: Upstream; params: Record<string, unknown> } | undefined>
-  /** The upstream and its own URI of a URI of the hub. */
+  /** The upstream of a hub URI, and its own URI. */
   resource(uri: string, caller: GatewayCaller): { upstream: Upstream; uri: string } | undefined
-  /** Lists or configuration changed. */
+  /** Clears the name indexes, when lists or the configuration changed. */
   forget(): void
 }
 
-/** What lists wait for an upstream that is not known yet. */
+/** How long lists wait for an upstream whose lists are not stored. */
 export const PATIENCE_MS = 2_000
-/** Principals whose names are kept. */
+/** Principals whose name indexes are kept. */
 const MOST_INDEXES = 1_000
 
 type Check = (exchange: Exchange, upstream: Upstream, params: Record<string, unknown>) => void
@@ -52,12 +52,12 @@ export function openHub(deps: CallsDeps, visible: (caller: GatewayCaller) => rea
     return index
   }
 
-  /** Finds a name; where lists are not in memory that it may be on, they are fetched first. */
+  /** Finds a name; if lists that may contain it are not in memory, fetches them first. */
   async function find(kind: 'tools' | 'prompts', name: unknown, caller: GatewayCaller): Promise<Named> {
     if (typeof name !== 'string') throw new RpcError(INVALID_PARAMS, 'name must be a string')
     const found = indexOf(caller)[kind].get(name)
     if (found) return found
-    // Lists may have come to memory since, without a change that anybody was told of.
+    // Lists may have been loaded since without a change notification.
     indexes.clear()
     const newer = indexOf(caller)[kind].get(name)
     if (newer) return newer
@@ -69,7 +69,7 @@ export function openHub(deps: CallsDeps, visible: (caller: GatewayCaller) => rea
       ({ config, listNow }) => mayHold(config.name, name) && listNow(kind, caller) === undefined,
     )
     if (unknown.length > 0) {
-      // A call, unlike a list, waits until the upstream has started, and fails as it does.
+      // A call, unlike a list, waits until the upstream has started, and fails if it does not.
       await Promise.all(unknown.map(upstream => fetchFor(upstream, unknown.length === 1 ? undefined : PATIENCE_MS)))
       indexes.clear()
       const late = indexOf(caller)[kind].get(name)
@@ -164,13 +164,13 @@ export function openHub(deps: CallsDeps, visible: (caller: GatewayCaller) => rea
 const namedOf = (upstream: string, list: ReadonlyMap<string, unknown> | undefined): Named[] =>
   [...(list?.keys() ?? [])].map(name => ({ upstream, name }))
 
-/** Whether a name of the hub may be one of this upstream; shortened names keep what is in front. */
+/** Whether a hub name may belong to this upstream; shortened names keep their prefix. */
 function mayHold(upstream: string, name: string): boolean {
   const prefix = `${upstream}__`.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, 57)
   return name.startsWith(prefix)
 }
 
-/** A copy of an item, as the hub has it: the list itself stays as the upstream sent it. */
+/** Renames an item for the hub. `_meta` is cloned first, so that the stored list stays as the upstream sent it. */
 function inHub(upstream: string, item: Item, kind: Kind): Item {
   if (isObject(item._meta)) item._meta = structuredClone(item._meta)
   mapItem(item, listKey(kind), uri => uriInHub(upstream, uri))

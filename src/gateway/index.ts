@@ -1,7 +1,7 @@
 /**
- * The gateway: other MCP servers behind our endpoints. Owns the connections to them, what is known of them, the
- * translation between protocol eras, names in the hub, and policy. It knows no HTTP of ours, no tokens and no sessions of
- * clients: those are mcp/'s, which hands requests in as an {@link Exchange}.
+ * The gateway: other MCP servers (upstreams) behind our endpoints. Owns the connections to them, their stored catalogues,
+ * the translation between protocol eras, names in the hub, and policy. Our HTTP endpoints, tokens and client sessions
+ * live in mcp/, which passes each request in as an {@link Exchange}.
  */
 import type { Queries } from '../../sql/index.ts'
 import { UPSTREAM_CHANNEL } from '../../sql/notifications.ts'
@@ -30,7 +30,7 @@ export interface GatewayDeps {
   now(): Date
   sql: Queries
   db: Pick<Database, 'listen'>
-  /** Seals what clients carry for calls that wait for them; the same on every replica. */
+  /** Seals the state that clients carry for held calls; the same on every replica. */
   sealKey: Uint8Array
   /** Reads the file. @throws UsageError */
   load(): readonly UpstreamConfig[]
@@ -41,7 +41,7 @@ export interface GatewayDeps {
   onCall(record: CallRecord): void
 }
 
-/** Starts no upstream. @throws UsageError if the configuration is wrong. */
+/** Does not start any upstream yet. @throws UsageError if the configuration is invalid. */
 export function openGateway(deps: GatewayDeps): Gateway {
   let upstreams = new Map<string, Upstream>()
   const observers = new Set<(change: GatewayChange) => void>()
@@ -68,7 +68,7 @@ export function openGateway(deps: GatewayDeps): Gateway {
     )
   }
 
-  /** Only what differs stops or starts. */
+  /** Applies a configuration; only changed entries stop or start. @returns whether anything changed. */
   function apply(configs: readonly UpstreamConfig[]): boolean {
     const before = upstreams
     upstreams = new Map(
@@ -91,7 +91,7 @@ export function openGateway(deps: GatewayDeps): Gateway {
       if (name !== undefined) upstreams.get(name)?.trusted()
     },
     onReady: async () => {},
-    // What was accepted meanwhile is seen when the lists are judged again.
+    // Tools may have been accepted meanwhile, so all lists are judged again.
     onLost: () => {
       for (const upstream of upstreams.values()) upstream.trusted()
     },
@@ -109,11 +109,11 @@ export function openGateway(deps: GatewayDeps): Gateway {
     return named === undefined ? [] : scopesOf(config.scopes, named)
   }
 
-  /** The last word on scopes and people, whatever the front asked before. */
+  /** The final scope check, whatever mcp/ has checked before. @throws RpcError */
   function refuseUnscoped({ caller, method }: Exchange, upstream: Upstream, params: Record<string, unknown>): void {
     const missing = needed(upstream, method, params).filter(scope => !caller.scope.includes(scope))
     if (missing.length > 0)
-      throw new RpcError(INVALID_REQUEST, 'The token lacks a scope that this needs', { scopes: missing }, 403)
+      throw new RpcError(INVALID_REQUEST, 'The token lacks a scope that this request needs', { scopes: missing }, 403)
   }
 
   return {

@@ -1,8 +1,8 @@
-/** Splits a stream of bytes into lines, of bounded length. */
+/** Splits a byte stream into lines of bounded length. */
 
 const NEWLINE = 10
 
-/** @param onTooLong Called once, when a line has more than `maxBytes`; what came of it is forgotten, and no line follows. */
+/** @param onTooLong Called once, when a line exceeds `maxBytes`; the line is discarded, and no more lines follow. */
 export function splitLines(
   maxBytes: number,
   onLine: (line: Buffer) => void,

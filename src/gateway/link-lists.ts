@@ -1,4 +1,4 @@
-/** The lists of one connection: fetched when somebody wants them, kept while they are true. */
+/** The lists of one connection: fetched on demand and cached until they change or expire. */
 import { fail } from './connection.ts'
 import { type Era, ourEnvelope, type ServerDescription } from './handshake.ts'
 import { type Catalogue, fetchAll, KINDS, type Kind, LISTS } from './lists.ts'
@@ -6,12 +6,12 @@ import { isObject, METHOD_NOT_FOUND } from './messages.ts'
 import type { Peer } from './peer.ts'
 
 export interface LinkLists {
-  /** The whole list, as of now. @throws UpstreamFailure if the upstream does not give it. */
+  /** The current, complete list. @throws UpstreamFailure if the upstream does not return it. */
   catalogue(kind: Kind): Promise<Catalogue>
   now(kind: Kind): Catalogue | undefined
-  /** Has it fetched anew next time. @returns false if it was fetched a moment ago. */
+  /** Makes the next call fetch the list again. @returns false if it was fetched a moment ago. */
   forget(kind: Kind): boolean
-  /** @param method Of the notification. @returns the lists that may have changed. */
+  /** Handles a `list_changed` notification. @returns the lists that may have changed. */
   changed(method: string): Kind[]
 }
 
@@ -21,7 +21,7 @@ export interface LinkListsOptions {
   server: ServerDescription
   timeout: number
   cancelByClosing: boolean
-  /** Items of one list. */
+  /** Maximum number of items in a list. */
   most: number
   warn(words: string): void
   onList(catalogue: Catalogue): void
@@ -29,15 +29,15 @@ export interface LinkListsOptions {
 
 interface Listed {
   catalogue: Promise<Catalogue>
-  /** The last one, while a newer one is fetched. */
+  /** The previous list, while a newer one is being fetched. */
   now: Catalogue | undefined
   fetchedAt: number
   until: number
 }
 
-/** How long a list stays true if the upstream does not tell of changes. */
+/** How long a list is cached if the upstream does not announce changes. */
 const LIST_MS = 60_000
-/** Between two looks for a name that is not listed. */
+/** Minimum time between two fetches for an unlisted name. */
 const REFRESH_MS = 1_000
 
 export function openLinkLists({
@@ -74,12 +74,12 @@ export function openLinkLists({
     const known = lists.get(kind)
     if (known && performance.now() < known.until) return known.catalogue
     const offers = server.capabilities[LISTS[kind].capability]
-    const tells = isObject(offers) && offers.listChanged === true
+    const announces = isObject(offers) && offers.listChanged === true
     const entry: Listed = {
       catalogue: fetchList(kind),
       now: known?.now,
       fetchedAt: performance.now(),
-      until: tells ? Number.POSITIVE_INFINITY : performance.now() + LIST_MS,
+      until: announces ? Number.POSITIVE_INFINITY : performance.now() + LIST_MS,
     }
     lists.set(kind, entry)
     entry.catalogue.then(

@@ -1,6 +1,6 @@
 /**
- * One connection to an upstream that has shaken hands: whose calls are in flight, which of them a question or log line of
- * the upstream belongs to, its lists, and its feed of changes.
+ * One open connection to an upstream, after the handshake: the calls in flight, which of them a question or log message
+ * of the upstream belongs to, its lists, and its feed of changes.
  */
 
 import { type Connection, type ConnectionEvents, type Failure, UpstreamFailure } from './connection.ts'
@@ -23,43 +23,43 @@ import { type CallOptions, openPeer, type Peer, type PeerAnswer, type PeerEvents
 export interface ActiveCall {
   principal: string
   capabilities: Record<string, unknown>
-  /** The log messages that its client wants; nothing: none. */
+  /** The log messages that its client wants; undefined: none. */
   logLevel: LogLevel | 'any' | undefined
-  /** What the upstream sends about it, as it is. */
+  /** Receives the upstream's notifications about the call, unmodified. */
   notify(notification: RpcNotification): void
-  /** A question of the upstream's for its client. @throws RpcError, for the upstream. */
+  /** Asks the client a question of the upstream. @throws RpcError, for the upstream. */
   ask(question: Question, signal: AbortSignal): Promise<Record<string, unknown>>
 }
 
 export interface Link {
-  /** Whose it is; empty: everybody's. */
+  /** The principal that it belongs to; empty: shared by all. */
   readonly owner: string
   readonly era: Era
   readonly speaks: Handshake['speaks']
   readonly server: ServerDescription
   readonly feed: Feed
-  /** Whether no client has called anything yet: then its lists are what everybody gets. */
+  /** Whether no client has made a call yet: then its lists do not depend on the principal. */
   readonly pristine: boolean
-  /** Times of `performance.now()`. */
+  /** On the clock of `performance.now()`. */
   readonly startedAt: number
   readonly lastUsedAt: number
   readonly inFlight: number
-  /** Whether somebody waits for an answer, or for a resource to change. */
+  /** Whether a call is in flight or a resource is subscribed to. */
   readonly inUse: boolean
-  /** No new calls: the upstream has forgotten it, or the configuration changed. */
+  /** Takes no new calls: the upstream has lost the session, or the configuration changed. */
   readonly stale: boolean
-  /** A client's call. @throws UpstreamFailure if there is no answer. */
+  /** Performs a client's call. @throws UpstreamFailure if there is no answer. */
   call(active: ActiveCall, method: string, params: Record<string, unknown>, options: CallOptions): Promise<PeerAnswer>
-  /** The whole list, as of now. @throws UpstreamFailure if the upstream does not give it. */
+  /** The current, complete list. @throws UpstreamFailure if the upstream does not return it. */
   catalogue(kind: Kind): Promise<Catalogue>
-  /** What {@link catalogue} would answer at once. */
+  /** The list in memory, if there is one. */
   catalogueNow(kind: Kind): Catalogue | undefined
-  /** Has the list fetched anew at the next {@link catalogue}. @returns false if it was fetched a moment ago. */
+  /** Makes the next {@link catalogue} fetch the list again. @returns false if it was fetched a moment ago. */
   forget(kind: Kind): boolean
-  /** 2025: makes the upstream send log messages of this level, too. */
+  /** 2025: lowers the upstream's log level to this one if it is higher. */
   wantLogs(level: LogLevel): Promise<void>
   notify(method: string, params?: Record<string, unknown>): Promise<void>
-  /** Closes it when nothing is in flight any more, or after `ms`. */
+  /** Closes it when no call is in flight, or after `ms`. */
   retire(ms: number): void
   close(): Promise<void>
 }
@@ -81,7 +81,7 @@ export interface LinkOptions extends Omit<HandshakeOptions, 'dial'> {
 
 /** @throws UpstreamFailure if the upstream does not start. */
 export async function openLink(options: LinkOptions): Promise<Link> {
-  // A connection may end before its handshake has.
+  // A connection may close during the handshake.
   let events: PeerEvents | undefined
   const over = new WeakMap<Peer, Failure>()
   const { peer, era, speaks, server } = await shakeHands({
@@ -90,7 +90,7 @@ export async function openLink(options: LinkOptions): Promise<Link> {
       let mine: Peer | undefined
       const opening = openPeer(connection => options.connect(kind, connection), {
         onRequest: (request, about, signal) => {
-          if (!events) throw new RpcError(METHOD_NOT_FOUND, 'Nothing can be asked before the first call')
+          if (!events) throw new RpcError(METHOD_NOT_FOUND, 'Requests are not accepted before the first call')
           return events.onRequest(request, about, signal)
         },
         onNotification: (notification, about) => events?.onNotification(notification, about),
@@ -143,7 +143,7 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
     },
   })
 
-  /** The call that something belongs to which names none: the rule that never tells one person what is another's. */
+  /** Finds the call that an untagged message belongs to, so that nothing of one principal reaches another. */
   function callFor(wants: (call: ActiveCall) => boolean): ActiveCall | undefined {
     if (calls.size === 1) return calls.values().next().value
     const principals = new Set([...calls.values()].map(call => call.principal))
@@ -156,10 +156,10 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
     async onRequest(request: RpcRequest, about, signal) {
       const needed = neededFor(request)
       if (!needed || (request.method === 'roots/list' && !options.roots))
-        throw new RpcError(METHOD_NOT_FOUND, `${request.method} is not offered`)
+        throw new RpcError(METHOD_NOT_FOUND, `${request.method} is not supported`)
       const call =
         about === undefined ? callFor(({ capabilities }) => declares(capabilities, needed)) : calls.get(about)
-      if (!call) throw new RpcError(INTERNAL_ERROR, 'It is not known which call this belongs to')
+      if (!call) throw new RpcError(INTERNAL_ERROR, 'This request cannot be assigned to a call')
       return call.ask({ method: request.method, ...(request.params ? { params: request.params } : {}) }, signal)
     },
     onNotification(notification) {

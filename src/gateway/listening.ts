@@ -1,4 +1,4 @@
-/** Streams of changes for clients: lists from what we know, resources from the upstreams that have them. */
+/** Change notifications for clients: our own for lists, the upstreams' for resources. */
 import type { GatewayCaller, GatewayChange, ListenFilter, Listening } from './exchange.ts'
 import { grantable } from './feed.ts'
 import type { Hub } from './hub.ts'
@@ -6,7 +6,7 @@ import { uriInHub } from './hub-names.ts'
 import { isObject, type RpcNotification } from './messages.ts'
 import type { Upstream } from './upstream.ts'
 
-/** A change, and whether it is news only for who was given lists without it. */
+/** @property first The list was not known before, so only the hub's clients, whose lists lacked it, are notified. */
 export type Told = GatewayChange & { first: boolean }
 
 export interface Listeners {
@@ -19,15 +19,15 @@ export interface Listeners {
 type Deliver = (notification: RpcNotification) => void
 
 const FLAGS = { tools: 'toolsListChanged', prompts: 'promptsListChanged', resources: 'resourcesListChanged' } as const
-/** `list_changed` of one kind is sent at most once in this time. */
+/** Minimum time between two `list_changed` of one kind. */
 const QUIET_MS = 1_000
-/** URIs that one stream may follow. */
+/** Maximum number of URIs that one stream can subscribe to. */
 const MOST_URIS = 1_000
 
 export function openListeners(): Listeners {
   const everybody = new Set<(change: Told) => void>()
 
-  /** @param endpoint Absent: all of them, as the hub has. */
+  /** @param endpoint Undefined: all of them, for the hub. */
   function follow(
     endpoint: string | undefined,
     caller: GatewayCaller,
@@ -62,7 +62,7 @@ export function openListeners(): Listeners {
     },
     async at(upstream, caller, filter, deliver) {
       const uris = filter.resourceSubscriptions?.slice(0, MOST_URIS) ?? []
-      // Changes that come while the upstream is asked are not lost.
+      // First, so that changes during the subscription are not missed.
       const stop = follow(upstream.config.name, caller, filter, deliver)
       const listening = await upstream.listen(caller, filter, { uris, deliver }, true)
       return {
@@ -99,7 +99,7 @@ export function openListeners(): Listeners {
       const resourceSubscriptions = listenings.flatMap(({ name, listening }) =>
         (listening.granted.resourceSubscriptions ?? []).map(uri => uriInHub(name, uri)),
       )
-      // The hub tells of its lists itself, whatever the upstreams do.
+      // The hub announces changes of its lists whether or not the upstreams do.
       const lists = grantable(filter, {
         tools: { listChanged: true },
         prompts: { listChanged: true },

@@ -1,6 +1,6 @@
 /**
- * What an upstream lists: all pages, cut where it is too much, without the items that nobody could use safely. Each item
- * stays as the upstream sent it.
+ * An upstream's lists: all pages up to a limit, without items that cannot be used safely. Items stay as the upstream sent
+ * them.
  */
 import { createHash } from 'node:crypto'
 import { isObject } from './messages.ts'
@@ -12,7 +12,7 @@ export const KINDS = ['tools', 'prompts', 'resources', 'resourceTemplates'] as c
 
 interface KindOfList {
   method: string
-  /** The capability that an upstream announces if it has such a list. */
+  /** The capability that announces the list. */
   capability: 'tools' | 'prompts' | 'resources'
   /** The member that identifies an item. */
   key: 'name' | 'uri' | 'uriTemplate'
@@ -31,10 +31,10 @@ export const kindOfMethod = (method: string): Kind | undefined => BY_METHOD.get(
 export type Item = Record<string, unknown>
 
 export interface Entry {
-  /** Its name or URI at the upstream. */
+  /** Name or URI at the upstream. */
   key: string
   item: Item
-  /** Tools: the arguments that 2026 repeats as headers. */
+  /** Tools, 2026: the arguments that are repeated as headers. */
   headers: readonly ParamHeader[]
 }
 
@@ -48,10 +48,10 @@ const DEEPEST = 64
 const LONGEST_NAME = 256
 const LONGEST_URI = 8_192
 const FORBIDDEN: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
-/** Pages with few or no items are an endless list, too. */
+/** Limits lists whose pages have few or no items. */
 const MOST_PAGES = 1_000
 
-/** The items of one page (or of a stored list) that may be used; `leaveOut` hears of the others. */
+/** The usable items of one page or of a stored list; `leaveOut` is called for each of the others. */
 export function admit(kind: Kind, items: readonly unknown[], leaveOut: (key: string, why: string) => void): Entry[] {
   const { key: member } = LISTS[kind]
   const entries: Entry[] = []
@@ -74,7 +74,7 @@ function judge(kind: Kind, key: string, item: Item): string | readonly ParamHead
   if (!isPrintable(key) || !key.isWellFormed() || FORBIDDEN.has(key)) return 'has a name that cannot be used'
   if (isDeeperThan(item, DEEPEST)) return `is nested deeper than ${DEEPEST}`
   if (kind !== 'tools') return []
-  if (!isObject(item.inputSchema) || item.inputSchema.type !== 'object') return 'has no schema of an object'
+  if (!isObject(item.inputSchema) || item.inputSchema.type !== 'object') return 'has no input schema of type object'
   const declared = declaredHeaders(item.inputSchema)
   return 'problem' in declared ? declared.problem : declared.headers
 }
@@ -89,11 +89,11 @@ export function isDeeperThan(value: unknown, limit: number): boolean {
 }
 
 /**
- * All pages of a list.
+ * Fetches all pages of a list.
  *
- * @param page Asks for one; what it throws ends the listing.
- * @param most Items; the rest is cut.
- * @param warn Told what was left out or cut, in words for the operator.
+ * @param page Fetches one page; an error ends the listing.
+ * @param most Maximum number of items; the rest is cut off.
+ * @param warn Called with what was left out or cut off, for the operator.
  */
 export async function fetchAll(
   kind: Kind,
@@ -109,23 +109,23 @@ export async function fetchAll(
   for (let cursor: string | undefined, pages = 0; ; ) {
     const result = await page(cursor)
     const items = Array.isArray(result[kind]) ? (result[kind] as unknown[]) : []
-    // What is cut is not looked at: a page may hold a hundred thousand.
+    // Items beyond the limit are not even checked: a page may have a hundred thousand.
     const room = most - entries.size
     cut += Math.max(0, items.length - room)
     for (const entry of admit(kind, items.slice(0, room), leaveOut)) {
-      if (entries.has(entry.key)) leaveOut(entry.key, 'is there twice')
+      if (entries.has(entry.key)) leaveOut(entry.key, 'is listed twice')
       else entries.set(entry.key, entry)
     }
     const { nextCursor } = result
     if (typeof nextCursor !== 'string') break
     if (entries.size >= most || ++pages >= MOST_PAGES || cursors.has(nextCursor)) {
-      warn(`lists more ${kind} than ${entries.size}: the rest is cut${cut > 0 ? `, ${cut} of this page` : ''}`)
+      warn(`lists more than ${entries.size} ${kind}; the rest is cut off${cut > 0 ? `, ${cut} of this page` : ''}`)
       return finish()
     }
     cursors.add(nextCursor)
     cursor = nextCursor
   }
-  if (cut > 0) warn(`lists ${entries.size + cut} ${kind}: ${cut} are cut`)
+  if (cut > 0) warn(`lists ${entries.size + cut} ${kind}; ${cut} are cut off`)
   return finish()
 
   function finish(): Catalogue {
@@ -134,14 +134,14 @@ export async function fetchAll(
   }
 }
 
-/** For the database, and back. */
+/** The items of a catalogue, for the database; {@link catalogueOf} is the inverse. */
 export const itemsOf = (catalogue: Catalogue): Item[] => [...catalogue.entries.values()].map(({ item }) => item)
 
 export function catalogueOf(kind: Kind, items: readonly unknown[]): Catalogue {
   return { kind, entries: new Map(admit(kind, items, () => {}).map(entry => [entry.key, entry])) }
 }
 
-/** What an agent decides by: if it changes, somebody should know. */
+/** Hash of what an agent bases its decisions on; a change is logged or blocked (`onChange`). */
 export function fingerprintOf({ name, title, description, inputSchema, outputSchema, annotations }: Item): string {
   const text = canonical([
     name,
@@ -154,7 +154,7 @@ export function fingerprintOf({ name, title, description, inputSchema, outputSch
   return createHash('sha256').update(text).digest('hex')
 }
 
-/** JSON with sorted members, so that their order means nothing. */
+/** JSON with sorted members, so that their order does not matter. */
 export function canonical(value: unknown): string {
   return JSON.stringify(value, (_, inner: unknown) =>
     isObject(inner) ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1))) : inner,

@@ -1,6 +1,6 @@
 /**
- * What the database remembers of one upstream: the era, the last catalogue, and the fingerprints of its tools. Read once
- * and kept; a database that is away costs knowledge, not calls.
+ * What the database stores about one upstream: its era, its last catalogue, and the fingerprints of its tools. Read once
+ * and cached; without the database this knowledge is missing, but calls still work.
  */
 import { createHash } from 'node:crypto'
 import type { Queries } from '../../sql/index.ts'
@@ -19,34 +19,34 @@ import type { ServerDescription, Speaks } from './handshake.ts'
 import { type Catalogue, catalogueOf, fingerprintOf, itemsOf, KINDS, type Kind } from './lists.ts'
 import { isObject } from './messages.ts'
 
-/** Of one upstream for one principal, or for everybody. */
+/** What is stored about one upstream, for one principal or for all. */
 export interface Known {
   server?: ServerDescription
   lists: Map<Kind, Catalogue>
 }
 
 export interface Memory {
-  /** Nothing if it was never found out, or more than a day ago. */
+  /** Undefined if it was never detected, or more than a day ago. */
   era(): Promise<Speaks | undefined>
   rememberEra(speaks: Speaks): void
-  /** @param principal Empty: what everybody gets. */
+  /** @param principal Empty: shared by all. */
   known(principal: string): Promise<Known>
-  /** What is in memory already; never asks the database. */
+  /** What is in memory; does not query the database. */
   knownNow(principal: string): Known | undefined
   rememberServer(principal: string, server: ServerDescription): void
-  /** @returns how it compares with what was known. */
+  /** @returns how it compares with the stored list. */
   rememberList(principal: string, catalogue: Catalogue): 'new' | 'changed' | 'same'
   /**
-   * Compares tools with their stored fingerprints and stores what is new.
+   * Compares tools with their stored fingerprints and stores new ones.
    *
-   * @returns the names whose change waits to be accepted.
-   * @throws if the database is away and changes are to be blocked.
+   * @returns the names of changed tools that have not been accepted.
+   * @throws if the database is unavailable and changes must be blocked.
    */
   judgeTools(principal: string, tools: Catalogue): Promise<ReadonlySet<string>>
 }
 
 const ERA_MS = 86_400_000
-/** Principals whose lists are kept in memory, for each upstream. */
+/** Principals per upstream whose lists are kept in memory. */
 const MOST_PRINCIPALS = 1_000
 
 export function openMemory(deps: { sql: Queries; log: Log; now: () => Date }, config: UpstreamConfig): Memory {
@@ -134,7 +134,7 @@ export function openMemory(deps: { sql: Queries; log: Log; now: () => Date }, co
         if (changes.length > 0)
           await upsertTools(deps.sql, { upstream: name, principal, now: deps.now(), rows: changes })
         if (changed.length > 0)
-          deps.log.warn({ upstream: name, tools: changed, blocked: blocking }, 'tools changed their description')
+          deps.log.warn({ upstream: name, tools: changed, blocked: blocking }, 'tool descriptions have changed')
         return waiting
       } catch (error) {
         if (blocking) throw error

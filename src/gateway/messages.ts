@@ -1,4 +1,4 @@
-/** JSON-RPC 2.0 messages as parsed JSON: forwarded as they are, never decoded field by field. */
+/** JSON-RPC 2.0 messages as parsed JSON, forwarded without decoding each field. */
 
 export type Id = string | number
 
@@ -28,8 +28,8 @@ export type RpcResponse =
 export type Message = RpcRequest | RpcNotification | RpcResponse
 
 /**
- * Answered to the client as a JSON-RPC error. Message and `data` are our own words, or an upstream's protocol error
- * that may be passed on.
+ * Becomes a JSON-RPC error for the client. Message and `data` are our own, or those of an upstream's protocol error that
+ * may be passed on.
  */
 export class RpcError extends Error {
   constructor(
@@ -48,7 +48,7 @@ export const INVALID_REQUEST = -32600
 export const METHOD_NOT_FOUND = -32601
 export const INVALID_PARAMS = -32602
 export const INTERNAL_ERROR = -32603
-/** 2025: a resource that is not there. In 2026 it is {@link INVALID_PARAMS}. */
+/** 2025: no such resource. In 2026 it is {@link INVALID_PARAMS}. */
 export const RESOURCE_NOT_FOUND = -32002
 /** 2025: the client must open URLs first, then retry. */
 export const URL_ELICITATION_REQUIRED = -32042
@@ -65,7 +65,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 
 const isId = (value: unknown): value is Id => typeof value === 'string' || typeof value === 'number'
 
-/** Whether parsed JSON is a message: the envelope only, not what is inside. A result that is not an object is not one. */
+/** Whether parsed JSON is a message. Checks only the envelope, and that a result is an object. */
 export function isMessage(value: unknown): value is Message {
   if (!isObject(value) || value.jsonrpc !== '2.0') return false
   if (typeof value.method === 'string')

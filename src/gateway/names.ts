@@ -1,8 +1,8 @@
-/** Names that the protocol gives to members and headers, in one place. */
+/** Protocol constants: revisions, `_meta` keys, and what the `Mcp-Name` header repeats. */
 import { isObject } from './messages.ts'
 
 export const MODERN = '2026-07-28'
-/** The newest revision of the older era; upstreams may answer with an older one. */
+/** The newest revision of the 2025 era; upstreams may answer with an older one. */
 export const LEGACY = '2025-11-25'
 export const LEGACY_REVISIONS: ReadonlySet<string> = new Set([
   '2025-11-25',
@@ -29,7 +29,7 @@ const NAMED_BY: ReadonlyMap<string, string> = new Map([
   ['tasks/cancel', 'taskId'],
 ])
 
-/** What a request is about: the name of a tool or prompt, a URI, the id of a task. */
+/** The target of a request: the name of a tool or prompt, a URI, or a task id. */
 export function targetOf(method: string, params: Record<string, unknown> | undefined): string | undefined {
   const member = NAMED_BY.get(method)
   const value = member === undefined ? undefined : params?.[member]

@@ -1,6 +1,6 @@
 /**
- * Children that outlived a server which was killed. Every server keeps a file with the pid and the start time of each
- * child; the next one ends those that still live. A pid alone proves nothing: it may have been given to another process.
+ * Ends child processes that outlived a killed server. Every server keeps a file with the pid and start time of each
+ * child; the next server ends those that still run. The start time is needed because pids are reused.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,18 +14,18 @@ const file = z.object({ space: z.string(), owner: known.extend({ pid: z.int().mi
 type Known = z.output<typeof known>
 
 export interface ChildRecord {
-  /** Before anything else happens with a child. */
+  /** Call it first, before anything else is done with a child. */
   add(pid: number): void
   remove(pid: number): void
-  /** Settled when the children of servers before us are ended. */
+  /** Resolves when the children of earlier servers have ended. */
   orphansEnded: Promise<void>
-  /** Forgets the file; no child may live. */
+  /** Deletes the file; all children must have ended. */
   close(): void
 }
 
 const NOTHING: ChildRecord = { add() {}, remove() {}, orphansEnded: Promise.resolve(), close() {} }
 
-/** @param directory Of this machine and this user alone. @throws if it cannot be written to. */
+/** @param directory Local to this machine and private to this user. @throws if it is not writable. */
 export function openChildRecord(directory: string, log: Log, grace?: number): ChildRecord {
   const space = pidSpace()
   const self = processState(process.pid)
@@ -36,12 +36,12 @@ export function openChildRecord(directory: string, log: Log, grace?: number): Ch
   const children = new Map<number, Known>()
   const owner = { pid: process.pid, startedAt: self.startedAt }
   const write = () => {
-    // Replaced as a whole: a server that is killed here leaves the old list or the new one.
+    // Replaced atomically: a server killed here leaves either the old list or the new one.
     try {
       writeFileSync(`${path}.new`, JSON.stringify({ space, owner, children: [...children.values()] }), { mode: 0o600 })
       renameSync(`${path}.new`, path)
     } catch (error) {
-      // A full disk must not keep a child from its work: only a kill of this server would leave it behind.
+      // A full disk must not stop a child: it would be left behind only if this server were killed.
       log.error({ file: path, err: error }, 'the record of child processes could not be written')
     }
   }
@@ -60,7 +60,7 @@ export function openChildRecord(directory: string, log: Log, grace?: number): Ch
   }
 }
 
-/** Reads what servers left that live no more, and forgets it. */
+/** Reads and deletes the records of servers that no longer run. */
 function takeOrphans(directory: string, space: string, log: Log): Known[] {
   return readdirSync(directory)
     .filter(name => /^children-\d+\.json$/.test(name))
@@ -84,11 +84,11 @@ function readRecord(path: string): z.output<typeof file> | undefined {
 
 const isProcess = ({ pid, startedAt }: Known) => processState(pid)?.startedAt === startedAt
 
-/** The child led a group of its own, whose number nobody else gets while it lives. */
+/** The child leads its own process group, and the group's id cannot be reused while it lives. */
 async function endOrphan(orphan: Known, log: Log, grace?: number): Promise<void> {
   const { pid } = orphan
   if (!isProcess(orphan) || processState(pid)?.group !== pid) return
-  log.warn({ pid }, 'a child process of a server that was killed still runs; it is ended')
+  log.warn({ pid }, 'ending a child process left by a killed server')
   if (!(await endGroup(pid, grace === undefined ? {} : { grace })))
     log.error({ pid }, 'a child process could not be ended')
 }

@@ -1,6 +1,6 @@
 /**
- * How the gateway talks HTTP to upstreams: requests are built anew, redirects are not followed, the services that hand
- * out a cloud machine's credentials are refused, and what comes back is bounded after decoding.
+ * HTTP requests to upstreams: built from scratch, without following redirects, never to cloud metadata services, and with
+ * responses bounded after decompression.
  */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
@@ -13,9 +13,9 @@ import { isMetadataAddress } from './metadata-addresses.ts'
 export const USER_AGENT = `${packageJson.name}/${packageJson.version}`
 
 /**
- * Refuses a URL that leads to a metadata service, by address or by name.
+ * Refuses a URL whose host is, or resolves to, a metadata service.
  *
- * @throws UpstreamFailure also if the name does not resolve.
+ * @throws UpstreamFailure if it is refused or does not resolve.
  */
 export async function vetUrl(url: string): Promise<void> {
   const host = new URL(url).hostname.replace(/^\[|\]$/g, '')
@@ -37,24 +37,24 @@ export interface OutboundRequest {
   signal: AbortSignal
 }
 
-/** @throws UpstreamFailure if nobody answers. */
+/** @throws UpstreamFailure if there is no response. */
 export async function sendHttp(url: string, request: OutboundRequest): Promise<Response> {
   try {
     return await fetch(url, {
       ...request,
       headers: { ...request.headers, 'Accept-Encoding': 'identity', 'User-Agent': USER_AGENT },
       redirect: 'manual',
-      // Decoded by us, so that what is small on the wire and large in memory is cut.
+      // We decompress, so that the size limit applies to the decompressed body.
       decompress: false,
       timeout: false,
     } as RequestInit)
   } catch (error) {
-    if (request.signal.aborted) throw fail('cancelled', 'the request was given up')
+    if (request.signal.aborted) throw fail('cancelled', 'the request was aborted')
     throw fail('unreachable', describe(error))
   }
 }
 
-/** The body as it comes, decoded. @throws UpstreamFailure if it breaks off or is encoded in a way we do not know. */
+/** Streams the decompressed body. @throws UpstreamFailure if it breaks off or has an unknown encoding. */
 export async function* readChunks(response: Response): AsyncGenerator<Uint8Array> {
   if (!response.body) return
   const encoding = response.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity'
@@ -64,7 +64,7 @@ export async function* readChunks(response: Response): AsyncGenerator<Uint8Array
       return
     }
     const open = DECODERS[encoding]
-    if (!open) throw fail('malformed', 'an answer in an encoding that was not asked for')
+    if (!open) throw fail('malformed', 'the answer has an unsupported content encoding')
     const source = Readable.fromWeb(response.body as never)
     const decoded = open()
     source.on('error', error => decoded.destroy(error))
@@ -82,7 +82,7 @@ const DECODERS: Record<string, () => NodeJS.ReadWriteStream & { destroy(error?: 
   br: createBrotliDecompress,
 }
 
-/** A whole body. @throws UpstreamFailure if it is larger than `maxBytes`, decoded, or breaks off. */
+/** Reads a whole body. @throws UpstreamFailure if it exceeds `maxBytes` decompressed, or breaks off. */
 export async function readBody(response: Response, maxBytes: number): Promise<{ text: string; bytes: number }> {
   if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
     await response.body?.cancel()
@@ -98,9 +98,9 @@ export async function readBody(response: Response, maxBytes: number): Promise<{ 
   return { text: Buffer.concat(chunks).toString('utf8'), bytes }
 }
 
-const tooLarge = (maxBytes: number): UpstreamFailure => fail('too_large', `an answer of more than ${maxBytes} bytes`)
+const tooLarge = (maxBytes: number): UpstreamFailure => fail('too_large', `the answer exceeds ${maxBytes} bytes`)
 
-/** What went wrong with a socket, without the URL: it may hold a secret. */
+/** Describes a socket error without the URL, which may contain a secret. */
 function describe(error: unknown): string {
   const { code, name } = error as { code?: unknown; name?: string }
   return typeof code === 'string' ? code : (name ?? 'failed')

@@ -1,14 +1,15 @@
-/** Keeps one child that writes without end from taking the whole event loop. */
+/** Keeps a child that writes endlessly from starving the event loop. */
 import type { Readable } from 'node:stream'
 
-/** In one turn of the event loop, roughly: streams hand over all that is there before anybody else gets a turn. */
+/** Limit for roughly one turn of the event loop: a stream delivers all of its buffered data before yielding. */
 const TURN = { bytes: 262_144, ms: 10 }
-/** What is of no use, before the stream waits for as long as that took at this rate. */
+/** Limit for useless output; beyond it the stream is paused for `ms`. */
 const WASTE = { bytes: 1_048_576, ms: 1000 }
 
 export interface Pace {
-  /** To be told of everything that was read, and of what was of no use. */
+  /** Call it for all bytes read. */
   read(bytes: number): void
+  /** Call it for bytes that were not messages. */
   wasted(bytes: number): void
 }
 
@@ -35,7 +36,7 @@ export function paceOf(stream: Readable): Pace {
   }
 }
 
-/** Says whether more than a limit came within a span of time that begins anew when it is over. */
+/** Counts amounts in consecutive windows of time. @returns a function that adds one and tells whether the limit is exceeded. */
 function span(limit: number, ms: number): (amount: number) => boolean {
   let since = Number.NEGATIVE_INFINITY
   let sum = 0

@@ -1,11 +1,11 @@
 /**
  * `Mcp-Param-*` headers of 2026-07-28 (Streamable HTTP, "Custom Headers from Tool Parameters"): which arguments a tool's
- * schema wants repeated as headers, how values are written, and whether headers and body agree.
+ * schema repeats as headers, how values are encoded, and whether headers and body match.
  */
 import { isObject } from './messages.ts'
 
 export interface ParamHeader {
-  /** From the arguments down to the value. */
+  /** Path to the value inside the arguments. */
   path: readonly string[]
   /** As declared: `Mcp-Param-{name}`. */
   name: string
@@ -19,19 +19,19 @@ const SUFFIX = '?='
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 const DECIMAL = /^-?\d+(\.\d+)?$/
 
-/** The headers that a schema declares, or why the schema must not declare them so. The schema is not nested too deep. */
+/** The headers that a schema declares, or why the declaration is invalid. The depth of the schema must be bounded. */
 export function declaredHeaders(schema: unknown): { headers: readonly ParamHeader[] } | { problem: string } {
   const headers: ParamHeader[] = []
   const seen = new Set<string>()
-  /** @param path Absent where no chain of `properties` leads: a declaration there is invalid. */
+  /** @param path Undefined where a node is not reached through `properties` alone: a declaration there is invalid. */
   const visit = (node: unknown, path: readonly string[] | undefined): string | undefined => {
     if (Array.isArray(node)) return firstProblem(node.map(item => () => visit(item, undefined)))
     if (!isObject(node)) return undefined
     if (Object.hasOwn(node, DECLARES)) {
       const name = node[DECLARES]
-      if (!path || path.length === 0) return 'x-mcp-header stands where no chain of properties leads'
+      if (!path || path.length === 0) return 'x-mcp-header is not on a property reached through properties alone'
       if (typeof name !== 'string' || !TOKEN.test(name)) return 'x-mcp-header is not a header name'
-      if (!TYPES.has(node.type)) return 'x-mcp-header is on a property that is no string, integer or boolean'
+      if (!TYPES.has(node.type)) return 'x-mcp-header is on a property that is not a string, integer or boolean'
       if (seen.has(name.toLowerCase())) return 'two properties have the same x-mcp-header'
       seen.add(name.toLowerCase())
       headers.push({ path, name })
@@ -46,7 +46,7 @@ export function declaredHeaders(schema: unknown): { headers: readonly ParamHeade
                   visit(child, path && [...path, name]),
             ),
           )
-        // What is data, not schema, may hold anything.
+        // Data inside a schema is not searched.
         return DATA.has(key) ? undefined : visit(value, undefined)
       }),
     )
@@ -65,7 +65,7 @@ function firstProblem(checks: (() => string | undefined)[]): string | undefined 
   return undefined
 }
 
-/** The headers of one call. Absent and null arguments have none. */
+/** The headers of one call. Absent and null arguments produce none. */
 export function paramHeaders(
   declared: readonly ParamHeader[],
   args: Record<string, unknown> | undefined,
@@ -79,10 +79,10 @@ export function paramHeaders(
 }
 
 /**
- * Whether a client's headers repeat its arguments.
+ * Checks that a client's headers match its arguments.
  *
- * @param sent By name in lower case.
- * @returns the name of a header that does not.
+ * @param sent Headers by lowercase name.
+ * @returns the name of a header that does not match.
  */
 export function mismatchedHeader(
   declared: readonly ParamHeader[],
@@ -116,14 +116,14 @@ function textOf(value: unknown): string | undefined {
   return Number.isInteger(value) && !Number.isSafeInteger(value) ? undefined : String(value)
 }
 
-/** A value as it may stand in a header: as it is if it is plain ASCII, else in Base64 with the marks that say so. */
+/** Encodes a header value: plain ASCII as is, anything else as `=?base64?…?=`. */
 export function encodeHeaderValue(text: string): string {
   const plain = /^[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?$/.test(text)
   if (plain && !(text.startsWith(PREFIX) && text.endsWith(SUFFIX))) return text
   return `${PREFIX}${Buffer.from(text, 'utf8').toString('base64')}${SUFFIX}`
 }
 
-/** @returns nothing if it is marked as Base64 and is not. */
+/** @returns undefined if it is marked as Base64 but is not valid. */
 export function decodeHeaderValue(value: string): string | undefined {
   if (!value.startsWith(PREFIX) || !value.endsWith(SUFFIX) || value.length < PREFIX.length + SUFFIX.length) return value
   const base64 = value.slice(PREFIX.length, -SUFFIX.length)
@@ -131,6 +131,6 @@ export function decodeHeaderValue(value: string): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(base64, 'base64'))
   } catch {
-    return undefined // the header is wrong, and its sender is told so
+    return undefined // not UTF-8: reported as a mismatch
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Requests and answers over a {@link Connection}: ids and progress tokens of our own, time limits that progress restarts,
- * cancellation in both directions. What an upstream sends that belongs to no request of ours is dropped and counted.
+ * Requests and answers over a {@link Connection}: our own ids and progress tokens, timeouts that progress restarts, and
+ * cancellation in both directions. Messages that belong to no request of ours are dropped and counted.
  */
 import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
 import {
@@ -19,39 +19,40 @@ import {
 /** One request in flight. */
 export interface PeerCall {
   readonly id: number
-  /** Stops the time limit while the client is asked something; the limit begins anew afterwards. */
+  /** Stops the timeout while the client answers a question; {@link resume} restarts it. */
   pause(): void
   resume(): void
-  /** Ends it: the upstream is told, and the answer rejects with the failure. */
+  /** Cancels the request: notifies the upstream and rejects the answer with the failure. */
   cancel(failure: Failure): void
 }
 
 export interface PeerAnswer {
-  /** Of a protocol error, `error` instead of `result`. */
+  /** A protocol error has `error` instead of `result`. */
   response: RpcResponse
-  /** On the wire. */
+  /** Size on the wire. */
   bytes: number
 }
 
 export interface CallOptions {
-  /** Milliseconds without progress, and in all. */
+  /** Milliseconds without progress. */
   timeout: number
+  /** Milliseconds in total. */
   maxTimeout: number
-  /** Its progress, with our token; and whatever else the upstream sent on its stream. */
+  /** Receives its progress, with our token, and any other notification on its stream. */
   onNotification?(notification: RpcNotification): void
-  /** Told before anything is sent. */
+  /** Called before anything is sent. */
   onStart?(call: PeerCall): void
-  /** HTTP. */
+  /** HTTP: additional headers. */
   headers?: Record<string, string>
-  /** 2026 over HTTP: closing the stream is the cancellation, a notification would be one too many. */
+  /** 2026 over HTTP: closing the stream cancels the request, so no notification is sent. */
   cancelByClosing?: boolean
   signal?: AbortSignal
 }
 
 export interface PeerEvents {
-  /** A request of the upstream's. @param about The call whose stream carried it, where the transport says so. */
+  /** A request from the upstream. @param about The call whose stream carried it, if the transport tells. */
   onRequest(request: RpcRequest, about: number | undefined, signal: AbortSignal): Promise<Record<string, unknown>>
-  /** A notification that is not about one call. @param about As above. */
+  /** A notification that does not belong to one call. @param about As above. */
   onNotification(notification: RpcNotification, about: number | undefined): void
   onStale?(): void
   onClose(failure: Failure): void
@@ -60,10 +61,10 @@ export interface PeerEvents {
 export interface Peer {
   /** @throws UpstreamFailure if there is no answer. An answer may be a protocol error. */
   call(method: string, params: Record<string, unknown>, options: CallOptions): Promise<PeerAnswer>
-  /** Sends a notification; one that cannot be sent shows in what comes next. */
+  /** Sends a notification. Failures are ignored: the next request meets the same fault. */
   notify(method: string, params?: Record<string, unknown>): Promise<void>
   inFlight(): number
-  /** Messages that belonged to nothing. */
+  /** Number of messages that belonged to no request. */
   dropped(): number
   close(): Promise<void>
 }
@@ -72,7 +73,7 @@ interface Pending {
   resolve(answer: PeerAnswer): void
   reject(failure: UpstreamFailure): void
   options: CallOptions
-  /** Times of {@link performance.now}. */
+  /** On the clock of {@link performance.now}. */
   startedAt: number
   limitAt: number
   pausedAt: number | undefined
@@ -80,7 +81,7 @@ interface Pending {
   controller: AbortController | undefined
 }
 
-/** Requests of the upstream's that wait for an answer; more are refused. */
+/** Maximum number of unanswered requests from the upstream; more are dropped. */
 const INCOMING = 64
 
 /** Connects. @throws UpstreamFailure if that fails. */
@@ -121,7 +122,7 @@ export async function openPeer(
   }
 
   function takeAnswer(response: RpcResponse, bytes: number, about: Id | undefined): void {
-    // Ids are compared with their type: "5" answers nothing. Nor does an answer on another call's stream.
+    // Ids are compared with their type: "5" does not answer 5. An answer on another call's stream is dropped, too.
     if (!pending.has(response.id) || (about !== undefined && about !== response.id)) {
       dropped++
       return
@@ -164,7 +165,7 @@ export async function openPeer(
     } else if (method === 'notifications/cancelled') {
       const id = params?.requestId
       if (typeof id === 'string' || typeof id === 'number') incoming.get(id)?.abort()
-      // 2026: how a server ends a subscription.
+      // 2026: a server ends a subscription this way.
       events.onNotification(notification, numeric(about))
     } else if (about !== undefined && pending.has(about)) pending.get(about)!.options.onNotification?.(notification)
     else events.onNotification(notification, numeric(about))
@@ -173,7 +174,7 @@ export async function openPeer(
   const limitOf = ({ options, startedAt }: Pending): number =>
     Math.min(performance.now() + options.timeout, startedAt + options.maxTimeout)
 
-  /** One timer that looks again, rather than one for each progress notification. */
+  /** One timer per call that checks the limit again, rather than a new timer for each progress notification. */
   function watch(id: number, call: Pending): void {
     if (call.limitAt === Number.POSITIVE_INFINITY) return
     call.timer = setTimeout(
@@ -190,7 +191,7 @@ export async function openPeer(
   function cancel(id: number, failure: Failure): void {
     end(id, call => {
       if (!call.options.cancelByClosing && !closed)
-        void notify('notifications/cancelled', { requestId: id, reason: REASONS[failure.reason] ?? 'given up' })
+        void notify('notifications/cancelled', { requestId: id, reason: REASONS[failure.reason] ?? 'aborted' })
       call.controller?.abort()
       call.reject(new UpstreamFailure(failure))
     })
@@ -198,14 +199,14 @@ export async function openPeer(
 
   async function notify(method: string, params?: Record<string, unknown>): Promise<void> {
     const message: Message = { jsonrpc: '2.0', method, ...(params ? { params } : {}) }
-    // What comes next on the connection meets the same fault, and says so to somebody who waits.
+    // The next request on the connection meets the same fault and reports it.
     await connection.send(message).catch(() => {})
   }
 
   return {
     call(method, params, options) {
       if (closed) return Promise.reject(new UpstreamFailure(closed))
-      if (options.signal?.aborted) return Promise.reject(fail('cancelled', 'the caller has left'))
+      if (options.signal?.aborted) return Promise.reject(fail('cancelled', 'the caller disconnected'))
       const id = nextId++
       const { promise, resolve, reject } = Promise.withResolvers<PeerAnswer>()
       const startedAt = performance.now()
@@ -222,7 +223,7 @@ export async function openPeer(
       }
       pending.set(id, call)
       watch(id, call)
-      const leave = () => cancel(id, { reason: 'cancelled', detail: 'the caller has left' })
+      const leave = () => cancel(id, { reason: 'cancelled', detail: 'the caller disconnected' })
       options.signal?.addEventListener('abort', leave)
       options.onStart?.({
         id,
@@ -256,7 +257,7 @@ export async function openPeer(
   }
 }
 
-/** What we tell an upstream; a client's own words stay with us. */
+/** Cancellation reasons for the upstream; the client's own text is not passed on. */
 const REASONS: Partial<Record<Failure['reason'], string>> = {
   timeout: 'the time limit was reached',
   cancelled: 'the client cancelled the request',
@@ -264,7 +265,7 @@ const REASONS: Partial<Record<Failure['reason'], string>> = {
 
 const numeric = (id: Id | undefined): number | undefined => (typeof id === 'number' ? id : undefined)
 
-/** Always asks for progress: it restarts the time limit, whether or not the client wants to hear of it. */
+/** Always requests progress, since it restarts the timeout even if the client does not want it. */
 function withToken(params: Record<string, unknown>, id: number): Record<string, unknown> {
   const meta = isObject(params._meta) ? params._meta : undefined
   return { ...params, _meta: { ...meta, progressToken: id } }

@@ -1,4 +1,4 @@
-/** What an entry of the file allows: globs on names, URIs, people and clients, and the scopes that a call needs. */
+/** Access rules of an upstream: globs on names, URIs, users and clients, and the scopes that a call needs. */
 
 export interface Filter {
   /** Absent: everything. */
@@ -8,8 +8,8 @@ export interface Filter {
 }
 
 /**
- * Whether a text matches a glob. `*` stands for any characters, none included (also `/`, so that a rule on URIs or
- * names has no gaps); everything else stands for itself. Takes time in proportion to both lengths: texts come from upstreams.
+ * Whether a text matches a glob. `*` matches any characters, also none and also `/`, so that rules on URIs have no gaps;
+ * everything else matches itself. The time is bounded by the product of both lengths, since texts come from upstreams.
  */
 export function matches(glob: string, text: string): boolean {
   let g = 0
@@ -41,8 +41,8 @@ export function isAllowed(filter: Filter, name: string): boolean {
 }
 
 /**
- * Whether a caller may use an upstream: a person by e-mail address, whatever its case; a machine (no user) by client
- * id. A glob with `@` is about e-mail addresses, so a client id that looks like one gains nothing.
+ * Whether a caller may use an upstream: a user by e-mail address, ignoring case; a machine (no user) by client id. A glob
+ * with `@` applies only to e-mail addresses, so a client id that looks like one gains nothing.
  */
 export function mayUse(
   users: readonly string[] | undefined,
@@ -54,7 +54,7 @@ export function mayUse(
   return users.some(glob => !glob.includes('@') && matches(glob, who.clientId))
 }
 
-/** The scopes that a call needs for its tool, prompt or resource: those of every glob that matches. */
+/** The scopes that a call needs for its tool, prompt or resource: those of all matching globs. */
 export function scopesOf(scopes: Readonly<Record<string, string>>, name: string): string[] {
   const needed = Object.entries(scopes).flatMap(([glob, scope]) => (matches(glob, name) ? [scope] : []))
   return [...new Set(needed)]
@@ -62,7 +62,7 @@ export function scopesOf(scopes: Readonly<Record<string, string>>, name: string)
 
 const DEEPEST = 64
 
-/** Arguments for the audit log: the values of keys that match (whatever their case) are replaced, at every depth. */
+/** Redacts arguments for the audit log: replaces the values of matching keys, ignoring case, at every depth. */
 export function redact(value: unknown, keys: readonly string[], depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value
   if (depth === DEEPEST) return '[too deep]'

@@ -1,6 +1,6 @@
 /**
- * The connections of one upstream: one for each principal, session, or for all, started on first use and once for callers
- * that come together; ended when idle; with a pause after failures.
+ * The connections of one upstream: one per principal, per session, or for all. A connection is opened on first use, once
+ * for concurrent callers, and closed when idle; after failures there is a pause.
  */
 import type { Log } from '../lib/log.ts'
 import { type Circuit, openCircuit } from './circuit.ts'
@@ -25,7 +25,7 @@ export interface ChildSpec {
   env: Record<string, string>
   cwd?: string
   maxBytes: number
-  /** Whether it is needed: then it does not make room for another. */
+  /** Whether it is in use: then it is not ended to make room for another. */
   inUse(): boolean
 }
 
@@ -36,16 +36,16 @@ export interface PoolDeps {
 }
 
 export interface Pool {
-  /** The caller's connection, started if need be. The start goes on when the caller has left. @throws UpstreamFailure */
+  /** The caller's connection, opened if necessary. Opening continues if the caller disconnects. @throws UpstreamFailure */
   acquire(caller: GatewayCaller): Promise<Link>
-  /** The caller's connection, if it is there. */
+  /** The caller's connection, if it is open. */
   live(caller: GatewayCaller): Link | undefined
   slots(link: Link): Slots
   links(): Iterable<Link>
-  /** HTTP: a call met nobody, or somebody again. */
-  met(caller: GatewayCaller, failure: Failure | undefined): void
+  /** HTTP: reports the outcome of a call, for the circuit breaker. */
+  reportCall(caller: GatewayCaller, failure: Failure | undefined): void
   endPrincipal(principal: string): Promise<void>
-  /** No new connections; those there are close when their calls have ended. */
+  /** Opens no new connections, and closes existing ones when their calls have ended. */
   retire(): void
   close(): Promise<void>
   readonly state: {
@@ -62,7 +62,7 @@ export type PoolEvents = Pick<LinkOptions, 'onList' | 'onListChanged' | 'warn'> 
   onLink(link: Link): void
 }
 
-/** A process that lived this long did not crash at its start. */
+/** A process that has run this long did not crash at startup. */
 const SETTLED_MS = 60_000
 const SWEEP_MS = 1_000
 
@@ -88,7 +88,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
       : caller.principal
   }
 
-  /** One principal's wrong settings are nobody else's failure. */
+  /** Per principal if the configuration is, so that one principal's failures do not affect others. */
   function circuitsOf(caller: GatewayCaller): { start: Circuit; crash: Circuit } {
     const key = config.perPrincipal ? caller.principal : ''
     let found = circuits.get(key)
@@ -185,7 +185,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
   function forget(link: Link): void {
     const key = keys.get(link)
     if (key !== undefined && links.get(key) === link) links.delete(key)
-    // What is in flight may still be answered.
+    // Calls in flight may still be answered.
     link.retire(config.maxTimeout)
   }
 
@@ -232,7 +232,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
           starting.set(key, begun)
         }
         const started = await begun
-        // Whose it is may have turned out only now: sessions of 2025 over HTTP are not shared.
+        // The key may have changed with the era: 2025 sessions over HTTP are not shared.
         if (keys.get(started) === keyFor(caller)) return started
       }
     },
@@ -246,12 +246,12 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
       return own
     },
     links: () => links.values(),
-    met(caller, failure) {
+    reportCall(caller, failure) {
       if (transport.type !== 'http') return
       const { start } = circuitsOf(caller)
       if (!failure) start.succeeded()
       else if (failure.reason === 'unreachable' && failure.status === undefined) {
-        note(failure, 'was not reached')
+        note(failure, 'could not be reached')
         start.failed()
       }
     },

@@ -1,30 +1,30 @@
-/** A process and all that it started, ended as a whole. */
+/** Ends a process together with its descendants. */
 import { groupRuns, processState } from './process-state.ts'
 
-/** How long each step may take, and how often we look whether it is over; milliseconds. */
+/** Duration of each step, and polling interval; milliseconds. */
 const GRACE = 2000
-const GLANCE = 20
+const POLL = 20
 
 /**
- * Whether a process of the group runs. What has ended but was not reaped keeps the group in being, in a container
- * without init for good; it does not count where we can tell.
+ * Whether any process of the group runs. Zombies keep the group alive, in a container without init forever; they do not
+ * count where /proc tells them apart.
  */
 function groupLives(pid: number): boolean {
   try {
     process.kill(-pid, 0)
   } catch (error) {
-    // EPERM: somebody is there whom we must not touch, such as a program that changed its user.
+    // EPERM: there is a process that we may not signal, such as a program that changed its user.
     if ((error as { code?: string }).code !== 'EPERM') return false
   }
   return processState(pid) !== undefined || (groupRuns(pid) ?? true)
 }
 
 /**
- * Asks the group to end, then makes it: SIGTERM, SIGKILL, each after the one before had its time.
+ * Ends a process group in steps: closes the input, sends SIGTERM, then SIGKILL, waiting after each.
  *
- * @param options.closeInput Called first, with a time of its own: the way in which an MCP server is told to end.
- * @param options.grace The time of each step in milliseconds: 2,000.
- * @returns Whether it is gone.
+ * @param options.closeInput First step, if given: the regular way to stop an MCP server.
+ * @param options.grace Duration of each step in milliseconds; default 2,000.
+ * @returns whether the group is gone.
  */
 export async function endGroup(
   pid: number,
@@ -45,7 +45,7 @@ export async function endGroup(
 async function isGone(pid: number, ms: number): Promise<boolean> {
   for (const end = performance.now() + ms; performance.now() < end; ) {
     if (!groupLives(pid)) return true
-    await new Promise(resolve => setTimeout(resolve, GLANCE))
+    await new Promise(resolve => setTimeout(resolve, POLL))
   }
   return !groupLives(pid)
 }
@@ -54,7 +54,7 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal)
   } catch (error) {
-    // It ended since we looked, or is not ours to signal; whoever called looks again.
+    // It has just ended, or we may not signal it; the caller checks again.
     if (!['ESRCH', 'EPERM'].includes((error as { code?: string }).code ?? '')) throw error
   }
 }

@@ -1,7 +1,7 @@
-/** What Linux says about processes. Elsewhere nothing is known, and nothing is ended that we did not start ourselves. */
+/** Process state from /proc on Linux. On other systems nothing is known, so orphans are not ended. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 
-/** Where pids mean what they mean to us: this boot of the machine, this pid namespace. */
+/** Identifies the space in which pids are unique: this boot of the machine and this pid namespace. */
 export function pidSpace(): string | undefined {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
@@ -12,12 +12,12 @@ export function pidSpace(): string | undefined {
 }
 
 export interface ProcessState {
-  /** In clock ticks since the machine was started; together with the pid it names one process for good. */
+  /** In clock ticks since boot; unique together with the pid. */
   startedAt: string
   group: number
 }
 
-/** The process that runs under this pid now; undefined if none does or it only waits to be reaped. proc_pid_stat(5): fields 5 and 22; a name may hold spaces and brackets. */
+/** The running process with this pid; undefined if there is none or it is a zombie. proc_pid_stat(5): fields 5 and 22; the name may contain spaces and parentheses. */
 export function processState(pid: number): ProcessState | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
@@ -29,7 +29,7 @@ export function processState(pid: number): ProcessState | undefined {
   }
 }
 
-/** Whether a process of the group still runs; undefined where /proc is not. Looks at every process there is. */
+/** Whether any process of the group runs; undefined without /proc. Scans all processes. */
 export function groupRuns(group: number): boolean | undefined {
   try {
     return readdirSync('/proc').some(name => /^\d+$/.test(name) && processState(Number(name))?.group === group)

@@ -1,26 +1,26 @@
 /**
- * The children of this server: how many there may be, which one makes room, which one has been idle for too long, and
- * that none outlives us. One principal's child serves nobody else; whoever calls says which principal that is.
+ * Supervises the child processes of this server: limits their number, ends idle ones, makes room for new ones, and
+ * ensures that none outlives the server. A child belongs to the principal that its caller names.
  */
 import type { Log } from '../lib/log.ts'
 import { type Child, type ChildSpec, startChild } from './child.ts'
 import { fail } from './connection.ts'
 import { openChildRecord } from './orphans.ts'
 
-/** The principal of a child that serves everybody: the limit per principal is not for it. */
+/** The principal of a shared child, which is exempt from the limit per principal. */
 export const SHARED = 'shared'
 
 export interface StartOptions extends ChildSpec {
-  /** Milliseconds without use until it ends; absent or 0: never. */
+  /** Milliseconds without use until it is ended; absent or 0: never. */
   idleTimeout?: number
-  /** Whether somebody waits for it now; such a child neither makes room nor counts as idle. */
+  /** Whether it is in use now; then it is neither idle nor ended to make room. */
   inUse(): boolean
-  /** Called as soon as it is decided that it ends, before anything is done about it. */
+  /** Called as soon as it is decided to end the child, before it is. */
   onEnding(why: string): void
 }
 
 export interface ManagedChild extends Child {
-  /** To be called at every use: idle time begins anew. */
+  /** Call it at every use: restarts the idle time. */
   touch(): void
 }
 
@@ -36,15 +36,15 @@ export interface ChildStatus {
 
 export interface Supervisor {
   /**
-   * Starts a child, after the one that was idle for longest has made room if need be.
+   * Starts a child; if the limit is reached, first ends the one that has been idle longest.
    *
-   * @throws UpstreamFailure `start_failed`; `busy` if there are too many and all are in use, or we are stopping.
+   * @throws UpstreamFailure `start_failed`; `busy` if all children are in use, or the server is stopping.
    */
   start(options: StartOptions): Promise<ManagedChild>
   children(): ChildStatus[]
   /** Ends all children, and starts no more. */
   closeAll(): Promise<void>
-  /** Settled when children of a server that was killed are ended. */
+  /** Resolves when the children of a killed server have ended. */
   orphansEnded: Promise<void>
   readonly log: Log
 }
@@ -52,9 +52,9 @@ export interface Supervisor {
 export interface SupervisorOptions {
   log: Log
   now(): Date
-  /** Where the record of children is kept; absent: none is kept. */
+  /** Directory for the record of children; absent: no record. */
   stateDir?: string
-  /** For each step of ending a child, in milliseconds: 2,000. */
+  /** Duration of each step of ending a child, in milliseconds; default 2,000. */
   grace?: number
   maxChildren?: number
   maxPerPrincipal?: number
@@ -65,7 +65,7 @@ interface Managed {
   options: StartOptions
   startedAt: Date
   lastUsedAt: Date
-  /** Of the clock that never jumps. */
+  /** On the monotonic clock. */
   usedMs: number
   ending: boolean
 }
@@ -84,7 +84,7 @@ export function openSupervisor({
   const starting: string[] = []
   let closed = false
 
-  /** Waits until there is room, and takes it: the caller must give it back. */
+  /** Waits until there is room and reserves it; the caller must release it. */
   async function reserve({ upstream, principal }: ChildSpec): Promise<void> {
     for (;;) {
       if (closed) throw fail('busy', 'the server is stopping')
@@ -98,7 +98,7 @@ export function openSupervisor({
       if (leaving) await leaving.child.gone
       else if (!(await endIdlest(candidates))) {
         const whose = isFullFor ? `${principal} has ${maxPerPrincipal}` : `there are ${maxChildren}`
-        throw fail('busy', `${upstream} was not started: ${whose} child processes, all in use`)
+        throw fail('busy', `cannot start ${upstream}: ${whose} child processes, all in use`)
       }
     }
   }
@@ -152,7 +152,7 @@ export function openSupervisor({
       const how = { how: child.exit(), why: child.endedBecause() }
       log.info({ upstream: options.upstream, pid: child.pid, ...how }, 'child ended')
     })
-    // Stopped while it was being started.
+    // The server was stopped while the child was starting.
     if (closed) void end('the server is stopping')
     return managed.child
   }
@@ -175,7 +175,7 @@ export function openSupervisor({
   }
 }
 
-/** One timer a child, set again only when it rings, so that a use costs nothing. @returns Stops it. */
+/** One timer per child, rearmed only when it fires, so that a use costs nothing. @returns a function that stops it. */
 function endWhenIdle(managed: Managed): () => void {
   const { idleTimeout, inUse } = managed.options
   if (!idleTimeout) return () => {}

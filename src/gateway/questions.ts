@@ -1,14 +1,14 @@
-/** Questions in the shape of 2026 (`inputRequests`), for clients of 2025, and of 2025 (`-32042`), for clients of 2026. */
+/** Translates questions between eras: `inputRequests` of 2026 for 2025 clients, `-32042` of 2025 for 2026 clients. */
 import type { Question } from './eras.ts'
 import { INTERNAL_ERROR, isObject, RpcError } from './messages.ts'
 
-/** Questions of one round; more are not a conversation. */
+/** Maximum number of questions in one round. */
 const MOST = 32
 
 /**
- * Puts the questions of an `input_required` result to a client, all at once.
+ * Asks a client all questions of an `input_required` result at once.
  *
- * @returns what the retry adds to its params.
+ * @returns the params to add to the retry.
  * @throws RpcError if the client cannot be asked, or refuses.
  */
 export async function answerQuestions(
@@ -18,14 +18,15 @@ export async function answerQuestions(
   const questions = isObject(inputRequests) ? Object.entries(inputRequests) : []
   const state = typeof requestState === 'string' ? { requestState } : {}
   if (questions.length === 0 && requestState === undefined)
-    throw new RpcError(INTERNAL_ERROR, 'The server asks for nothing, and does not answer')
-  if (questions.length > MOST) throw new RpcError(INTERNAL_ERROR, `The server asks more than ${MOST} questions at once`)
+    throw new RpcError(INTERNAL_ERROR, 'The server requires input but asks no question')
+  if (questions.length > MOST)
+    throw new RpcError(INTERNAL_ERROR, `The server asked more than ${MOST} questions at once`)
   if (questions.length === 0) return state
   const withdrawn = new AbortController()
   try {
     const answers = await Promise.all(
       questions.map(async ([key, question]) => {
-        if (!isQuestion(question)) throw new RpcError(INTERNAL_ERROR, 'The server asks something that is not MCP')
+        if (!isQuestion(question)) throw new RpcError(INTERNAL_ERROR, 'The server asked an invalid question')
         return [key, await ask(question, withdrawn.signal)] as const
       }),
     )
@@ -40,7 +41,7 @@ export function isQuestion(value: unknown): value is Question {
   return isObject(value) && typeof value.method === 'string' && (value.params === undefined || isObject(value.params))
 }
 
-/** The pages of a `-32042` error as questions of 2026. @returns nothing if it names none. */
+/** The pages of a `-32042` error as 2026 questions. @returns undefined if it names none. */
 export function urlQuestions(data: unknown): Record<string, Question> | undefined {
   const elicitations = isObject(data) && Array.isArray(data.elicitations) ? data.elicitations : []
   const questions = elicitations.slice(0, MOST).flatMap((item: unknown, index): [string, Question][] => {

@@ -1,20 +1,20 @@
-/** What an upstream sends about a call while it runs, on its way to the client. */
+/** Passes an upstream's notifications about a running call on to the client. */
 import type { Course } from './course.ts'
 import { type LogLevel, logLevelOf } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import type { RpcNotification } from './messages.ts'
 import { LOG_LEVEL, metaOf } from './names.ts'
 
-/** Notifications of one call that are passed on at once, and in each second after that. */
+/** Token bucket for the notifications of one call. */
 const BURST = 1_000
 const PER_SECOND = 200
-/** The log messages that a client wants; one of 2025 that has not said so takes what comes. */
+/** The log messages that a client wants; a 2025 client that has not set a level gets all. */
 export function wantedLogs({ era, logLevel, params }: Exchange): LogLevel | 'any' | undefined {
   if (era === '2026') return logLevelOf(metaOf(params)?.[LOG_LEVEL])
   return logLevelOf(logLevel) ?? 'any'
 }
 
-/** Progress with the client's token, log messages; a flood is cut. */
+/** Passes on log messages, and progress with the client's token; drops what exceeds the rate limit. */
 export function passOn(course: Course, to: () => Exchange | undefined): (notification: RpcNotification) => void {
   let left = BURST
   let filledAt = performance.now()

@@ -1,8 +1,8 @@
-/** Calls in flight on one process or URL: so many at a time, so many waiting, and the rest is refused at once. */
+/** Limits the calls in flight on one process or URL, with a bounded queue; further calls are refused at once. */
 import { fail } from './connection.ts'
 
 export interface Slots {
-  /** @returns how to give the slot back; calling it twice is the same as once. @throws UpstreamFailure if there is no room, or the caller leaves. */
+  /** @returns a function that releases the slot; it is idempotent. @throws UpstreamFailure if the queue is full, or the caller disconnects. */
   take(signal: AbortSignal): (() => void) | Promise<() => void>
   readonly taken: number
   readonly waiting: number
@@ -31,7 +31,7 @@ export function openSlots(concurrency: number, queue: number): Slots {
         taken++
         return releaser()
       }
-      if (waiting.size >= queue) throw fail('busy', `${concurrency} calls are in flight and ${queue} wait`)
+      if (waiting.size >= queue) throw fail('busy', `${concurrency} calls are in flight and ${queue} are waiting`)
       const { promise, resolve, reject } = Promise.withResolvers<() => void>()
       const enter = () => {
         signal.removeEventListener('abort', leave)
@@ -39,7 +39,7 @@ export function openSlots(concurrency: number, queue: number): Slots {
       }
       const leave = () => {
         waiting.delete(enter)
-        reject(fail('cancelled', 'the caller left the queue'))
+        reject(fail('cancelled', 'the caller disconnected while waiting'))
       }
       signal.addEventListener('abort', leave)
       waiting.add(enter)

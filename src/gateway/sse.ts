@@ -4,23 +4,23 @@ import { fail } from './connection.ts'
 export interface ServerEvent {
   event: string
   data: string
-  /** Bytes on the wire since the event before. */
+  /** Bytes on the wire since the previous event. */
   bytes: number
 }
 
 export interface EventReader {
   /** @throws UpstreamFailure if one event is larger than allowed. */
   push(chunk: Uint8Array): void
-  /** The last `id` of the stream, to go on from there. */
+  /** The last `id` of the stream, to resume from. */
   lastEventId(): string | undefined
-  /** Milliseconds that the server asked to wait before a new attempt. */
+  /** The server's reconnection time in milliseconds. */
   retry(): number | undefined
 }
 
-/** @param maxBytes Of one event, its lines that are ignored included. */
+/** @param maxBytes Maximum size of one event, including ignored lines. */
 export function openEventReader(maxBytes: number, onEvent: (event: ServerEvent) => void): EventReader {
   const decoder = new TextDecoder()
-  /** The beginning of a line whose end has not come. */
+  /** The beginning of an incomplete line. */
   let partial: string[] = []
   let data: string[] = []
   let event = 'message'
@@ -50,7 +50,7 @@ export function openEventReader(maxBytes: number, onEvent: (event: ServerEvent) 
     push(chunk) {
       bytes += chunk.length
       let text = decoder.decode(chunk, { stream: true })
-      // A line may end in both characters, and they may come apart.
+      // A CRLF may be split across two chunks.
       if (endsInReturn && text.startsWith('\n')) text = text.slice(1)
       endsInReturn = text.endsWith('\r')
       const lines = text.split(/\r\n|\n|\r/)
@@ -61,7 +61,7 @@ export function openEventReader(maxBytes: number, onEvent: (event: ServerEvent) 
       }
       if (rest !== '') partial.push(rest)
       if (data.length === 0 && partial.length === 0) bytes = 0
-      if (bytes > maxBytes) throw fail('too_large', `an event of more than ${maxBytes} bytes`)
+      if (bytes > maxBytes) throw fail('too_large', `an event exceeds ${maxBytes} bytes`)
     },
     lastEventId: () => lastEventId,
     retry: () => retry,

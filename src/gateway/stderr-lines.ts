@@ -1,24 +1,24 @@
-/** What a child writes to standard error: to our log line by line, and the last lines kept for the operator. */
+/** Logs a child's standard error line by line, and keeps the last lines for the operator. */
 import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 
-/** Characters of a line that are kept; of more, the rest is left out. */
+/** Maximum length of a line in characters; the rest is cut off. */
 const LONGEST = 4096
 const PER_SECOND = 100
 const KEPT = 20
 
 export interface StderrLog {
   line(text: string): void
-  /** Lines of the last second that were not logged. */
+  /** Number of lines of the last second that were not logged. */
   dropped(count: number): void
 }
 
 export interface StderrLines {
-  /** The last lines, oldest first; those that were not logged, too. */
+  /** The last lines, oldest first, including those that were not logged. */
   last(): string[]
 }
 
-/** Reads to the end of the stream. In a flood the stream waits out the second, so that it costs no more than its share. */
+/** Reads to the end of the stream. If a child writes too much, its stream is paused for the rest of the second. */
 export function readStderr(stream: Readable, log: StderrLog): StderrLines {
   const decoder = new StringDecoder('utf8')
   const kept: string[] = []
@@ -72,5 +72,5 @@ export function readStderr(stream: Readable, log: StderrLog): StderrLines {
   return { last: () => [...kept] }
 }
 
-/** Bytes in a second after which the stream waits: far more than 100 lines of 4 KiB. */
+/** Bytes per second after which the stream is paused: far more than 100 lines of 4 KiB. */
 const FLOOD = 4_194_304

@@ -1,6 +1,6 @@
 /**
- * A connection over the pipes of a child: JSON-RPC messages, one a line, in both directions. Which answers belong to
- * which request is for peer.ts to say; here they only tell whether the child is in use.
+ * A connection over the pipes of a child process: JSON-RPC messages, one per line, in both directions. peer.ts matches
+ * answers to requests; here they only show whether the child is in use.
  */
 import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
 import type { Transport } from './expand.ts'
@@ -13,11 +13,11 @@ export interface StdioSpec extends Omit<Extract<Transport, { type: 'stdio' }>, '
   upstream: string
   /** `user:<id>`, `client:<id>`, or `SHARED` of process.ts. */
   principal: string
-  /** Of one message, either way. */
+  /** Maximum size of one message, in either direction. */
   maxBytes: number
-  /** Milliseconds without use until the child ends; absent or 0: never. */
+  /** Milliseconds without use until the child is ended; absent or 0: never. */
   idleTimeout?: number
-  /** Whether it is needed although no request waits, such as by somebody who listens. */
+  /** Whether it is in use although no request is waiting, for instance by a subscription. */
   inUse?(): boolean
 }
 
@@ -25,11 +25,11 @@ export interface StdioConnection extends Connection {
   readonly pid: number
 }
 
-/** What a child may still write after its exit was seen, or after it closed its input; milliseconds. */
+/** How long to read a child's remaining output after it exits or closes a pipe, in milliseconds. */
 const LAST_WORDS = 200
 
 /**
- * Starts the command; resolves when it runs, which says nothing about whether it speaks MCP.
+ * Starts the command. Resolves when the process runs, whether or not it speaks MCP.
  *
  * @throws UpstreamFailure `start_failed` or `busy`; `onClose` has been called with the same.
  */
@@ -40,7 +40,7 @@ export async function openStdio(
 ): Promise<StdioConnection> {
   /** Requests without an answer. */
   const waiting = new Set<Id>()
-  /** Until its first message a child belongs to the caller who started it. */
+  /** Until its first message, a child counts as in use by the caller that started it. */
   let isNew = true
   const isUsed = () => isNew || waiting.size > 0 || (inUse?.() ?? false)
   let reader: { stop(): void } | undefined
@@ -54,7 +54,7 @@ export async function openStdio(
   }
   let child: ManagedChild
   try {
-    // A child that is being ended takes no more calls, although it may live for some seconds.
+    // A child that is being ended takes no more calls, although it may run for a few more seconds.
     const onEnding = (why: string) => close({ reason: 'cancelled', detail: why })
     child = await supervisor.start({ ...spec, inUse: isUsed, onEnding })
   } catch (error) {
@@ -63,7 +63,7 @@ export async function openStdio(
   }
   reader = readMessages(child, maxBytes, {
     message(message, bytes) {
-      // What a child says unasked is no use of it.
+      // Unsolicited messages do not count as use.
       if (isResponse(message)) {
         waiting.delete(message.id)
         child.touch()
@@ -75,19 +75,19 @@ export async function openStdio(
       events.onFailure?.(id, { reason: 'malformed', detail: 'the answer is neither a result nor an error' })
     },
     tooLarge() {
-      close({ reason: 'too_large', detail: `a message has more than ${maxBytes} bytes` })
+      close({ reason: 'too_large', detail: `a message exceeds ${maxBytes} bytes` })
       child.stdout.destroy()
       void child.end('wrote a message that is too large')
     },
     strange(line, count) {
       const fields = { upstream: spec.upstream, pid: child.pid }
       if (count === 1) supervisor.log.warn({ ...fields, line }, 'upstream wrote a line to stdout that is not a message')
-      else supervisor.log.warn({ ...fields, lines: count }, 'lines on stdout that were not messages')
+      else supervisor.log.warn({ ...fields, lines: count }, 'upstream wrote lines to stdout that are not messages')
     },
   })
   const write = writeMessages(child, maxBytes)
   void watchEnd(child).then(detail => {
-    // What we end ourselves has not failed.
+    // A child that we ended has not failed.
     close({
       reason: child.endedBecause() ? 'cancelled' : 'exited',
       detail: [detail, ...child.stderr().slice(-1)].join('; stderr: '),
@@ -112,7 +112,7 @@ export async function openStdio(
   }
 }
 
-/** Resolves when nothing more can come: standard output has ended, or the process has, and its last words were heard. */
+/** Resolves when no more messages can arrive: the process or its output has ended, and remaining output has been read. */
 async function watchEnd(child: ManagedChild): Promise<string> {
   const { promise: ended, resolve } = Promise.withResolvers<string>()
   child.stdout.once('end', () => resolve('it closed its standard output'))
@@ -128,7 +128,7 @@ interface MessageEvents {
   /** A response whose result or error has the wrong form. */
   malformed(id: Id): void
   tooLarge(): void
-  /** The first line that is no message, and at the end how many there were, if more than one. */
+  /** Called for the first line that is not a message, and at the end with their number, if more than one. */
   strange(line: string, count: number): void
 }
 
@@ -145,7 +145,7 @@ function readMessages(child: ManagedChild, maxBytes: number, events: MessageEven
   const onLine = (line: Buffer) => {
     if (stopped || isBlank(line)) return
     const value = parse(line)
-    // A list is a batch of 2025-03-26.
+    // An array is a batch (2025-03-26).
     const taken = Array.isArray(value)
       ? value.filter(one => take(one, line.length)).length > 0
       : take(value, line.length)
@@ -154,7 +154,7 @@ function readMessages(child: ManagedChild, maxBytes: number, events: MessageEven
     if (++strange === 1) events.strange(line.toString('utf8', 0, 200), 1)
   }
   const split = splitLines(maxBytes, onLine, events.tooLarge)
-  // After the stop what still comes is let go, so that a child that writes while it ends is not held up.
+  // After stop() output is discarded, so that a child that writes while ending is not blocked.
   child.stdout.on('data', (chunk: Buffer) => {
     if (!stopped) split(chunk)
     pace.read(chunk.length)
@@ -171,7 +171,7 @@ const isBlank = (line: Buffer) => line.length === 0 || (line.length === 1 && lin
 
 const isId = (value: unknown): value is Id => typeof value === 'string' || typeof value === 'number'
 
-/** Undefined if it is not JSON. A line that does not begin as a message does is not tried, as errors are dear in a flood. */
+/** @returns undefined if it is not JSON. Lines that cannot be a message are not parsed, since exceptions are expensive in a flood. */
 function parse(line: Buffer): unknown {
   const text = line.toString('utf8')
   if (!/^\s*[{[]/.test(text)) return undefined
@@ -183,14 +183,14 @@ function parse(line: Buffer): unknown {
 }
 
 /**
- * Messages of one turn of the event loop are written at once. What a child does not read waits here, but not without
- * end: at most `maxBytes`, or one message.
+ * Writes the messages of one turn of the event loop together. Queues at most `maxBytes` (or one message) for a child that
+ * does not read.
  */
 function writeMessages({ stdin }: ManagedChild, maxBytes: number): (message: Message) => void {
   let batch: string[] = []
   let queued = 0
   stdin.on('error', () => {
-    // The child reads no more; that it ends, or has ended, is seen elsewhere.
+    // The child no longer reads; its exit is handled elsewhere.
     batch = []
   })
   const flush = () => {

@@ -1,4 +1,4 @@
-/** How an entry's upstream is reached: command or URL, with variables filled in and checked. */
+/** Reads an entry's transport, command or URL, expands its variables and checks it. */
 import { dirname, resolve } from 'node:path'
 import { type Path, problem, type Report, warn } from './config-source.ts'
 import type { Entry } from './entry.ts'
@@ -10,7 +10,7 @@ export interface Reached {
   personal: boolean
 }
 
-/** @param variables `path` is the file's: a relative `cwd` starts at its folder. */
+/** @param variables.path The configuration file: a relative `cwd` is relative to its directory. */
 export function readTransport(
   entry: Entry,
   path: Path,
@@ -58,14 +58,14 @@ export function readTransport(
   return { transport, personal: fields.personal() }
 }
 
-/** Expands fields of one entry, and notes what is wrong with them and whether they depend on the caller. */
+/** Expands the fields of one entry, reports problems, and notes whether any depends on the caller. */
 function expander(path: Path, report: Report, variables: Variables) {
   let personal = false
   const expand = (at: Path, text: string, allow: boolean) => {
     const expanded = expandVariables(text, variables, { personal: allow })
     for (const message of expanded.problems) problem(report, [...path, ...at], message)
     if (hasControls(expanded.text))
-      problem(report, [...path, ...at], 'must not hold a line break or NUL; check the variable that it comes from')
+      problem(report, [...path, ...at], 'must not contain a line break or NUL; check the variable that it comes from')
     personal ||= expanded.personal
     return expanded.text
   }
@@ -77,7 +77,7 @@ function expander(path: Path, report: Report, variables: Variables) {
   }
 }
 
-/** All that a child gets of our environment. */
+/** The variables of our environment that a child inherits. */
 const INHERITED = ['PATH', 'HOME', 'USER', 'LOGNAME', 'SHELL', 'TERM', 'LANG', 'TMPDIR']
 
 function inherited(env: Record<string, string | undefined>): Record<string, string> {
@@ -88,26 +88,22 @@ function checkUrl(text: string, path: Path, report: Report): string {
   const url = URL.parse(text)
   if (!url || !/^https?:$/.test(url.protocol)) problem(report, path, 'must be an http or https URL')
   else if (url.username || url.password)
-    problem(report, path, 'must not hold a password; write an Authorization header into "headers"')
+    problem(report, path, 'must not contain a password; put an Authorization header into "headers"')
   else if (isMetadataHost(url.hostname))
-    problem(
-      report,
-      path,
-      'must not be the metadata service of a cloud, which gives out the credentials of this machine',
-    )
+    problem(report, path, 'must not be a cloud metadata service, which would expose the credentials of this machine')
   return text
 }
 
-/** What the protocol and its connection say themselves. */
+/** Headers that the protocol or the connection sets. */
 const OWN_HEADERS =
   /^(accept|accept-encoding|connection|content-encoding|content-length|content-type|expect|host|keep-alive|last-event-id|te|trailer|transfer-encoding|upgrade|mcp-.*)$/i
 
 function checkHeaders(headers: Record<string, string>, path: Path, report: Report): Record<string, string> {
   const kept = Object.entries(headers).filter(([name, value]) => {
     if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value) && !hasControls(value))
-      problem(report, [...path, name], 'must not hold characters that a header cannot carry')
+      problem(report, [...path, name], 'must not contain characters that are invalid in a header')
     if (!OWN_HEADERS.test(name)) return true
-    warn(report, [...path, name], 'is set by the protocol; it is left out')
+    warn(report, [...path, name], 'is set by the protocol and ignored here')
     return false
   })
   return Object.fromEntries(kept)

@@ -1,4 +1,4 @@
-/** One upstream: its connections, what it offers to whom, and who listens to its changes. */
+/** One upstream: its connections, its lists for each caller, and the listeners to its changes. */
 import type { Queries } from '../../sql/index.ts'
 import type { UpstreamConfig } from './config.ts'
 import { UpstreamFailure } from './connection.ts'
@@ -18,9 +18,9 @@ export interface UpstreamDeps extends PoolDeps {
 
 export interface ListChange {
   kind: 'tools' | 'prompts' | 'resources'
-  /** Whose; absent: everybody's. */
+  /** Whose list; undefined: everyone's. */
   principal: string | undefined
-  /** It was not known before: news for who was given lists without it. */
+  /** The list was not known before, so it is a change only for clients that got lists without it. */
   first: boolean
 }
 
@@ -28,32 +28,32 @@ export interface Upstream {
   readonly config: UpstreamConfig
   readonly pool: Pool
   /**
-   * What it said of itself when it started. Starts it only if nothing is known.
+   * The upstream's description of itself. Starts it only if none is stored.
    *
    * @param patience Milliseconds to wait for a start; absent: until it has started or failed.
-   * @returns nothing if it has not started in time. @throws UpstreamFailure without `patience` only.
+   * @returns undefined if it has not started in time. @throws UpstreamFailure only without `patience`.
    */
   describe(caller: GatewayCaller, patience?: number): Promise<ServerDescription | undefined>
-  /** A list without what policy hides, live or as last known; as {@link describe}. */
+  /** A list without what policy hides, live or as last stored; `patience` as for {@link describe}. */
   list(kind: Kind, caller: GatewayCaller, patience?: number): Promise<Visible | undefined>
-  /** What of a list is in memory. */
+  /** The list that is in memory. */
   listNow(kind: Kind, caller: GatewayCaller): Visible | undefined
-  /** The tool as this connection lists it, so that it is judged before it is called. @returns nothing if it is hidden or not there. */
+  /** The tool as this connection lists it, checked against its fingerprint. @returns undefined if it is hidden or does not exist. */
   toolOf(link: Link, name: string): Promise<Entry | undefined>
-  /** The same, if it was judged before. */
+  /** The same, if it was already checked. */
   toolNow(link: Link, name: string): Entry | undefined
-  /** Whether nothing about its lists depends on who asks. */
+  /** Whether its lists are the same for every caller. */
   readonly sharable: boolean
-  /** @param start Connects for it, rather than wait for somebody's call. */
+  /** @param start Whether to connect at once instead of waiting for a call. */
   listen(caller: GatewayCaller, filter: ListenFilter, listener: Listener, start: boolean): Promise<Listening>
-  /** Changes of tools were accepted, here or on another replica. */
+  /** Call it when changed tools were accepted, here or on another replica. */
   trusted(): void
   status(): Omit<UpstreamStatus, 'stderr'>
 }
 
 export type Visible = ReadonlyMap<string, Entry>
 
-/** A storm of changes is told of once in this time. */
+/** Minimum time between two notifications of the same change. */
 const QUIET_MS = 1_000
 
 export function openUpstream(
@@ -69,7 +69,7 @@ export function openUpstream(
   const waiting = new Map<string, ReadonlySet<string>>()
   const changes = throttle(QUIET_MS, onChange)
 
-  /** Whose list it is that everybody (or only this principal) gets without a connection of one's own. */
+  /** The principal under which a list is stored; empty: shared by all. */
   function scopeOf(kind: Kind | 'server', principal: string): string {
     if (config.perPrincipal) return principal
     const private_ = transport.type === 'stdio' && config.isolation !== 'shared' && kind.startsWith('resource')
@@ -84,7 +84,7 @@ export function openUpstream(
     },
     onList(link, catalogue) {
       const scope = scopeOf(catalogue.kind, link.owner)
-      // What one person's calls have changed is not everybody's.
+      // After a principal's calls, its lists may differ from everyone's.
       if (scope !== link.owner && !link.pristine) return
       const differs = memory.rememberList(scope, catalogue)
       if (differs !== 'same') changed(catalogue.kind, scope, differs === 'new')
@@ -98,7 +98,7 @@ export function openUpstream(
     changes({ kind: LISTS[kind].capability, principal: principal === '' ? undefined : principal, first })
   }
 
-  /** Judged against the stored fingerprints, once for each list. */
+  /** Checks tools against their stored fingerprints, once per list. */
   async function judged(catalogue: Catalogue, principal: string): Promise<Catalogue> {
     if (catalogue.kind !== 'tools' || blocked.has(catalogue)) return catalogue
     const scope = scopeOf('tools', principal)
@@ -123,7 +123,7 @@ export function openUpstream(
     return found
   }
 
-  /** A list that would be empty anyhow is known as soon as the upstream is. */
+  /** A stored list; empty if the upstream does not have the capability. */
   function knownList(
     known: Known | undefined,
     server: ServerDescription | undefined,
@@ -184,11 +184,11 @@ export function openUpstream(
     async toolOf(link, tool) {
       try {
         const found = visibleOf(await judged(await link.catalogue('tools'), link.owner)).get(tool)
-        // A tool that has just appeared may be called before anybody was told of it.
+        // A tool that has just appeared may be called before its notification arrives.
         if (found || !link.forget('tools')) return found
         return visibleOf(await judged(await link.catalogue('tools'), link.owner)).get(tool)
       } catch (error) {
-        // An upstream that does not list still answers calls; only what must be judged waits for the list.
+        // An upstream that fails to list may still answer calls, unless its tools must be checked first.
         if (!(error instanceof UpstreamFailure) || error.failure.reason !== 'protocol' || config.onChange === 'block')
           throw error
         return { key: tool, item: {}, headers: [] }
@@ -207,7 +207,7 @@ export function openUpstream(
       const live = pool.live(caller)
       if (live) await live.feed.add(listener)
       else if (start || listener.uris.length > 0) {
-        // Whoever starts it attaches the listener; an upstream that does not answer holds nobody up.
+        // Wait only briefly, so that an unresponsive upstream does not block the client; `onLink` attaches the listener later.
         const link = await within(QUIET_MS * 2, pool.acquire(caller)).catch(() => undefined)
         server = link?.server ?? server
         if (link) await Promise.race([link.feed.add(listener), Bun.sleep(QUIET_MS)])
@@ -249,7 +249,7 @@ export function openUpstream(
   }
 }
 
-/** @returns nothing if the work takes longer; it goes on. */
+/** @returns undefined if the work takes longer than `ms`; the work continues. */
 async function within<T>(ms: number | undefined, work: Promise<T>): Promise<T | undefined> {
   if (ms === undefined) return work
   const { promise, resolve } = Promise.withResolvers<undefined>()
@@ -262,7 +262,7 @@ async function within<T>(ms: number | undefined, work: Promise<T>): Promise<T | 
   }
 }
 
-/** Tells of equal changes at most once in `ms`; of a storm again when it is over. */
+/** Passes on equal changes at most once in `ms`; a change during that time is passed on at its end. */
 export function throttle(ms: number, tell: (change: ListChange) => void): (change: ListChange) => void {
   const quiet = new Map<string, boolean>()
   return change => {

@@ -1,11 +1,11 @@
 /**
- * Sees that a file has changed by asking for its state, four times a second. That works where notifications do not:
- * files that are replaced, symlinks that point elsewhere (Kubernetes), network and container mounts.
+ * Watches a file by polling its state four times a second. Unlike notifications, that works for replaced files, changed
+ * symlinks (Kubernetes), network file systems and container mounts.
  */
 import { stat } from 'node:fs/promises'
 
 export interface WatchOptions {
-  /** For how long nothing must have changed, in milliseconds. */
+  /** How long the file must be unchanged before the callback, in milliseconds. */
   quiet?: number
   interval?: number
 }
@@ -15,15 +15,15 @@ export interface Watch {
 }
 
 /**
- * Calls back once after each change, when the file has been quiet. Also when it has gone: what to do then is the
- * caller's decision. Keeps no process alive.
+ * Calls back once after each change, when the file has been quiet, and also when it has been deleted. Does not keep the
+ * process alive.
  */
 export async function watchFile(
   path: string,
   onChange: () => void,
   { quiet = 500, interval = 250 }: WatchOptions = {},
 ): Promise<Watch> {
-  /** The state that the caller knows, and the one seen last, since when. */
+  // The state last reported, the state last seen, and since when.
   let known = await stateOf(path)
   let seen = known
   let since = performance.now()
@@ -54,7 +54,7 @@ export async function watchFile(
   }
 }
 
-/** Changes with the content, and when another file stands there. */
+/** Identifies the file and its content by inode, size and times. */
 async function stateOf(path: string): Promise<string> {
   try {
     const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true })

@@ -119,7 +119,7 @@ describe('the file of upstreams', () => {
     const { upstream, warnings } = parseEntry({ url: 'https://a.example', headers: { Accept: 'x', 'X-Key': 'k' } })
     expect(upstream.transport).toMatchObject({ headers: { 'X-Key': 'k' } })
     expect(warnings).toEqual([
-      '/etc/mcp.json:1:62 mcpServers.files.headers.Accept is set by the protocol; it is left out',
+      '/etc/mcp.json:1:62 mcpServers.files.headers.Accept is set by the protocol and ignored here',
     ])
   })
 
@@ -213,11 +213,11 @@ describe('a bad file is refused with place and advice', () => {
     [{ command: 'a', audit: true }, 'audit must be an object such as {"arguments": true, "redact": ["password"]}'],
     [{ url: 'ftp://b' }, 'url must be an http or https URL'],
     [{ url: 'mcp.example.com/mcp' }, 'url must be an http or https URL'],
-    [{ url: 'https://u:p@b.example' }, 'url must not hold a password; write an Authorization header into "headers"'],
+    [{ url: 'https://u:p@b.example' }, 'url must not contain a password; put an Authorization header into "headers"'],
     [{ url: 'https://b.example', headers: { 'X Key': 'x' } }, 'headers.X Key is not a valid header name'],
     [
       { url: 'https://b.example', headers: { 'X-Key': '鍵' } },
-      'headers.X-Key must not hold characters that a header cannot carry',
+      'headers.X-Key must not contain characters that are invalid in a header',
     ],
     ...[
       '169.254.169.254',
@@ -228,7 +228,7 @@ describe('a bad file is refused with place and advice', () => {
       '100.100.100.200',
     ].map((host): [Record<string, unknown>, string] => [
       { url: `http://${host}/latest` },
-      'url must not be the metadata service of a cloud, which gives out the credentials of this machine',
+      'url must not be a cloud metadata service, which would expose the credentials of this machine',
     ]),
   ])('%j', (entry, message) => {
     const lines = refusalOf(entry)
@@ -292,8 +292,8 @@ describe('variables', () => {
       '${user.id}',
       'contains ${user.id}, which is not supported; use ${user.email}, ${user.sub}, ${user.name} or ${client.id}',
     ],
-    ['${LINES}', 'must not hold a line break or NUL; check the variable that it comes from'],
-    ['a\u0000', 'must not hold a line break or NUL; check the variable that it comes from'],
+    ['${LINES}', 'must not contain a line break or NUL; check the variable that it comes from'],
+    ['a\u0000', 'must not contain a line break or NUL; check the variable that it comes from'],
   ])('%j is refused in env and in headers, with the field', (value, message) => {
     const env = { EMPTY: '', GONE_FILE: '/gone', BLANK_FILE: '/run/secrets/empty', LINES: 'a\r\nX-Admin: 1' }
     const line = `mcpServers.files.env.KEY ${message}`

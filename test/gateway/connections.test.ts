@@ -272,7 +272,7 @@ test('questions that belong to nobody are refused, and what is asked of a call i
     gateway.request('odd', callTool('sleep', { capabilities, ask, caller: callerOf('bob') }, '2025')),
   ])
   expect(textOf(bob)).toBe('slept')
-  expect([textOf(ada), asked]).toEqual(['It is not known which call this belongs to', []])
+  expect([textOf(ada), asked]).toEqual(['This request cannot be assigned to a call', []])
   expect(textOf(await gateway.request('odd', callTool('ask', { capabilities, ask }, '2025')))).toBe(
     '{"action":"accept","content":{"name":"Ada"}}',
   )
@@ -319,6 +319,6 @@ test('a held call is resumed by its own retry only', async () => {
   // Without an answer it waits on.
   expect(await retry({ inputResponses: {} })).toMatchObject({ resultType: 'input_required' })
   expect(textOf(await retry({}))).toBe('{"action":"accept","content":{"name":"Ada"}}')
-  expect((await failure(retry({}))).message).toBe('This request is not waiting for an answer any more; start it again')
+  expect((await failure(retry({}))).message).toBe('This request is no longer waiting for an answer; start it again')
   expect(front.records.filter(({ target, outcome }) => target === 'ask' && outcome === 'ok')).toHaveLength(1)
 })

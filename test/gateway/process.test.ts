@@ -144,7 +144,7 @@ describe('limits', () => {
     await first.send({ jsonrpc: '2.0', id: 'a', method: 'silent' })
     await third.send({ jsonrpc: '2.0', id: 'b', method: 'silent' })
     await expect(connect(supervisor, spec('user:4'))).rejects.toMatchObject({
-      failure: { reason: 'busy', detail: 'files was not started: there are 2 child processes, all in use' },
+      failure: { reason: 'busy', detail: 'cannot start files: there are 2 child processes, all in use' },
     })
     expect(supervisor.children().map(({ pid }) => pid)).toEqual([first.pid, third.pid])
   })
@@ -156,7 +156,7 @@ describe('limits', () => {
     await connect(supervisor, spec('user:1'))
     await connect(supervisor, spec('user:1'))
     await expect(connect(supervisor, spec('user:1'))).rejects.toMatchObject({
-      failure: { reason: 'busy', detail: 'files was not started: user:1 has 2 child processes, all in use' },
+      failure: { reason: 'busy', detail: 'cannot start files: user:1 has 2 child processes, all in use' },
     })
     for (let n = 0; n < 3; n++) await connect(supervisor, spec(SHARED))
     expect([supervisor.children().length, other.closes()]).toEqual([6, 0])
@@ -259,9 +259,7 @@ describe('a server that is killed', () => {
     const { supervisor, lines } = supervise({ stateDir })
     await supervisor.orphansEnded
     await until(() => !lives(child) && !lives(grandchild), 1000)
-    expect(lines).toEqual([
-      { level: 40, msg: 'a child process of a server that was killed still runs; it is ended', pid: child },
-    ])
+    expect(lines).toEqual([{ level: 40, msg: 'ending a child process left by a killed server', pid: child }])
     expect(readdirSync(stateDir)).toEqual([])
   })
 

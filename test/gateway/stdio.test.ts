@@ -62,7 +62,7 @@ describe('messages over the pipes of a child', () => {
         pid,
         line: 'Listening on stdio',
       },
-      { level: 40, msg: 'lines on stdout that were not messages', upstream: 'files', pid, lines: 5 },
+      { level: 40, msg: 'upstream wrote lines to stdout that are not messages', upstream: 'files', pid, lines: 5 },
     ])
   })
 
@@ -120,7 +120,7 @@ describe('limits', () => {
     }, 5)
     const startedAt = performance.now()
     const child = await connect(supervisor, childSpec('huge'))
-    expect(await child.closed).toEqual({ reason: 'too_large', detail: 'a message has more than 10485760 bytes' })
+    expect(await child.closed).toEqual({ reason: 'too_large', detail: 'a message exceeds 10485760 bytes' })
     expect(performance.now() - startedAt).toBeLessThan(5000)
     await until(() => !lives(child.pid))
     clearInterval(watch)

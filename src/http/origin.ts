@@ -7,24 +7,30 @@ import { isLoopbackHost } from '../lib/networks.ts'
  * allowed by the operator and not on this machine, where browser-based clients run; and, on a loopback bind, a Host that is
  * not ours, which is how DNS rebinding looks.
  *
- * @throws AppError 403.
+ * @returns the check of a request, which throws AppError 403.
  */
-export function requireKnownOrigin(config: Config, request: Request): void {
+export function originCheck(config: Config): (request: Request) => void {
   const own = new URL(config.BASE_URL)
-  const origin = request.headers.get('origin')
-  if (origin !== null && origin !== own.origin && !isAllowedOrigin(config, origin)) {
-    throw new AppError(
-      'Requests from this origin are not allowed',
-      'Call from a page of this server, or from outside a browser; the operator can allow more with ALLOWED_ORIGINS.',
-      { status: 403 },
-    )
-  }
   const boundToLoopback = isLoopbackHost(config.HOST) || config.HOST === '::1'
-  const host = URL.parse(`http://${request.headers.get('host') ?? own.host}`)?.hostname ?? ''
-  if (boundToLoopback && host !== own.hostname && !isLoopbackHost(host)) {
-    throw new AppError('This host name is not served here', 'Use the address that the server prints when it starts.', {
-      status: 403,
-    })
+  return ({ headers }) => {
+    const origin = headers.get('origin')
+    if (origin !== null && origin !== own.origin && !isAllowedOrigin(config, origin)) {
+      throw new AppError(
+        'Requests from this origin are not allowed',
+        'Call from a page of this server, or from outside a browser; the operator can allow more with ALLOWED_ORIGINS.',
+        { status: 403 },
+      )
+    }
+    const host = headers.get('host') ?? own.host
+    if (!boundToLoopback || host === own.host) return
+    const name = URL.parse(`http://${host}`)?.hostname ?? ''
+    if (name !== own.hostname && !isLoopbackHost(name)) {
+      throw new AppError(
+        'This host name is not served here',
+        'Use the address that the server prints when it starts.',
+        { status: 403 },
+      )
+    }
   }
 }
 

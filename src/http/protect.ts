@@ -1,7 +1,7 @@
 /** What every response has: security headers, CORS where a route allows it, and the end of its connection when we stop. */
 import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
-import { requireKnownOrigin, requireOneHost } from './origin.ts'
+import { originCheck, requireOneHost } from './origin.ts'
 import type { Routes } from './routes.ts'
 
 /** No cookies go along, so the origin need not be repeated, and `*` allows all headers but Authorization: `Mcp-Param-*`, too. */
@@ -34,6 +34,7 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
 
 export const protect = ({ config, draining }: Base, routes: Routes) => {
   const https = config.BASE_URL.startsWith('https:')
+  const requireKnownOrigin = originCheck(config)
   return (
     new Elysia({ name: 'protect' })
       .onRequest(({ request, set }) => {
@@ -49,7 +50,7 @@ export const protect = ({ config, draining }: Base, routes: Routes) => {
         if (!crossOrigin) return
         if (crossOrigin === 'known') {
           set.headers.vary = 'Origin'
-          requireKnownOrigin(config, request)
+          requireKnownOrigin(request)
         }
         Object.assign(set.headers, CORS)
       })

@@ -1,12 +1,4 @@
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHash,
-  createHmac,
-  hkdfSync,
-  randomBytes,
-  timingSafeEqual,
-} from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, hash, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 
 /** The kinds of opaque secret we issue. The prefix says which table a secret belongs to and lets scanners find leaks. */
 export const SECRET_KINDS = {
@@ -33,7 +25,7 @@ export function isSecret(kind: SecretKind, value: string): boolean {
 
 /** SHA-256 of a secret: what the database holds. Secrets have 256 random bits, so no slow hash is needed. */
 export function hashSecret(value: string): Buffer {
-  return createHash('sha256').update(value).digest()
+  return hash('sha256', value, 'buffer')
 }
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -79,12 +79,11 @@ export const mcp = (deps: ToolDeps) => {
   }
 
   /** The messages of a POST, if the caller may send them. @throws OAuthError `insufficient_scope`. */
-  async function receive(handled: Handled, resource: Resource, caller: Caller): Promise<Received | Response> {
-    const { request } = handled
+  async function receive(request: Request, resource: Resource, caller: Caller): Promise<Received | Response> {
     const body = await readWithin(personOf(caller), request)
     if (body instanceof Response) return body
     // Again, for it may have taken its time to send the body, and its token may have been revoked meanwhile.
-    await authorize(handled, resource)
+    await requireBearer(deps, request, resource)
     let envelope: Envelope | undefined
     let refused: RpcError | undefined
     try {
@@ -117,7 +116,7 @@ export const mcp = (deps: ToolDeps) => {
   async function serve(handled: Handled, resource: Resource): Promise<Response> {
     const { request } = handled
     const caller = await authorize(handled, resource)
-    const received = request.method === 'POST' ? await receive(handled, resource, caller) : undefined
+    const received = request.method === 'POST' ? await receive(request, resource, caller) : undefined
     if (received instanceof Response) return received
     const accepts = acceptedBy(request)
     if (received && !accepts.json)
@@ -144,35 +143,39 @@ export const mcp = (deps: ToolDeps) => {
     return streams.guard(caller, handled.request, legacySse.open(caller))
   }
 
-  const upstream = (context: Handled & { params: { name: string } }) =>
-    serve(context, upstreamResource(deps, context.params.name))
+  // By name, for Elysia parses the headers, cookies and query of every request to a handler that takes all of its context.
+  const at =
+    (resource: Resource) =>
+    ({ request, server }: Handled) =>
+      serve({ request, server }, resource)
+  const upstream = ({ request, server, params }: Handled & { params: { name: string } }) =>
+    serve({ request, server }, upstreamResource(deps, params.name))
   const app = new Elysia({ name: 'mcp' })
-    .get('/mcp', context => serve(context, hub), KNOWN_ORIGINS)
-    .post('/mcp', context => serve(context, hub), { parse: 'none', ...KNOWN_ORIGINS })
-    .delete('/mcp', context => serve(context, hub), { parse: 'none', ...KNOWN_ORIGINS })
+    .get('/mcp', at(hub), KNOWN_ORIGINS)
+    .post('/mcp', at(hub), { parse: 'none', ...KNOWN_ORIGINS })
+    .delete('/mcp', at(hub), { parse: 'none', ...KNOWN_ORIGINS })
     .get('/mcp/:name', upstream, KNOWN_ORIGINS)
     .post('/mcp/:name', upstream, { parse: 'none', ...KNOWN_ORIGINS })
     .delete('/mcp/:name', upstream, { parse: 'none', ...KNOWN_ORIGINS })
     .get(
       '/api/sse',
-      context => {
-        const { request } = context
+      ({ request, server }) => {
+        const handled = { request, server }
         if (!acceptedBy(request).stream) return Response.json(discoveryDocument(deps))
-        return sse && !request.headers.has('mcp-session-id') ? openSse(context, compatible) : serve(context, compatible)
+        return sse && !request.headers.has('mcp-session-id') ? openSse(handled, compatible) : serve(handled, compatible)
       },
       KNOWN_ORIGINS,
     )
-    .post('/api/sse', context => serve(context, compatible), { parse: 'none', ...KNOWN_ORIGINS })
-    .delete('/api/sse', context => serve(context, compatible), { parse: 'none', ...KNOWN_ORIGINS })
+    .post('/api/sse', at(compatible), { parse: 'none', ...KNOWN_ORIGINS })
+    .delete('/api/sse', at(compatible), { parse: 'none', ...KNOWN_ORIGINS })
   if (!sse) return app
   return app
-    .get('/sse', context => openSse(context, sse), KNOWN_ORIGINS)
+    .get('/sse', ({ request, server }) => openSse({ request, server }, sse), KNOWN_ORIGINS)
     .post(
       '/messages',
-      async context => {
-        const { request } = context
-        const caller = await authorize(context, sse)
-        const received = await receive(context, sse, caller)
+      async ({ request, server }) => {
+        const caller = await authorize({ request, server }, sse)
+        const received = await receive(request, sse, caller)
         if (received instanceof Response) return received
         return legacySse.receive(caller, queryParams(request).sessionId ?? '', received.items)
       },

@@ -22,6 +22,7 @@ import {
 } from '../gateway/names.ts'
 import { decodeHeaderValue } from '../gateway/param-headers.ts'
 import { UNKNOWN_CLIENT } from './identity.ts'
+import { headerOf } from './transport/messages.ts'
 
 type Json = Record<string, unknown>
 
@@ -59,7 +60,8 @@ export function readEnvelope(headers: Headers, body: object): Envelope | undefin
   }
   const { method, params, id } = body as Json
   if (typeof method !== 'string') return undefined
-  const version = headers.get('mcp-protocol-version')
+  const version = headerOf(headers, 'mcp-protocol-version')
+  if (version?.includes(',')) throw refused(INVALID_REQUEST, 'The headers MCP-Protocol-Version name different versions')
   const meta = metaOf(isObject(params) ? params : undefined)
   const isClaimed = claims(body)
   const isRequest = id !== undefined && id !== null
@@ -102,8 +104,8 @@ function problemOf(meta: Json): string | undefined {
 }
 
 function requireSameHeaders(headers: Headers, method: string, isRequest: boolean, claimed: string): void {
-  const version = headers.get('mcp-protocol-version')
-  const sent = headers.get('mcp-method')
+  const version = headerOf(headers, 'mcp-protocol-version')
+  const sent = headerOf(headers, 'mcp-method')
   if (version !== null && version !== claimed)
     throw mismatch('The header MCP-Protocol-Version names another version than the body')
   if (sent !== null && sent !== method) throw mismatch('The header Mcp-Method names another method than the body')

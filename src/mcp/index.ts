@@ -31,7 +31,7 @@ import { openLegacyHttp } from './legacy-http.ts'
 import { openLegacySse } from './legacy-sse.ts'
 import { openModern } from './modern.ts'
 import type { ToolDeps } from './tools/tool.ts'
-import { acceptedBy, jsonRpcError, readMessage, SMALL_BODY, TRANSPORT_ERROR } from './transport/messages.ts'
+import { acceptedBy, headerOf, jsonRpcError, readMessage, SMALL_BODY, TRANSPORT_ERROR } from './transport/messages.ts'
 import { openStreams, tooManyStreams } from './transport/streams.ts'
 
 /** Bodies of one person that may be large, or whose length is not known, being read at once. */
@@ -162,7 +162,9 @@ export const mcp = (deps: ToolDeps) => {
       ({ request, server }) => {
         const handled = { request, server }
         if (!acceptedBy(request).stream) return Response.json(discoveryDocument(deps))
-        return sse && !request.headers.has('mcp-session-id') ? openSse(handled, compatible) : serve(handled, compatible)
+        return sse && headerOf(request.headers, 'mcp-session-id') === null
+          ? openSse(handled, compatible)
+          : serve(handled, compatible)
       },
       KNOWN_ORIGINS,
     )

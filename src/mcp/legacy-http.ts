@@ -17,7 +17,7 @@ import { openSession, type SessionId, sealSession } from './session-ids.ts'
 import type { ToolDeps } from './tools/tool.ts'
 import { openEventLogs } from './transport/event-log.ts'
 import { type HttpTransport, openHttpTransport } from './transport/http.ts'
-import { type Accepts, jsonRpcError, SESSION_NOT_FOUND, TRANSPORT_ERROR } from './transport/messages.ts'
+import { type Accepts, headerOf, jsonRpcError, SESSION_NOT_FOUND, TRANSPORT_ERROR } from './transport/messages.ts'
 import { openSessions, type Session, subjectOf } from './transport/sessions.ts'
 
 /** From this revision on, a stream begins with an event without data. */
@@ -127,7 +127,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp
     const { caller, endpoint, request, isBatch } = asked
     const refusal = refuseVersion(request)
     if (refusal) return refusal
-    const revision = request.headers.get('mcp-protocol-version') ?? OLDEST
+    const revision = headerOf(request.headers, 'mcp-protocol-version') ?? OLDEST
     const transport = openHttpTransport({ deliver: (item, sender) => conversation.receive(item, sender, false) })
     const hello = { revision, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
     const conversation: Conversation = openConversation(deps, catalogue, { endpoint, hello, send: transport.send })
@@ -148,7 +148,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp
   return {
     async serve(asked) {
       const { request, items, accepts } = asked
-      const id = request.headers.get('mcp-session-id')
+      const id = headerOf(request.headers, 'mcp-session-id')
       if (id !== null) return serveSession(id, asked)
       if (!items) {
         // No session, so no stream of its own and nothing to delete: clients take 405 for that and go on.
@@ -180,7 +180,7 @@ function refuseMessages(items: readonly (Prepared | undefined)[] | undefined): R
 }
 
 function refuseVersion(request: Request): Response | undefined {
-  const version = request.headers.get('mcp-protocol-version')
+  const version = headerOf(request.headers, 'mcp-protocol-version')
   if (version === null || LEGACY_REVISIONS.has(version)) return undefined
   const supported = [...LEGACY_REVISIONS].join(', ')
   return jsonRpcError(400, TRANSPORT_ERROR, `Unsupported protocol version; with initialize these are: ${supported}`)

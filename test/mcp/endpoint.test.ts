@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { deviceTokens, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
+import { sendRaw } from '../support/raw.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
@@ -195,6 +196,62 @@ describe('transport safety (MCP Streamable HTTP, "Security")', () => {
       headers: { ...bearer(token), 'Content-Type': 'application/json' },
     })
     expect([answer.status, ((await answer.json()) as { error: { code: number } }).error.code]).toEqual([status, code])
+  })
+
+  describe('the header MCP-Protocol-Version', () => {
+    const send = async (message: object, headers: string[]) => {
+      const body = JSON.stringify({ jsonrpc: '2.0', id: 1, ...message })
+      const lines = [
+        'Host: localhost',
+        `Authorization: Bearer ${token}`,
+        'Content-Type: application/json',
+        `Content-Length: ${body.length}`,
+        'Connection: close',
+        ...headers,
+      ]
+      return sendRaw(server.base, `POST /mcp HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`)
+    }
+    const version = (value: string) => `MCP-Protocol-Version: ${value}`
+    const ping = { method: 'ping' }
+    const _meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientCapabilities': {},
+    }
+    const discover = { method: 'server/discover', params: { _meta } }
+
+    test('repeated as proxies do counts once, and empty is absent', async () => {
+      for (const headers of [
+        [version('2025-11-25'), version('2025-11-25')],
+        [version('2025-11-25, 2025-11-25')],
+        [version('')],
+        [version(''), version('2025-06-18')],
+        [version('2025-11-25'), 'Mcp-Session-Id:'],
+      ])
+        expect((await send(ping, headers)).status).toBe(200)
+      const method = 'Mcp-Method: server/discover'
+      expect((await send(discover, [version('2026-07-28'), version('2026-07-28'), method, method])).status).toBe(200)
+      expect((await send(discover, [version(''), method])).status).toBe(400)
+    })
+
+    test.each([
+      ['2025-06-18', '2025-11-25'],
+      ['2025-11-25', '2026-07-28'],
+      ['2026-07-28', '2025-11-25'],
+      ['2025-11-25', 'x'],
+    ])('that says both %s and %s is refused', async (...given) => {
+      const values = given as string[]
+      const headers = values.map(version)
+      const initialize = { method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {} } }
+      for (const message of [ping, initialize, discover]) {
+        const { status, body } = await send(message, headers)
+        expect([status, JSON.parse(body).error.code]).toEqual([400, -32600])
+      }
+      const batch = await server.postJson('/mcp', [{ jsonrpc: '2.0', id: 1, ...ping }], {
+        ...bearer(token),
+        'MCP-Protocol-Version': values.join(', '),
+      })
+      expect(batch.status).toBe(400)
+    })
   })
 
   test('another content type is 415', async () => {

@@ -102,6 +102,17 @@ export function jsonRpcError(
   return Response.json({ jsonrpc: '2.0', error: { code, message }, id: null }, { status, headers })
 }
 
+/**
+ * A header as it is meant: the same value again, as some proxies send it, counts once, and an empty one is absent. Different
+ * values stay side by side, and so are not any one of them.
+ */
+export function headerOf(headers: Headers, name: string): string | null {
+  const sent = headers.get(name)
+  if (!sent?.includes(',')) return sent || null
+  const values = sent.split(',').map(value => value.trim())
+  return [...new Set(values)].filter(Boolean).join(', ') || null
+}
+
 /** How a client can be answered: in JSON, as an event stream, or in neither way. */
 export interface Accepts {
   json: boolean

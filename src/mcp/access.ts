@@ -1,29 +1,29 @@
-/** Who a caller is: to sessions and streams, to bounds, and to upstream servers. */
+/** The caller of a request, and how sessions, limits and the gateway identify it. */
 import type { GatewayCaller } from '../gateway/exchange.ts'
 import type { Principal } from '../oauth/principal.ts'
 import { allows } from '../oauth/scopes.ts'
 
-/** Who sends a request, and from which address. */
+/** The principal of a request and its address. */
 export interface Caller extends Principal {
   ip: string | null
-  /** Absent for a machine, and where nobody asks because there are no upstream servers. */
+  /** Absent for a machine, and if there are no upstream servers, since only they need it. */
   user?: { id: string; email: string; name: string } | undefined
 }
 
-/** Who a session or stream belongs to: a user, a client and what the one allowed the other. A refreshed token keeps it. */
+/** Identifies the owner of a session or stream: user, client and grant. It is the same after a token refresh. */
 export function ownerOf({ userId, clientId, grantId }: Principal): string {
   return JSON.stringify([userId, clientId, grantId])
 }
 
-/** Who is behind all of somebody's connections: a user, or a machine. */
+/** Identifies the user, or the machine, across all of its connections. */
 export function personOf({ userId, clientId }: Principal): string {
   return userId ?? clientId
 }
 
 /**
- * A caller as the gateway knows it.
+ * Converts a caller for the gateway.
  *
- * @param needed Scopes that a request needs: those that the token implies (`mcp`) stand beside the ones that it names.
+ * @param needed Scopes that a request needs; those that the token implies (`mcp`) are added to the ones that it names.
  */
 export function gatewayCaller(caller: Caller, needed: readonly string[] = [], session?: string): GatewayCaller {
   const { userId, clientId, scope, ip, user } = caller

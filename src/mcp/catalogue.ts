@@ -1,6 +1,6 @@
 /**
- * What there is for a caller at an endpoint: our own tools, and what upstream servers offer. Both eras and every
- * transport find and call through it. Something is looked up once a request, together with the scopes that it needs.
+ * Everything that a caller can use at an endpoint: built-in tools and what upstream servers offer. Both eras and all
+ * transports go through it. Each request is looked up once, together with the scopes that it needs.
  */
 import type { Description, Exchange, Gateway, ListenFilter, Listening } from '../gateway/exchange.ts'
 import {
@@ -21,33 +21,33 @@ import type { Tool, ToolDeps } from './tools/tool.ts'
 
 type Json = Record<string, unknown>
 
-/** One request, as the front has it. */
+/** One client request. */
 export interface Call extends Omit<Exchange, 'caller' | 'paramHeaders'> {
   caller: Caller
-  /** The client's session, for upstream servers that have a process for each. */
+  /** The client's session, for upstream servers with one process per session. */
   session?: string | undefined
-  /** 2026: the `Mcp-Param-*` headers of the request, by name in lower case. */
+  /** 2026: the `Mcp-Param-*` headers of the request, by lowercase name. */
   paramHeaders?(): ReadonlyMap<string, string>
 }
 
-/** What a request is for. */
+/** What a request addresses: its scopes, and how to answer it. */
 export interface Target {
   /** All the scopes that the request needs. */
   scopes: readonly string[]
-  /** How long it takes is up to another server. */
+  /** Whether an upstream server answers it, which may take long. */
   isRemote: boolean
-  /** The result for a client of 2026, in JSON, where it is at hand. */
+  /** The JSON of the result for a 2026 client, if it is already known. */
   ready?: string
   /** @returns a result in the client's era. @throws RpcError */
   answer(call: Call): Promise<Json>
 }
 
 export interface Catalogue {
-  /** Capabilities, instructions and name: only what there is, and what the caller's scope opens. @throws RpcError */
+  /** Capabilities, instructions and server info: only what exists and the caller's scope allows. @throws RpcError */
   describe(endpoint: string | undefined, caller: Caller): Promise<Required<Description>>
-  /** What a request is for. @param endpoint Absent: the hub. @throws RpcError if there is no such thing. */
+  /** Looks up the target of a request. @param endpoint Undefined: the hub. @throws RpcError if it does not exist. */
   find(endpoint: string | undefined, caller: Caller, method: string, params: Json): Promise<Target>
-  /** Tells of changes of what the caller sees; lists and resources that it may not read are left out. */
+  /** Subscribes to changes; lists and resources that the caller may not read are left out. */
   listen(
     endpoint: string | undefined,
     caller: Caller,
@@ -59,19 +59,19 @@ export interface Catalogue {
 
 export const methodMissing = () => new RpcError(METHOD_NOT_FOUND, 'Method not found', undefined, 404)
 
-/** How long a client of 2026 may keep a list; never shared, as it depends on who asks ("Caching"). */
+/** How long a 2026 client may cache a list; private, since it depends on the caller ("Caching"). */
 const LIST_HINTS = { ttlMs: 60_000, cacheScope: 'private' } as const
 const SUBSCRIBES: ReadonlySet<string> = new Set(['resources/subscribe', 'resources/unsubscribe'])
-/** What vendors add to a server, and tasks, may do anything that a tool may. */
+/** Vendor methods and tasks can do anything that a tool can. */
 const UNKNOWN_METHOD_SCOPE = 'mcp:tools:call'
 
 export function openCatalogue(deps: ToolDeps): Catalogue {
   const { gateway } = deps
   const own = openOwnTools(deps)
-  /** Lists of our own tools in JSON, by the tools on them: no caller gets what another one may see. */
+  /** JSON of our own tool lists, keyed by the tools in them, so that callers never see each other's list. */
   const lists = new Map<string, string>()
 
-  /** `tools/list` of the hub where there are no upstream servers. */
+  /** `tools/list` of the hub without upstream servers. */
   function listJson(caller: Caller): string {
     const tools = own.list(caller)
     const key = tools.map(({ name }) => name).join()
@@ -87,10 +87,10 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
     const offered = await gateway?.describe(endpoint, gatewayCaller(caller))
     const { completions, ...capabilities } = {
       ...offered?.capabilities,
-      // Ours do not change, but with another token another list may be seen.
+      // Built-in tools do not change, but a different token may see a different list.
       ...(endpoint === undefined ? { tools: { listChanged: true }, logging: {} } : {}),
     } as Json
-    // Clients list what a server says it has: to those whose token does not open it that would be a question for nothing.
+    // Clients list whatever is announced, so do not announce what the token cannot read.
     for (const capability of ['prompts', 'resources'])
       if (!allows(caller.scope, `mcp:${capability}:read`)) delete capabilities[capability]
     const completes = completions !== undefined && (capabilities.prompts || capabilities.resources)
@@ -102,7 +102,7 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
     }
   }
 
-  /** @throws RpcError if what the method is about was not announced to this caller. */
+  /** @throws RpcError if the method's capability was not announced to this caller. */
   async function requireOffered(endpoint: string | undefined, caller: Caller, method: string): Promise<void> {
     const capability = METHODS.get(method)?.capability
     if (!capability) return
@@ -126,7 +126,7 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
     if (tool) return ownTarget(own, tool, scopes)
     if (!gateway) return ownTarget(own, undefined, scopes)
     if (method === 'logging/setLevel') return remoteTarget(gateway, endpoint, scopes)
-    // Who may not read something is not told of its changes either.
+    // Subscribing needs the same scopes as reading.
     const asked = SUBSCRIBES.has(method) ? 'resources/read' : method
     try {
       const more = await gateway.scopesFor(endpoint, asked, params, gatewayCaller(caller))
@@ -151,7 +151,7 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
   }
 }
 
-/** What of a filter is about something that was announced to the caller, and that its scope opens. */
+/** The part of a filter that was announced to the caller and that its scope allows. */
 async function readable(
   gateway: Gateway | undefined,
   endpoint: string | undefined,
@@ -194,7 +194,7 @@ function listTarget(own: OwnTools, gateway: Gateway | undefined, scopes: readonl
 
 const sortByName = (tools: Json[]) => tools.toSorted((a, b) => (String(a.name) < String(b.name) ? -1 : 1))
 
-/** @param tool Absent: what is called is not there. */
+/** @param tool Undefined: there is no such tool, which {@link OwnTools.call} records. */
 function ownTarget(own: OwnTools, tool: Tool | undefined, scopes: readonly string[]): Target {
   return {
     scopes: tool ? [...scopes, ...tool.scopes] : scopes,
@@ -224,23 +224,23 @@ function exchangeOf({ session, paramHeaders, ...call }: Call, scopes: readonly s
   }
 }
 
-/** Tells the caller of a request about progress, if it gave a token to be told by. */
+/** Sends progress to the caller, if it sent a progress token. */
 function reporterOf({ params, notify, signal }: Call) {
   const progressToken = metaOf(params)?.progressToken
   if (typeof progressToken !== 'string' && typeof progressToken !== 'number') return undefined
   return (progress: number, message: string) => {
-    if (signal.aborted) return // nobody is there to be told
+    if (signal.aborted) return // the caller is gone
     notify({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken, progress, message } })
   }
 }
 
-/** A result of ours in the client's era. */
+/** Converts our own result for the client's era. */
 export function ofOurs({ era }: Pick<Call, 'era'>, result: Json, hints?: Json): Json {
   if (era === '2025') return result
   return { ...result, resultType: 'complete', ...hints, _meta: { [SERVER_INFO_KEY]: SERVER_INFO } }
 }
 
-/** An error as it goes on the wire. Anything that is not an answer is logged, and told in our own words. */
+/** Converts an error for the wire. Anything but an RpcError is logged, and reported as an internal error. */
 export function errorBody(
   log: ToolDeps['log'],
   method: string,

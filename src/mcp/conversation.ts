@@ -1,6 +1,6 @@
 /**
- * What a client of the revisions before 2026-07-28 and this server say to each other, whatever the transport: requests
- * and their answers, cancellation, questions to the client, and what it wants to be told of.
+ * The protocol before 2026-07-28, independent of the transport: requests and answers, cancellation, questions to the
+ * client, and its subscriptions.
  */
 import { randomUUID } from 'node:crypto'
 import type { Listening } from '../gateway/exchange.ts'
@@ -25,40 +25,41 @@ import type { ToolDeps } from './tools/tool.ts'
 
 type Json = Record<string, unknown>
 
-/** What a client says of itself when it initializes. */
+/** What a client sends in `initialize`. */
 export interface Hello {
   revision: string
   clientInfo: Json
   capabilities: Json
 }
 
-/** What a client that does not say is taken to speak. */
+/** The revision assumed for a client that does not name one. */
 export const OLDEST = '2024-11-05'
 const NOBODY: Hello = { revision: OLDEST, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
 
 export interface ConversationOptions {
-  /** Absent: the hub. */
+  /** Undefined: the hub. */
   endpoint: string | undefined
-  /** What is known from the start: of a session that goes on. */
+  /** For a session that continues: what the client sent in `initialize`. */
   hello?: Hello
-  /** The session's name for upstream servers. */
+  /** Identifies the session to upstream servers. */
   session?: string
-  /** @param about The request that it belongs to; absent: none. */
+  /** @param about The request that it belongs to, if any. */
   send(message: Message, about?: Id): void
 }
 
 export interface Conversation {
-  /** @param canAsk Whether the client can be asked something before it gets its answer. */
+  /** @param canAsk Whether the client can receive questions before its answer. */
   receive(item: Prepared, caller: Caller, canAsk: boolean): void
-  /** Begins to tell of changes; once. */
+  /** Starts sending change notifications; idempotent. */
   follow(caller: Caller): void
-  /** Whatever runs is cancelled. */
+  /** Cancels all running requests. */
   close(): void
 }
 
 /**
- * What `initialize` says. @returns nothing if its params are not valid. A client that says nothing at all is served as
- * one of the oldest revision.
+ * Parses the params of `initialize`. Without params, the client is served as one of the oldest revision.
+ *
+ * @returns undefined if they are invalid.
  */
 export function helloOf(params: Json | undefined): Hello | undefined {
   if (params === undefined) return NOBODY
@@ -114,7 +115,7 @@ export function openConversation(
     })
   }
 
-  /** A question to the client, on the stream of the request that it is about. */
+  /** Asks the client, on the stream of the request that the question belongs to. */
   async function ask(about: Id, method: string, params: Json, signal: AbortSignal): Promise<Json> {
     const id = randomUUID()
     const { promise, resolve } = Promise.withResolvers<RpcResponse | undefined>()
@@ -128,7 +129,7 @@ export function openConversation(
     const response = await promise
     questions.delete(id)
     signal.removeEventListener('abort', withdraw)
-    if (!response) throw new RpcError(METHOD_NOT_FOUND, 'The client was not there to answer')
+    if (!response) throw new RpcError(METHOD_NOT_FOUND, 'The client did not answer')
     if ('error' in response) throw new RpcError(response.error.code, response.error.message, response.error.data)
     return response.result
   }
@@ -144,7 +145,7 @@ export function openConversation(
       response = { jsonrpc: '2.0', id, error: errorBody(log, method, error) }
     }
     if (running.get(id) === stop) running.delete(id)
-    if (!stop.signal.aborted) send(response) // what was cancelled is not answered
+    if (!stop.signal.aborted) send(response) // a cancelled request gets no answer
   }
 
   return {
@@ -170,7 +171,7 @@ interface Changes {
   end(): void
 }
 
-/** What a client is told of by itself: changes of lists from the time that it listens, and of resources that it names. */
+/** A client's subscriptions: changes of lists once it listens, and of the resources that it names. */
 function openChanges(
   catalogue: Catalogue,
   endpoint: string | undefined,
@@ -181,7 +182,7 @@ function openChanges(
   let listening: Promise<Listening> | undefined
   let hasEnded = false
 
-  /** Listens for what there is now, in place of what there was before. */
+  /** Subscribes with the current filter, replacing the previous subscription. */
   function listen(caller: Caller): Promise<Listening> {
     const before = listening
     let isCurrent = true
@@ -225,7 +226,7 @@ function openChanges(
       const { granted } = await listen(caller)
       if (granted.resourceSubscriptions?.includes(uri)) return {}
       uris.delete(uri)
-      throw new RpcError(INVALID_PARAMS, 'Nobody tells of changes of this resource', { uri })
+      throw new RpcError(INVALID_PARAMS, 'This resource does not support subscriptions', { uri })
     },
     async remove(caller, uri) {
       if (uris.delete(uri)) await listen(caller)

@@ -1,4 +1,4 @@
-/** From the messages of a request to what they are for, once, before anything is done: so scopes are asked for in time. */
+/** Looks up the target of each message of a request before anything runs, so that missing scopes are reported first. */
 import { METHOD_NOT_FOUND, type Message, RpcError } from '../gateway/messages.ts'
 import { allows } from '../oauth/scopes.ts'
 import type { Caller } from './access.ts'
@@ -8,28 +8,28 @@ import { toMessage } from './transport/messages.ts'
 
 export type Era = '2025' | '2026'
 
-/** A message, and what it is for. */
+/** A message and its target. */
 export interface Prepared {
   message: Message
-  /** Requests about tools, prompts and resources only; the eras know the rest. */
+  /** Only for requests about tools, prompts and resources; modern.ts and conversation.ts handle the others. */
   target?: Target
   /** Why there is no target. */
   problem?: RpcError
 }
 
-/** Requests that are about the connection, and not about what a server has, by era. */
+/** Requests about the connection rather than the catalogue, by era. */
 const OF_THE_PROTOCOL: Readonly<Record<Era, ReadonlySet<string>>> = {
   '2025': new Set(['initialize', 'ping']),
   '2026': new Set(['server/discover', 'subscriptions/listen']),
 }
-/** Requests that went with the sessions. */
+/** Requests that 2026-07-28 removed together with sessions. */
 const ONLY_2025: ReadonlySet<string> = new Set(['logging/setLevel', 'resources/subscribe', 'resources/unsubscribe'])
 
 /**
- * Finds what each message is for.
+ * Looks up the target of each message.
  *
- * @param items As they were sent: what is not a message is nothing in the answer.
- * @returns also all the scopes that they need, if the caller lacks any.
+ * @param items Parsed JSON as sent; an item that is not a message becomes undefined.
+ * @returns also all scopes that the messages need, if the caller lacks any of them.
  */
 export async function prepare(
   catalogue: Catalogue,
@@ -56,7 +56,7 @@ async function prepareOne(
   if (era === '2026' && ONLY_2025.has(method)) return { prepared: { message, problem: methodMissing() }, scopes: [] }
   const least = METHODS.has(method) ? scopeOf(method, params) : undefined
   const scopes = least === undefined ? [] : [least]
-  // As a notification it would do nothing, and yet nobody may send it who may not do it.
+  // Sent as a notification it does nothing, but still needs its scope.
   if (!('id' in message)) return { prepared: { message }, scopes }
   if (OF_THE_PROTOCOL[era].has(method)) return { prepared: { message }, scopes: [] }
   try {

@@ -1,4 +1,4 @@
-/** How many of something each has, by a key; who has none takes no room. */
+/** Counters by key; a counter at zero uses no memory. */
 export interface Counts {
   of(key: string): number
   add(key: string): void

@@ -3,7 +3,7 @@ import { DEVICE_CODE_GRANT } from '../oauth/grants/types.ts'
 import { DEFAULT_SCOPE } from '../oauth/scopes.ts'
 import { SERVER_INFO } from './identity.ts'
 
-/** GET /api/sse: where everything is, for small clients that read one document instead of the RFCs' metadata. */
+/** GET /api/sse: all addresses in one document, for simple clients that do not read the RFCs' metadata. */
 export function discoveryDocument({ config, scopes }: OAuthDeps) {
   const base = config.BASE_URL
   return {

@@ -1,11 +1,11 @@
-/** The endpoints of upstream servers, each a protected resource of its own, as the configuration says now. */
+/** Publishes the endpoints of upstream servers as protected resources, and ends the processes of revoked principals. */
 
 import type { Gateway } from '../gateway/exchange.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import { lookUpUser } from '../oauth/memory.ts'
 import type { Resource } from '../oauth/resources.ts'
 
-/** Publishes the endpoints that there are, and goes on whenever they change. */
+/** Publishes the current endpoints and scopes, now and whenever they change. */
 export function publishEndpoints({ resources, scopes }: OAuthDeps, gateway: Gateway): void {
   const publish = () => {
     const endpoints = gateway.endpoints()
@@ -16,20 +16,22 @@ export function publishEndpoints({ resources, scopes }: OAuthDeps, gateway: Gate
   gateway.onChange(({ kind }) => kind === 'endpoints' && publish())
 }
 
-/** The scopes that upstream servers need, and what each lets a client do, in words for a person. */
+/** The scopes that upstream servers need, each with its text for the consent page. */
 export function upstreamScopes(endpoints: ReturnType<Gateway['endpoints']>): Record<string, string> {
   const named = endpoints.flatMap(({ name, scopes }) => scopes.map(scope => ({ scope, name })))
   const uses = Map.groupBy(named, ({ scope }) => scope).entries()
   return Object.fromEntries(
-    uses.map(([scope, by]) => [scope, `Use what ${by.map(({ name }) => name).join(', ')} keeps for “${scope}”`]),
+    uses.map(([scope, by]) => [
+      scope,
+      `Use the parts of ${by.map(({ name }) => name).join(', ')} that require “${scope}”`,
+    ]),
   )
 }
 
 /**
- * The resource of an endpoint of an upstream server.
+ * The protected resource of an upstream server's endpoint.
  *
- * One that there is not (any more) is a resource that no token is for: so it is answered as one that there is, and its
- * challenge leads to the hub's metadata.
+ * An unknown endpoint is a resource without audience: it gets the same 401 as a known one, with the hub's metadata.
  */
 export function upstreamResource({ resources }: Pick<OAuthDeps, 'resources'>, name: string): Resource {
   return resources.at(`/mcp/${name}`) ?? { ...resources.hub, audiences: [] }
@@ -40,7 +42,7 @@ export function endWithPrincipals(deps: OAuthDeps, gateway: Gateway): void {
   const { memory, log } = deps
   const end = (ending: Promise<void>) =>
     ending.catch(error => {
-      log.error({ err: { message: (error as Error).message } }, 'processes of a principal were not ended')
+      log.error({ err: { message: (error as Error).message } }, 'could not end the processes of a principal')
     })
   memory.onRevoked.add(subject => {
     if (subject.startsWith('client:')) void end(gateway.endPrincipal(subject))

@@ -1,6 +1,6 @@
 /**
- * Which era a request is of, and the envelope of 2026-07-28: what its `_meta` must say of version, client and
- * capabilities, and which headers must repeat what the body says (Streamable HTTP, "Request Metadata").
+ * Detects the era of a request, and validates the envelope of 2026-07-28: version, client and capabilities in `_meta`,
+ * and the headers that must repeat parts of the body (Streamable HTTP, "Request Metadata").
  */
 import { logLevelOf } from '../gateway/eras.ts'
 import {
@@ -29,13 +29,13 @@ type Json = Record<string, unknown>
 /** The revisions that need no handshake. */
 export const MODERN_VERSIONS = [MODERN]
 
-/** A request of 2026-07-28 whose headers say what its body says. */
+/** The envelope of a valid 2026-07-28 request. */
 export interface Envelope {
   clientInfo: Json
   capabilities: Json
 }
 
-/** Revisions are dates: later ones are of the modern era, known or not. */
+/** Revisions are dates: any later one belongs to the modern era, even if unknown. */
 const isModern = (version: unknown): version is string => typeof version === 'string' && version >= MODERN
 
 const CAPABILITIES = ['elicitation', 'sampling', 'roots', 'experimental', 'extensions'] as const
@@ -47,11 +47,11 @@ const claims = (item: unknown) =>
   isObject(item) && isObject(item.params) && (metaOf(item.params)?.[PROTOCOL_VERSION] ?? undefined) !== undefined
 
 /**
- * Judges a body by its envelope first, and by its headers second.
+ * Reads the envelope; the body takes precedence over the headers.
  *
  * @param body The parsed JSON of a POST.
- * @returns nothing for a message of the revisions before, which begin with a handshake.
- * @throws RpcError, HTTP 400, if it is of this era and not right.
+ * @returns undefined for a message of the earlier revisions.
+ * @throws RpcError, HTTP 400, if it belongs to this era and is invalid.
  */
 export function readEnvelope(headers: Headers, body: object): Envelope | undefined {
   if (Array.isArray(body)) {
@@ -66,7 +66,7 @@ export function readEnvelope(headers: Headers, body: object): Envelope | undefin
   const isClaimed = claims(body)
   const isRequest = id !== undefined && id !== null
   if (method === 'initialize' && !(isClaimed && isModern(meta![PROTOCOL_VERSION]) && !problemOf(meta!))) {
-    if (isModern(version)) throw mismatch('initialize belongs to the revisions before the one that the header names')
+    if (isModern(version)) throw mismatch('initialize does not exist in the revision that the header names')
     return undefined
   }
   if (!isClaimed) {
@@ -85,7 +85,7 @@ export function readEnvelope(headers: Headers, body: object): Envelope | undefin
   }
 }
 
-/** What is wrong with the `_meta` of a request. */
+/** Finds a problem in the `_meta` of a request. */
 function problemOf(meta: Json): string | undefined {
   const info = meta[CLIENT_INFO] ?? undefined
   const capabilities = meta[CLIENT_CAPABILITIES]
@@ -106,9 +106,8 @@ function problemOf(meta: Json): string | undefined {
 function requireSameHeaders(headers: Headers, method: string, isRequest: boolean, claimed: string): void {
   const version = headerOf(headers, 'mcp-protocol-version')
   const sent = headerOf(headers, 'mcp-method')
-  if (version !== null && version !== claimed)
-    throw mismatch('The header MCP-Protocol-Version names another version than the body')
-  if (sent !== null && sent !== method) throw mismatch('The header Mcp-Method names another method than the body')
+  if (version !== null && version !== claimed) throw mismatch('The header MCP-Protocol-Version does not match the body')
+  if (sent !== null && sent !== method) throw mismatch('The header Mcp-Method does not match the body')
   if (!MODERN_VERSIONS.includes(claimed))
     throw refused(UNSUPPORTED_VERSION, 'Unsupported protocol version', {
       supported: MODERN_VERSIONS,
@@ -126,10 +125,10 @@ function requireName(headers: Headers, method: string, params: Json): void {
   if (sent === null) throw mismatch('The header Mcp-Name is missing')
   const decoded = decodeHeaderValue(sent)
   if (decoded === undefined) throw mismatch('The header Mcp-Name is not valid Base64')
-  if (decoded !== name) throw mismatch('The header Mcp-Name names something else than the body')
+  if (decoded !== name) throw mismatch('The header Mcp-Name does not match the body')
 }
 
-/** The `Mcp-Param-*` headers of a request, by name in lower case. */
+/** The `Mcp-Param-*` headers of a request, by lowercase name. */
 export function paramHeadersOf(headers: Headers): ReadonlyMap<string, string> {
   const found = new Map<string, string>()
   headers.forEach((value, name) => {

@@ -1,10 +1,10 @@
-/** What the hub says of itself, and of a client that says nothing. */
+/** The hub's server info and instructions, and the default client info. */
 import packageJson from '../../package.json' with { type: 'json' }
 
 export const SERVER_INFO = { name: packageJson.name, version: packageJson.version, title: 'MCP OAuth server' }
 
 export const INSTRUCTIONS =
-  'Tools about the connection itself: who is connected, which other apps are, and how to disconnect one.'
+  'The built-in tools are about the connection: who is signed in, and which apps are connected as that user.'
 
-/** A client that does not say who it is: upstream servers insist on a name and a version. */
+/** For a client without client info: upstream servers require a name and a version. */
 export const UNKNOWN_CLIENT = { name: 'unknown', version: '0' }

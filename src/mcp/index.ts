@@ -1,14 +1,13 @@
 /**
- * The MCP endpoints: bearer check, what a request is for and the scopes it needs, then the era that the
- * client speaks. Tokens live in `oauth/`, upstream servers in `gateway/`.
+ * The MCP endpoints: bearer check, the target of each message and its scopes, then the era of the client. Tokens live in
+ * `oauth/`, upstream servers in `gateway/`.
  *
- * - `catalogue` is what there is for a caller: `own-tools` (a file a tool in `tools/`) and the gateway; `methods` says what
- *   each method needs, `core` finds what a message is for.
- * - `envelope` tells the eras apart. `modern` serves 2026-07-28; `conversation` the revisions before, over `legacy-http`
+ * - `catalogue` is everything that a caller can use: `own-tools` (one file per tool in `tools/`) and the gateway.
+ *   `methods` lists what each method needs; `core` looks up the target of a message.
+ * - `envelope` detects the era. `modern` serves 2026-07-28; `conversation` serves earlier revisions, over `legacy-http`
  *   (sessions, whose ids are in `session-ids`) and `legacy-sse` (the transport of 2024-11-05).
- * - `transport/` is what is on the wire and what outlives a request: messages, event streams, sessions, resumption.
- * - `access` is who a caller is, `endpoints` the addresses of upstream
- *   servers, `counts` counts what is bounded.
+ * - `transport/` is the wire format and whatever outlives a request: messages, event streams, sessions, resumption.
+ * - `access` identifies callers, `endpoints` publishes the addresses of upstream servers, `counts` counts limited things.
  */
 
 import { Elysia } from 'elysia'
@@ -34,16 +33,16 @@ import type { ToolDeps } from './tools/tool.ts'
 import { acceptedBy, headerOf, jsonRpcError, readMessage, SMALL_BODY, TRANSPORT_ERROR } from './transport/messages.ts'
 import { openStreams, tooManyStreams } from './transport/streams.ts'
 
-/** Bodies of one person that may be large, or whose length is not known, being read at once. */
+/** Maximum number of large bodies (or bodies of unknown length) of one person that are read at once. */
 const LARGE_BODIES = 32
 
-/** A body that was read, and what its messages are for. */
+/** The body of a POST and the targets of its messages. */
 interface Received {
   body: object
   items: (Prepared | undefined)[]
-  /** Present in a request of 2026-07-28. */
+  /** Present in a valid request of 2026-07-28. */
   envelope: Envelope | undefined
-  /** Why it is not right, of 2026-07-28. */
+  /** Why a request of 2026-07-28 is invalid. */
   refused: RpcError | undefined
 }
 
@@ -53,7 +52,7 @@ export const mcp = (deps: ToolDeps) => {
   const compatible = deps.resources.at('/api/sse')!
   const sse = deps.resources.at('/sse')
   const catalogue = openCatalogue(deps)
-  /** Bodies that are being read, by person. */
+  /** Large bodies being read, by person. */
   const reading = openCounts()
   const streams = openStreams(deps)
   const modern = openModern(deps, catalogue)
@@ -64,7 +63,7 @@ export const mcp = (deps: ToolDeps) => {
     endWithPrincipals(deps, gateway)
   }
 
-  /** Everything that a request must pass before a message is looked at. */
+  /** All checks before the messages are read. @throws OAuthError */
   async function authorize({ request, server }: Handled, resource: Resource): Promise<Caller> {
     const principal = await requireBearer(deps, request, resource)
     const ip = clientAddress(deps, request, server)
@@ -74,15 +73,15 @@ export const mcp = (deps: ToolDeps) => {
     const user = found && { id: userId!, email: found.email, name: found.name }
     const caller = { ...principal, ip, user }
     if (resource.upstream !== undefined && !gateway.mayUse(resource.upstream, gatewayCaller(caller)))
-      throw new OAuthError('access_denied', 'You may not use this server', { status: 403 })
+      throw new OAuthError('access_denied', 'You do not have access to this server', { status: 403 })
     return caller
   }
 
-  /** The messages of a POST, if the caller may send them. @throws OAuthError `insufficient_scope`. */
+  /** Reads the messages of a POST. @throws OAuthError `insufficient_scope` if the caller may not send them. */
   async function receive(request: Request, resource: Resource, caller: Caller): Promise<Received | Response> {
     const body = await readWithin(personOf(caller), request)
     if (body instanceof Response) return body
-    // Again, for it may have taken its time to send the body, and its token may have been revoked meanwhile.
+    // Check again: the token may have been revoked while a slow body was being read.
     await requireBearer(deps, request, resource)
     let envelope: Envelope | undefined
     let refused: RpcError | undefined
@@ -123,9 +122,9 @@ export const mcp = (deps: ToolDeps) => {
       return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept application/json and text/event-stream')
     if (received?.refused) return refusalOf(received.refused, received.body)
     const farewell = received?.envelope && modern.farewell(received.body)
-    // A call must not be refused after it was made: where there is no room for a stream, the answer is JSON.
+    // A call is not refused for lack of a stream: it is answered in JSON instead.
     if (received && farewell === undefined && !streams.hasRoom(caller)) accepts.stream = false
-    // An answer in JSON is silence until it is there, however long another server takes.
+    // A JSON answer sends nothing until it is complete, however long the upstream takes.
     if (!accepts.stream && received?.items.some(item => item?.target?.isRemote)) handled.server?.timeout(request, 0)
     const asked = { caller, endpoint: resource.upstream, request, accepts }
     const [first] = received?.items ?? []
@@ -136,10 +135,10 @@ export const mcp = (deps: ToolDeps) => {
     return streams.guard(caller, request, response, farewell)
   }
 
-  /** HTTP+SSE: the stream. */
+  /** Opens the event stream of HTTP+SSE. */
   async function openSse(handled: Handled, resource: Resource): Promise<Response> {
     const caller = await authorize(handled, resource)
-    if (!streams.hasRoom(caller)) return tooManyStreams() // before another session has to go for this one
+    if (!streams.hasRoom(caller)) return tooManyStreams() // checked first, so that no session is evicted in vain
     return streams.guard(caller, handled.request, legacySse.open(caller))
   }
 

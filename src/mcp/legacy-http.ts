@@ -1,6 +1,6 @@
 /**
- * Clients of the revisions up to 2025-11-25 over Streamable HTTP. One that can read event streams gets a session when it
- * initializes; one that cannot, or that comes without a session, is served request by request, in JSON.
+ * Serves clients of revisions up to 2025-11-25 over Streamable HTTP. A client that accepts event streams gets a session
+ * on `initialize`; any other client, or a request without a session, is served statelessly in JSON.
  */
 import { insertRevocation } from '../../sql/revocations.ts'
 import { INVALID_REQUEST, type Message } from '../gateway/messages.ts'
@@ -20,11 +20,11 @@ import { type HttpTransport, openHttpTransport } from './transport/http.ts'
 import { type Accepts, headerOf, jsonRpcError, SESSION_NOT_FOUND, TRANSPORT_ERROR } from './transport/messages.ts'
 import { openSessions, type Session, subjectOf } from './transport/sessions.ts'
 
-/** From this revision on, a stream begins with an event without data. */
+/** Since this revision, a stream begins with an event without data. */
 const PRIMED_SINCE = '2025-11-25'
 /**
- * Ends of sessions that one connection may have remembered everywhere; each is a row. Beyond them a session ends here,
- * and elsewhere it opens nothing that its owner's token does not.
+ * Ended sessions that one connection may store in the database, where each is a row. Beyond that a session ends only on
+ * this replica; on others it remains usable, but only with its owner's token.
  */
 const ENDS = { name: 'session end', hits: 100, seconds: 3600 }
 
@@ -35,11 +35,11 @@ interface HttpSession extends Session {
 
 export interface LegacyRequest {
   caller: Caller
-  /** Absent: the hub. */
+  /** Undefined: the hub. */
   endpoint: string | undefined
   request: Request
   accepts: Accepts
-  /** The messages of a POST; one that is not a message is nothing. */
+  /** The messages of a POST; an item that is not a message is undefined. */
   items: readonly (Prepared | undefined)[] | undefined
   /** Whether they came as a batch. */
   isBatch: boolean
@@ -68,7 +68,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp
     return { id, key, transport, conversation, close }
   }
 
-  /** A session that is here, or that goes on here because its id says how. */
+  /** Finds a session in memory, or restores it from its sealed id. */
   async function find(id: string, caller: Caller, endpoint: string | undefined): Promise<HttpSession | undefined> {
     const known = sessions.find(id, caller)
     if (known) {
@@ -82,11 +82,11 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp
     const meanwhile = sessions.find(id, caller)
     if (meanwhile) return meanwhile.session
     const session = open(caller, endpoint, id, sealed)
-    sessions.add(session, caller) // what goes for it can be picked up again
+    sessions.add(session, caller) // evicted sessions are not ended: they can be restored the same way
     return session
   }
 
-  /** Ends a session here and on every replica, as revocations do. */
+  /** Ends a session on every replica, in the same way as a revocation. */
   async function end(session: HttpSession, caller: Caller): Promise<void> {
     sessions.remove(session.id)
     if (!isWithinLimit(deps.limits, deps.now(), ENDS, ownerOf(caller))) return
@@ -95,7 +95,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp
     remember(deps, subject)
   }
 
-  /** A request in a session. */
+  /** Serves a request in a session. */
   async function serveSession(id: string, asked: LegacyRequest): Promise<Response> {
     const { caller, endpoint, request, accepts, items, isBatch } = asked
     const session = await find(id, caller, endpoint)
@@ -122,7 +122,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp
     return session.transport.receive([item], caller, 'stream')
   }
 
-  /** One request, or one batch, without a session. */
+  /** Serves one request or batch without a session. */
   async function serveOnce(asked: LegacyRequest, items: readonly Prepared[]): Promise<Response> {
     const { caller, endpoint, request, isBatch } = asked
     const refusal = refuseVersion(request)
@@ -135,7 +135,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp
       conversation.close()
       transport.close()
     }
-    // Without a session nobody can come back for the answer.
+    // Without a session the client cannot reconnect for the answer.
     request.signal.addEventListener('abort', close, { once: true })
     try {
       return await transport.receive(items, caller, 'json', isBatch)
@@ -151,7 +151,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp
       const id = headerOf(request.headers, 'mcp-session-id')
       if (id !== null) return serveSession(id, asked)
       if (!items) {
-        // No session, so no stream of its own and nothing to delete: clients take 405 for that and go on.
+        // Without a session there is no stream to open and nothing to delete; clients accept 405 and continue.
         return jsonRpcError(405, TRANSPORT_ERROR, 'Method not allowed without a session', { Allow: 'POST' })
       }
       if (!areMessages(items) || (items.length > 1 && items.some(isInitialize))) return refuseMessages(items)
@@ -175,7 +175,9 @@ function refuseMessages(items: readonly (Prepared | undefined)[] | undefined): R
   return jsonRpcError(
     400,
     INVALID_REQUEST,
-    areMessages(items) ? 'initialize must come alone, and once in a session' : 'The body must be a JSON-RPC message',
+    areMessages(items)
+      ? 'initialize must be sent alone, and only once in a session'
+      : 'The body must be a JSON-RPC message',
   )
 }
 
@@ -183,5 +185,5 @@ function refuseVersion(request: Request): Response | undefined {
   const version = headerOf(request.headers, 'mcp-protocol-version')
   if (version === null || LEGACY_REVISIONS.has(version)) return undefined
   const supported = [...LEGACY_REVISIONS].join(', ')
-  return jsonRpcError(400, TRANSPORT_ERROR, `Unsupported protocol version; with initialize these are: ${supported}`)
+  return jsonRpcError(400, TRANSPORT_ERROR, `Unsupported protocol version; supported with initialize: ${supported}`)
 }

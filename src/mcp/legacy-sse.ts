@@ -1,7 +1,6 @@
 /**
  * HTTP+SSE, the transport of 2024-11-05: GET opens a stream whose first event names the address for messages; answers
- * come on the stream. The token is checked on every request, as anywhere else. The stream is the session: it belongs to
- * the replica that has it.
+ * arrive on the stream. The token is checked on every request. The stream is the session, so it lives on one replica.
  */
 import { randomUUID } from 'node:crypto'
 import { INVALID_REQUEST } from '../gateway/messages.ts'
@@ -23,7 +22,7 @@ interface SseSession extends Session {
 export interface LegacySse {
   /** Opens the stream. */
   open(caller: Caller): Response
-  /** Takes messages for the session that the address names; one that is not a message is nothing. */
+  /** Receives messages for a session; an item that is not a message is undefined. */
   receive(caller: Caller, sessionId: string, items: readonly (Prepared | undefined)[]): Response
 }
 

@@ -1,13 +1,13 @@
-/** The methods of MCP that are about tools, prompts and resources: the scope each needs, and what its params must be. */
+/** MCP methods about tools, prompts and resources: the scope, capability and params of each. */
 import { logLevelOf } from '../gateway/eras.ts'
 import { isObject } from '../gateway/messages.ts'
 
 type Params = Record<string, unknown>
 
 interface Method {
-  /** The scope that it needs at least; absent: none. */
+  /** The minimum scope; absent: none. */
   scope?: string
-  /** What a server announces if it has this method. */
+  /** The capability that announces the method. */
   capability: 'tools' | 'prompts' | 'resources' | 'completions' | 'logging'
   isValid(params: Params): boolean
 }
@@ -40,7 +40,7 @@ export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
   ['logging/setLevel', { capability: 'logging', isValid: ({ level }) => logLevelOf(level) !== undefined }],
 ])
 
-/** The scope of a method, which for a completion is that of what is completed. @returns nothing for a method that is not here. */
+/** The scope of a method; for a completion, that of the prompt or resource. @returns undefined for an unknown method. */
 export function scopeOf(method: string, params: Params): string | undefined {
   if (method !== 'completion/complete') return METHODS.get(method)?.scope
   return isObject(params.ref) && params.ref.type === 'ref/prompt' ? PROMPTS.scope : RESOURCES.scope

@@ -1,4 +1,4 @@
-/** Clients of the stateless revision 2026-07-28: every request says its own version and capabilities. */
+/** Serves clients of the stateless revision 2026-07-28: every request carries its version and capabilities. */
 import type { ListenFilter } from '../gateway/exchange.ts'
 import {
   type Id,
@@ -18,10 +18,10 @@ import type { ToolDeps } from './tools/tool.ts'
 import { type EventStream, openEventStream } from './transport/event-stream.ts'
 import { type Accepts, jsonRpcError, TRANSPORT_ERROR } from './transport/messages.ts'
 
-/** A request that is being answered, and how it can be. */
+/** A request, and how it can be answered. */
 export interface ModernRequest {
   caller: Caller
-  /** Absent: the hub. */
+  /** Undefined: the hub. */
   endpoint: string | undefined
   request: Request
   accepts: Accepts
@@ -31,11 +31,11 @@ export interface ModernRequest {
 
 export interface Modern {
   serve(request: ModernRequest): Promise<Response>
-  /** What ends the stream of a subscription that we end, rather than the client ("Graceful Closure"). */
+  /** The last event of a subscription that the server ends ("Graceful Closure"). @returns undefined for other messages. */
   farewell(message: unknown): string | undefined
 }
 
-/** A client is told by then that its request is being worked on, with an event stream, which can be kept alive. */
+/** After this time the answer becomes an event stream, which can be kept alive. */
 const PATIENCE_MS = 5_000
 const DISCOVER_HINTS = { ttlMs: 300_000, cacheScope: 'private' }
 
@@ -65,7 +65,7 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
     })
   }
 
-  /** In JSON, unless there is something to say before the answer, or it takes its time: then as an event stream. */
+  /** Answers in JSON; as an event stream if there are notifications before the answer, or it takes long. */
   async function reply(asked: ModernRequest, message: RpcRequest): Promise<Response> {
     const { request, accepts } = asked
     const { id, method } = message
@@ -77,7 +77,7 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
     let events: EventStream | undefined
     const say = (text: string) => void (events ? events.write(text) : said.push(text))
     const notify = (notification: RpcNotification) => {
-      if (!accepts.stream) return // there is no room for anything but the answer
+      if (!accepts.stream) return // JSON has room for the answer only
       say(eventOf(notification))
       streaming.resolve(undefined)
     }
@@ -112,7 +112,7 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
   ): Promise<Response> {
     if (!accepts.stream) return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept text/event-stream')
     const filter = filterOf(params?.notifications)
-    if (!filter) throw new RpcError(INVALID_PARAMS, 'notifications must say which changes to tell of')
+    if (!filter) throw new RpcError(INVALID_PARAMS, 'notifications must name the changes to subscribe to')
     const subscription = { [SUBSCRIPTION_ID]: id }
     const early: string[] = []
     let isAcknowledged = false
@@ -133,7 +133,7 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
       close()
       unwatch?.()
     }
-    if (request.signal.aborted) stop() // who left while the upstream was asked
+    if (request.signal.aborted) stop() // the client disconnected during the subscription
     const finish = () => {
       events.write(farewellOf(id))
       events.end()

@@ -1,6 +1,6 @@
 /**
- * The first source of the catalogue: our own tools. Whoever calls, only the tools that it may use, so many at a time, and
- * each call is recorded. Their JSON schemas are made once, when this module loads.
+ * The built-in tools. A caller sees and calls only the tools that it may use, with limited concurrency, and every call is
+ * recorded. Their JSON schemas are generated once, when this module loads.
  */
 import { z } from 'zod'
 import { record } from '../audit/events.ts'
@@ -13,9 +13,9 @@ import { openCounts } from './counts.ts'
 import { TOOLS } from './tools/index.ts'
 import type { CallContext, Tool, ToolDeps } from './tools/tool.ts'
 
-/** Calls of one person in progress. More of them would only make everybody wait for the database. */
+/** Maximum number of calls of one person in progress, so that one person cannot occupy the database. */
 const PER_PERSON = 128
-/** Audit events that wait to be written, a quarter of what there is room for; from then on calls wait, too. */
+/** Number of queued audit events, a quarter of the queue's capacity, from which on calls wait until they are written. */
 const CROWDED = 5_000
 
 type Json = Record<string, unknown>
@@ -44,14 +44,14 @@ export function seeSameTools(one: Principal, other: Principal): boolean {
 
 export interface OwnTools {
   find(name: unknown): Tool | undefined
-  /** As `tools/list` shows them. */
+  /** Tool definitions for `tools/list`. */
   list(caller: Caller): Json[]
   /**
-   * Calls a tool and records it, however it ends. Only our own words reach the agent.
+   * Calls a tool and records the call, whatever the outcome. The agent sees only our own error texts.
    *
-   * @param tool Absent: there is none of that name, which is recorded as well.
-   * @throws RpcError if there is no such tool for this caller; wrong arguments and failures are results, so that the
-   *   agent can read them and try again.
+   * @param tool Undefined: there is no tool of that name, which is recorded as well.
+   * @throws RpcError if the caller has no such tool. Invalid arguments and failures are results, so that the agent can
+   *   read them and try again.
    */
   call(caller: Caller, tool: Tool | undefined, args: Json, context: CallContext): Promise<Json>
 }
@@ -61,7 +61,7 @@ export function openOwnTools(deps: ToolDeps): OwnTools {
 
   async function run(tool: Tool, caller: Caller, args: Json, context: CallContext): Promise<Json> {
     const input = tool.input.safeParse(args)
-    if (!input.success) return failure(`The arguments are not valid: ${z.prettifyError(input.error)}`)
+    if (!input.success) return failure(`Invalid arguments: ${z.prettifyError(input.error)}`)
     try {
       const structuredContent = await tool.call(deps, caller, input.data, context)
       return { content: [{ type: 'text', text: JSON.stringify(structuredContent) }], structuredContent }
@@ -77,7 +77,7 @@ export function openOwnTools(deps: ToolDeps): OwnTools {
     const { clientId, userId, grantId, ip } = caller
     const log = (name: string, failed: boolean) =>
       record(deps, 'tool.called', { clientId, userId, grantId, ip, detail: { tool: name, failed } })
-    // Calls are what could fill it, and then the events of others would have no room.
+    // Otherwise calls could fill the queue and displace other events.
     if (deps.audit.waiting > CROWDED) await deps.audit.flush()
     if (!tool || !mayUse(caller, tool)) {
       log(tool?.name ?? 'unknown', true)
@@ -98,7 +98,8 @@ export function openOwnTools(deps: ToolDeps): OwnTools {
         [`${person} ${tool?.name}`, tool?.atOnce ?? PER_PERSON],
       ] as const
       for (const [key, most] of bounds)
-        if (inProgress.of(key) >= most) return failure(`${most} calls are in progress; wait until some have ended.`)
+        if (inProgress.of(key) >= most)
+          return failure(`${most} calls are already in progress; wait until some have finished.`)
       for (const [key] of bounds) inProgress.add(key)
       try {
         return await judgeAndRun(caller, tool, args, context)

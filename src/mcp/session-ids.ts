@@ -1,7 +1,7 @@
 /**
- * Ids of sessions of the 2025 revisions. An id carries, sealed, all that a replica needs to go on with a session that it
- * has never seen: so a session survives a restart, and any replica serves it. It opens nothing by itself: whoever brings
- * it also brings a token of the same user, client and grant.
+ * Session ids for the 2025 revisions. An id carries, in sealed form, everything that a replica needs to continue a session
+ * it has never seen, so a session survives a restart and works on any replica. The id grants nothing by itself: the
+ * request also needs a token of the same user, client and grant.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { isObject } from '../gateway/messages.ts'
@@ -14,24 +14,24 @@ import type { Hello } from './conversation.ts'
 
 type Json = Record<string, unknown>
 
-/** Characters of an id: proxies and clients take headers of this length. */
+/** Maximum length of an id: proxies and clients accept headers of this length. */
 const MAX_LENGTH = 1024
-/** Of a client's name and version, in characters. */
+/** Maximum length of a client's name and of its version, in characters. */
 const MAX_NAME = 48
 
 export interface SessionId {
-  /** What it is called where it is not to be used as an id. */
+  /** Identifies the session in logs and revocations, without being usable as an id. */
   key: string
   hello: Hello
 }
 
-/** @param endpoint Absent: the hub. */
+/** Creates a session id. @param endpoint Undefined: the hub. */
 export function sealSession(secret: Uint8Array, owner: Principal, endpoint: string | undefined, hello: Hello) {
   const key = randomBytes(12).toString('base64url')
   const { name, version } = hello.clientInfo
   const text = (value: unknown) => printableText(String(value ?? ''), MAX_NAME)
   const clientInfo = { name: text(name), version: text(version) }
-  // A client with settings of its own to tell of is known by the capabilities that have names in the protocol.
+  // If the client's capabilities are too large, keep only the standard ones, first with and then without their settings.
   const named = Object.fromEntries(
     ['elicitation', 'sampling', 'roots'].flatMap(one => entryOf(hello.capabilities, one)),
   )
@@ -41,10 +41,10 @@ export function sealSession(secret: Uint8Array, owner: Principal, endpoint: stri
     const id = seal(secret, JSON.stringify(content)).toString('base64url')
     if (id.length <= MAX_LENGTH) return { id, key, hello: { revision: hello.revision, clientInfo, capabilities } }
   }
-  throw new Error('a session id has no room for what it must carry')
+  throw new Error('the session does not fit into an id')
 }
 
-/** @returns nothing if it is not an id of ours, or not one of this owner at this endpoint. */
+/** Opens a session id. @returns undefined unless it is ours, of this owner, and for this endpoint. */
 export function openSession(
   secret: Uint8Array,
   id: string,
@@ -53,13 +53,13 @@ export function openSession(
 ): SessionId | undefined {
   if (id.length > MAX_LENGTH) return undefined
   const sealed = Buffer.from(id, 'base64url')
-  // In no other spelling, or one session could be held many times.
+  // Accept only the canonical encoding, or one session could be kept several times.
   if (sealed.length < 28 || sealed.toString('base64url') !== id) return undefined
   let content: unknown
   try {
     content = JSON.parse(unseal(secret, sealed))
   } catch {
-    return undefined // made by somebody else, or with another secret
+    return undefined // forged, or sealed with another secret
   }
   if (!Array.isArray(content)) return undefined
   const [key, hash, at, revision, clientInfo, capabilities] = content as unknown[]

@@ -48,7 +48,9 @@ describe('many at once', () => {
     expect((await whoami(eve!)).result.isError).toBeUndefined()
     const refused = (await Promise.all(calls)).filter(({ result }) => result.isError)
     expect(refused).toHaveLength(72)
-    expect(refused[0]!.result.content[0]!.text).toBe('128 calls are in progress; wait until some have ended.')
+    expect(refused[0]!.result.content[0]!.text).toBe(
+      '128 calls are already in progress; wait until some have finished.',
+    )
     restore()
     expect((await whoami(bob!)).result.isError).toBeUndefined()
   })

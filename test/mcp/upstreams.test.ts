@@ -77,7 +77,7 @@ describe('an endpoint is a resource of its own', () => {
     const refused = await rpc(server, token, 'tools/list', {}, '/mcp/private')
     expect([refused.status, await refused.json()]).toEqual([
       403,
-      { error: 'access_denied', error_description: 'You may not use this server' },
+      { error: 'access_denied', error_description: 'You do not have access to this server' },
     ])
     expect((await namesOf(rpc(server, atHub, 'tools/list'))).some(name => name.startsWith('private__'))).toBe(false)
     const grace = await tokenFor(server, undefined, 'mcp', 'grace@example.com')

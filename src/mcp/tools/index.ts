@@ -1,4 +1,4 @@
-/** The built-in tools: what a connected app can ask this server about itself and its user. A file a tool. */
+/** The built-in tools, one file each: information about the connected app and its user. */
 import { listConnections } from './list-connections.ts'
 import { revokeConnection } from './revoke-connection.ts'
 import { searchAuditLog } from './search-audit-log.ts'

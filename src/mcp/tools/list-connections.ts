@@ -9,13 +9,14 @@ const connectionSchema = z.object({
   resource: z.string(),
   connected_at: z.string(),
   last_renewed_at: z.string(),
-  current: z.boolean().describe('Whether it is the connection that this call came through'),
+  current: z.boolean().describe('Whether this is the connection of the calling app'),
 })
 
 export const listConnections: Tool = {
   name: 'list_connections',
   title: 'List connected apps',
-  description: 'Lists the apps that are connected as the current user: what each may do, and when it was last renewed.',
+  description:
+    'Returns the apps that are connected as the signed-in user, with the id, client, scopes, endpoint and last renewal of each. Use it to see who has access, or to find an id for revoke_connection.',
   input: z.object({}),
   output: z.object({ connections: z.array(connectionSchema) }),
   annotations: READ_ONLY,

@@ -7,7 +7,7 @@ export const revokeConnection: Tool = {
   name: 'revoke_connection',
   title: 'Disconnect an app',
   description:
-    'Ends one of the current user’s connected apps at once: its access and refresh tokens stop working. Take the id from list_connections.',
+    'Disconnects one of the signed-in user’s apps at once: its access and refresh tokens stop working. Use it when the user wants to remove an app’s access. Get the id from list_connections.',
   input: z.object({ id: z.uuid().describe('The connection’s id, from list_connections') }),
   output: z.object({ revoked: z.boolean() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
@@ -16,7 +16,10 @@ export const revokeConnection: Tool = {
   async call(deps, caller, input) {
     const revoked = await revokeGrant(deps, { grantId: String(input.id), userId: caller.userId!, by: 'user' })
     if (!revoked)
-      throw new AppError('There is no such connection', 'Take the id from list_connections; it may have ended already.')
+      throw new AppError(
+        'There is no such connection',
+        'It may have ended already; get the current ids from list_connections.',
+      )
     return { revoked }
   },
 }

@@ -3,14 +3,14 @@ import { AUDIT_EVENTS } from '../../audit/events.ts'
 import { searchAuditLog as search } from '../../audit/search.ts'
 import { READ_ONLY, type Tool } from './tool.ts'
 
-/** Text without control characters, which the database would not take. */
+/** Text without control characters, which the database rejects. */
 const printable = (length: number) =>
   z
     .string()
     .max(length)
-    .regex(/^\P{Cc}*$/u, 'must not have control characters')
+    .regex(/^\P{Cc}*$/u, 'must not contain control characters')
 
-/** A time that the database can hold, too. */
+/** A time within the database's range. */
 const instant = () =>
   z.iso.datetime({ offset: true }).refine(value => {
     const time = Date.parse(value)
@@ -19,20 +19,20 @@ const instant = () =>
 
 const AUDIT_SEARCH = z.object({
   event: z.enum(Object.keys(AUDIT_EVENTS) as [string, ...string[]]).optional(),
-  email: printable(320).optional().describe('Only events of the users with this address'),
+  email: printable(320).optional().describe('Only events of users with this address'),
   client_id: printable(2048).optional(),
   ip: printable(64).optional(),
   since: instant().optional().describe('Earliest time, ISO 8601, included'),
   until: instant().optional().describe('Latest time, ISO 8601, not included'),
-  limit: z.int().min(1).max(200).default(50).describe('How many events at most'),
-  cursor: z.string().max(100).optional().describe('The next_cursor of an earlier answer, to go on from there'),
+  limit: z.int().min(1).max(200).default(50).describe('Maximum number of events'),
+  cursor: z.string().max(100).optional().describe('The next_cursor of an earlier result, to continue from there'),
 })
 
 export const searchAuditLog: Tool = {
   name: 'search_audit_log',
   title: 'Search the audit log',
   description:
-    'Searches this server’s audit log, newest events first: who signed in, which clients registered, got tokens or were refused, which tools were called. For administrators.',
+    'Returns events from this server’s audit log, newest first: sign-ins, client registrations, issued and refused tokens, tool calls. Filter by event, user, client, IP address or time. Use it to find out who did what and when. For administrators.',
   input: AUDIT_SEARCH,
   output: z.object({
     events: z.array(
@@ -41,14 +41,14 @@ export const searchAuditLog: Tool = {
         event: z.string(),
         meaning: z.string(),
         user_id: z.string().optional(),
-        email: z.string().optional().describe('The user’s address now'),
+        email: z.string().optional().describe('The user’s current address'),
         client_id: z.string().optional(),
         grant_id: z.string().optional(),
         ip: z.string().optional(),
         detail: z.record(z.string(), z.string()),
       }),
     ),
-    next_cursor: z.string().optional().describe('For older events; absent if there are none'),
+    next_cursor: z.string().optional().describe('Cursor for older events; absent if there are none'),
   }),
   annotations: READ_ONLY,
   scopes: ['admin'],
@@ -74,7 +74,7 @@ export const searchAuditLog: Tool = {
   },
 }
 
-/** Absent rather than null, which fewer clients can express in a schema. */
+/** Omits null members, so that the schema does not need nullable types. */
 function withoutNulls(row: object): object {
   return Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null))
 }

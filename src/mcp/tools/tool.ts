@@ -1,15 +1,15 @@
-/** What one of our own tools is. */
+/** The type of a built-in tool. */
 import type { z } from 'zod'
 import type { Gateway } from '../../gateway/exchange.ts'
 import type { OAuthDeps } from '../../oauth/deps.ts'
 import type { Caller } from '../access.ts'
 
 export interface ToolDeps extends OAuthDeps {
-  /** Absent where no upstream servers are configured. */
+  /** Absent if no upstream servers are configured. */
   gateway?: Gateway | undefined
 }
 
-/** One of our own tools, as it stands in the catalogue. */
+/** A built-in tool. */
 export interface Tool {
   name: string
   title: string
@@ -17,11 +17,11 @@ export interface Tool {
   input: z.ZodObject
   output: z.ZodObject
   annotations: { readOnlyHint: boolean; destructiveHint: boolean; idempotentHint: boolean; openWorldHint: boolean }
-  /** The scopes that it needs besides the one that calling any tool needs. */
+  /** The scopes that it needs besides `mcp:tools:call`. */
   scopes: readonly string[]
-  /** Whether it is about a user, so that a machine has no use for it. */
+  /** Whether it needs a user; then machines do not see it. */
   forUsers: boolean
-  /** How many calls of it one person may have in progress, if fewer than of all tools together. */
+  /** Maximum number of calls of it that one person may have in progress, if below the limit for all tools. */
   atOnce?: number
   /** @returns the structured content, of the shape of `output`. */
   call(
@@ -32,11 +32,11 @@ export interface Tool {
   ): Promise<Record<string, unknown>>
 }
 
-/** What a call can tell its caller while it runs, and hear from it. */
+/** Cancellation and progress of a call. */
 export interface CallContext {
-  /** Aborted when the caller does not want the result any more. */
+  /** Aborted when the caller cancels. */
   signal?: AbortSignal | undefined
-  /** Absent if the caller did not ask to be told. @param progress A number that only grows. */
+  /** Reports progress; absent if the caller did not request it. @param progress An increasing number. */
   report?: ((progress: number, message: string) => void) | undefined
 }
 

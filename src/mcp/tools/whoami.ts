@@ -6,7 +6,8 @@ import { READ_ONLY, type Tool } from './tool.ts'
 export const whoami: Tool = {
   name: 'whoami',
   title: 'Who am I',
-  description: 'Tells as whom this app is connected, through which client, and what the access token allows.',
+  description:
+    'Returns the signed-in user, the client and the granted scopes. Use it to find out who this connection acts for and what it may do.',
   input: z.object({}),
   output: z.object({
     user: z
@@ -15,7 +16,7 @@ export const whoami: Tool = {
       .describe('null for a machine'),
     client: z.object({ id: z.string(), name: z.string() }),
     scope: z.array(z.string()),
-    resource: z.string().describe('URL of the MCP endpoint that the token is for'),
+    resource: z.string().describe('URL of the MCP endpoint that the token is valid for'),
     expires_at: z.string().describe('When the access token expires, ISO 8601'),
   }),
   annotations: READ_ONLY,

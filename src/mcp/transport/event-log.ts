@@ -1,47 +1,46 @@
 /**
- * The last events of sessions, for clients that lost their connection and resume with Last-Event-ID (MCP 2025-11-25,
- * "Resumability and Redelivery"). Bounded for each session and for all of them together.
+ * Keeps the last events of each session, for clients that reconnect with Last-Event-ID (MCP 2025-11-25, "Resumability and
+ * Redelivery"). Bounded per session and overall.
  */
 import { randomBytes } from 'node:crypto'
 
 const MAX_EVENTS = 256
 const MAX_BYTES = 1024 * 1024
 const MAX_BYTES_OVERALL = 128 * 1024 * 1024
-/** What an event takes besides its data. */
+/** Overhead of an event beyond its data. */
 const BYTES_EACH = 150
 
 /**
- * One event: what it says, and its id, `<stream>-<number>-<log>`, which no other event of its session has, whichever
- * process said it.
+ * One event. Its id, `<stream>-<number>-<log>`, is unique within the session, even across processes.
  */
 export interface LoggedEvent {
   id: string
   stream: number
   number: number
-  /** JSON, or nothing in an event that is only there to be resumed from. */
+  /** JSON; empty for an event that only serves as a point to resume from. */
   data: string
 }
 
 export interface EventLog {
-  /** Differs from that of every other log. */
+  /** A unique name. */
   readonly name: string
   append(stream: number, data: string): LoggedEvent
-  /** What came after an event on its stream; nothing if no event of that stream is known any more. */
+  /** The events after the given one on its stream; undefined if no event of that stream is left. */
   after(event: { stream: number; number: number }): LoggedEvent[] | undefined
   /** The number of the last event. */
   readonly last: number
   clear(): void
 }
 
-/** Where an event id says that its reader stopped. */
+/** Parses an event id. @returns undefined if it is invalid. */
 export function parseEventId(id: string): { stream: number; number: number; log: string } | undefined {
   const match = /^(\d{1,12})-(\d{1,12})-([0-9a-f]{12})$/.exec(id)
   return match ? { stream: Number(match[1]), number: Number(match[2]), log: match[3]! } : undefined
 }
 
-/** @returns how to open the log of a session, which is whose. */
+/** @returns a function that opens the log of a session for its owner. */
 export function openEventLogs(): (person: string) => EventLog {
-  /** Of each log in use, whose it is and its size; the one written to least recently first. */
+  /** Owner and size of each log that is not empty, the least recently written first. */
   const logs = new Map<EventLog, { person: string; size: number }>()
   const held = new Map<string, number>()
   let bytesOverall = 0
@@ -56,7 +55,7 @@ export function openEventLogs(): (person: string) => EventLog {
     if (total > 0) held.set(person, total)
   }
 
-  /** Empties a log of whoever holds most, the one that was written to least recently. */
+  /** Clears the least recently written log of the person with the most data. */
   function makeRoom(): void {
     const [greediest] = [...held].reduce((most, one) => (one[1] > most[1] ? one : most))
     for (const [log, { person }] of logs) {

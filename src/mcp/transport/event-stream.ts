@@ -1,8 +1,8 @@
-/** Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) that are pushed to a reader. */
+/** A response with server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html). */
 
 const ENCODER = new TextEncoder()
 
-/** Without these a proxy may hold events back. */
+/** Keep proxies from buffering events. */
 const HEADERS = {
   'Content-Type': 'text/event-stream',
   'Cache-Control': 'no-cache, no-transform',
@@ -12,11 +12,11 @@ const HEADERS = {
 export interface EventStream {
   response: Response
   write(text: string): void
-  /** Ends it after what was written; what is written later goes nowhere. */
+  /** Ends the stream after the events written so far; later writes are ignored. */
   end(): void
 }
 
-/** @param onGone Called when the reader goes away before the end. */
+/** @param onGone Called when the reader disconnects before the end. */
 export function openEventStream(onGone: () => void, headers: Record<string, string> = {}): EventStream {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined
   const body = new ReadableStream<Uint8Array>({

@@ -1,7 +1,7 @@
 /**
- * The server's end of Streamable HTTP, revisions 2025-03-26 to 2025-11-25, for one session or for one request. A *stream*
- * is what those revisions mean by it: the answers to one POST, or what the server says by itself (GET). In a session it
- * outlives its connection: what is said meanwhile waits in the log for a client that resumes.
+ * The server side of Streamable HTTP, revisions 2025-03-26 to 2025-11-25, for one session or for one request. A *stream*
+ * is as those revisions define it: the answers to one POST, or the standalone stream of a GET. In a session it outlives
+ * its connection: events are kept in the log for a client that resumes.
  */
 import { type Id, INVALID_REQUEST, isRequest, isResponse, type Message } from '../../gateway/messages.ts'
 import type { Caller } from '../access.ts'
@@ -10,16 +10,16 @@ import { type EventLog, type LoggedEvent, parseEventId } from './event-log.ts'
 import { openEventStream } from './event-stream.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 
-/** The stream that no request began. */
+/** The number of the standalone stream. */
 const STANDALONE = 0
-/** When a client that lost its connection should come back; long enough for another process to have taken over. */
+/** When a disconnected client should reconnect; long enough for another process to have taken over. */
 const RETRY_MS = 2_000
 
 interface Stream {
   number: number
-  /** Where a client that was cut off finds what it missed; absent if it cannot resume. */
+  /** The events for a client that resumes; absent if it cannot. */
   log?: EventLog | undefined
-  /** The requests that it still has to answer. */
+  /** The requests that are still to be answered. */
   owed: Set<Id>
   /** Absent while the client is disconnected. */
   connection?: Connection | undefined
@@ -32,10 +32,10 @@ interface Connection {
 
 export interface HttpTransport {
   /**
-   * Takes the messages of one POST.
+   * Receives the messages of one POST.
    *
-   * @param as How its requests are answered: as an event stream, which may be resumed, or in JSON.
-   * @param isBatch Whether they came as a batch, though it may be of one.
+   * @param as How to answer its requests: as an event stream, which may be resumed, or in JSON.
+   * @param isBatch Whether they were sent as a batch, even of one.
    */
   receive(
     items: readonly Prepared[],
@@ -43,20 +43,20 @@ export interface HttpTransport {
     as: 'stream' | 'json',
     isBatch?: boolean,
   ): Response | Promise<Response>
-  /** Connects a client to the stream that no request began, or to the one it was cut off from. */
+  /** Connects a client to the standalone stream, or to the stream that it resumes. */
   listen(lastEventId: string | null): Response
-  /** @param about The request that a message answers or belongs to; absent: none. */
+  /** @param about The request that a message answers or belongs to, if any. */
   send(message: Message, about?: Id): void
-  /** Tells whoever still waits for an answer that there will be none. */
+  /** Answers all unanswered requests with an error, and ends the streams. */
   close(): void
 }
 
 export interface HttpTransportOptions {
   /** Absent for a single request, which is answered in JSON. */
   session?: { id: string; log: EventLog }
-  /** Whether the client takes events without data, which begin a stream so that it can be resumed (2025-11-25). */
+  /** Whether streams begin with an event without data, to make them resumable (2025-11-25). */
   primed?: boolean
-  /** @param canAsk Whether the client can be asked something before it gets its answer. */
+  /** @param canAsk Whether the client can receive questions before its answer. */
   deliver(item: Prepared, caller: Caller, canAsk: boolean): void
 }
 
@@ -64,7 +64,7 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
   const log = session?.log
   const headers: Record<string, string> = session ? { 'Mcp-Session-Id': session.id } : {}
   const standalone: Stream = { number: STANDALONE, log, owed: new Set() }
-  /** Which stream a request without an answer is to be answered on. */
+  /** The stream of each unanswered request. */
   const askedOn = new Map<Id, Stream>()
   let lastStream = STANDALONE
 
@@ -75,11 +75,11 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
   }
 
   function say(stream: Stream, message: Message): void {
-    const event = stream.log?.append(stream.number, JSON.stringify(message)) // also while nobody is connected
+    const event = stream.log?.append(stream.number, JSON.stringify(message)) // even while no client is connected
     stream.connection?.deliver(message, event)
   }
 
-  /** A request needs no answer any more, because it has one or because it was cancelled. */
+  /** Removes a request that was answered or cancelled. */
   function settle(id: Id): void {
     const stream = askedOn.get(id)
     askedOn.delete(id)
@@ -87,15 +87,15 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
     if (stream?.owed.size === 0) stream.connection?.end()
   }
 
-  /** A stream that has not ended and can be resumed. */
+  /** Finds a stream that has not ended and can be resumed. */
   function findStream(number: number): Stream | undefined {
     if (number === STANDALONE) return standalone
     return askedOn.values().find(stream => stream.number === number && stream.log)
   }
 
-  /** @param missed What the client has not seen of the stream, if it resumes. */
+  /** @param missed The events that a resuming client has not seen. */
   function connectEvents(stream: Stream, missed: LoggedEvent[] = []): Response {
-    stream.connection?.end() // the client knows best which of its connections lives
+    stream.connection?.end() // the client has replaced it with this one
     const events = openEventStream(() => {
       if (stream.connection === connection) stream.connection = undefined
     }, headers)
@@ -103,7 +103,7 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
     const connection: Connection = { deliver: (_, event) => event && write(event), end: events.end }
     stream.connection = connection
     for (const event of missed.filter(({ data }) => data !== '')) write(event)
-    // Also when it resumes: a client forgets where it was when it is cut off before it was told anything.
+    // Also on resumption: a client that is cut off again before its first event would lose its position.
     if (primed && stream.log)
       events.write(`id: ${stream.log.append(stream.number, '').id}\nretry: ${RETRY_MS}\ndata: \n\n`)
     return events.response
@@ -114,7 +114,7 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
     const answers: Message[] = []
     stream.connection = {
       deliver(message) {
-        if (isResponse(message)) answers.push(message) // there is no room for anything else
+        if (isResponse(message)) answers.push(message) // JSON has room for answers only
       },
       end() {
         if (answers.length === 0) resolve(new Response(null, { status: 202, headers }))
@@ -129,7 +129,7 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
       const messages = items.map(({ message }) => message)
       const requests = messages.filter(isRequest).map(({ id }) => id)
       if (new Set(requests).size < requests.length || requests.some(id => askedOn.has(id)))
-        return jsonRpcError(400, INVALID_REQUEST, 'The id of a request must not be that of one without an answer')
+        return jsonRpcError(400, INVALID_REQUEST, 'Another request with this id has not been answered yet')
       let response: Response | Promise<Response> = new Response(null, { status: 202 })
       if (requests.length > 0) {
         response = as === 'stream' ? connectEvents(open(requests, log)) : connectJson(open(requests), isBatch)
@@ -139,9 +139,9 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
         const { message } = item
         if (isRequest(message)) toCome.delete(message.id)
         const cancelled = cancelledRequest(message)
-        if (cancelled !== undefined && toCome.has(cancelled)) continue // there is no such request yet
+        if (cancelled !== undefined && toCome.has(cancelled)) continue // the request comes later in this batch
         deliver(item, caller, as === 'stream' && session !== undefined)
-        // What is cancelled is never answered, and nothing may wait for that.
+        // A cancelled request is never answered, so its stream must not wait for it.
         if (cancelled !== undefined && askedOn.has(cancelled)) settle(cancelled)
       }
       return response
@@ -153,9 +153,9 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
       const stream = seen && findStream(seen.stream)
       const missed = seen && log?.after(seen)
       if ((!stream && !missed) || seen!.number > log!.last)
-        return jsonRpcError(400, TRANSPORT_ERROR, 'No event with this id is known; what came after it is lost')
+        return jsonRpcError(400, TRANSPORT_ERROR, 'Unknown event id; later events are no longer available')
       if (stream) return connectEvents(stream, missed)
-      // All was said. To say so with a stream that ends at once would make clients come back, over and over.
+      // Nothing is missing. A stream that ends at once would make clients reconnect again and again.
       if (missed!.every(({ data }) => data === '')) return nothingMore()
       const ended: Stream = { number: seen!.stream, owed: new Set() }
       const response = connectEvents(ended, missed)
@@ -166,7 +166,7 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
       const answered = isResponse(message) ? message.id : undefined
       const request = answered ?? about
       const stream = request === undefined ? standalone : askedOn.get(request)
-      if (!stream) return // cancelled meanwhile
+      if (!stream) return // cancelled
       say(stream, message)
       if (answered !== undefined) settle(answered)
     },
@@ -180,14 +180,14 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
     },
   }
 
-  /** Another process has the events, or had them: what the server says by itself begins afresh, an answer is lost. */
+  /** The events are, or were, in another process: the standalone stream starts over, an answer is lost. */
   function listenElsewhere(stream: number): Response {
     return stream === STANDALONE ? connectEvents(standalone) : nothingMore()
   }
 }
 
 function nothingMore(): Response {
-  return jsonRpcError(405, TRANSPORT_ERROR, 'Nothing more comes on this stream', { Allow: 'POST, DELETE' })
+  return jsonRpcError(405, TRANSPORT_ERROR, 'This stream has no more events', { Allow: 'POST, DELETE' })
 }
 
 function cancelledRequest(message: Message): Id | undefined {

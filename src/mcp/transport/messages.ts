@@ -1,24 +1,24 @@
-/** JSON-RPC messages as they come over HTTP, and the answers to what is none. */
+/** Reads JSON-RPC messages from HTTP requests, and answers invalid ones. */
 import { INVALID_REQUEST, isMessage, isObject, type Message, PARSE_ERROR } from '../../gateway/messages.ts'
 import { readText } from '../../http/body.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { JsonError, parseJson } from '../../lib/json.ts'
 
 const BODY_LIMIT = 4 * 1024 * 1024
-/** What may be large is the arguments of a tool. Much of anything else would be kept for as long as a session lives. */
+/** Limit for everything except tool calls, since other messages may be kept for the lifetime of a session. */
 export const SMALL_BODY = 64 * 1024
-/** Deeper JSON, and more values in it, than any tool needs; the cost of checking a message grows with them, not with its bytes. */
+/** More than any tool needs; the cost of validating a message grows with its values and depth, not with its bytes. */
 const MAX_DEPTH = 64
 const MAX_VALUES = 10_000
-/** Each message of a batch is work of its own. */
+/** Each message of a batch costs as much as a request. */
 const MAX_BATCH = 100
 const MAX_ID = 256
 
-/** Errors of the transport. Codes of this range have no meaning of their own; clients know these two. */
+/** Transport errors. Codes of this range are implementation-defined; clients know these two. */
 export const TRANSPORT_ERROR = -32000
 export const SESSION_NOT_FOUND = -32001
 
-/** The parsed JSON of a POST, or the answer to a body that can be no JSON-RPC message. */
+/** Reads the body of a POST. @returns the parsed JSON, or the error response for an invalid body. */
 export async function readMessage(request: Request): Promise<object | Response> {
   const [mediaType] = (request.headers.get('content-type') ?? '').split(';')
   if (mediaType!.trim().toLowerCase() !== 'application/json')
@@ -30,7 +30,7 @@ export async function readMessage(request: Request): Promise<object | Response> 
     if (!(error instanceof OAuthError)) throw error
     return jsonRpcError(error.status, error.status === 413 ? INVALID_REQUEST : PARSE_ERROR, error.description)
   }
-  if (text === '') return jsonRpcError(400, PARSE_ERROR, 'The body must be JSON, and is empty')
+  if (text === '') return jsonRpcError(400, PARSE_ERROR, 'The body is empty; it must be JSON')
   let message: unknown
   try {
     message = parseJson(text)
@@ -44,7 +44,7 @@ export async function readMessage(request: Request): Promise<object | Response> 
   if (messages.length > MAX_BATCH)
     return jsonRpcError(400, INVALID_REQUEST, `A batch must have at most ${MAX_BATCH} messages`)
   if (text.length > SMALL_BODY && !messages.every(item => item?.method === 'tools/call'))
-    return jsonRpcError(413, INVALID_REQUEST, `A body of more than ${SMALL_BODY} bytes must be a tools/call`)
+    return jsonRpcError(413, INVALID_REQUEST, `Only a tools/call may have a body of more than ${SMALL_BODY} bytes`)
   if (isTooComplex(message))
     return jsonRpcError(
       400,
@@ -52,7 +52,7 @@ export async function readMessage(request: Request): Promise<object | Response> 
       `The body must have at most ${MAX_VALUES} values, and not be nested deeper than ${MAX_DEPTH}`,
     )
   if (messages.some(item => typeof item?.id === 'string' && item.id.length > MAX_ID))
-    return jsonRpcError(400, INVALID_REQUEST, `The id of a request must have at most ${MAX_ID} characters`)
+    return jsonRpcError(400, INVALID_REQUEST, `A request id must have at most ${MAX_ID} characters`)
   return message
 }
 
@@ -70,10 +70,10 @@ function isTooComplex(message: object): boolean {
 }
 
 /**
- * A message as it is meant: a member that is null is one that is absent, in the message, in its params and in their
- * `_meta`. What is deeper, as the arguments of a tool, is as it was sent.
+ * Normalizes a message: null members count as absent in the message, its params and their `_meta`. Deeper values, such as
+ * the arguments of a tool, are left as sent.
  *
- * @returns nothing if it is not a JSON-RPC message.
+ * @returns undefined if it is not a JSON-RPC message.
  */
 export function toMessage(item: unknown): Message | undefined {
   if (!isObject(item)) return undefined
@@ -85,14 +85,14 @@ export function toMessage(item: unknown): Message | undefined {
   return hasGoodId && isMessage(message) ? message : undefined
 }
 
-/** The same object if it has none. */
+/** @returns the same object if it has no null members. */
 function withoutNulls(object: Record<string, unknown>): Record<string, unknown> {
   for (const key in object)
     if (object[key] === null) return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== null))
   return object
 }
 
-/** An error that belongs to no request, as the id of one could not be read or does not matter. */
+/** An error response with a null id, for errors that belong to no request. */
 export function jsonRpcError(
   status: number,
   code: number,
@@ -103,8 +103,8 @@ export function jsonRpcError(
 }
 
 /**
- * A header as it is meant: the same value again, as some proxies send it, counts once, and an empty one is absent. Different
- * values stay side by side, and so are not any one of them.
+ * Reads a header. Repeated equal values, as some proxies send them, count once, and an empty value counts as absent.
+ * Different values are joined, so that the result equals none of them.
  */
 export function headerOf(headers: Headers, name: string): string | null {
   const sent = headers.get(name)
@@ -113,15 +113,14 @@ export function headerOf(headers: Headers, name: string): string | null {
   return [...new Set(values)].filter(Boolean).join(', ') || null
 }
 
-/** How a client can be answered: in JSON, as an event stream, or in neither way. */
+/** Which kinds of answer a client accepts. */
 export interface Accepts {
   json: boolean
   stream: boolean
 }
 
 /**
- * What the Accept header says. Clients must name both types; those that take anything, or name JSON alone, are answered
- * in JSON.
+ * Parses the Accept header. Clients must name both types; those that accept anything, or only JSON, are answered in JSON.
  */
 export function acceptedBy(request: Request): Accepts {
   const accept = request.headers.get('accept')

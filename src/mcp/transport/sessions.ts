@@ -1,4 +1,4 @@
-/** What outlives a request for clients of the 2025 and 2024 revisions: sessions, bounded in number and in idle time. */
+/** Sessions of clients of the 2025 and 2024 revisions, limited in number and idle time. */
 import type { OAuthDeps } from '../../oauth/deps.ts'
 import type { Principal } from '../../oauth/principal.ts'
 import { ownerOf, personOf } from '../access.ts'
@@ -7,30 +7,30 @@ const PER_CONNECTION = 32
 const PER_PERSON = 256
 const OVERALL = 10_000
 /**
- * Much longer than an access token lives: installed clients refresh a token that expired while nobody used them, but do not
- * begin a new session when theirs is gone.
+ * Much longer than the lifetime of an access token: installed clients refresh an expired token, but do not open a new
+ * session when theirs is gone.
  */
 const IDLE_MS = 24 * 60 * 60_000
 
-/** One client's conversation. It belongs to the user, client and grant that began it; to anybody else it does not exist. */
+/** One client's session. It belongs to the user, client and grant that opened it; to anyone else it does not exist. */
 export interface Session {
   id: string
-  /** What revocations call it. */
+  /** Identifies it in revocations. */
   key: string
   close(): void
 }
 
 export interface Sessions<T extends Session> {
-  /** @returns the session, and whose token it was used with last; a refreshed one may have less scope. */
+  /** @returns the session, and the principal of the previous request; a refreshed token may have less scope. */
   find(id: string, principal: Principal): { session: T; before: Principal } | undefined
-  /** @returns those that had to go for it: the ones of the same connection or person that were used least recently. */
+  /** @returns the sessions evicted to make room: the least recently used of the same connection or person. */
   add(session: T, principal: Principal): T[]
-  /** Ends one here. */
+  /** Closes a session on this replica. */
   remove(id: string): T | undefined
 }
 
 export function openSessions<T extends Session>(deps: OAuthDeps): Sessions<T> {
-  // In the order of their last use: the first is the one that may go.
+  // Ordered by last use: the first is evicted first.
   const sessions = new Map<string, { session: T; principal: Principal; usedAt: number }>()
 
   function remove(id: string): T | undefined {
@@ -47,7 +47,7 @@ export function openSessions<T extends Session>(deps: OAuthDeps): Sessions<T> {
     }
   }
 
-  /** The session that was used least recently, of those who have too many. */
+  /** Evicts the least recently used session of the connection, the person or all, whichever limit is reached. */
   function makeRoom(principal: Principal): T[] {
     const owner = ownerOf(principal)
     const person = personOf(principal)
@@ -90,7 +90,7 @@ export function openSessions<T extends Session>(deps: OAuthDeps): Sessions<T> {
   }
 }
 
-/** What the end of a session is remembered by. */
+/** The subject under which the end of a session is stored as a revocation. */
 export function subjectOf({ key }: Pick<Session, 'key'>): string {
   return `session:${key}`
 }

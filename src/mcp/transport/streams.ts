@@ -1,6 +1,6 @@
 /**
- * Open event streams: bounded in number and in unread bytes, kept alive, and ended when the token they were opened with
- * expires or is revoked. A push stream to a reader that stalls would otherwise grow without bound.
+ * Guards open event streams: limits their number and unread bytes (a stalled reader's buffer would grow forever), keeps
+ * them alive, and ends them when their token expires or is revoked.
  */
 
 import type { OAuthDeps } from '../../oauth/deps.ts'
@@ -13,21 +13,21 @@ import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 const PER_CONNECTION = 64
 const PER_PERSON = 256
 const OVERALL = 10_000
-/** Bytes that a reader may be behind, not counting what was sent last. */
+/** Maximum number of unread bytes, not counting the last chunk. */
 const MAX_UNREAD = 1024 * 1024
-/** Bun holds a stream's headers back until its first bytes, so there are some at once: an SSE comment. */
+/** An SSE comment sent at once, since Bun sends the headers only with the first bytes. */
 const OPENING = new TextEncoder().encode(':\n\n')
 const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n')
-/** Shorter than proxies, clients and our own idle time wait in silence; the latter frees the socket of a reader that stalls. */
+/** Shorter than the idle timeouts of proxies, clients and this server; ours closes the socket of a stalled reader. */
 const KEEP_ALIVE_MS = 15_000
 
 interface OpenStream {
-  /** Whether it ends by itself, when a call is answered. */
+  /** Whether it ends by itself, once a call is answered. */
   isAnswer: boolean
   subjects: readonly string[]
-  /** Sends a comment, so that nobody on the way takes the silence for an end. */
+  /** Sends a comment, so that proxies do not time out. */
   keepAlive(): void
-  /** Says goodbye, if there is a way to, and ends it. */
+  /** Sends the farewell, if there is one, and ends the stream. */
   end(): void
 }
 
@@ -35,9 +35,9 @@ export interface Streams {
   /** Whether a principal may have another stream. */
   hasRoom(principal: Principal): boolean
   /**
-   * Watches over a response if it is an event stream; passes any other one on.
+   * Guards a response if it is an event stream, and returns any other one unchanged.
    *
-   * @param farewell What to send before we end it, if it does not end by itself.
+   * @param farewell Sent before the server ends a stream that does not end by itself.
    */
   guard(principal: Principal, request: Request, response: Response, farewell?: string): Response
 }
@@ -49,7 +49,7 @@ export function tooManyStreams(): Response {
 export function openStreams(deps: OAuthDeps): Streams {
   const open = new Set<OpenStream>()
   deps.metrics.gauge('streams', 'Open event streams', () => open.size)
-  /** How many streams an owner and a person have. */
+  /** Number of streams by owner and by person. */
   const counts = openCounts()
 
   function hasRoom(principal: Principal): boolean {
@@ -63,19 +63,19 @@ export function openStreams(deps: OAuthDeps): Streams {
   const keepAlive = setInterval(() => {
     for (const stream of open) stream.keepAlive()
   }, KEEP_ALIVE_MS)
-  // A server does not stop while a stream is open.
+  // The server cannot stop while a stream is open.
   deps.stopping.signal.addEventListener('abort', () => {
     clearInterval(keepAlive)
     for (const stream of open) if (!stream.isAnswer) stream.end()
   })
 
   function guard(principal: Principal, request: Request, response: Response, farewell = ''): Response {
-    // In this order: to look at the body of another response would make a stream of it, which is slower to send.
+    // Check the header first: reading `body` would turn any response into a stream, which is slower to send.
     if (!response.headers.get('content-type')?.startsWith('text/event-stream') || !response.body) return response
     const owner = ownerOf(principal)
     const person = personOf(principal)
     const source = response.body.getReader()
-    // The answer to a call is neither refused nor cut when the server stops: the call was made.
+    // The answer to a call is neither refused nor cut off at shutdown, since the call has been made.
     const isAnswer = request.method === 'POST' && farewell === ''
     if (!isAnswer && !hasRoom(principal)) {
       void source.cancel()
@@ -90,7 +90,7 @@ export function openStreams(deps: OAuthDeps): Streams {
       counts.remove(person)
       return true
     }
-    /** @returns whether there was room for it. */
+    /** @returns false if the reader is too far behind. */
     const write = (chunk: Uint8Array) => {
       if ((controller.desiredSize ?? 0) <= 0) return false
       controller.enqueue(chunk)
@@ -135,7 +135,7 @@ export function openStreams(deps: OAuthDeps): Streams {
             leave()
             controller.error(error)
           })
-          // The token was good when the request came, and may have been revoked while it was worked on.
+          // The token may have been revoked while the request was being processed.
           if (stream.subjects.some(subject => deps.memory.revoked.has(subject))) stream.end()
         },
         cancel() {

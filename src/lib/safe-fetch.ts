@@ -4,8 +4,8 @@
  * Bun's fetch cannot pin an address; `node:https` with a `lookup` of our own can (a test counts the connections).
  */
 import { lookup } from 'node:dns/promises'
-import type { IncomingMessage } from 'node:http'
-import { request } from 'node:https'
+import http, { type IncomingMessage } from 'node:http'
+import https from 'node:https'
 import { isIP } from 'node:net'
 import { JsonError, parseJson } from './json.ts'
 import { contains, networkList } from './networks.ts'
@@ -28,6 +28,15 @@ export interface SafeFetchOptions {
   /** For the whole exchange, resolution included, in milliseconds. */
   timeoutMs: number
   maxBytes: number
+  /** For hosts of this machine. */
+  allowHttp?: boolean
+}
+
+export interface SafeRequest {
+  /** GET unless given. */
+  method?: 'GET' | 'POST'
+  headers?: Record<string, string>
+  body?: string
 }
 
 export interface SafeResponse {
@@ -55,11 +64,41 @@ export class SafeFetchError extends Error {
 /** One for a name that does not resolve and for one that resolves to our own network: strangers must not map that. */
 const NO_ADDRESS = 'has a host name for which this server finds no public address'
 
+/** Looks at the head of an answer before its body is read. @throws SafeFetchError to refuse it. */
+type Check = (response: IncomingMessage) => void
+
 /** GETs a JSON document. @throws SafeFetchError whatever goes wrong. */
 export async function safeFetchJson(url: string, options: SafeFetchOptions): Promise<SafeResponse> {
+  const { headers, body } = await send(url, {}, options, response => {
+    if (response.statusCode !== 200) throw new SafeFetchError(`is answered with status ${response.statusCode}`)
+    if (!/^application\/([a-z0-9.+-]+\+)?json\b/i.test(response.headers['content-type'] ?? ''))
+      throw new SafeFetchError('is not JSON')
+  })
+  try {
+    return { json: parseJson(body), cacheControl: headers['cache-control'] ?? '' }
+  } catch (error) {
+    if (error instanceof JsonError) throw new SafeFetchError(error.message)
+    throw error
+  }
+}
+
+/** One request, whatever the status of its answer. @throws SafeFetchError if there is no answer, or it is too large. */
+export async function safeFetch(url: string, request: SafeRequest, options: SafeFetchOptions): Promise<Response> {
+  const { status, headers, body } = await send(url, request, options, () => {})
+  const mayHaveBody = status !== 204 && status !== 205 && status !== 304
+  return new Response(mayHaveBody ? body : null, { status, headers })
+}
+
+interface Answer {
+  status: number
+  headers: Record<string, string>
+  body: string
+}
+
+async function send(url: string, request: SafeRequest, options: SafeFetchOptions, check: Check): Promise<Answer> {
   const target = URL.parse(url)
-  if (target?.protocol !== 'https:' || target.username || target.password)
-    throw new SafeFetchError('is not at an https URL')
+  const isAllowed = target?.protocol === 'https:' || (target?.protocol === 'http:' && options.allowHttp === true)
+  if (!target || !isAllowed || target.username || target.password) throw new SafeFetchError('is not at an https URL')
   const signal = AbortSignal.timeout(options.timeoutMs)
   // Nothing may be thrown between here and the race: nobody would be there for the rejection when the time is over.
   const late = new Promise<never>((_, reject) => {
@@ -67,77 +106,92 @@ export async function safeFetchJson(url: string, options: SafeFetchOptions): Pro
       reject(new SafeFetchError(`did not arrive within ${options.timeoutMs / 1000} seconds`)),
     )
   })
-  return Promise.race([exchange(target, options, signal), late])
+  return Promise.race([exchange({ url: target, request, options, check }, signal), late])
+}
+
+interface Exchange {
+  url: URL
+  request: SafeRequest
+  options: SafeFetchOptions
+  check: Check
 }
 
 /** Tries the vetted addresses in turn; each but the last may take its share of the time to begin its answer. */
-async function exchange(url: URL, options: SafeFetchOptions, signal: AbortSignal): Promise<SafeResponse> {
+async function exchange(asked: Exchange, signal: AbortSignal): Promise<Answer> {
+  const { url, options } = asked
   const addresses = await vettedAddresses(url.hostname.replace(/^\[|\]$/g, ''), options.outbound)
   for (const address of addresses.slice(0, -1)) {
     const share = AbortSignal.any([signal, AbortSignal.timeout(options.timeoutMs / addresses.length)])
     try {
-      return await ask(url, address, options, share)
+      return await ask(asked, address, share)
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error
     }
   }
-  return ask(url, addresses.at(-1)!, options, signal)
+  return ask(asked, addresses.at(-1)!, signal)
 }
 
 /** There was no answer at this address; another one may have it. */
 class UnreachableError extends SafeFetchError {}
 
 /** One request to one address. */
-function ask(
-  url: URL,
-  address: string,
-  { outbound, maxBytes }: SafeFetchOptions,
-  signal: AbortSignal,
-): Promise<SafeResponse> {
-  const { promise, resolve, reject } = Promise.withResolvers<SafeResponse>()
-  const sent = request(
+function ask({ url, request, options, check }: Exchange, address: string, signal: AbortSignal): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>()
+  const { method = 'GET', headers, body } = request
+  const isSecure = url.protocol === 'https:'
+  let connected = false
+  const sent = (isSecure ? https : http).request(
     {
-      host: url.hostname,
-      port: url.port || 443,
+      method,
+      host: url.hostname.replace(/^\[|\]$/g, ''),
+      port: url.port || (isSecure ? 443 : 80),
       path: url.pathname + url.search,
       servername: isIP(url.hostname) ? undefined : url.hostname,
       // Asked instead of the resolver: the connection goes where the check looked.
       lookup: (_host, _options, done) => done(null, [{ address, family: isIP(address) }]),
       agent: false,
       signal,
-      ...(outbound.ca ? { ca: outbound.ca } : {}),
-      headers: { Accept: 'application/json', 'Accept-Encoding': 'identity', 'User-Agent': 'mcp-oauth-server' },
+      ...(options.outbound.ca ? { ca: options.outbound.ca } : {}),
+      headers: {
+        Accept: 'application/json',
+        'User-Agent': 'mcp-oauth-server',
+        ...headers,
+        'Accept-Encoding': 'identity',
+        ...(body === undefined ? {} : { 'Content-Length': String(Buffer.byteLength(body)) }),
+      },
     },
-    response => readAnswer(response, maxBytes).then(resolve, reject),
+    response => readAnswer(response, options.maxBytes, check).then(resolve, reject),
   )
-  sent.on('error', error =>
-    reject(new UnreachableError(`cannot be reached (${(error as { code?: string }).code ?? error.name})`)),
-  )
-  sent.end()
+  sent.on('socket', socket => socket.once(isSecure ? 'secureConnect' : 'connect', () => (connected = true)))
+  sent.on('error', error => {
+    const words = `cannot be reached (${(error as { code?: string }).code ?? error.name})`
+    // What changes something may have arrived: it is not sent to another address.
+    reject(connected && method !== 'GET' ? new SafeFetchError(words) : new UnreachableError(words))
+  })
+  sent.end(body)
   return promise
 }
 
-async function readAnswer(response: IncomingMessage, maxBytes: number): Promise<SafeResponse> {
-  const refuse = (message: string): never => {
-    response.destroy()
-    throw new SafeFetchError(message)
-  }
-  if (response.statusCode !== 200) refuse(`is answered with status ${response.statusCode}`)
-  if (!/^application\/([a-z0-9.+-]+\+)?json\b/i.test(response.headers['content-type'] ?? '')) refuse('is not JSON')
-  if (!['', 'identity'].includes(response.headers['content-encoding'] ?? '')) refuse('is encoded')
+async function readAnswer(response: IncomingMessage, maxBytes: number, check: Check): Promise<Answer> {
   const chunks: Buffer[] = []
   let size = 0
   try {
+    check(response)
+    if (!['', 'identity'].includes(response.headers['content-encoding'] ?? '')) throw new SafeFetchError('is encoded')
     for await (const chunk of response as AsyncIterable<Buffer>) {
       size += chunk.length
-      if (size > maxBytes) refuse(`has more than ${maxBytes} bytes`)
+      if (size > maxBytes) throw new SafeFetchError(`has more than ${maxBytes} bytes`)
       chunks.push(chunk)
     }
-    const json = parseJson(Buffer.concat(chunks).toString('utf8'))
-    return { json, cacheControl: response.headers['cache-control'] ?? '' }
   } catch (error) {
-    if (error instanceof SafeFetchError) throw error
-    throw new SafeFetchError(error instanceof JsonError ? error.message : 'broke off half way')
+    response.destroy()
+    throw error instanceof SafeFetchError ? error : new SafeFetchError('broke off half way')
+  }
+  const headers = Object.entries(response.headers).map(([name, value]) => [name, [value].flat().join(', ')])
+  return {
+    status: response.statusCode ?? 0,
+    headers: Object.fromEntries(headers),
+    body: Buffer.concat(chunks).toString('utf8'),
   }
 }
 

@@ -56,6 +56,13 @@ export async function upsertCatalogue(
         fetched_at = excluded.fetched_at`
 }
 
+export async function deleteCatalogues(sql: Queries, upstream: string, principal: string): Promise<void> {
+  await sql`
+    delete from upstream_catalogues
+    where upstream = ${upstream}
+      and principal = ${principal}`
+}
+
 /** Deletes at most `limit` catalogues of one principal each that were fetched before `before`. @returns how many. */
 export async function sweepCatalogues(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`

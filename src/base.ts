@@ -47,6 +47,8 @@ export interface Secrets {
   sessions: Buffer
   /** Seals what clients carry for calls of upstream servers that wait for them. */
   heldCalls: Buffer
+  /** Seals tokens of people's accounts at upstream servers, and what it takes to get them. */
+  upstreamAccounts: Buffer
 }
 
 /**

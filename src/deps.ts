@@ -115,5 +115,6 @@ function openSecrets(secret: string): Secrets {
     refresh: deriveKey(secret, 'refresh tokens'),
     sessions: deriveKey(secret, 'mcp sessions'),
     heldCalls: deriveKey(secret, 'held calls'),
+    upstreamAccounts: deriveKey(secret, 'upstream accounts'),
   }
 }

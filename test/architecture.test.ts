@@ -45,7 +45,8 @@ const layerOf = (path: string) => LAYERS.findIndex(([, pattern]) => pattern.test
 
 /** Of another feature only its services may be called: who may call what. */
 const ACROSS: Readonly<Record<string, RegExp>> = {
-  'src/account': /^src\/(oauth\/(deps|consents|tokens|clients\/names)|signin\/sessions)\.ts/,
+  'src/account':
+    /^src\/(oauth\/(deps|consents|tokens|clients\/names)|signin\/sessions|gateway\/(exchange|accounts\/types))\.ts/,
   'src/admin': /^src\/(oauth|signin|gateway)\//,
   'src/mcp': /^src\/(gateway\/|oauth\/(bearer|deps|memory|principal|resources|scopes|tokens|grants\/types)\.ts)/,
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createApp } from '../src/app.ts'
-import { startServer, type TestServer } from './support/server.ts'
+import { startFront } from './support/front.ts'
+import type { TestServer } from './support/server.ts'
 
 /**
  * What anybody may reach, by name. Every other route must refuse a request without credentials: 401, or 303 to the
@@ -22,6 +23,8 @@ const PUBLIC: readonly string[] = [
   'GET /.well-known/oauth-protected-resource',
   'GET /.well-known/oauth-protected-resource/*',
   'GET /.well-known/*',
+  // What authorization servers of upstreams read about us.
+  'GET /.well-known/mcp-oauth-server/client.json',
   // Discovery JSON; the stream at the same address is closed.
   'GET /api/sse',
   'GET /auth/signin',
@@ -45,7 +48,7 @@ const PUBLIC: readonly string[] = [
 
 let server: TestServer
 beforeAll(async () => {
-  server = await startServer()
+  server = await startFront({ notes: { url: 'http://127.0.0.1:9/mcp', auth: 'user' } })
 })
 afterAll(() => server.close())
 

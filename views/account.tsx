@@ -2,6 +2,7 @@
 import { Html } from '@elysiajs/html'
 import { type ClientLabel, ClientName, Csrf, Time } from './components.tsx'
 import { Layout } from './layout.tsx'
+import { type ServerAccount, ServerAccounts } from './upstream-accounts.tsx'
 
 export interface Connection {
   id: string
@@ -19,6 +20,8 @@ export interface AccountProps {
   signOutCsrf: string
   signOutEverywhereCsrf: string
   connections: Connection[]
+  servers: ServerAccount[]
+  unlinkCsrf: string
   forgetCsrf: string
   /** Apps that are not connected, and may connect without asking. */
   remembered: { client: ClientLabel; clientId: string; permissions: string[] }[]
@@ -26,6 +29,7 @@ export interface AccountProps {
 
 export function accountPage(props: AccountProps) {
   const { email, csrf, signOutCsrf, signOutEverywhereCsrf, connections, forgetCsrf, remembered } = props
+  const { servers, unlinkCsrf } = props
   return (
     <Layout title="Connected apps" email={email} wide>
       <h1>Connected apps</h1>
@@ -41,6 +45,7 @@ export function accountPage(props: AccountProps) {
           </>
         )}
       </div>
+      <ServerAccounts servers={servers} csrf={unlinkCsrf} />
       <Remembered csrf={forgetCsrf} apps={remembered} />
       <form class="quiet" method="post" action="/auth/signout">
         <Csrf token={signOutCsrf} />

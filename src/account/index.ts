@@ -1,7 +1,11 @@
-/** The page where a user sees which apps are connected as them or need not ask again, and ends that, or everything at once. */
+/**
+ * The page where a user sees which apps are connected as them or need not ask again, and ends that, or everything at once;
+ * and their accounts at upstream servers (`upstreams`).
+ */
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { accountPage, disconnected } from '../../views/account.tsx'
+import type { Gateway } from '../gateway/exchange.ts'
 import { isFragmentRequest, page, seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
@@ -11,6 +15,7 @@ import { listIdleConsents } from '../oauth/consents.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import { listConnections, revokeGrant, revokeGrantsOfUser } from '../oauth/tokens.ts'
 import { endAllSessions, signOutToken } from '../signin/sessions.ts'
+import { serversOf, unlinkToken, upstreamAccounts } from './upstreams.ts'
 
 const END = 'end-connection'
 const END_ALL = 'end-everything'
@@ -23,15 +28,19 @@ const WHOLE_LIST = [
 const endSchema = z.object({ id: z.uuid(), csrf: z.string().optional() })
 const forgetSchema = z.object({ client_id: z.string().max(500), csrf: z.string().optional() })
 
-export const account = (deps: OAuthDeps & { viewers: Viewers }) =>
-  new Elysia({ name: 'account' })
+type AccountDeps = OAuthDeps & { viewers: Viewers; gateway: Gateway | undefined }
+
+export const account = (deps: AccountDeps) => {
+  const accounts = deps.gateway?.accounts
+  const app = new Elysia({ name: 'account' })
     .use(session(deps))
     .get(
       '/account',
       async ({ viewer }) => {
-        const [connections, idle] = await Promise.all([
+        const [connections, idle, servers] = await Promise.all([
           listConnections(deps, viewer.userId),
           listIdleConsents(deps, viewer.userId),
+          serversOf(accounts, viewer),
         ])
         return page(
           accountPage({
@@ -51,6 +60,8 @@ export const account = (deps: OAuthDeps & { viewers: Viewers }) =>
               connectedAt: connection.created_at.toISOString(),
               usedAt: connection.used_at.toISOString(),
             })),
+            servers,
+            unlinkCsrf: unlinkToken(deps, viewer),
             forgetCsrf: csrfToken(deps, viewer, FORGET),
             remembered: idle.map(consent => ({
               client: clientLabel({ id: consent.client_id, name: consent.client_name, source: consent.client_source }),
@@ -100,3 +111,5 @@ export const account = (deps: OAuthDeps & { viewers: Viewers }) =>
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )
+  return accounts ? app.use(upstreamAccounts(deps, accounts)) : app
+}

@@ -10,6 +10,7 @@ import { carriedOf, MAY_ASK, paramsFor, traceHeaders } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import { bindingOf } from './held.ts'
 import type { ActiveCall, Link } from './link.ts'
+import { answerAboutAccount, askToLink } from './link-requests.ts'
 import type { Entry } from './lists.ts'
 import { HEADER_MISMATCH, INTERNAL_ERROR, INVALID_PARAMS, isObject, RpcError } from './messages.ts'
 import { mismatchedHeader, paramHeaders } from './param-headers.ts'
@@ -46,8 +47,11 @@ export async function performCall(
       const call = deps.held.resume(exchange, bindingOf(upstream.config.name, exchange, params))
       if (call) return await deps.held.proceed(call, exchange)
     }
-    return await attempt(deps, course, true)
+    return (await answerAboutAccount(deps, course)) ?? (await attempt(deps, course, true))
   } catch (error) {
+    // Its tokens may have ended meanwhile.
+    if (upstream.account && error instanceof UpstreamFailure && error.failure.reason === 'unlinked')
+      return askToLink(deps, course)
     throw conclude(deps, course, error)
   }
 }

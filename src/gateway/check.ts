@@ -40,7 +40,7 @@ export async function checkUpstreams(base: Base, file: FileSource, only?: string
   try {
     return await Promise.all(
       configured.map(async config => {
-        const upstream = openUpstream({ ...base, openChild }, config, () => {})
+        const upstream = openUpstream({ ...base, openChild, credentialFor: () => undefined }, config, () => {})
         const checked = await check(upstream)
         const stderr = supervisor.children().flatMap(child => (child.upstream === config.name ? child.stderr : []))
         await upstream.pool.close()

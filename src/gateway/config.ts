@@ -4,24 +4,27 @@
  */
 import { createHash } from 'node:crypto'
 import { UsageError } from '../lib/errors.ts'
+import type { Auth } from './auth-entry.ts'
 import { type Path, problem, type Report, readSource, warn } from './config-source.ts'
 import { type Entry, entrySchema, unknownFields } from './entry.ts'
 import type { Transport, Variables } from './expand.ts'
 import type { Filter } from './policy.ts'
 import { type Reached, readTransport } from './transport.ts'
 
-export type { Filter, Transport }
+export type { Auth, Filter, Transport }
 
 export interface UpstreamConfig {
   name: string
   transport: Transport
+  /** What it wants to be signed in with; absent: nothing, or what stands in its headers. */
+  auth?: Auth
   /** Milliseconds; see the table in the README. `idleTimeout` 0: never. */
   timeout: number
   maxTimeout: number
   startTimeout: number
   idleTimeout: number
   isolation: 'user' | 'session' | 'shared'
-  /** The transport still contains `${user.…}` or `${client.id}`, which `expandFor` fills in for each principal. */
+  /** The transport still contains `${user.…}` or `${client.id}`, which `expandFor` fills in for each principal, or each person uses an account of their own. */
   perPrincipal: boolean
   concurrency: number
   queue: number
@@ -173,15 +176,16 @@ function warnOfGlobs(globs: string[] | undefined, path: Path, report: Report): v
   if (odd) warn(report, path, `has "${odd}", but only * is a wildcard; write several globs instead`)
 }
 
-function compose(name: string, entry: Entry, { transport, personal }: Reached): UpstreamConfig {
-  const { command, args, env, cwd, url, headers, type, disabled, users, ...rest } = entry
+function compose(name: string, entry: Entry, { transport, personal, auth }: Reached): UpstreamConfig {
+  const { command, args, env, cwd, url, headers, type, disabled, users, auth: _, ...rest } = entry
   const upstream = {
     name,
     transport,
+    ...(auth ? { auth } : {}),
     ...rest,
     maxTimeout: entry.maxTimeout ?? Math.max(600_000, entry.timeout),
     ...(users ? { users } : {}),
-    perPrincipal: personal,
+    perPrincipal: personal || auth?.type === 'user',
   }
   return { ...upstream, fingerprint: createHash('sha256').update(canonical(upstream)).digest('hex') }
 }

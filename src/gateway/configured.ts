@@ -6,6 +6,7 @@ import { sweepCatalogues } from '../../sql/upstreams.ts'
 import { record } from '../audit/events.ts'
 import type { Base, Sweep } from '../base.ts'
 import { UsageError } from '../lib/errors.ts'
+import { openAccounts } from './accounts/index.ts'
 import { readServers, type UpstreamConfig } from './config.ts'
 import type { CallRecord, Gateway, UpstreamStatus } from './exchange.ts'
 import { openGateway } from './index.ts'
@@ -43,7 +44,9 @@ export async function openConfiguredGateway(
     'outcome',
   ])
   const supervisor = openSupervisor({ log, now, stateDir: join(config.DATA_DIR, 'children') })
+  const accounts = openAccounts(base)
   const gateway = openGateway({
+    accounts,
     log,
     now,
     sql,
@@ -78,6 +81,7 @@ export async function openConfiguredGateway(
       watching?.close()
       await storing?.stop()
       await gateway.close()
+      await accounts.close()
       await supervisor.closeAll()
     },
   }

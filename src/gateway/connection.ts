@@ -40,6 +40,8 @@ export type FailureReason =
   | 'cancelled'
   | 'session_lost'
   | 'protocol'
+  | 'unlinked'
+  | 'for_people'
 
 export interface Failure {
   reason: FailureReason

@@ -3,6 +3,7 @@ import { performCall } from './calls.ts'
 import type { CallsDeps } from './course.ts'
 import { resultFor } from './eras.ts'
 import type { Exchange } from './exchange.ts'
+import { isConnect } from './linkable.ts'
 import { admit, type Item, type Kind, kindOfMethod, LISTS } from './lists.ts'
 import { INVALID_PARAMS, isObject, METHOD_NOT_FOUND, RpcError } from './messages.ts'
 import { isAllowed } from './policy.ts'
@@ -37,8 +38,10 @@ export async function requestAt(
 }
 
 /** Treats what policy hides as nonexistent. @throws RpcError */
-export function refuseHidden({ config }: Upstream, method: string, params: Record<string, unknown>): void {
+export function refuseHidden(upstream: Upstream, method: string, params: Record<string, unknown>): void {
+  const { config } = upstream
   const { name, uri, ref } = params
+  if (method === 'tools/call' && isConnect(upstream, name)) return
   if (method === 'tools/call' && !allowed(config.tools, name))
     throw new RpcError(INVALID_PARAMS, 'There is no such tool')
   if (method === 'prompts/get' && !allowed(config.prompts, name))

@@ -1,5 +1,6 @@
 /** One entry of `mcpServers`: every field with its type and default. config.ts checks combinations of fields. */
 import { z } from 'zod'
+import { AUTH_FIELDS, authSchema } from './auth-entry.ts'
 
 const DAY = 86_400_000
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
@@ -49,6 +50,7 @@ export const entrySchema = z.object({
   cwd: written.optional(),
   url: written.optional(),
   headers: record(HEADER, 'a valid header name').default({}),
+  auth: authSchema.optional(),
   type: type.optional(),
   disabled: flag(false),
   timeout: milliseconds(1).default(60_000),
@@ -88,6 +90,7 @@ const INSIDE: Readonly<Record<string, readonly string[]>> = {
   prompts: ['allow', 'deny'],
   resources: ['allow', 'deny'],
   audit: ['arguments', 'redact'],
+  auth: AUTH_FIELDS,
 }
 
 /** Names of our fields in other programs, lowercased without separators. */

@@ -1,4 +1,5 @@
 /** The gateway's interface to `mcp/`: one request in the client's era, and everything that the gateway offers. */
+import type { PersonAccounts } from './accounts/types.ts'
 import type { RpcNotification } from './messages.ts'
 
 export interface GatewayCaller {
@@ -118,6 +119,8 @@ export interface UpstreamStatus {
 }
 
 export interface Gateway {
+  /** People's accounts at upstreams, for their pages. */
+  readonly accounts: PersonAccounts
   /** The current endpoints, for routes, discovery and scopes. */
   endpoints(): readonly { name: string; scopes: readonly string[] }[]
   /** Subscribes to changes of endpoints and lists. @returns a function that unsubscribes. */

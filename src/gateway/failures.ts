@@ -14,6 +14,8 @@ const MEANING: Readonly<Record<FailureReason, { outcome: Outcome; words: string 
   malformed: { outcome: 'protocol_error', words: 'sent an invalid MCP message' },
   protocol: { outcome: 'protocol_error', words: 'sent an invalid MCP message' },
   busy: { outcome: 'busy', words: 'is busy' },
+  unlinked: { outcome: 'denied', words: 'needs an account of yours, which is not linked' },
+  for_people: { outcome: 'denied', words: 'is for people, who link accounts of their own' },
   cancelled: { outcome: 'cancelled', words: 'did not finish: the call was cancelled' },
 }
 

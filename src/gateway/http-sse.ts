@@ -2,7 +2,7 @@
 import { type Connection, type ConnectionEvents, fail, UpstreamFailure } from './connection.ts'
 import type { HttpSpec } from './http.ts'
 import { mediaTypeOf, parseMessages, readRefusal } from './http-answers.ts'
-import { readChunks, sendHttp } from './outbound.ts'
+import { readChunks, sendWith } from './outbound.ts'
 import { openEventReader } from './sse.ts'
 
 /** Resolves when the server has sent its POST URL. @throws UpstreamFailure if it does not. */
@@ -10,7 +10,7 @@ export async function openHttpSse(spec: HttpSpec, events: ConnectionEvents): Pro
   const closing = new AbortController()
   const { signal } = closing
   const headers = { ...spec.headers, Accept: 'text/event-stream' }
-  const response = await sendHttp(spec.url, { method: 'GET', headers, signal })
+  const response = await sendWith(spec.credential, spec.url, { method: 'GET', headers, signal })
   if (!response.ok) throw new UpstreamFailure((await readRefusal(response, undefined, false)).failure)
   if (mediaTypeOf(response) !== 'text/event-stream') {
     await response.body?.cancel()
@@ -36,7 +36,7 @@ export async function openHttpSse(spec: HttpSpec, events: ConnectionEvents): Pro
   return {
     async send(message, options = {}) {
       if (signal.aborted) throw fail('cancelled', 'the connection was closed')
-      const answer = await sendHttp(url, {
+      const answer = await sendWith(spec.credential, url, {
         method: 'POST',
         headers: { ...spec.headers, ...options.headers, 'Content-Type': 'application/json' },
         body: JSON.stringify(message),

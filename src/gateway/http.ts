@@ -4,10 +4,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
+import type { Credential } from './credential.ts'
 import { answers, failureOf, mediaTypeOf, parseMessages, readRefusal } from './http-answers.ts'
 import { isRequest, isResponse, type Message, type RpcRequest } from './messages.ts'
 import { metaOf, PROTOCOL_VERSION, targetOf } from './names.ts'
-import { readBody, readChunks, sendHttp } from './outbound.ts'
+import { type OutboundRequest, readBody, readChunks, sendWith } from './outbound.ts'
 import { encodeHeaderValue } from './param-headers.ts'
 import { openEventReader } from './sse.ts'
 
@@ -15,6 +16,8 @@ export interface HttpSpec {
   url: string
   /** The configured headers, filled in for this principal. */
   headers: Record<string, string>
+  /** Absent: what is in the headers. */
+  credential?: Credential
   maxBytes: number
 }
 
@@ -31,6 +34,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
   /** 2025: the negotiated revision. */
   let revision: string | undefined
   let stale = false
+  const send = (request: OutboundRequest) => sendWith(spec.credential, spec.url, request)
 
   function headersFor(message: Message | undefined, accept: string): Record<string, string> {
     const headers: Record<string, string> = { ...spec.headers, Accept: accept }
@@ -92,7 +96,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
 
   async function post(message: Message, extra: Record<string, string> | undefined, signal: AbortSignal) {
     const headers = { ...headersFor(message, 'application/json, text/event-stream'), ...extra }
-    return sendHttp(spec.url, { method: 'POST', headers, body: JSON.stringify(message), signal })
+    return send({ method: 'POST', headers, body: JSON.stringify(message), signal })
   }
 
   async function request(message: RpcRequest, extra: Record<string, string> | undefined, signal: AbortSignal) {
@@ -140,7 +144,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
     for (let attempt = 0; resumed.lastEventId !== undefined && attempt < RESUMPTIONS; attempt++) {
       await sleep(Math.min(resumed.retry ?? RETRY_MS, RETRY_MOST_MS), undefined, { signal })
       const headers = { ...headersFor(undefined, 'text/event-stream'), 'Last-Event-ID': resumed.lastEventId }
-      const response = await sendHttp(spec.url, { method: 'GET', headers, signal })
+      const response = await send({ method: 'GET', headers, signal })
       if (!response.ok || mediaTypeOf(response) !== 'text/event-stream') {
         await response.body?.cancel()
         break
@@ -158,7 +162,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
       try {
         const headers = headersFor(undefined, 'text/event-stream')
         if (resumed.lastEventId !== undefined) headers['Last-Event-ID'] = resumed.lastEventId
-        const response = await sendHttp(spec.url, { method: 'GET', headers, signal })
+        const response = await send({ method: 'GET', headers, signal })
         if (!response.ok || mediaTypeOf(response) !== 'text/event-stream') {
           await response.body?.cancel()
           if (response.status === 404 && sessionId !== undefined) noticeStale()
@@ -222,7 +226,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
       const signal = AbortSignal.timeout(FAREWELL_MS)
       // If this fails, the upstream will expire the session by itself.
       const headers = headersFor(undefined, 'application/json')
-      await sendHttp(spec.url, { method: 'DELETE', headers, signal }).then(
+      await send({ method: 'DELETE', headers, signal }).then(
         response => response.body?.cancel(),
         () => {},
       )

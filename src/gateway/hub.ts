@@ -7,6 +7,7 @@ import { type CallsDeps, plainly } from './course.ts'
 import { listKey, methodNotFound, pageOf, refuseHidden } from './endpoint.ts'
 import type { Exchange, GatewayCaller } from './exchange.ts'
 import { mapItem, mapResultUris, type Named, nameInHub, schemeOf, uriFromHub, uriInHub } from './hub-names.ts'
+import { connectNameOf } from './linkable.ts'
 import { type Item, type Kind, kindOfMethod } from './lists.ts'
 import { INVALID_PARAMS, isObject, RpcError } from './messages.ts'
 import type { Upstream } from './upstream.ts'
@@ -75,6 +76,9 @@ export function openHub(deps: CallsDeps, visible: (caller: GatewayCaller) => rea
       const late = indexOf(caller)[kind].get(name)
       if (late) return late
     }
+    // Whoever has just linked an account may still ask how.
+    const linkable = visible(caller).find(({ account, config }) => account && connectNameOf(config.name) === name)
+    if (kind === 'tools' && linkable) return { upstream: linkable.config.name, name }
     throw new RpcError(INVALID_PARAMS, `There is no such ${kind === 'tools' ? 'tool' : 'prompt'}`)
   }
 

@@ -8,6 +8,7 @@ import { UPSTREAM_CHANNEL } from '../../sql/notifications.ts'
 import { trustTools } from '../../sql/upstreams.ts'
 import type { Database } from '../db/index.ts'
 import type { Log } from '../lib/log.ts'
+import type { Accounts } from './accounts/index.ts'
 import type { UpstreamConfig } from './config.ts'
 import type { Connection, ConnectionEvents } from './connection.ts'
 import { type CallsDeps, plainly } from './course.ts'
@@ -16,6 +17,7 @@ import { namedBy, requestAt } from './endpoint.ts'
 import type { CallRecord, Exchange, Gateway, GatewayCaller, GatewayChange } from './exchange.ts'
 import { openHeldCalls } from './held.ts'
 import { openHub } from './hub.ts'
+import { openLinkable } from './linkable.ts'
 import { openListeners, type Told } from './listening.ts'
 import { INVALID_REQUEST, METHOD_NOT_FOUND, RpcError } from './messages.ts'
 import { mayUse, scopesOf } from './policy.ts'
@@ -35,6 +37,8 @@ export interface GatewayDeps {
   /** Reads the file. @throws UsageError */
   load(): readonly UpstreamConfig[]
   openChild(spec: ChildSpec, events: ConnectionEvents): Promise<Connection>
+  /** For upstreams that want OAuth. */
+  accounts: Accounts
   /** For {@link Gateway.status}. */
   children(): readonly { upstream: string; stderr: readonly string[] }[]
   /** Every call, for the audit log. */
@@ -63,14 +67,32 @@ export function openGateway(deps: GatewayDeps): Gateway {
   }
 
   function open(config: UpstreamConfig): Upstream {
-    return openUpstream(deps, config, ({ kind, principal, first }) =>
-      tell({ endpoint: config.name, kind, first, ...(principal === undefined ? {} : { principal }) }),
-    )
+    const { accounts } = deps
+    const upstream = openUpstream({ ...deps, credentialFor: accounts.credentialFor }, config, change => {
+      const { kind, principal, first } = change
+      tell({ endpoint: config.name, kind, first, ...(principal === undefined ? {} : { principal }) })
+    })
+    if (config.auth?.type !== 'user') return upstream
+    return openLinkable(upstream, {
+      isLinkedNow: caller => accounts.isLinkedNow(config, caller),
+      isLinked: caller => accounts.isLinked(config, caller),
+      linkUrl: () => accounts.linkUrl(config),
+    })
+  }
+
+  /** Somebody's account at an upstream has come or gone: other lists, and other connections. */
+  async function changeAccount(name: string, userId: string): Promise<void> {
+    deps.accounts.changed(name, userId)
+    const principal = `user:${userId}`
+    await upstreams.get(name)?.accountChanged(principal)
+    for (const kind of ['tools', 'prompts', 'resources'] as const)
+      tell({ endpoint: name, kind, principal, first: false })
   }
 
   /** Applies a configuration; only changed entries stop or start. @returns whether anything changed. */
   function apply(configs: readonly UpstreamConfig[]): boolean {
     const before = upstreams
+    deps.accounts.serve(configs)
     upstreams = new Map(
       configs
         .toSorted((a, b) => (a.name < b.name ? -1 : 1))
@@ -86,13 +108,17 @@ export function openGateway(deps: GatewayDeps): Gateway {
 
   apply(deps.load())
   const channel = deps.db.listen(UPSTREAM_CHANNEL, {
-    onPayload(payload) {
-      const name = /^trusted (.+)$/s.exec(payload)?.[1]
-      if (name !== undefined) upstreams.get(name)?.trusted()
+    async onPayload(payload) {
+      const [, kind, subject = ''] = /^(\w+) (.+)$/s.exec(payload) ?? []
+      if (kind === 'trusted') upstreams.get(subject)?.trusted()
+      const [userId = '', name = ''] = subject.split(' ')
+      if (kind === 'linked') await changeAccount(name, userId)
+      if (kind === 'refreshed') deps.accounts.changed(name, userId)
     },
-    onReady: async () => {},
+    onReady: async () => deps.accounts.trust(true),
     // Tools may have been accepted meanwhile, so all lists are judged again.
     onLost: () => {
+      deps.accounts.trust(false)
       for (const upstream of upstreams.values()) upstream.trusted()
     },
   })
@@ -117,6 +143,7 @@ export function openGateway(deps: GatewayDeps): Gateway {
   }
 
   return {
+    accounts: deps.accounts,
     endpoints: () =>
       [...upstreams.values()].map(({ config }) => ({
         name: config.name,

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { Queries } from '../../sql/index.ts'
 import {
+  deleteCatalogues,
   findCatalogues,
   findEra,
   findTools,
@@ -34,6 +35,8 @@ export interface Memory {
   /** What is in memory; does not query the database. */
   knownNow(principal: string): Known | undefined
   rememberServer(principal: string, server: ServerDescription): void
+  /** Drops what is known for a principal, in the database too. */
+  forget(principal: string): void
   /** @returns how it compares with the stored list. */
   rememberList(principal: string, catalogue: Catalogue): 'new' | 'changed' | 'same'
   /**
@@ -108,6 +111,10 @@ export function openMemory(deps: { sql: Queries; log: Log; now: () => Date }, co
       write('could not store an era', upsertEra(deps.sql, { reachedHash, speaks, now: deps.now() })),
     known: principal => slotOf(principal).ready,
     knownNow: principal => kept.get(principal)?.known,
+    forget(principal) {
+      kept.delete(principal)
+      write('could not forget a catalogue', deleteCatalogues(deps.sql, name, principal))
+    },
     rememberServer(principal, server) {
       void slotOf(principal).ready.then(known => {
         const content = JSON.stringify(server)

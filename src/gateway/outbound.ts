@@ -8,6 +8,7 @@ import { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import packageJson from '../../package.json' with { type: 'json' }
 import { fail, UpstreamFailure } from './connection.ts'
+import type { Credential } from './credential.ts'
 import { isMetadataAddress } from './metadata-addresses.ts'
 
 export const USER_AGENT = `${packageJson.name}/${packageJson.version}`
@@ -52,6 +53,28 @@ export async function sendHttp(url: string, request: OutboundRequest): Promise<R
     if (request.signal.aborted) throw fail('cancelled', 'the request was aborted')
     throw fail('unreachable', describe(error))
   }
+}
+
+/**
+ * As {@link sendHttp}, with a credential. A rejected one (401) is replaced once, which is safe: the upstream did nothing.
+ *
+ * @throws UpstreamFailure
+ */
+export async function sendWith(
+  credential: Credential | undefined,
+  url: string,
+  request: OutboundRequest,
+): Promise<Response> {
+  if (!credential) return sendHttp(url, request)
+  const send = (header: string) => sendHttp(url, { ...request, headers: { ...request.headers, Authorization: header } })
+  const ready = credential.header()
+  const header = typeof ready === 'string' ? ready : await ready
+  const response = await send(header)
+  if (response.status !== 401) return response
+  const another = await credential.renewed(header)
+  if (another === undefined) return response
+  await response.body?.cancel()
+  return send(another)
 }
 
 /** Streams the decompressed body. @throws UpstreamFailure if it breaks off or has an unknown encoding. */

@@ -6,6 +6,7 @@ import type { Log } from '../lib/log.ts'
 import { type Circuit, openCircuit } from './circuit.ts'
 import type { UpstreamConfig } from './config.ts'
 import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
+import type { Credential } from './credential.ts'
 import { carried } from './eras.ts'
 import type { GatewayCaller } from './exchange.ts'
 import { expandFor } from './expand.ts'
@@ -33,6 +34,8 @@ export interface PoolDeps {
   log: Log
   now(): Date
   openChild(spec: ChildSpec, events: ConnectionEvents): Promise<Connection>
+  /** For upstreams with `auth`. @throws UpstreamFailure for who can have none. */
+  credentialFor(config: UpstreamConfig, caller: GatewayCaller): Credential | undefined
 }
 
 export interface Pool {
@@ -62,6 +65,8 @@ export type PoolEvents = Pick<LinkOptions, 'onList' | 'onListChanged' | 'warn'> 
   onLink(link: Link): void
 }
 
+/** Whether a failure says nothing about the upstream itself. */
+const isAboutPerson = ({ reason }: Failure) => reason === 'unlinked' || reason === 'for_people'
 /** A process that has run this long did not crash at startup. */
 const SETTLED_MS = 60_000
 const SWEEP_MS = 1_000
@@ -109,7 +114,8 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     const { maxBytes } = config
     if (filled.type === 'http') {
       await vetUrl(filled.url)
-      const spec = { url: filled.url, headers: filled.headers, maxBytes }
+      const credential = deps.credentialFor(config, caller)
+      const spec = { url: filled.url, headers: filled.headers, maxBytes, ...(credential ? { credential } : {}) }
       return kind === 'sse' ? openHttpSse(spec, connection) : openHttp(spec, connection)
     }
     const { command, args, env, cwd } = filled
@@ -163,7 +169,8 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
       admit(link, keyFor(caller))
       return link
     } catch (error) {
-      if (!(error instanceof UpstreamFailure)) throw error
+      // A person without an account is nothing that is wrong with the upstream.
+      if (!(error instanceof UpstreamFailure) || isAboutPerson(error.failure)) throw error
       note(error.failure, 'could not be started')
       if (error.failure.reason !== 'busy' && error.failure.reason !== 'cancelled') circuit.start.failed()
       throw error

@@ -1,5 +1,6 @@
 /** Reads an entry's transport, command or URL, expands its variables and checks it. */
 import { dirname, resolve } from 'node:path'
+import { type Auth, readAuth } from './auth-entry.ts'
 import { type Path, problem, type Report, warn } from './config-source.ts'
 import type { Entry } from './entry.ts'
 import { expandVariables, hasControls, type Transport, type Variables } from './expand.ts'
@@ -8,6 +9,7 @@ import { isMetadataHost } from './metadata-addresses.ts'
 export interface Reached {
   transport: Transport
   personal: boolean
+  auth?: Auth
 }
 
 /** @param variables.path The configuration file: a relative `cwd` is relative to its directory. */
@@ -55,7 +57,21 @@ export function readTransport(
       [...path, 'isolation'],
       'must not be "shared" where ${user.…} or ${client.id} is used; write "user"',
     )
-  return { transport, personal: fields.personal() }
+  const auth = entry.auth && readAuthOf(entry.auth, transport, path, report, fields.text)
+  return { transport, personal: fields.personal(), ...(auth ? { auth } : {}) }
+}
+
+function readAuthOf(
+  auth: NonNullable<Entry['auth']>,
+  transport: Transport,
+  path: Path,
+  report: Report,
+  expand: (at: string[], text: string) => string,
+): Auth | undefined {
+  if (transport.type !== 'http') return void problem(report, [...path, 'auth'], 'is for servers with a "url"')
+  if (Object.keys(transport.headers).some(name => name.toLowerCase() === 'authorization'))
+    problem(report, [...path, 'auth'], 'stands beside an Authorization header; keep one of them')
+  return readAuth(auth, transport.url, path, report, expand)
 }
 
 /** Expands the fields of one entry, reports problems, and notes whether any depends on the caller. */

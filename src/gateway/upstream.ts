@@ -46,9 +46,21 @@ export interface Upstream {
   readonly sharable: boolean
   /** @param start Whether to connect at once instead of waiting for a call. */
   listen(caller: GatewayCaller, filter: ListenFilter, listener: Listener, start: boolean): Promise<Listening>
+  /** Present if people use accounts of their own. */
+  readonly account?: AccountAt
+  /** Drops what is known for a principal, and its connections: it has another account now. */
+  accountChanged(principal: string): Promise<void>
   /** Call it when changed tools were accepted, here or on another replica. */
   trusted(): void
   status(): Omit<UpstreamStatus, 'stderr'>
+}
+
+export interface AccountAt {
+  /** At once if it is in memory. */
+  isLinkedNow(caller: GatewayCaller): boolean | undefined
+  isLinked(caller: GatewayCaller): Promise<boolean>
+  /** Where a caller links theirs. */
+  linkUrl(caller: GatewayCaller): string
 }
 
 export type Visible = ReadonlyMap<string, Entry>
@@ -219,6 +231,11 @@ export function openUpstream(
           for (const link of pool.links()) link.feed.remove(listener)
         },
       }
+    },
+    async accountChanged(principal) {
+      await pool.endPrincipal(principal)
+      memory.forget(principal)
+      waiting.delete(principal)
     },
     trusted() {
       blocked = new WeakMap()

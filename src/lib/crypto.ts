@@ -41,16 +41,18 @@ export function hmac(key: Uint8Array, message: string): Buffer {
   return createHmac('sha256', key).update(message).digest()
 }
 
-/** AES-256-GCM: 12 bytes nonce, ciphertext, 16 bytes tag. */
-export function seal(key: Uint8Array, plaintext: string): Buffer {
+/** AES-256-GCM: 12 bytes nonce, ciphertext, 16 bytes tag. @param about What it belongs to, which must be said again to unseal it. */
+export function seal(key: Uint8Array, plaintext: string, about = ''): Buffer {
   const nonce = randomBytes(12)
   const cipher = createCipheriv('aes-256-gcm', key, nonce)
+  cipher.setAAD(Buffer.from(about))
   return Buffer.concat([nonce, cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()])
 }
 
-/** Reverses {@link seal}; throws if the key is another one or the bytes were changed. */
-export function unseal(key: Uint8Array, sealed: Uint8Array): string {
+/** Reverses {@link seal}; throws if the key or what it belongs to is another one, or the bytes were changed. */
+export function unseal(key: Uint8Array, sealed: Uint8Array, about = ''): string {
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, 12))
+  decipher.setAAD(Buffer.from(about))
   decipher.setAuthTag(sealed.subarray(-16))
   return Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]).toString('utf8')
 }

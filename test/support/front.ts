@@ -1,5 +1,6 @@
 /** A whole server in front of upstream servers, and a client's way to one of them. */
 import type { Deps } from '../../src/deps.ts'
+import { openAccounts } from '../../src/gateway/accounts/index.ts'
 import { parseServers } from '../../src/gateway/config.ts'
 import type { CallRecord } from '../../src/gateway/exchange.ts'
 import { openGateway } from '../../src/gateway/index.ts'
@@ -40,7 +41,9 @@ function openUpstreams(servers: Servers) {
       deps = opened
       const { log, now, sql, db, secrets } = deps
       const supervisor = openSupervisor({ log, now })
+      const accounts = openAccounts(deps)
       const gateway = openGateway({
+        accounts,
         log,
         now,
         sql,
@@ -54,6 +57,7 @@ function openUpstreams(servers: Servers) {
       deps.gateway = gateway
       return async () => {
         await gateway.close()
+        await accounts.close()
         await supervisor.closeAll()
       }
     },

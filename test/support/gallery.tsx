@@ -49,6 +49,8 @@ const account = {
   signOutCsrf: 'canned',
   signOutEverywhereCsrf: 'canned',
   connections: [],
+  servers: [],
+  unlinkCsrf: 'canned',
   forgetCsrf: 'canned',
   remembered: [],
 }

@@ -2,6 +2,7 @@
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
 import { parseConfig } from '../../src/config.ts'
 import { openDeps } from '../../src/deps.ts'
+import { openAccounts } from '../../src/gateway/accounts/index.ts'
 import { parseServers } from '../../src/gateway/config.ts'
 import type {
   CallRecord,
@@ -63,6 +64,7 @@ export async function startGateway(servers: Record<string, unknown>): Promise<Te
     const records: CallRecord[] = []
     const supervisor = openSupervisor({ log, now })
     const gateway = openGateway({
+      accounts: openAccounts(deps),
       log,
       now,
       sql: deps.sql,

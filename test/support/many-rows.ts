@@ -38,6 +38,10 @@ export async function fillTables(sql: Queries): Promise<void> {
       select 'upstream' || n, 'user:' || n, 'tools', ${hash}, '[]', ${time}`,
     `upstream_tools (upstream, principal, name, fingerprint, seen_at)
       select 'upstream' || n, '', 'tool', repeat('0', 64), ${time}`,
+    `upstream_accounts (upstream, user_id, url, issuer, scope, tokens, linked_at, refreshed_at)
+      select 'upstream' || n, ${uuid}, 'https://notes.example/mcp', 'https://notes.example', ${scope}, ${hash}, ${time}, ${time}`,
+    `upstream_trips (state_hash, session_hash, user_id, upstream, request, expires_at)
+      select ${hash}, ${hash}, ${uuid}, 'upstream' || n, ${hash}, ${time}`,
     `throttles (key, failures, resets_at) select 'device:user:' || n, 1, ${time}`,
   ]
   await sql.unsafe('set local statement_timeout = 0')

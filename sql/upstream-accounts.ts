@@ -1,0 +1,206 @@
+import type { Queries } from './index.ts'
+import { UPSTREAM_CHANNEL } from './notifications.ts'
+
+/** Why an account has no tokens any more. */
+export type AccountEnd = 'refused' | 'expired' | 'issuer_changed'
+
+export interface UpstreamAccountRow {
+  upstream: string
+  user_id: string
+  url: string
+  issuer: string
+  account: string | null
+  scope: string[]
+  wanted_scope: string[]
+  tokens: Uint8Array | null
+  expires_at: Date | null
+  ended: AccountEnd | null
+  linked_at: Date
+  refreshed_at: Date
+  used_at: Date | null
+  refresh_after: Date | null
+  failures: number
+}
+
+export interface AccountKey {
+  upstream: string
+  userId: string
+}
+
+export async function findUpstreamAccount(sql: Queries, key: AccountKey): Promise<UpstreamAccountRow | undefined> {
+  const [row] = await sql<UpstreamAccountRow[]>`
+    select *
+    from upstream_accounts
+    where upstream = ${key.upstream}
+      and user_id = ${key.userId}`
+  return row
+}
+
+export function listUpstreamAccounts(sql: Queries, userId: string): Promise<UpstreamAccountRow[]> {
+  return sql<UpstreamAccountRow[]>`
+    select *
+    from upstream_accounts
+    where user_id = ${userId}`
+}
+
+/** Links an account, in place of the one before, and tells every replica. */
+export async function upsertUpstreamAccount(
+  sql: Queries,
+  account: AccountKey & {
+    url: string
+    issuer: string
+    account: string | null
+    scope: string[]
+    tokens: Uint8Array
+    expiresAt: Date | null
+    now: Date
+  },
+): Promise<void> {
+  await sql`
+    with linked as (
+      insert into upstream_accounts
+        (upstream, user_id, url, issuer, account, scope, tokens, expires_at, linked_at, refreshed_at)
+      values
+        (${account.upstream}, ${account.userId}, ${account.url}, ${account.issuer}, ${account.account},
+         ${account.scope}, ${account.tokens}, ${account.expiresAt}, ${account.now}, ${account.now})
+      on conflict (upstream, user_id) do update
+      set
+        url = excluded.url,
+        issuer = excluded.issuer,
+        account = excluded.account,
+        scope = excluded.scope,
+        wanted_scope = '{}',
+        tokens = excluded.tokens,
+        expires_at = excluded.expires_at,
+        ended = null,
+        linked_at = excluded.linked_at,
+        refreshed_at = excluded.refreshed_at,
+        refresh_after = null,
+        failures = 0
+    )
+    select pg_notify(${UPSTREAM_CHANNEL}, ${`linked ${account.userId} ${account.upstream}`})`
+}
+
+/** Forgets an account and tells every replica. @returns it, so that its tokens can be revoked. */
+export async function deleteUpstreamAccount(sql: Queries, key: AccountKey): Promise<UpstreamAccountRow | undefined> {
+  const [row] = await sql<UpstreamAccountRow[]>`
+    with forgotten as (
+      delete from upstream_accounts
+      where upstream = ${key.upstream}
+        and user_id = ${key.userId}
+      returning *
+    )
+    select forgotten.*, pg_notify(${UPSTREAM_CHANNEL}, ${`linked ${key.userId} ${key.upstream}`})
+    from forgotten`
+  return row
+}
+
+/** Takes the tokens away, so that the person is asked to link the account again, and tells every replica. */
+export async function endUpstreamAccount(
+  sql: Queries,
+  end: AccountKey & { ended: AccountEnd; tokens: Uint8Array },
+): Promise<boolean> {
+  const rows = await sql`
+    with done as (
+      update upstream_accounts
+      set
+        tokens = null,
+        expires_at = null,
+        ended = ${end.ended}
+      where upstream = ${end.upstream}
+        and user_id = ${end.userId}
+        and tokens = ${end.tokens}
+      returning upstream
+    )
+    select pg_notify(${UPSTREAM_CHANNEL}, ${`linked ${end.userId} ${end.upstream}`})
+    from done`
+  return rows.length === 1
+}
+
+/**
+ * Takes the turn to refresh these very tokens: of everybody who wants to, one replica has it.
+ *
+ * @param until When somebody else may, if nothing is heard of it.
+ */
+export async function takeRefreshTurn(
+  sql: Queries,
+  turn: AccountKey & { tokens: Uint8Array; now: Date; until: Date },
+): Promise<boolean> {
+  const rows = await sql`
+    update upstream_accounts
+    set refresh_after = ${turn.until}
+    where upstream = ${turn.upstream}
+      and user_id = ${turn.userId}
+      and tokens = ${turn.tokens}
+      and (refresh_after is null or refresh_after <= ${turn.now})
+    returning upstream`
+  return rows.length === 1
+}
+
+/** Puts new tokens in the place of these, and tells every replica. @returns false if these were not there any more. */
+export async function refreshUpstreamAccount(
+  sql: Queries,
+  refreshed: AccountKey & {
+    before: Uint8Array
+    tokens: Uint8Array
+    scope: string[]
+    expiresAt: Date | null
+    now: Date
+  },
+): Promise<boolean> {
+  const rows = await sql`
+    with refreshed as (
+      update upstream_accounts
+      set
+        tokens = ${refreshed.tokens},
+        scope = ${refreshed.scope},
+        expires_at = ${refreshed.expiresAt},
+        refreshed_at = ${refreshed.now},
+        refresh_after = null,
+        failures = 0
+      where upstream = ${refreshed.upstream}
+        and user_id = ${refreshed.userId}
+        and tokens = ${refreshed.before}
+      returning upstream
+    )
+    select pg_notify(${UPSTREAM_CHANNEL}, ${`refreshed ${refreshed.userId} ${refreshed.upstream}`})
+    from refreshed`
+  return rows.length === 1
+}
+
+/** A refresh got no answer: the next one waits until `after`. */
+export async function postponeRefresh(sql: Queries, postponed: AccountKey & { after: Date }): Promise<void> {
+  await sql`
+    update upstream_accounts
+    set
+      refresh_after = ${postponed.after},
+      failures = failures + 1
+    where upstream = ${postponed.upstream}
+      and user_id = ${postponed.userId}`
+}
+
+/** Remembers scopes that the upstream asked for, for the next time that the person is asked. */
+export async function wantScopes(sql: Queries, wanted: AccountKey & { scope: string[] }): Promise<void> {
+  await sql`
+    update upstream_accounts
+    set wanted_scope = ${wanted.scope}
+    where upstream = ${wanted.upstream}
+      and user_id = ${wanted.userId}`
+}
+
+export async function touchUpstreamAccount(sql: Queries, key: AccountKey, now: Date): Promise<void> {
+  await sql`
+    update upstream_accounts
+    set used_at = ${now}
+    where upstream = ${key.upstream}
+      and user_id = ${key.userId}`
+}
+
+/** How many have tokens, by upstream. */
+export function countUpstreamAccounts(sql: Queries): Promise<{ upstream: string; linked: number }[]> {
+  return sql<{ upstream: string; linked: number }[]>`
+    select upstream, count(*)::int as linked
+    from upstream_accounts
+    where tokens is not null
+    group by upstream`
+}

@@ -1,0 +1,87 @@
+/** The pages where a person links their account at an upstream server, and unlinks it. What happens there is up to `gateway/accounts`. */
+import { Elysia } from 'elysia'
+import { onwardPage } from '../../views/signin.tsx'
+import { linkedPage, linkPage, type ServerAccount } from '../../views/upstream-accounts.tsx'
+import type { Base } from '../base.ts'
+import type { LinkableServer, PersonAccounts } from '../gateway/accounts/types.ts'
+import { clientAddress, type Handled } from '../http/client-address.ts'
+import { onward, page, seeOther } from '../http/pages.ts'
+import { readParams } from '../http/params.ts'
+import { PAGE } from '../http/routes.ts'
+import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
+import { SignInRequired } from '../lib/errors.ts'
+
+const LINK = 'link-account'
+const UNLINK = 'unlink-account'
+
+export const unlinkToken = (base: Base, viewer: Viewer): string => csrfToken(base, viewer, UNLINK)
+
+const personOf = ({ userId, email }: Viewer) => ({ id: userId, email })
+
+export async function serversOf(accounts: PersonAccounts | undefined, viewer: Viewer): Promise<ServerAccount[]> {
+  return ((await accounts?.list(personOf(viewer))) ?? []).map(shown)
+}
+
+function shown({ account, linkedAt, usedAt, ...server }: LinkableServer): ServerAccount {
+  return {
+    ...server,
+    account: account ?? undefined,
+    linkedAt: linkedAt?.toISOString(),
+    usedAt: usedAt?.toISOString(),
+  }
+}
+
+export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: PersonAccounts) => {
+  const traveller = ({ request, server }: Handled, { userId, sessionHash }: Viewer) => ({
+    userId,
+    sessionHash,
+    ip: clientAddress(deps, request, server),
+  })
+  return new Elysia({ name: 'upstream-accounts' })
+    .use(session(deps))
+    .get('/.well-known/mcp-oauth-server/client.json', () =>
+      Response.json(accounts.document(), { headers: { 'Cache-Control': 'public, max-age=300' } }),
+    )
+    .get(
+      '/account/upstreams/:name',
+      async ({ viewer, params: { name } }) => {
+        const { email } = viewer
+        const server = (await serversOf(accounts, viewer)).find(known => known.name === name)
+        if (server?.state === 'linked') return page(linkedPage({ email, csrf: unlinkToken(deps, viewer), server }))
+        const question = await accounts.question(personOf(viewer), name)
+        return page(linkPage({ ...question, email, csrf: csrfToken(deps, viewer, LINK) }))
+      },
+      { signedIn: true, ...PAGE },
+    )
+    .post(
+      '/account/upstreams/:name/link',
+      async ({ viewer, request, server, params: { name } }) => {
+        requireCsrf(deps, request, viewer, LINK, await readParams(request))
+        const handled = { request, server }
+        const { href, host } = await accounts.begin(personOf(viewer), traveller(handled, viewer), name)
+        return onward(onwardPage({ href, to: host }), href)
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+    .get(
+      '/account/upstreams/:name/callback',
+      async ({ request, server, params: { name } }) => {
+        const viewer = await deps.viewers.find(request)
+        // Not back to this address: what is in it is for the session that began, which this is not.
+        if (!viewer) throw new SignInRequired('/account')
+        const query = new URLSearchParams(request.url.split('?')[1] ?? '')
+        await accounts.finish(personOf(viewer), traveller({ request, server }, viewer), name, query)
+        return seeOther(`/account/upstreams/${encodeURIComponent(name)}`)
+      },
+      PAGE,
+    )
+    .post(
+      '/account/upstreams/:name/unlink',
+      async ({ viewer, request, server, params: { name } }) => {
+        requireCsrf(deps, request, viewer, UNLINK, await readParams(request))
+        await accounts.unlink(personOf(viewer), name, clientAddress(deps, request, server))
+        return seeOther('/account')
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+}

@@ -1,0 +1,173 @@
+/**
+ * From an upstream's address to the authorization server that guards it, as the MCP specification has it: its challenge,
+ * protected resource metadata (RFC 9728), authorization server metadata (RFC 8414) or OpenID configuration.
+ */
+import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi'
+import { z } from 'zod'
+import { AppError } from '../../lib/errors.ts'
+import { SafeFetchError } from '../../lib/safe-fetch.ts'
+import type { UpstreamConfig } from '../config.ts'
+import { challengeOf } from './challenge.ts'
+import { isReachable, type Reach, urlOf } from './reach.ts'
+
+export interface Discovered {
+  /** What tokens are asked for (RFC 8707). */
+  resource: string
+  /** What the upstream asks for; nothing: what its authorization server gives by itself. */
+  scope: string[] | undefined
+  server: AuthorizationServer
+}
+
+const resourceSchema = z.object({
+  resource: z.string(),
+  authorization_servers: z.array(z.string()).min(1).max(20),
+  scopes_supported: z.array(z.string()).max(200).optional().catch(undefined),
+})
+type ResourceMetadata = z.output<typeof resourceSchema>
+
+/** A step of the chain that failed. @param detail For the operator, in words that follow the step's. */
+export function cannotLink(config: UpstreamConfig, detail: string, advice = OPERATOR): AppError {
+  return new AppError(`${config.name} cannot be linked now`, advice, {
+    status: 502,
+    detail: `${config.name}: ${detail}`,
+  })
+}
+const OPERATOR = 'Its sign-in could not be found or used. Try again later, or tell the operator of this server.'
+
+/** @throws AppError whose detail names the step that failed. */
+export async function discover(config: UpstreamConfig, reach: Reach): Promise<Discovered> {
+  const { auth = { type: 'user' } } = config
+  const url = urlOf(config)
+  if (auth.tokenEndpoint !== undefined) {
+    const issuer = auth.issuer ?? new URL(auth.authorizationEndpoint ?? auth.tokenEndpoint).origin
+    const server = withEndpoints(config, { issuer, code_challenge_methods_supported: ['S256'] })
+    return { resource: url, scope: auth.scopes, server }
+  }
+  const challenge = await askUpstream(config, reach)
+  const metadata = await findResource(config, reach, challenge.resourceMetadata)
+  const issuer = auth.issuer ?? metadata?.authorization_servers[0] ?? new URL(url).origin
+  const server = withEndpoints(config, await findServer(config, reach, issuer))
+  checkServer(config, server)
+  return {
+    resource: metadata?.resource ?? url,
+    scope: auth.scopes ?? challenge.scope ?? metadata?.scopes_supported,
+    server,
+  }
+}
+
+/** What the operator names stands above metadata. */
+function withEndpoints({ auth }: UpstreamConfig, server: AuthorizationServer): AuthorizationServer {
+  const { authorizationEndpoint, tokenEndpoint, revocationEndpoint } = auth ?? {}
+  return {
+    ...server,
+    ...(authorizationEndpoint ? { authorization_endpoint: authorizationEndpoint } : {}),
+    ...(tokenEndpoint ? { token_endpoint: tokenEndpoint } : {}),
+    ...(revocationEndpoint ? { revocation_endpoint: revocationEndpoint } : {}),
+  }
+}
+
+/** The challenge of a request without a token. An upstream that answers otherwise is asked for its metadata all the same. */
+async function askUpstream(config: UpstreamConfig, reach: Reach) {
+  try {
+    const response = await reach(urlOf(config), {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
+    })
+    return challengeOf(response.headers.get('www-authenticate'))
+  } catch (error) {
+    throw explain(config, 'the server', error)
+  }
+}
+
+/** @returns nothing where there is none, as with servers of 2025-03-26: their own origin is the authorization server. */
+async function findResource(
+  config: UpstreamConfig,
+  reach: Reach,
+  named: string | undefined,
+): Promise<ResourceMetadata | undefined> {
+  const { origin, pathname } = new URL(urlOf(config))
+  const root = `${origin}/.well-known/oauth-protected-resource`
+  const places = named === undefined ? [...new Set([root + (pathname === '/' ? '' : pathname), root])] : [named]
+  for (const place of places) {
+    const what = `the protected resource metadata at ${place}`
+    if (!isReachable(config, place)) throw cannotLink(config, `${what} is not at an https URL`)
+    const json = await readJson(config, reach, place, what)
+    if (json === undefined) continue
+    const parsed = resourceSchema.safeParse(json)
+    if (!parsed.success)
+      throw cannotLink(config, `${what} has no valid ${String(parsed.error.issues[0]?.path[0] ?? 'JSON')}`)
+    if (!isWithin(urlOf(config), parsed.data.resource))
+      throw cannotLink(config, `${what} is about another resource, ${parsed.data.resource.slice(0, 200)}`)
+    return parsed.data
+  }
+  if (named !== undefined) throw cannotLink(config, `there is no protected resource metadata at ${named}`)
+  return undefined
+}
+
+/** RFC 9728 3.3: a resource is the upstream itself, or stands above it in the path. */
+function isWithin(url: string, resource: string): boolean {
+  const [inner, outer] = [new URL(url), URL.parse(resource)]
+  if (!outer || outer.origin !== inner.origin || outer.hash || outer.search) return false
+  const prefix = outer.pathname.endsWith('/') ? outer.pathname : `${outer.pathname}/`
+  return outer.pathname === inner.pathname || inner.pathname.startsWith(prefix)
+}
+
+/** In the order of the specification: RFC 8414, OpenID with the path inserted, OpenID with the path in front. */
+async function findServer(config: UpstreamConfig, reach: Reach, issuer: string): Promise<AuthorizationServer> {
+  if (!isReachable(config, issuer))
+    throw cannotLink(config, `the authorization server ${issuer.slice(0, 200)} is not at an https URL`)
+  const { origin, pathname } = new URL(issuer)
+  const path = pathname.replace(/\/$/, '')
+  const places = [
+    `${origin}/.well-known/oauth-authorization-server${path}`,
+    `${origin}/.well-known/openid-configuration${path}`,
+    ...(path === '' ? [] : [`${origin}${path}/.well-known/openid-configuration`]),
+  ]
+  for (const place of places) {
+    const what = `the authorization server metadata at ${place}`
+    try {
+      const response = await reach(place)
+      if (response.status >= 400 && response.status < 500) continue
+      return await processDiscoveryResponse(new URL(issuer), response)
+    } catch (error) {
+      throw explain(config, what, error)
+    }
+  }
+  throw cannotLink(config, `the authorization server ${issuer} has no metadata`)
+}
+
+function checkServer(config: UpstreamConfig, server: AuthorizationServer): void {
+  const wrong = (words: string) => cannotLink(config, `the authorization server ${server.issuer} ${words}`)
+  if (config.auth?.type === 'user') {
+    const { authorization_endpoint: endpoint } = server
+    if (typeof endpoint !== 'string' || !isReachable(config, endpoint))
+      throw wrong('has no authorization endpoint at an https URL')
+    const methods: unknown = server.code_challenge_methods_supported
+    if (!Array.isArray(methods) || !methods.includes('S256'))
+      throw wrong('does not say that it supports PKCE with S256')
+  }
+  if (typeof server.token_endpoint !== 'string' || !isReachable(config, server.token_endpoint))
+    throw wrong('has no token endpoint at an https URL')
+}
+
+/** @returns nothing if there is no such document. */
+async function readJson(config: UpstreamConfig, reach: Reach, url: string, what: string): Promise<unknown> {
+  try {
+    const response = await reach(url)
+    if (response.status >= 400 && response.status < 500) return undefined
+    if (response.status !== 200) throw cannotLink(config, `${what} is answered with status ${response.status}`)
+    return await response.json()
+  } catch (error) {
+    throw explain(config, what, error)
+  }
+}
+
+/** Nothing of what a server said: only what is wrong with it. */
+function explain(config: UpstreamConfig, what: string, error: unknown): AppError {
+  if (error instanceof AppError) return error
+  if (error instanceof SafeFetchError) return cannotLink(config, `${what} ${error.detail}`)
+  if (error instanceof SyntaxError) return cannotLink(config, `${what} is not JSON`)
+  // Of oauth4webapi: what must hold is in the message, what was sent is in the cause.
+  return cannotLink(config, `${what} is not right: ${(error as Error).message}`)
+}

@@ -1,0 +1,54 @@
+/** Accounts that end: unlinked by their person, or with the person or the upstream. Revoked where they are from (RFC 7009). */
+import { processRevocationResponse, revocationRequest } from 'oauth4webapi'
+import { deleteUpstreamAccount, type UpstreamAccountRow } from '../../../sql/upstream-accounts.ts'
+import { record } from '../../audit/events.ts'
+import type { Base } from '../../base.ts'
+import type { UpstreamConfig } from '../config.ts'
+import { authenticationOf } from './client-identity.ts'
+import { unsealTokens } from './memory.ts'
+import { openReach, requestOptions } from './reach.ts'
+
+export type Ending = 'user' | 'disabled' | 'removed'
+
+/**
+ * Forgets an account here at once, and has its tokens revoked at the upstream's server if that offers it.
+ *
+ * @returns nothing if there was no account; `revoked` never rejects.
+ */
+export async function endAccount(
+  base: Base,
+  config: UpstreamConfig,
+  userId: string,
+  by: Ending,
+  ip: string | null = null,
+): Promise<{ revoked: Promise<void> } | undefined> {
+  const row = await deleteUpstreamAccount(base.sql, { upstream: config.name, userId })
+  if (!row) return undefined
+  const revoked = revoke(base, config, row).then(done =>
+    record(base, 'upstream.unlinked', { userId, ip, detail: { upstream: config.name, by, revoked: done } }),
+  )
+  return { revoked }
+}
+
+async function revoke(base: Base, config: UpstreamConfig, row: UpstreamAccountRow): Promise<boolean> {
+  const tokens = unsealTokens(base, row)
+  if (!tokens?.revocationEndpoint) return false
+  const server = { issuer: row.issuer, revocation_endpoint: tokens.revocationEndpoint }
+  const { client } = tokens
+  try {
+    // The refresh token takes the access tokens with it (RFC 7009 2.1).
+    const response = await revocationRequest(
+      server,
+      { client_id: client.id },
+      authenticationOf(client),
+      tokens.refreshToken ?? tokens.accessToken,
+      requestOptions(openReach(base.outbound, config)),
+    )
+    await processRevocationResponse(response)
+    return true
+  } catch (error) {
+    const { name } = error as Error
+    base.log.warn({ upstream: row.upstream, user: row.user_id, error: name }, 'tokens of an account were not revoked')
+    return false
+  }
+}

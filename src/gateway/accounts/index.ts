@@ -1,0 +1,177 @@
+/**
+ * Accounts of people at upstream servers that want OAuth of their own (`auth` in the file): found (`discovery`), linked
+ * (`trips`, as the client that `client-identity` says), renewed (`refresh`) and ended (`end`). Calls ask for a credential
+ * here; tokens leave this folder only as the Authorization header of requests to their upstream. Where those servers may
+ * be is up to `reach`. The other OAuth, that clients use towards us, is in `oauth/`.
+ */
+import { listUpstreamAccounts } from '../../../sql/upstream-accounts.ts'
+import type { Base } from '../../base.ts'
+import { AppError } from '../../lib/errors.ts'
+import type { UpstreamConfig } from '../config.ts'
+import { fail } from '../connection.ts'
+import type { Credential } from '../credential.ts'
+import type { GatewayCaller } from '../exchange.ts'
+import { mayUse } from '../policy.ts'
+import { callbackOf, clientDocument } from './client-identity.ts'
+import { type Discovered, discover } from './discovery.ts'
+import { type Ending, endAccount } from './end.ts'
+import { type Account, openAccountMemory } from './memory.ts'
+import { personCredential } from './person-credential.ts'
+import { openReach, urlOf } from './reach.ts'
+import { openRefreshes } from './refresh.ts'
+import { beginTrip, finishTrip } from './trips.ts'
+import type { Person, PersonAccounts } from './types.ts'
+
+export interface Accounts extends PersonAccounts {
+  /** The upstreams that there are now. */
+  serve(configs: readonly UpstreamConfig[]): void
+  /** @returns nothing for an upstream without `auth`. */
+  credentialFor(config: UpstreamConfig, caller: GatewayCaller): Credential | undefined
+  /** Whether a caller's account is linked: at once if it is in memory. */
+  isLinkedNow(config: UpstreamConfig, caller: GatewayCaller): boolean | undefined
+  isLinked(config: UpstreamConfig, caller: GatewayCaller): Promise<boolean>
+  /** Where a person links their account. */
+  linkUrl(config: UpstreamConfig): string
+  /** An account has changed, here or elsewhere. */
+  changed(upstream: string, userId: string): void
+  /** @param isCurrent Whether changes are heard of. */
+  trust(isCurrent: boolean): void
+  close(): Promise<void>
+}
+
+/** What was found out about a server stays true for that long; that it failed, not so long. */
+const FOUND_MS = 300_000
+const FAILED_MS = 5_000
+
+export function openAccounts(base: Base): Accounts {
+  let configs = new Map<string, UpstreamConfig>()
+  const memory = openAccountMemory(base)
+  const refreshes = openRefreshes(base, memory)
+  const discoveries = new Map<string, { fingerprint: string; until: number; found: Promise<Discovered> }>()
+  const ending = new Set<Promise<void>>()
+
+  /** @throws AppError 404 for what this person may not link. */
+  function linkable(person: Person, name: string): UpstreamConfig {
+    const config = configs.get(name)
+    if (config?.auth?.type !== 'user' || !mayUse(config.users, { user: person, clientId: '' }))
+      throw new AppError('There is no such server', 'Look at your account page for those that there are.', {
+        status: 404,
+      })
+    return config
+  }
+
+  function discoverOnce(config: UpstreamConfig): Promise<Discovered> {
+    const { name, fingerprint } = config
+    const now = base.now().getTime()
+    const known = discoveries.get(name)
+    if (known?.fingerprint === fingerprint && known.until > now) return known.found
+    const entry = { fingerprint, until: now + FOUND_MS, found: discover(config, openReach(base.outbound, config)) }
+    entry.found.catch(() => {
+      entry.until = base.now().getTime() + FAILED_MS
+    })
+    discoveries.set(name, entry)
+    return entry.found
+  }
+
+  /** What the upstream asks for, what it asked for later, and a way to stay linked. */
+  async function scopeFor(config: UpstreamConfig, userId: string, { scope, server }: Discovered) {
+    const account = await memory.find(config, userId)
+    const wanted = account
+      ? [...(account.row.wanted_scope.length > 0 ? account.row.scope : []), ...account.row.wanted_scope]
+      : []
+    if (scope === undefined && wanted.length === 0) return undefined
+    const supported: unknown = server.scopes_supported
+    const offline = Array.isArray(supported) && supported.includes('offline_access') ? ['offline_access'] : []
+    return [...new Set([...(scope ?? []), ...wanted, ...offline])]
+  }
+
+  function userOf({ user }: GatewayCaller): string | undefined {
+    return user?.id
+  }
+
+  const isUsable = (account: Account | null) => account?.tokens !== undefined
+
+  async function end(config: UpstreamConfig, userId: string, by: Ending, ip: string | null): Promise<void> {
+    const ended = await endAccount(base, config, userId, by, ip)
+    memory.forget(config.name, userId)
+    if (!ended) return
+    const { revoked } = ended
+    ending.add(revoked)
+    void revoked.finally(() => ending.delete(revoked))
+  }
+
+  return {
+    serve(next) {
+      configs = new Map(next.map(config => [config.name, config]))
+    },
+    credentialFor(config, caller) {
+      if (config.auth === undefined) return undefined
+      const userId = userOf(caller)
+      if (userId === undefined) throw fail('for_people', 'a machine has no account there')
+      return personCredential({ base, memory, refreshes }, config, userId)
+    },
+    isLinkedNow(config, caller) {
+      const userId = userOf(caller)
+      if (userId === undefined) return false
+      const account = memory.now(config, userId)
+      return account === undefined ? undefined : isUsable(account)
+    },
+    async isLinked(config, caller) {
+      const userId = userOf(caller)
+      return userId !== undefined && isUsable(await memory.find(config, userId))
+    },
+    linkUrl: ({ name }) => callbackOf(base, name).replace(/\/callback$/, ''),
+    changed(upstream, userId) {
+      memory.forget(upstream, userId)
+      refreshes.wake(upstream, userId)
+    },
+    trust: memory.trust,
+    async close() {
+      await Promise.all(ending)
+    },
+
+    async list(person) {
+      const rows = new Map((await listUpstreamAccounts(base.sql, person.id)).map(row => [row.upstream, row]))
+      const mine = [...configs.values()].filter(
+        ({ auth, users }) => auth?.type === 'user' && mayUse(users, { user: person, clientId: '' }),
+      )
+      return mine.map(config => {
+        const row = rows.get(config.name)
+        const isLinked = row?.tokens != null && row.url === urlOf(config)
+        return {
+          name: config.name,
+          host: new URL(urlOf(config)).host,
+          state: isLinked ? 'linked' : row ? 'ended' : 'not_linked',
+          account: row?.account ?? null,
+          scope: isLinked ? row.scope : [],
+          linkedAt: row?.linked_at,
+          usedAt: row?.used_at ?? null,
+        }
+      })
+    },
+    async question(person, name) {
+      const config = linkable(person, name)
+      const found = await discoverOnce(config)
+      const scope = await scopeFor(config, person.id, found)
+      const host = new URL(urlOf(config)).host
+      return { name, host, signInHost: new URL(found.server.authorization_endpoint!).host, scope: scope ?? [] }
+    },
+    async begin(person, traveller, name) {
+      const config = linkable(person, name)
+      const found = await discoverOnce(config)
+      return beginTrip(base, config, traveller, found, await scopeFor(config, person.id, found))
+    },
+    async finish(person, traveller, name, params) {
+      const config = linkable(person, name)
+      await finishTrip(base, config, traveller, params)
+      memory.forget(name, person.id)
+    },
+    async unlink(person, name, ip) {
+      await end(linkable(person, name), person.id, 'user', ip)
+    },
+    document() {
+      const names = [...configs.values()].flatMap(({ name, auth }) => (auth?.type === 'user' ? [name] : []))
+      return clientDocument(base, names)
+    },
+  }
+}

@@ -1,0 +1,68 @@
+/** A person's token for one upstream, as a call asks for it. */
+import { touchUpstreamAccount } from '../../../sql/upstream-accounts.ts'
+import type { Base } from '../../base.ts'
+import type { UpstreamConfig } from '../config.ts'
+import { fail } from '../connection.ts'
+import type { Credential } from '../credential.ts'
+import type { Account, AccountMemory } from './memory.ts'
+import type { Refreshes } from './refresh.ts'
+
+export interface CredentialDeps {
+  base: Base
+  memory: AccountMemory
+  refreshes: Refreshes
+}
+
+/** A token that was refused this soon after it came is not renewed again. */
+const YOUNG_MS = 10_000
+/** How exactly it is known when an account was used last. */
+const USED_MS = 600_000
+
+export function personCredential(
+  { base, memory, refreshes }: CredentialDeps,
+  config: UpstreamConfig,
+  userId: string,
+): Credential {
+  const key = { upstream: config.name, userId }
+
+  function noteUse({ row }: Account, now: number): void {
+    if (row.used_at && now - row.used_at.getTime() < USED_MS) return
+    row.used_at = new Date(now)
+    touchUpstreamAccount(base.sql, key, row.used_at).catch(error => {
+      base.log.debug({ detail: (error as Error).message }, 'could not note that an account was used')
+    })
+  }
+
+  async function fresh(account: Account | null): Promise<string> {
+    if (!account?.tokens) throw fail('unlinked', 'no account is linked')
+    const now = base.now().getTime()
+    if (now < account.refreshAt) return account.header
+    const refreshing = refreshes.refresh(config, account)
+    if (now >= account.expiresAt) return (await refreshing).header
+    // It is good for a while yet.
+    refreshing.catch(() => {})
+    return account.header
+  }
+
+  return {
+    header() {
+      const account = memory.now(config, userId)
+      const now = base.now().getTime()
+      if (account?.tokens && now < account.refreshAt) {
+        noteUse(account, now)
+        return account.header
+      }
+      return account === undefined ? memory.find(config, userId).then(fresh) : fresh(account)
+    },
+    async renewed(refused) {
+      const account = await memory.find(config, userId)
+      if (!account?.tokens) throw fail('unlinked', 'no account is linked')
+      if (account.header !== refused) return account.header
+      if (base.now().getTime() - account.row.refreshed_at.getTime() < YOUNG_MS) return undefined
+      if (account.tokens.refreshToken !== undefined) return (await refreshes.refresh(config, account)).header
+      await refreshes.end(config, account, 'refused')
+      throw fail('unlinked', 'the token was refused, and there is none to renew it with')
+    },
+    wants: async () => false,
+  }
+}

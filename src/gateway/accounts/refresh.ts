@@ -1,0 +1,217 @@
+/**
+ * New tokens for an account: asked for once, whoever on whichever replica wants them. Whose turn it is stands in the row,
+ * so that no transaction waits for somebody else's server.
+ */
+import {
+  processRefreshTokenResponse,
+  ResponseBodyError,
+  refreshTokenGrantRequest,
+  type TokenEndpointResponse,
+} from 'oauth4webapi'
+import {
+  type AccountEnd,
+  endUpstreamAccount,
+  postponeRefresh,
+  refreshUpstreamAccount,
+  takeRefreshTurn,
+} from '../../../sql/upstream-accounts.ts'
+import { recordRepeatable } from '../../audit/events.ts'
+import type { Base } from '../../base.ts'
+import { SafeFetchError } from '../../lib/safe-fetch.ts'
+import type { UpstreamConfig } from '../config.ts'
+import { fail } from '../connection.ts'
+import { authenticationOf, configuredClient, forgetClient } from './client-identity.ts'
+import { type Account, type AccountMemory, sealTokens, type Tokens } from './memory.ts'
+import { openReach, requestOptions } from './reach.ts'
+
+/** Longer than an exchange with one retry may take. */
+const TURN_MS = 30_000
+const WATCH_MS = 1_000
+const PAUSE_MS = 5_000
+const PAUSE_MOST_MS = 300_000
+
+export interface Refreshes {
+  /**
+   * The account with tokens that are newer than these.
+   *
+   * @throws UpstreamFailure `unlinked` if the person must link it again, `unreachable` if its server does not answer.
+   */
+  refresh(config: UpstreamConfig, account: Account): Promise<Account>
+  /** Takes tokens away that are of no use any more. */
+  end(config: UpstreamConfig, account: Account, ended: AccountEnd): Promise<void>
+  /** Something about the account has changed: who waits for it looks again. */
+  wake(upstream: string, userId: string): void
+}
+
+export function openRefreshes(base: Base, memory: AccountMemory): Refreshes {
+  const running = new Map<string, Promise<Account>>()
+  const waiting = new Map<string, PromiseWithResolvers<void>>()
+  const keyOf = (upstream: string, userId: string) => `${userId} ${upstream}`
+
+  async function end(config: UpstreamConfig, { row }: Account, ended: AccountEnd): Promise<void> {
+    const { user_id: userId } = row
+    memory.forget(config.name, userId)
+    if (!row.tokens) return
+    const isFirst = await endUpstreamAccount(base.sql, { upstream: config.name, userId, ended, tokens: row.tokens })
+    memory.forget(config.name, userId)
+    if (isFirst)
+      recordRepeatable(base, 'upstream.link_ended', { userId, detail: { upstream: config.name, why: ended } })
+  }
+
+  async function ask(config: UpstreamConfig, issuer: string, tokens: Tokens): Promise<TokenEndpointResponse> {
+    const client =
+      configuredClient(config)?.id === tokens.client.id ? configuredClientOf(config, tokens) : tokens.client
+    const server = { issuer, token_endpoint: tokens.tokenEndpoint }
+    const send = async () => {
+      const options = {
+        ...requestOptions(openReach(base.outbound, config)),
+        additionalParameters: { resource: tokens.resource },
+      }
+      const identity = { client_id: client.id }
+      const response = await refreshTokenGrantRequest(
+        server,
+        identity,
+        authenticationOf(client),
+        tokens.refreshToken!,
+        options,
+      )
+      return processRefreshTokenResponse(server, identity, response)
+    }
+    try {
+      return await send()
+    } catch (error) {
+      // The answer may have been lost on its way: a server that rotates tokens gives the same again, at once.
+      if (error instanceof SafeFetchError) return send()
+      throw error
+    }
+  }
+
+  async function exchange(config: UpstreamConfig, account: Account, tokens: Tokens): Promise<void> {
+    const { row } = account
+    const key = { upstream: config.name, userId: row.user_id }
+    try {
+      const answer = await ask(config, row.issuer, tokens)
+      const now = base.now()
+      await refreshUpstreamAccount(base.sql, {
+        ...key,
+        before: row.tokens!,
+        tokens: sealTokens(base, config, row.user_id, {
+          ...tokens,
+          accessToken: answer.access_token,
+          ...(answer.refresh_token ? { refreshToken: answer.refresh_token } : {}),
+        }),
+        scope: answer.scope === undefined ? row.scope : answer.scope.split(' ').filter(Boolean),
+        expiresAt: expiryOf(answer, now),
+        now,
+      })
+      memory.forget(config.name, row.user_id)
+      recordRepeatable(base, 'upstream.link_refreshed', { userId: row.user_id, detail: { upstream: config.name } })
+    } catch (error) {
+      await explain(config, account, error)
+    }
+  }
+
+  /** @throws UpstreamFailure always. */
+  async function explain(config: UpstreamConfig, account: Account, error: unknown): Promise<never> {
+    const { row } = account
+    const code = error instanceof ResponseBodyError ? error.error : undefined
+    if (code === 'invalid_grant') {
+      await end(config, account, 'refused')
+      throw fail('unlinked', 'the refresh token was refused')
+    }
+    if (code === 'invalid_client' && config.auth?.clientId === undefined) {
+      await forgetClient(base, config, row.issuer)
+      await end(config, account, 'refused')
+      throw fail('unlinked', 'the authorization server does not know us any more')
+    }
+    const detail = isKnownCode(code)
+      ? code
+      : error instanceof SafeFetchError
+        ? `the token endpoint ${error.detail}`
+        : 'an answer that is not one'
+    const pause = Math.min(PAUSE_MS * 2 ** row.failures, PAUSE_MOST_MS)
+    const after = new Date(base.now().getTime() + pause)
+    await postponeRefresh(base.sql, { upstream: config.name, userId: row.user_id, after })
+    memory.forget(config.name, row.user_id)
+    base.log.warn({ upstream: config.name, user: row.user_id, detail }, 'tokens of a linked account were not renewed')
+    const details = { userId: row.user_id, detail: { upstream: config.name, why: detail } }
+    recordRepeatable(base, 'upstream.refresh_failed', details)
+    throw fail('unreachable', `its authorization server did not renew the token: ${detail}`)
+  }
+
+  async function renew(config: UpstreamConfig, before: Account): Promise<Account> {
+    const { user_id: userId } = before.row
+    const key = keyOf(config.name, userId)
+    const deadline = base.now().getTime() + TURN_MS
+    for (let account = before; ; ) {
+      const { row, tokens } = account
+      if (!tokens || !row.tokens) throw fail('unlinked', 'the account is not linked any more')
+      if (row.refreshed_at.getTime() !== before.row.refreshed_at.getTime()) return account
+      if (tokens.refreshToken === undefined) {
+        await end(config, account, 'expired')
+        throw fail('unlinked', 'the token has expired, and there is none to renew it with')
+      }
+      const now = base.now()
+      const turn = { upstream: config.name, userId, tokens: row.tokens, now, until: new Date(now.getTime() + TURN_MS) }
+      if (await takeRefreshTurn(base.sql, turn)) await exchange(config, account, tokens)
+      else if (row.failures > 0 || now.getTime() > deadline)
+        throw fail('unreachable', 'its authorization server did not renew the token a moment ago')
+      else await changed(key)
+      memory.forget(config.name, userId)
+      const found = await memory.find(config, userId)
+      if (!found) throw fail('unlinked', 'the account is not linked any more')
+      account = found
+    }
+  }
+
+  /** Resolves when somebody says so, or after a while. */
+  async function changed(key: string): Promise<void> {
+    const ring = waiting.get(key) ?? Promise.withResolvers<void>()
+    waiting.set(key, ring)
+    await Promise.race([ring.promise, Bun.sleep(WATCH_MS)])
+  }
+
+  return {
+    refresh(config, account) {
+      const key = keyOf(config.name, account.row.user_id)
+      let renewing = running.get(key)
+      if (!renewing) {
+        renewing = renew(config, account).finally(() => running.delete(key))
+        running.set(key, renewing)
+      }
+      return renewing
+    },
+    end,
+    wake(upstream, userId) {
+      const key = keyOf(upstream, userId)
+      waiting.get(key)?.resolve()
+      waiting.delete(key)
+    },
+  }
+}
+
+/** The operator may have changed the secret since. */
+function configuredClientOf(config: UpstreamConfig, { client }: Tokens): Tokens['client'] {
+  const { clientSecret } = config.auth ?? {}
+  return clientSecret === undefined ? client : { ...client, secret: clientSecret }
+}
+
+/** @returns nothing if the answer does not say. */
+export function expiryOf({ expires_in: seconds }: TokenEndpointResponse, now: Date): Date | null {
+  return seconds === undefined ? null : new Date(now.getTime() + Math.min(seconds, LONGEST_S) * 1000)
+}
+const LONGEST_S = 10 * 365 * 86_400
+
+const CODES = [
+  'invalid_request',
+  'invalid_client',
+  'unauthorized_client',
+  'unsupported_grant_type',
+  'invalid_scope',
+  'invalid_target',
+  'temporarily_unavailable',
+  'server_error',
+  'slow_down',
+]
+/** What a server says beside its codes may hold anything, tokens included. */
+export const isKnownCode = (code: unknown): code is string => CODES.includes(code as string)

@@ -1,0 +1,100 @@
+/** `auth` of an entry: whose account is used at an upstream that wants OAuth, and what its servers do not say themselves. */
+import { z } from 'zod'
+import { isLoopbackHost } from '../lib/networks.ts'
+import { type Path, problem, type Report } from './config-source.ts'
+
+export interface Auth {
+  /** `user`: each person's own account. `client`: the operator's, by client credentials (RFC 6749 4.4). */
+  type: 'user' | 'client'
+  clientId?: string
+  clientSecret?: string
+  /** Absent: what the upstream asks for. */
+  scopes?: string[]
+  issuer?: string
+  authorizationEndpoint?: string
+  tokenEndpoint?: string
+  revocationEndpoint?: string
+}
+
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
+const written = z.string({ error: 'must be text in quotes' }).min(1, { error: 'must not be empty' })
+const scopes = z.array(written.regex(SCOPE, { error: 'must be one scope, without spaces and quotes' }), {
+  error: 'must be a list of scopes, such as ["notes:read"]',
+})
+
+const settings = z.object({
+  type: z.enum(['user', 'client'], { error: 'must be "user" or "client"' }).default('user'),
+  client_id: written.optional(),
+  client_secret: written.optional(),
+  scopes: scopes.optional(),
+  issuer: written.optional(),
+  authorization_endpoint: written.optional(),
+  token_endpoint: written.optional(),
+  revocation_endpoint: written.optional(),
+})
+
+const ERROR = 'must be "user" or an object such as {"client_id": "…", "client_secret": "${SECRET}"}'
+
+export const authSchema = z.preprocess(
+  value => (value === 'user' ? {} : value),
+  z.object(settings.shape, { error: ERROR }),
+)
+export const AUTH_FIELDS: readonly string[] = Object.keys(settings.shape)
+
+/** @param expand Fills variables in. @param url The upstream's own. */
+export function readAuth(
+  entry: z.output<typeof authSchema>,
+  url: string,
+  path: Path,
+  report: Report,
+  expand: (at: string[], text: string) => string,
+): Auth {
+  const field = (name: Exclude<keyof typeof entry, 'type' | 'scopes'>, check?: (text: string, at: Path) => void) => {
+    const value = entry[name]
+    if (value === undefined) return undefined
+    const text = expand(['auth', name], value)
+    check?.(text, [...path, 'auth', name])
+    return text
+  }
+  const endpoint = (text: string, at: Path) => {
+    if (!isProtected(text)) problem(report, at, 'must be an https URL; http only on this machine')
+  }
+  const auth: Auth = {
+    type: entry.type,
+    ...optional('clientId', field('client_id')),
+    ...optional('clientSecret', field('client_secret')),
+    ...optional('scopes', entry.scopes),
+    ...optional('issuer', field('issuer', endpoint)),
+    ...optional('authorizationEndpoint', field('authorization_endpoint', endpoint)),
+    ...optional('tokenEndpoint', field('token_endpoint', endpoint)),
+    ...optional('revocationEndpoint', field('revocation_endpoint', endpoint)),
+  }
+  const missing = missingFrom(auth)
+  if (missing) problem(report, [...path, 'auth'], missing)
+  if (!isProtected(url))
+    problem(report, [...path, 'url'], 'must be https where tokens are sent; http only on this machine')
+  return auth
+}
+
+function missingFrom(auth: Auth): string | undefined {
+  if (auth.type === 'client' && !(auth.clientId && auth.clientSecret))
+    return 'needs "client_id" and "client_secret" for the type "client"'
+  if (auth.clientSecret && !auth.clientId) return 'has a "client_secret" without its "client_id"'
+  if (auth.authorizationEndpoint && !auth.tokenEndpoint)
+    return 'has an "authorization_endpoint" without "token_endpoint"'
+  if (auth.tokenEndpoint && !auth.clientId)
+    return 'needs "client_id" beside "token_endpoint": without metadata there is no registration'
+  if (auth.tokenEndpoint && auth.type === 'user' && !auth.authorizationEndpoint)
+    return 'needs "authorization_endpoint" beside "token_endpoint"'
+  return undefined
+}
+
+/** Whether what is sent there can be read by nobody on the way. */
+function isProtected(text: string): boolean {
+  const url = URL.parse(text)
+  if (!url || url.username || url.password) return false
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname))
+}
+
+const optional = <K extends string, V>(name: K, value: V | undefined) =>
+  (value === undefined ? {} : { [name]: value }) as { [key in K]?: V }

@@ -1,0 +1,179 @@
+/** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
+import { Html } from '@elysiajs/html'
+import { Csrf, Time } from './components.tsx'
+import { Layout } from './layout.tsx'
+
+/** A server behind this one that the person has an account of their own at, or may link one. */
+export interface ServerAccount {
+  name: string
+  /** Where its tokens go. */
+  host: string
+  /** `ended`: it was linked, and the server does not take it any more. */
+  state: 'linked' | 'not_linked' | 'ended'
+  /** As the server calls it. */
+  account: string | undefined
+  scope: string[]
+  linkedAt: string | undefined
+  usedAt: string | undefined
+}
+
+/** A part of the account page. */
+export function ServerAccounts({ servers, csrf }: { servers: ServerAccount[]; csrf: string }) {
+  return servers.length === 0 ? (
+    ''
+  ) : (
+    <>
+      <h2>Your servers</h2>
+      <p>These servers want an account of yours. Link it once, and every app that is connected as you can use it.</p>
+      {servers.map(server => (
+        <article class="card row">
+          <div>
+            <strong safe>{server.name}</strong> <State server={server} />
+            <Facts server={server} />
+          </div>
+          {server.state === 'linked' ? (
+            <UnlinkForm name={server.name} csrf={csrf} />
+          ) : (
+            <a class="button small" href={pageOf(server.name)}>
+              Link account
+            </a>
+          )}
+        </article>
+      ))}
+    </>
+  )
+}
+
+const pageOf = (name: string) => `/account/upstreams/${name}`
+
+function State({ server: { state } }: { server: ServerAccount }) {
+  if (state === 'linked') return <span class="badge good">linked</span>
+  if (state === 'ended') return <span class="badge warn">link it again</span>
+  return <span class="badge">not linked</span>
+}
+
+function Facts({ server }: { server: ServerAccount }) {
+  const { host, account, scope, linkedAt, usedAt, state } = server
+  return (
+    <>
+      {scope.length > 0 ? (
+        <ul>
+          {scope.map(name => (
+            <li safe>{name}</li>
+          ))}
+        </ul>
+      ) : (
+        ''
+      )}
+      <small>
+        At <span safe>{host}</span>
+        {account === undefined ? (
+          ''
+        ) : (
+          <>
+            {' '}
+            as <b safe>{account}</b>
+          </>
+        )}
+        .
+        {linkedAt !== undefined && state === 'linked' ? (
+          <>
+            {' '}
+            Linked <Time iso={linkedAt} />
+            {usedAt === undefined ? (
+              ', not used yet.'
+            ) : (
+              <>
+                , last used <Time iso={usedAt} />.
+              </>
+            )}
+          </>
+        ) : (
+          ''
+        )}
+      </small>
+    </>
+  )
+}
+
+function UnlinkForm({ name, csrf }: { name: string; csrf: string }) {
+  return (
+    <form method="post" action={`${pageOf(name)}/unlink`}>
+      <Csrf token={csrf} />
+      <button class="small" type="submit" aria-label={`Unlink your account at ${name}`}>
+        Unlink
+      </button>
+    </form>
+  )
+}
+
+/** What somebody is asked before they leave for the other server's sign-in. */
+export function linkPage(props: {
+  email: string
+  csrf: string
+  name: string
+  host: string
+  /** Of the server where the person signs in. */
+  signInHost: string
+  scope: string[]
+}) {
+  const { email, csrf, name, host, signInHost, scope } = props
+  return (
+    <Layout title={`Link ${name}`} email={email}>
+      <div class="card">
+        <h1 safe>{`Link your account at ${name}?`}</h1>
+        <p>
+          You will sign in at <b safe>{signInHost}</b> and come back. Then every app that is connected to this server as{' '}
+          <b safe>{email}</b> can use <b safe>{name}</b> with that account.
+        </p>
+        <dl class="facts">
+          <dt>Server</dt>
+          <dd safe>{host}</dd>
+          <dt>Sign-in</dt>
+          <dd safe>{signInHost}</dd>
+          {scope.length > 0 ? (
+            <>
+              <dt>Asks for</dt>
+              <dd safe>{scope.join(' ')}</dd>
+            </>
+          ) : (
+            ''
+          )}
+        </dl>
+        <p class="hint">
+          The access that you allow is kept on this server and sent to <span safe>{host}</span> only. You can unlink it
+          at any time.
+        </p>
+        <form class="decision" method="post" action={`${pageOf(name)}/link`}>
+          <Csrf token={csrf} />
+          <a class="button" href="/account">
+            Cancel
+          </a>
+          <button class="primary" type="submit">
+            Continue
+          </button>
+        </form>
+      </div>
+    </Layout>
+  )
+}
+
+/** What they see when they come back, or open the page again. */
+export function linkedPage({ email, csrf, server }: { email: string; csrf: string; server: ServerAccount }) {
+  return (
+    <Layout title={`${server.name} is linked`} email={email}>
+      <div class="card">
+        <p class="mark good" aria-hidden="true">
+          ✓
+        </p>
+        <h1 safe>{`Your account at ${server.name} is linked`}</h1>
+        <p>You can close this window and go on in your app: its tools are there now.</p>
+        <Facts server={server} />
+        <p class="links">
+          <a href="/account">Your servers and apps</a>
+        </p>
+      </div>
+      <UnlinkForm name={server.name} csrf={csrf} />
+    </Layout>
+  )
+}

@@ -24,7 +24,7 @@ export function deviceEntry({ csrf, code, problem }: DeviceEntryProps) {
   return (
     <div class="card" id="entry">
       <h1>Connect a device</h1>
-      <p>{code && !problem ? 'Check that your device shows this code.' : 'Enter the code that your device shows.'}</p>
+      <p>{code && !problem ? 'Check that your device shows this code.' : 'Enter the code shown on your device.'}</p>
       <Problem text={problem} />
       <form
         method="post"

@@ -1,6 +1,6 @@
 /**
- * An authorization request (RFC 6749 4.1.1, RFC 7636, RFC 8707), checked one thing at a time. The first two checks decide
- * whether the redirect URI can be trusted: before that an error is a page, after that it is told to the client.
+ * Validates an authorization request (RFC 6749 4.1.1, RFC 7636, RFC 8707), one check per function. Until client and
+ * redirect URI are known to be valid, an error is shown as a page; after that it is returned to the client.
  */
 import type { ClientRow } from '../../sql/clients.ts'
 import type { Params } from '../http/params.ts'
@@ -19,20 +19,20 @@ export interface AuthorizationRequest {
   codeChallenge: string
 }
 
-/** Where an answer may go: known once client and redirect URI are. */
+/** Where the response goes, once client and redirect URI are valid. */
 export interface RedirectTarget {
   client: ClientRow
   redirectUri: string
   state: string | undefined
 }
 
-/** @throws AppError if there is no client or redirect URI that an answer could be sent to. */
+/** @throws AppError if the client or the redirect URI is not valid, so that no response can be sent. */
 export async function findRedirectTarget(deps: OAuthDeps, params: Params, ip: string | null): Promise<RedirectTarget> {
   const client = await requireClient(deps, params.client_id, ip)
   return { client, redirectUri: requireRedirectUri(client, params.redirect_uri), state: params.state }
 }
 
-/** @throws OAuthError to be sent to the client's redirect URI. */
+/** @throws OAuthError to return to the client's redirect URI. */
 export function checkAuthorizationRequest(
   deps: OAuthDeps,
   target: RedirectTarget,
@@ -57,29 +57,29 @@ async function requireClient(deps: OAuthDeps, clientId: string | undefined, ip: 
   if (client) return client
   throw new AppError(
     'This server does not know this app',
-    'Go back to the app and connect again, so that it registers again. If that does not help, tell its makers.',
+    'Go back to the app and connect again, so that it registers again. If that does not help, contact its developers.',
     {
       detail: clientId === undefined ? 'no client_id' : 'unknown client_id',
     },
   )
 }
 
-/** A metadata document that could not be had: the person reads which, why, and what to do. */
+/** Shows the user why a metadata document could not be fetched, and what to do. */
 function explainDocument(error: unknown): never {
   if (!(error instanceof OAuthError) || error.error !== 'invalid_client') throw error
-  throw new AppError('This server could not find out about the app', `${error.description}.`, {
+  throw new AppError('This server could not load information about the app', `${error.description}.`, {
     ...(error.detail ? { detail: error.detail } : {}),
   })
 }
 
-/** RFC 6749 3.1.2: the one that is asked for, if it is registered; the only one, if none is asked for. */
+/** RFC 6749 3.1.2: the requested redirect URI if it is registered; without a request, the only registered one. */
 function requireRedirectUri(client: ClientRow, asked: string | undefined): string {
   const only = client.redirect_uris.length === 1 ? client.redirect_uris[0] : undefined
   const uri = asked ?? only
   if (uri !== undefined && client.redirect_uris.some(registered => matchesRedirectUri(registered, uri))) return uri
   throw new AppError(
-    'This app wants its answer at an address that it did not register',
-    'Nothing was sent. Go back to the app and connect again; if that does not help, tell its makers.',
+    'This app uses a redirect address that it did not register',
+    'Nothing was sent. Go back to the app and connect again. If that does not help, contact its developers.',
     {
       detail: `redirect_uri not registered for ${client.id}`,
     },
@@ -122,7 +122,7 @@ function checkGrantType(_: Params, client: ClientRow): void {
   }
 }
 
-/** Of every client, confidential ones too (RFC 9700 2.1.1). */
+/** Required for every client, including confidential ones (RFC 9700 2.1.1). */
 function checkPkce(params: Params): void {
   if (params.code_challenge === undefined)
     throw new OAuthError('invalid_request', 'The parameter code_challenge is missing; PKCE with S256 is required')

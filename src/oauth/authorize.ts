@@ -1,4 +1,4 @@
-/** /api/oauth/authorize (RFC 6749 4.1): sign-in if needed, consent if needed, and back to the client with a code. */
+/** /api/oauth/authorize (RFC 6749 4.1): sign-in and consent if needed, then a redirect to the client with a code. */
 import { Elysia } from 'elysia'
 import { answerPage, consentPage, refusedRequestPage } from '../../views/consent.tsx'
 import { clientAddress, type Handled } from '../http/client-address.ts'
@@ -20,10 +20,10 @@ import { grantableBy, isConsentRemembered, issueAuthorizationCode } from './cons
 import type { OAuthDeps } from './deps.ts'
 import { alreadyDecided, decideOnce, findKept, type KeptRequest, keepRequest } from './kept-requests.ts'
 
-/** Also at the root, for MCP 2025-03-26 clients that read no metadata. */
+/** Also served at `/authorize`, for MCP 2025-03-26 clients that do not read metadata. */
 const PATH = '/api/oauth/authorize'
 
-/** One arrival at the endpoint. `kept` is there on the way back from signing in. */
+/** A request to the endpoint. `kept` is set when the user returns from signing in. */
 interface Arrival extends Handled {
   params: Params
   kept?: KeptRequest
@@ -65,8 +65,8 @@ export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
 }
 
 /**
- * Nobody is sent anywhere before they have signed in: an error in the request must not make this server a redirector for
- * strangers (RFC 9700 4.11.2). Only `prompt=none` is answered without.
+ * Nobody is redirected before they have signed in, so that this server is not an open redirector (RFC 9700 4.11.2). Only
+ * `prompt=none` is answered without sign-in.
  */
 async function begin(deps: OAuthDeps & { viewers: Viewers }, arrival: Arrival): Promise<Response> {
   const { request, server, params, kept } = arrival
@@ -79,20 +79,20 @@ async function begin(deps: OAuthDeps & { viewers: Viewers }, arrival: Arrival): 
   try {
     const checked = checkAuthorizationRequest(deps, target, params)
     if (!viewer) throw new OAuthError('login_required', 'Nobody is signed in')
-    // Only a sign-in that this request has caused is new enough (OpenID Connect Core 3.1.2.1).
+    // prompt=login requires a sign-in that happened after this request (OpenID Connect Core 3.1.2.1).
     if (prompt.has('login') && !(kept && viewer.signedInAt >= kept.createdAt))
       throw new SignInRequired(`${PATH}/${(await keep()).id}`)
     const asked = { ...checked, scope: grantableBy(viewer, checked.scope) }
     if (!prompt.has('consent') && (await isConsentRemembered(deps, viewer, asked)))
       return seeOther(answerUrl(deps, target, { code: await issueAuthorizationCode(deps, viewer, asked, ip) }))
-    if (prompt.has('none')) throw new OAuthError('consent_required', 'The user must be asked')
+    if (prompt.has('none')) throw new OAuthError('consent_required', 'The user must give consent')
     return showConsent(deps, viewer, asked, (await keep()).id)
   } catch (error) {
     return answerError(deps, target, error)
   }
 }
 
-/** The decision of a form, checked again: things may have changed since the form was shown. */
+/** Handles the decision of the consent form. Everything is checked again, since it may have changed meanwhile. */
 async function decide(
   deps: OAuthDeps,
   viewer: Viewer,
@@ -105,7 +105,7 @@ async function decide(
     const checked = checkAuthorizationRequest(deps, target, kept.params)
     const request = { ...checked, scope: grantableBy(viewer, checked.scope) }
     if (approved && request.scope.length === 0)
-      throw new OAuthError('invalid_scope', 'The user cannot give any of the requested scopes')
+      throw new OAuthError('invalid_scope', 'The user cannot grant any of the requested scopes')
     const decision = approved ? 'approved' : 'denied'
     const code = await decideOnce(deps, viewer, { id: kept.id, decision, request, ip })
     const answer: Record<string, string> = code
@@ -118,7 +118,7 @@ async function decide(
   }
 }
 
-/** Tells the client (RFC 6749 4.1.2.1): by a redirect where the target is trusted, else by a link that a person may follow. */
+/** Returns an error to the client (RFC 6749 4.1.2.1): by a redirect if the target is trusted, else through a page with a link. */
 function answerError(deps: OAuthDeps, target: RedirectTarget, error: unknown): Promise<Response> | Response {
   if (!(error instanceof OAuthError) || error.status === 429) throw error
   const { error: code, description } = error
@@ -128,7 +128,7 @@ function answerError(deps: OAuthDeps, target: RedirectTarget, error: unknown): P
   return page(refusedRequestPage({ client: clientLabel(target.client), description, href, destination }), 400)
 }
 
-/** The redirect URI with an answer, its `state` and `iss` (RFC 9207). */
+/** The redirect URI with the response parameters, `state` and `iss` (RFC 9207). */
 function answerUrl(deps: OAuthDeps, { redirectUri, state }: RedirectTarget, answer: Record<string, string>): string {
   const parameters = new URLSearchParams({
     ...answer,

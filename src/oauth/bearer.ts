@@ -10,9 +10,9 @@ import { DEFAULT_SCOPE } from './scopes.ts'
 import { verifyAccessToken } from './tokens.ts'
 
 /**
- * Whom a request to an MCP endpoint speaks for.
+ * Authenticates a request to an MCP endpoint.
  *
- * @throws OAuthError `invalid_token`, 401, with the challenge from which clients find their way to a token.
+ * @throws OAuthError `invalid_token`, 401, with the challenge that leads clients to the metadata.
  */
 export async function requireBearer(deps: OAuthDeps, request: Request, resource: Resource): Promise<Principal> {
   const token = bearerToken(request)
@@ -50,9 +50,9 @@ function unauthorized(
   })
 }
 
-/** 403 that names all the scopes an operation needs, so that a client can ask for them (RFC 6750 3.1). */
+/** A 403 that names all scopes an operation needs, so that the client can request them (RFC 6750 3.1). */
 export function insufficientScope(deps: OAuthDeps, resource: Resource, needed: readonly string[]): OAuthError {
-  return new OAuthError('insufficient_scope', `This needs the scope ${needed.join(' ')}`, {
+  return new OAuthError('insufficient_scope', `This request needs the scope ${needed.join(' ')}`, {
     status: 403,
     headers: { 'WWW-Authenticate': challengeOf(deps, resource, needed, 'insufficient_scope') },
   })

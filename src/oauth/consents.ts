@@ -1,4 +1,4 @@
-/** What users let clients do: remembered consent, and the authorization codes that come of it. */
+/** Remembered consent, and the authorization codes issued after consent. */
 import { insertAuthorizationCode } from '../../sql/authorization-codes.ts'
 import {
   type ConsentKey,
@@ -17,14 +17,14 @@ import { allows, withoutAdmin } from './scopes.ts'
 
 const CODE_SECONDS = 60
 
-/** What this user can give of what is asked: administration is for administrators. */
+/** The part of the requested scope that this user can grant: only administrators can grant `admin`. */
 export function grantableBy(viewer: Viewer, scope: string[]): string[] {
   return viewer.isAdmin ? scope : withoutAdmin(scope)
 }
 
 /**
- * Whether the user need not be asked. Only for a client that the operator added and whose answers go to a host on the
- * web: anybody can register a name, and any program can listen on loopback or claim a private scheme.
+ * Whether the consent page can be skipped. Only for a client that the operator added and that has an https redirect URI:
+ * anyone can register a name, and any local program can listen on loopback or claim a private scheme.
  */
 export async function isConsentRemembered(
   deps: OAuthDeps,
@@ -46,15 +46,15 @@ export async function rememberConsent(deps: OAuthDeps, viewer: Viewer, request: 
   })
 }
 
-/** The apps that are not connected, but may connect without asking the user. */
+/** Remembered consents without a connection: apps that can connect without asking the user. */
 export function listIdleConsents(deps: OAuthDeps, userId: string): Promise<IdleConsent[]> {
   return queryIdleConsents(deps.sql, userId, deps.now())
 }
 
 /**
- * A code for the client, good for a minute, once.
+ * Issues an authorization code, valid once and for a minute.
  *
- * @throws AppError if the session, or the consent that was remembered, ended a moment ago.
+ * @throws AppError if the session or the remembered consent has just ended.
  */
 export async function issueAuthorizationCode(
   deps: OAuthDeps,
@@ -77,7 +77,7 @@ export async function issueAuthorizationCode(
     expiresAt: new Date(createdAt.getTime() + CODE_SECONDS * 1000),
   })
   if (!stored)
-    throw new AppError('This app was not let in', 'You signed out or disconnected it a moment ago. Connect it again.', {
+    throw new AppError('This app was not connected', 'You have just signed out or disconnected it. Connect it again.', {
       status: 403,
       detail: 'the session or the consent has ended',
     })

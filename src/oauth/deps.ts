@@ -3,9 +3,9 @@ import type { Memory } from './memory.ts'
 import type { Resources } from './resources.ts'
 import type { Scopes } from './scopes.ts'
 
-/** What the services of the authorization server work with. */
+/** Dependencies of the authorization server's endpoints and services. */
 export interface OAuthDeps extends Base {
-  /** What this replica keeps in memory. */
+  /** The state of this replica, in memory. */
   memory: Memory
   scopes: Scopes
   resources: Resources

@@ -1,4 +1,4 @@
-/** The life of a device authorization request (RFC 8628) until its decision. Polling is in `grants/device-code.ts`. */
+/** Device authorization requests (RFC 8628) up to the user's decision, and limits on guessing user codes. Polling is in `grants/device-code.ts`. */
 
 import { randomUUID } from 'node:crypto'
 import type { ClientRow } from '../../sql/clients.ts'
@@ -22,9 +22,9 @@ import type { OAuthDeps } from './deps.ts'
 import { narrowScope } from './scopes.ts'
 import { formatUserCode, newUserCode, parseUserCode } from './user-codes.ts'
 
-/** Seconds between polls, at first. */
+/** Initial polling interval, in seconds. */
 const INTERVAL = 5
-/** Wrong codes that a session or a user may enter before it must wait, and that a whole network may. */
+/** Wrong codes allowed per session or user, and per network, within the window. */
 const WRONG_CODES = 5
 const WRONG_CODES_OF_NETWORK = 50
 const WRONG_CODES_WINDOW_MS = 15 * 60_000
@@ -72,7 +72,7 @@ export async function requestDeviceAuthorization(
     createdAt,
     expiresAt: new Date(createdAt.getTime() + deps.config.DEVICE_CODE_TTL * 1000),
   }
-  while (!(await insertDeviceCode(deps.sql, code))) code.userCode = newUserCode() // taken: one in 25 billion per open code
+  while (!(await insertDeviceCode(deps.sql, code))) code.userCode = newUserCode() // already taken: a chance of 1 in 25 billion per open code
   recordRepeatable(deps, 'device.requested', { clientId: client.id, ip, detail: { scope: scope.join(' ') } })
   const userCode = formatUserCode(code.userCode)
   const verificationUri = `${deps.config.BASE_URL}/auth/device`
@@ -86,13 +86,13 @@ export async function requestDeviceAuthorization(
   }
 }
 
-/** What came of a code that was typed: the request's id, or how many more wrong ones may be typed. */
+/** The result of entering a code: the request's id, or the number of tries left. */
 export type EnteredCode = { id: string } | { id: undefined; triesLeft: number }
 
 /**
- * Takes the code that a signed-in user typed, for their session alone. Whatever is wrong with a code looks alike.
+ * Looks up a user code that a signed-in user typed, and binds it to their session. All invalid codes look the same.
  *
- * @throws OAuthError `slow_down`, status 429, after too many wrong codes, right or wrong this time.
+ * @throws OAuthError `slow_down`, status 429, after too many wrong codes, even if this one is correct.
  */
 export async function enterUserCode(
   deps: OAuthDeps,
@@ -106,7 +106,7 @@ export async function enterUserCode(
   const keys = [...own, network]
   const resetsAt = new Date(now.getTime() + WRONG_CODES_WINDOW_MS)
   const left = ({ key, failures }: Throttle) => (key === network ? WRONG_CODES_OF_NETWORK : WRONG_CODES) - failures
-  // One transaction: guesses sent at the same moment are counted one after the other.
+  // In one transaction, so that concurrent guesses are counted one after the other.
   const { counters, full, id } = await inTransaction(deps, async sql => {
     const counters = await lockThrottles(sql, { keys, now, resetsAt })
     const full = counters.filter(counter => left(counter) <= 0)
@@ -123,7 +123,7 @@ export async function enterUserCode(
   return { id: undefined, triesLeft: Math.min(...counters.map(left)) - 1 }
 }
 
-/** Says whose wrong codes they were: who shares a network with somebody else has made no mistake. */
+/** The message says whether the network is blocked, since the user may not have entered a wrong code. */
 function tooManyWrongCodes(full: Throttle[], network: string, now: Date): OAuthError {
   const resetsAt = Math.max(...full.map(({ resets_at }) => resets_at.getTime()))
   const seconds = Math.ceil((resetsAt - now.getTime()) / 1000)
@@ -138,12 +138,12 @@ function tooManyWrongCodes(full: Throttle[], network: string, now: Date): OAuthE
   })
 }
 
-/** A request whose code this session has entered, or, once it is decided, another session of the same user. */
+/** Finds a request whose code this session entered; once it is decided, any session of the same user can see it. */
 export function findEnteredRequest(deps: OAuthDeps, viewer: Viewer, id: string): Promise<DeviceRequest | undefined> {
   return findDeviceRequest(deps.sql, { id, sessionHash: viewer.sessionHash, userId: viewer.userId, now: deps.now() })
 }
 
-/** @returns whether the decision was taken; it is not if there is one already, or the code has expired meanwhile. */
+/** @returns false if the request was already decided, or has expired. */
 export async function decideDeviceRequest(
   deps: OAuthDeps,
   viewer: Viewer,

@@ -1,4 +1,4 @@
-/** The device authorization endpoint (RFC 8628 3.1) and the pages where a user enters, checks and decides a code. */
+/** The device authorization endpoint (RFC 8628 3.1) and the pages where a user enters and approves a code (3.3). */
 
 import { Elysia } from 'elysia'
 import { z } from 'zod'
@@ -25,11 +25,11 @@ import {
 import { DEVICE_CODE_GRANT } from './grants/types.ts'
 import { formatUserCode } from './user-codes.ts'
 
-/** The CSRF interaction of the form that takes a code; each request has one of its own. */
+/** The CSRF interaction of the code form; each request has its own. */
 const ENTER = 'device'
 
 const WRONG_CODE =
-  'This code is not waiting to be approved. Compare it with your device; a code works once and expires after some minutes.'
+  'No device is waiting with this code. Compare it with the code on your device; a code works once and expires after a few minutes.'
 
 const decisionSchema = z.object({ id: z.uuid(), decision: z.enum(['approve', 'deny']), csrf: z.string().optional() })
 
@@ -78,7 +78,7 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
         page(deviceRequestPage(requestProps(deps, viewer, await requireEntered(deps, viewer, params.id)))),
       { signedIn: true, ...PAGE },
     )
-    // What htmx polls: the part of that page that changes.
+    // Polled by htmx: the part of the page that changes.
     .get(
       '/auth/device/:id/status',
       async ({ params, viewer }) =>
@@ -98,7 +98,7 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
           params.decision,
           clientAddress(deps, request, server),
         )
-        // Decided twice or too late: the page says how it stands.
+        // If it was already decided or has expired, the page shows that.
         if (!wantsJson(request)) return seeOther(`/auth/device/${params.id}`)
         if (!decided) throw new OAuthError('invalid_request', 'The request was already decided or has expired')
         return noStoreJson({ status: params.decision === 'approve' ? 'approved' : 'denied' })
@@ -106,7 +106,7 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
       { parse: 'none', signedIn: true, ...PAGE },
     )
 
-/** The request's id, or the entry form again with what was typed and what to do. */
+/** @returns the request's id, or the form again with the typed code and the problem. */
 async function enterOrExplain(
   deps: OAuthDeps,
   viewer: Viewer,
@@ -121,7 +121,7 @@ async function enterOrExplain(
   }
   if (typed === '') {
     if (json) throw new OAuthError('invalid_request', 'The parameter user_code is missing')
-    return explain('Enter the code that your device shows.', 400)
+    return explain('Enter the code shown on your device.', 400)
   }
   let triesLeft: number
   try {
@@ -134,7 +134,7 @@ async function enterOrExplain(
     response.headers.set('Retry-After', error.headers['Retry-After'] ?? '')
     return response
   }
-  const tries = triesLeft === 0 ? 'no more tries for now' : triesLeft === 1 ? '1 more try' : `${triesLeft} more tries`
+  const tries = triesLeft === 0 ? 'no tries left for now' : triesLeft === 1 ? '1 try left' : `${triesLeft} tries left`
   const problem = `${WRONG_CODE} You have ${tries}.`
   if (json) throw new OAuthError('invalid_request', problem)
   return explain(problem, 400)
@@ -142,8 +142,7 @@ async function enterOrExplain(
 
 async function requireEntered(deps: OAuthDeps, viewer: Viewer, id: string): Promise<DeviceRequest> {
   const entered = z.uuid().safeParse(id).success ? await findEnteredRequest(deps, viewer, id) : undefined
-  if (!entered)
-    throw new AppError('There is no such request', 'Enter the code that your device shows.', { status: 404 })
+  if (!entered) throw new AppError('There is no such request', 'Enter the code shown on your device.', { status: 404 })
   return entered
 }
 

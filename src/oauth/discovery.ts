@@ -1,4 +1,4 @@
-/** What clients read first: server metadata (RFC 8414), protected-resource metadata (RFC 9728) and the key set (RFC 7517). */
+/** Metadata endpoints: authorization server (RFC 8414), protected resources (RFC 9728) and the key set (RFC 7517). */
 
 import { Elysia, NotFoundError } from 'elysia'
 import { CROSS_ORIGIN } from '../http/routes.ts'
@@ -13,7 +13,7 @@ import { DEFAULT_SCOPE } from './scopes.ts'
 export const discovery = (deps: OAuthDeps) =>
   new Elysia({ name: 'oauth-discovery' })
     .get('/.well-known/oauth-authorization-server', () => publicJson(serverMetadata(deps)), CROSS_ORIGIN)
-    // Some clients look only here. This is not an OpenID provider: it issues no id tokens and lists nothing of the kind.
+    // Some clients look only here. This server is not an OpenID provider and issues no id tokens.
     .get('/.well-known/openid-configuration', () => publicJson(serverMetadata(deps)), CROSS_ORIGIN)
     .get('/.well-known/jwks.json', () => publicJson(deps.memory.keys.jwks), CROSS_ORIGIN)
     .get(
@@ -30,7 +30,7 @@ export const discovery = (deps: OAuthDeps) =>
       },
       CROSS_ORIGIN,
     )
-    // Clients in browsers try addresses that we do not serve, and must be able to read that.
+    // Browser clients probe addresses that we do not serve; with CORS they can read the 404.
     .get(
       '/.well-known/*',
       () => {

@@ -1,14 +1,14 @@
 /**
- * The authorization server. Each file is named for its endpoint or its part of the protocol:
+ * The authorization server. Each file is named after its endpoint or its part of the protocol:
  *
  * - `discovery` RFC 8414, RFC 9728, RFC 7517; `register` RFC 7591; `authorize` RFC 6749 4.1 with the
  *   consent page; `device` RFC 8628 with its pages; `token` and `grants/` RFC 6749, RFC 7636, RFC 8628; `revoke`
- *   RFC 7009; `introspect` RFC 7662; `validate` for clients that ask about their own token.
- * - Services: `clients/`, `consents`, `device-requests`, `tokens`, `keys`; `memory` is what a replica keeps of them.
- * - `scopes` and `resources` are values made from the configuration; `principal` is who a token speaks for; `bearer` is
- *   how the MCP endpoints ask.
+ *   RFC 7009; `introspect` RFC 7662; `validate` for clients that check their own token.
+ * - Services: `clients/`, `consents`, `device-requests`, `tokens`, `keys`; `memory` caches them per replica.
+ * - `scopes` and `resources` are built from the configuration; `principal` is what a token authenticates; `bearer` is the
+ *   check of the MCP endpoints.
  *
- * Who a person is lives in `signin/`; what a token opens lives in `mcp/`.
+ * Users are authenticated in `signin/`; what a token gives access to is in `mcp/`.
  */
 import { Elysia } from 'elysia'
 import type { Viewers } from '../http/session.ts'

@@ -1,4 +1,4 @@
-/** POST /api/oauth/introspect (RFC 7662): for authenticated confidential clients. Whatever is not alive is only not active. */
+/** POST /api/oauth/introspect (RFC 7662), for authenticated confidential clients. Any invalid token is just `active: false`. */
 
 import { Elysia } from 'elysia'
 import type { ClientRow } from '../../sql/clients.ts'
@@ -29,7 +29,7 @@ async function describeToken(deps: OAuthDeps, client: ClientRow, token: string) 
     if (error instanceof OAuthError) return { active: false }
     throw error
   }
-  // Anybody may register themselves or publish a document: such a client learns about its own tokens only (RFC 7662 4).
+  // Anyone can register or publish a document, so such clients can introspect only their own tokens (RFC 7662 4).
   if ((client.source === 'dynamic' || client.source === 'metadata') && principal.clientId !== client.id)
     return { active: false }
   return {

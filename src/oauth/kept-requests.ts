@@ -1,6 +1,6 @@
 /**
- * Authorization requests that wait for a person: what a client asked for stays on our side while somebody signs in and
- * decides, so that it may be long, is in no address, and is decided once.
+ * Authorization requests that wait for the user. The parameters stay on the server while the user signs in and decides, so
+ * they may be long, appear in no URL, and are decided only once.
  */
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
@@ -24,7 +24,7 @@ import type { OAuthDeps } from './deps.ts'
 
 /** Long enough to get a new sign-in link from the operator. */
 const KEEP_MS = 30 * 60_000
-/** As much as fits into the address lines that servers and proxies take. */
+/** About what fits into a URL that servers and proxies accept. */
 const MAX_CHARACTERS = 16_384
 
 export interface KeptRequest {
@@ -35,10 +35,10 @@ export interface KeptRequest {
 }
 
 /**
- * Keeps a request for {@link KEEP_MS}.
+ * Stores a request for {@link KEEP_MS}.
  *
- * @param viewer Who is signed in: they have a limit of their own, anybody else shares that of their network.
- * @throws AppError if it is too long, OAuthError `slow_down` (429) if there were too many.
+ * @param viewer The signed-in user, who has a limit of their own; others share that of their network.
+ * @throws AppError if it is too long, OAuthError `slow_down` (429) if there are too many.
  */
 export async function keepRequest(
   deps: OAuthDeps,
@@ -49,7 +49,7 @@ export async function keepRequest(
   if (encoded.length > MAX_CHARACTERS)
     throw new AppError(
       'This app’s request is too long',
-      `It may have at most ${MAX_CHARACTERS} characters. Tell the makers of the app.`,
+      `It must have at most ${MAX_CHARACTERS} characters. Contact the developers of the app.`,
     )
   const now = deps.now()
   takeHit(deps.limits, now, LIMITS.authorizations, viewer ? `user ${viewer.userId}` : networkOf(ip))
@@ -63,13 +63,13 @@ export async function keepRequest(
   return { id, params, createdAt: now, decided: false }
 }
 
-/** @throws AppError 404 if there is no such request, or no longer. */
+/** @throws AppError 404 if the request does not exist or has expired. */
 export async function findKept(deps: OAuthDeps, id: string): Promise<KeptRequest> {
   const row = z.uuid().safeParse(id).success ? await findAuthorizationRequest(deps.sql, id, deps.now()) : undefined
   if (!row)
     throw new AppError(
       'This request has expired',
-      'Go back to the app and connect again. A request waits for half an hour.',
+      'Go back to the app and connect again. A request is valid for half an hour.',
       { status: 404 },
     )
   const params = parseParams(unseal(deps.secrets.authorizationRequests, row.parameters))
@@ -77,11 +77,11 @@ export async function findKept(deps: OAuthDeps, id: string): Promise<KeptRequest
 }
 
 /**
- * Takes a decision once. The same form sent again by the same session, as a double click does, gets the same answer as long
- * as the client has not used it.
+ * Decides a request once. If the same session submits the same form again (a double click), it gets the same answer until
+ * the client has used it.
  *
- * @returns The code for the client; nothing if the request was denied.
- * @throws AppError 409 if there is another decision, or the code is used or has expired.
+ * @returns the code for the client; undefined if the request was denied.
+ * @throws AppError 409 if it was decided otherwise, or the code was used or has expired.
  */
 export async function decideOnce(
   deps: OAuthDeps,
@@ -131,12 +131,12 @@ async function isRepeatable(
   return code !== undefined && code.consumed_at === null && code.expires_at > deps.now()
 }
 
-/** The code of a decision: derived, not stored, so that sending the form again needs no second one. */
+/** The code of a decision: derived, not random, so that submitting the form again yields the same code. */
 function codeOf(deps: OAuthDeps, id: string): string {
   return `${SECRET_KINDS.authorizationCode}_${hmac(deps.secrets.authorizationCodes, id).toString('base64url')}`
 }
 
-/** What somebody sees who comes back to a request after its decision. */
+/** Shown to a user who returns to a decided request. */
 export function alreadyDecided(): AppError {
   return new AppError(
     'You have already answered this request',

@@ -1,7 +1,7 @@
 /**
- * The keys that sign access tokens: made, sealed with AUTH_SECRET, rotated, and published as a JWK set (RFC 7517). Signing and
- * verifying are a few lines of our own over `node:crypto`, because jose is asynchronous and a third slower, and every token
- * passes here; the format is one, our own, so nothing else of a library would be used.
+ * The keys that sign access tokens: generated, sealed with AUTH_SECRET, rotated, and published as a JWK set (RFC 7517).
+ * Signing and verifying use `node:crypto` directly: jose is asynchronous and a third slower, every token passes through
+ * here, and since there is only one format, nothing else of a library would be used.
  */
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto'
 import { calculateJwkThumbprint } from 'jose'
@@ -18,7 +18,7 @@ import { inTransaction } from '../db/index.ts'
 import { seal, unseal } from '../lib/crypto.ts'
 import { UsageError } from '../lib/errors.ts'
 
-/** How long others may cache the key set, in seconds. A new key is in it for that long before it signs. */
+/** How long the key set may be cached, in seconds. A new key is published for that long before it signs. */
 export const KEY_SET_SECONDS = 300
 
 interface SigningKey {
@@ -29,18 +29,18 @@ interface SigningKey {
   signsAt: number
 }
 
-/** What a process holds of the keys in the database. */
+/** The keys of the database, loaded into memory. */
 export interface KeyRing {
-  /** The newest first; the first whose time has come signs. */
+  /** Newest first; the first whose `signsAt` has passed signs. */
   signing: SigningKey[]
-  /** Verify, by `kid`. */
+  /** For verification, by `kid`. */
   publicKeys: Map<string, KeyObject>
   /** The published key set. */
   jwks: { keys: Record<string, string>[] }
 }
 
 /**
- * Loads the keys, and makes the first one of a new database.
+ * Loads the keys, and creates the first one in a new database.
  *
  * @throws UsageError if the keys were sealed with another AUTH_SECRET.
  */
@@ -59,8 +59,8 @@ export async function loadKeys(deps: Base): Promise<KeyRing> {
 }
 
 /**
- * Makes a new key, which signs as soon as every cached key set holds it. The others retire then, and stay published until
- * their last token has expired.
+ * Creates a new key, which signs as soon as every cached key set contains it. The others then retire, and stay published
+ * until their last token has expired.
  */
 export async function rotateKeys(deps: Base): Promise<{ kid: string; signsAt: Date }> {
   const signsAt = new Date(deps.now().getTime() + KEY_SET_SECONDS * 1000)
@@ -73,7 +73,7 @@ export async function rotateKeys(deps: Base): Promise<{ kid: string; signsAt: Da
   return { kid: key.kid, signsAt }
 }
 
-/** Makes a new key, which signs at once, and drops the others: every access token that they signed is refused. */
+/** Creates a new key, which signs at once, and drops the others: every access token that they signed is refused. */
 export async function replaceKeys(deps: Base, rememberUntil: Date): Promise<{ kid: string; dropped: string[] }> {
   const key = await newKey(deps, deps.now())
   const dropped = await inTransaction(deps, async sql => {
@@ -92,14 +92,16 @@ export function signJwt(keys: KeyRing, claims: object, now: Date): string {
   return `${input}.${signature.toString('base64url')}`
 }
 
-/** The newest key whose time has come; the oldest if no key's has, as after a clock was set back. */
+/** The newest key whose `signsAt` has passed; if there is none, for instance after the clock was set back, the oldest. */
 export function signingKey({ signing }: KeyRing, now: Date): SigningKey {
   return signing.find(key => key.signsAt <= now.getTime()) ?? signing.at(-1)!
 }
 
 /**
- * The claims of a JWT that one of our keys has signed, and which key. Only `kid`, `alg` and `typ` of the header are used, and the last
- * two must be ours (RFC 8725 3.1, 3.11). Says nothing about expiry, issuer or audience.
+ * Verifies the signature of a JWT. Only `kid`, `alg` and `typ` of the header are used, and the last two must be ours
+ * (RFC 8725 3.1, 3.11). Does not check expiry, issuer or audience.
+ *
+ * @returns the claims and the key's id; undefined if it was not signed by one of our keys.
  */
 export function verifyJwt(keys: KeyRing, token: string): { claims: Record<string, unknown>; kid: string } | undefined {
   const [head, body, signature, more] = token.split('.')
@@ -109,7 +111,7 @@ export function verifyJwt(keys: KeyRing, token: string): { claims: Record<string
   const key = keys.publicKeys.get(kid)
   if (!key || header?.alg !== 'ES256' || header.typ !== 'at+jwt' || header.crit !== undefined) return undefined
   const bytes = Buffer.from(signature, 'base64url')
-  // Only the spelling that we issue: without padding, of this alphabet, with no bits left over.
+  // Accept only the canonical base64url encoding that we issue.
   if (bytes.length !== 64 || bytes.toString('base64url') !== signature) return undefined
   const good = verify('sha256', Buffer.from(`${head}.${body}`), { key, dsaEncoding: 'ieee-p1363' }, bytes)
   const claims = good ? parseJson(body) : undefined
@@ -125,7 +127,7 @@ function parseJson(part: string): Record<string, unknown> | undefined {
   }
 }
 
-/** A retired key is published for as long as a token could live that it signed just before. */
+/** Retired keys stay published until the last token that they signed has expired. */
 function retiredAfter(deps: Base): Date {
   return new Date(deps.now().getTime() - (deps.config.ACCESS_TOKEN_TTL + 300) * 1000)
 }
@@ -160,8 +162,8 @@ function openKey(deps: Base, { kid, private_key, signs_at }: SigningKeyRow): Sig
   } catch {
     throw new UsageError(
       deps.db.embedded
-        ? `AUTH_SECRET is not the one that this data directory began with; unset it to use the one in ${deps.config.DATA_DIR}/auth-secret, or set the old one`
-        : 'AUTH_SECRET is not the one that sealed the signing keys of this database; set the old one, or delete the rows of signing_keys to sign everybody out',
+        ? `AUTH_SECRET is not the secret that this data directory was created with; unset it to use the one in ${deps.config.DATA_DIR}/auth-secret, or set the old one`
+        : 'AUTH_SECRET is not the secret that sealed the signing keys of this database; set the old one, or delete the rows of signing_keys, which invalidates all access tokens',
     )
   }
 }

@@ -1,7 +1,7 @@
 /**
- * What every replica keeps in memory, so that a request needs no database: the signing keys, the clients and users it has
- * seen and what was revoked lately. PostgreSQL's notifications keep it true; while they are lost, it asks the database, and a
- * request that the database would have to vouch for fails closed: 503 while the database is away, MCP requests included.
+ * State that every replica keeps in memory, so that a request needs no database: signing keys, recently used clients and
+ * users, and recent revocations. PostgreSQL notifications keep it current. While they are lost, revocations are checked in
+ * the database; if that is unavailable too, requests (including MCP) fail closed with 503.
  */
 import type { JSONWebKeySet } from 'jose'
 import { type ClientRow, findClient } from '../../sql/clients.ts'
@@ -20,12 +20,12 @@ const UNKNOWN_LIMIT = 10_000
 const USER_LIMIT = 10_000
 const TOKEN_LIMIT = 50_000
 /**
- * Twice the longest life of an access token, however long it is today: the tokens of yesterday's configuration are
- * covered, and a database whose clock jumps by less than a day forgets nothing that could come back.
+ * How long revocations are kept: twice the largest ACCESS_TOKEN_TTL, so that tokens issued under an earlier configuration
+ * are covered, and a database clock that jumps by less than a day does not revive any.
  */
 const REMEMBER_MS = 2 * LONGEST_ACCESS_TOKEN_TTL * 1000
 
-/** What is kept of a user. */
+/** The cached part of a user. */
 export interface KnownUser {
   email: string
   name: string
@@ -35,20 +35,20 @@ export interface KnownUser {
 
 export interface Memory {
   keys: KeyRing
-  /** Subjects that must be refused, with the time (ms) from which no token of theirs can be alive. */
+  /** Revoked subjects, with the time (ms) by which all of their tokens have expired. */
   revoked: Map<string, number>
   clients: Map<string, ClientRow>
-  /** Ids that no client has, and until when (ms) that is believed. */
+  /** Unknown client ids, and until when (ms) that is cached. */
   unknownClients: Map<string, number>
   /** By id. */
   users: Map<string, KnownUser>
-  /** Grows with every change of a user, so that what was read before the change is not kept after it. */
+  /** Incremented on every change of a user, so that a row read before the change is not cached after it. */
   userChanges: number
-  /** Access tokens whose signature was good, by hash. */
+  /** Access tokens with a verified signature, by hash. */
   verified: Map<string, Principal>
-  /** Client id metadata documents that are being fetched, by address, so that parallel askers share one. */
+  /** Client id metadata documents being fetched, by URL, so that concurrent requests share one fetch. */
   documents: Map<string, Promise<ClientRow>>
-  /** Key sets of clients, by address, and when (ms) they are fetched again. */
+  /** Clients' key sets by URL, and when (ms) to fetch them again. */
   keySets: Map<string, { keys: Promise<JSONWebKeySet>; until: number }>
   /** Told of every revoked subject, here or elsewhere. */
   onRevoked: Set<(subject: string) => void>
@@ -63,7 +63,7 @@ export interface Memory {
 
 type MemoryDeps = Base & { memory: Memory }
 
-/** Loads what this replica keeps, and goes on listening. */
+/** Loads the state of this replica, and keeps it current through notifications. */
 export async function openMemory(base: Base): Promise<Memory> {
   const memory: Memory = {
     keys: await loadKeys(base),
@@ -96,7 +96,7 @@ export async function openMemory(base: Base): Promise<Memory> {
       memory.current = false
       forgetClients(memory)
       forgetUsers(memory)
-      base.log.warn('lost the notification channel: asking the database about every token until it is back')
+      base.log.warn('lost the notification channel; checking every token in the database until it is back')
     },
   })
   memory.close = () => listener.close()
@@ -114,12 +114,12 @@ async function apply(base: Base, memory: Memory, payload: string): Promise<void>
   else if (kind === 'keys') memory.keys = await loadKeys(base)
 }
 
-/** Refuses a subject's tokens from now on; called at once where the revocation happens, and by notification elsewhere. */
+/** Refuses a subject's tokens from now on. Called directly where the revocation happens, and on notification elsewhere. */
 export function remember(deps: MemoryDeps, subject: string): void {
   refuse(deps.memory, subject, rememberUntil(deps).getTime())
 }
 
-/** Forgets what the database may forget, too. */
+/** Removes expired revocations from memory. */
 export function sweepRevoked(memory: Memory): Sweep {
   return async (now, limit) => {
     const over = [...memory.revoked].filter(([, until]) => until <= now.getTime()).slice(0, limit)
@@ -153,18 +153,18 @@ function refuse(memory: Memory, subject: string, until: number): void {
   if (!known) for (const listener of memory.onRevoked) listener(subject)
 }
 
-/** How long a revocation that happens now is remembered: no access token that exists lives longer. */
+/** Until when a revocation made now is kept: by then all existing access tokens have expired. */
 export function rememberUntil({ now }: Pick<Base, 'now'>): Date {
   return new Date(now().getTime() + REMEMBER_MS)
 }
 
-/** Whether any of the subjects is revoked. No database, unless notifications are lost. */
+/** Whether any of the subjects is revoked. Queries the database only while notifications are lost. */
 export async function isRevoked(deps: MemoryDeps, subjects: string[]): Promise<boolean> {
   if (subjects.some(subject => deps.memory.revoked.has(subject))) return true
   return !deps.memory.current && anyRevoked(deps.sql, subjects)
 }
 
-/** A client by its id, from memory if it can be believed. */
+/** Finds a client by id, from memory if possible. */
 export async function lookUpClient(deps: MemoryDeps, id: string): Promise<ClientRow | undefined> {
   const { memory } = deps
   const known = memory.clients.get(id)
@@ -179,13 +179,13 @@ export async function lookUpClient(deps: MemoryDeps, id: string): Promise<Client
   return found
 }
 
-/** Keeps a client in memory, while changes elsewhere would be heard of; it may have been removed while it was looked up. */
+/** Caches a client, unless notifications are lost or it was removed during the lookup. */
 export function rememberClient(memory: Memory, client: ClientRow): void {
   if (memory.current && !memory.revoked.has(`client:${client.id}`))
     bounded(memory.clients, CLIENT_LIMIT).set(client.id, client)
 }
 
-/** A user as they are now, from memory if it can be believed; nothing if there is no such user. */
+/** Finds a user by id, from memory if possible. @returns undefined if there is no such user. */
 export async function lookUpUser(deps: MemoryDeps, id: string): Promise<KnownUser | undefined> {
   const { memory } = deps
   const known = memory.users.get(id)
@@ -202,7 +202,7 @@ export function rememberVerified(memory: Memory, hash: string, principal: Princi
   bounded(memory.verified, TOKEN_LIMIT).set(hash, principal)
 }
 
-/** Makes room in a map by forgetting what came first. */
+/** Makes room in a map by removing its oldest entry. */
 function bounded<V>(map: Map<string, V>, limit: number): Map<string, V> {
   if (map.size >= limit) map.delete(map.keys().next().value!)
   return map

@@ -1,7 +1,7 @@
-/** Whom a good access token speaks for. */
+/** The client and user that a valid access token authenticates. */
 export interface Principal {
   clientId: string
-  /** Absent for a machine, which acts for itself (client credentials). */
+  /** null for a machine, which acts for itself (client credentials). */
   userId: string | null
   grantId: string | null
   tokenId: string
@@ -28,7 +28,7 @@ export function principalOf(claims: Record<string, unknown>, keyId: string): Pri
   }
 }
 
-/** What a revocation can name to end this principal's token. */
+/** The subjects whose revocation ends this principal's token. */
 export function revocableSubjects(principal: Principal): string[] {
   const subjects = [`token:${principal.tokenId}`, `client:${principal.clientId}`, `key:${principal.keyId}`]
   if (principal.grantId) subjects.push(`grant:${principal.grantId}`)

@@ -28,12 +28,12 @@ export const register = (deps: OAuthDeps) => {
     const { client, secret, managementToken } = await registerClient(deps, await readMetadata(request), trusted)
     identify(request, { client: client.id })
     if (managementToken) record(deps, 'client.registered', { clientId: client.id, ip, detail: { name: client.name } })
-    else giveBack(deps.limits, LIMITS.registrations, network) // it was there already
+    else giveBack(deps.limits, LIMITS.registrations, network) // it was already registered
     return noStoreJson(clientInformation(deps, client, { secret, managementToken }), 201)
   }
   return new Elysia({ name: 'oauth-register' })
     .post(PATH, handle, { parse: 'none', ...CROSS_ORIGIN })
-    .post('/register', handle, { parse: 'none', ...CROSS_ORIGIN }) // for MCP 2025-03-26 clients that read no metadata
+    .post('/register', handle, { parse: 'none', ...CROSS_ORIGIN }) // for MCP 2025-03-26 clients that do not read metadata
     .get(`${PATH}/:id`, async ({ request, params }) =>
       noStoreJson(
         clientInformation(deps, await requireManager(deps, request, params.id), {
@@ -62,7 +62,7 @@ export const register = (deps: OAuthDeps) => {
     )
 }
 
-/** @returns whether the initial access token (RFC 7591 3) was given. @throws OAuthError if registration is not open to this request. */
+/** @returns whether the request has the initial access token (RFC 7591 3). @throws OAuthError if it may not register a client. */
 function mayRegister(deps: OAuthDeps, request: Request): boolean {
   const { REGISTRATION, INITIAL_ACCESS_TOKEN } = deps.config
   const token = /^bearer (.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
@@ -80,7 +80,7 @@ function mayRegister(deps: OAuthDeps, request: Request): boolean {
   return false
 }
 
-/** The client whose registration access token the request carries (RFC 7592 2). Unknown clients are answered alike. */
+/** Finds the client by its registration access token (RFC 7592 2). Unknown clients get the same error as a wrong token. */
 async function requireManager(deps: OAuthDeps, request: Request, id: string): Promise<ClientRow> {
   const token = bearerToken(request)
   const client = token !== undefined && isIssuedId(id) ? await lookUpClient(deps, id) : undefined
@@ -92,17 +92,17 @@ function notAllowed(description: string, challenge: string): OAuthError {
   return new OAuthError('invalid_token', description, { status: 401, headers: { 'WWW-Authenticate': challenge } })
 }
 
-/** Installations that registered the same got the same client: none of them may change it under the others. */
+/** Installations with identical registrations share one client, which none of them may change. */
 function requireUnshared(client: ClientRow | undefined): ClientRow {
   if (client && !client.shared) return client
   throw new OAuthError(
     'access_denied',
-    'Other installations have the same registration, so it cannot be changed; register anew',
+    'Other installations share this registration, so it cannot be changed; register a new client',
     { status: 403 },
   )
 }
 
-/** RFC 7591 3.2.1: what was registered, which may be less than what was asked. */
+/** RFC 7591 3.2.1: what was registered, which may be less than what was requested. */
 function clientInformation(
   deps: OAuthDeps,
   client: ClientRow,

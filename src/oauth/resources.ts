@@ -1,25 +1,25 @@
-/** What tokens can be for (RFC 8707): the MCP endpoints here (RFC 9728), and servers elsewhere that the operator names. */
+/** The resources that tokens can be issued for (RFC 8707): our MCP endpoints (RFC 9728), and the servers in RESOURCES. */
 import type { Config } from '../config.ts'
 import { OAuthError } from '../lib/errors.ts'
 
-/** One MCP endpoint: its URL, and which audiences its tokens may have. */
+/** One MCP endpoint: its URL, and the audiences that it accepts. */
 export interface Resource {
   /** Under BASE_URL, beginning with a slash. */
   path: string
   url: string
   audiences: readonly string[]
-  /** The upstream server that it serves; the hub and its older addresses have none. */
+  /** The name of its upstream server; undefined for the hub and its aliases. */
   upstream: string | undefined
-  /** Scopes that its tools need beside the usual ones. */
+  /** Scopes that its tools need besides the built-in ones. */
   scopes: readonly string[]
 }
 
 export interface Resources {
-  /** What is meant when a client names no resource. */
+  /** The default if a client names no resource. */
   readonly hub: Resource
   at(path: string): Resource | undefined
   /**
-   * The resource that a token is asked for (RFC 8707 2).
+   * Finds the requested resource (RFC 8707 2).
    *
    * @throws OAuthError `invalid_target` if it is not one of ours.
    */
@@ -29,8 +29,8 @@ export interface Resources {
 }
 
 /**
- * A resource as URIs are compared (RFC 3986 6.2.2, 6.2.3): case, default port, percent-encoding and dot segments do not
- * matter, nor does a slash at the end. @returns nothing for what cannot be a resource (RFC 8707 2: absolute, no fragment).
+ * Normalizes a URI for comparison (RFC 3986 6.2.2, 6.2.3): case, default port, percent-encoding, dot segments and a
+ * trailing slash do not matter. @returns undefined if it cannot be a resource (RFC 8707 2: absolute, no fragment).
  */
 function normalized(uri: string): string | undefined {
   const url = /[\s#\\]/.test(uri) ? null : URL.parse(uri)
@@ -51,7 +51,7 @@ export function openResources(config: Config): Resources {
     upstream: undefined,
     scopes: [],
   }
-  // The same tools under older addresses: a token for the hub is good there, not the other way round.
+  // The hub under older addresses: they accept tokens for the hub, but not the reverse.
   const alias = (path: string): Resource => ({ ...hub, path, url: urlOf(path), audiences: [urlOf(path), hub.url] })
   const own = [hub, alias('/api/sse'), ...(config.LEGACY_SSE ? [alias('/sse')] : [])]
   let byPath = new Map(own.map(resource => [resource.path, resource]))

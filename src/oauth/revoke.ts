@@ -17,7 +17,7 @@ export const revoke = (deps: OAuthDeps) =>
       const { client, params } = await authenticateRequest(deps, context)
       if (params.token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing')
       await revokeForClient(deps, params.token, client.id)
-      return noStoreJson({}) // also for a token that is none: the client has what it wanted (RFC 7009 2.2)
+      return noStoreJson({}) // also for an invalid token, which needs no revocation (RFC 7009 2.2)
     },
     { parse: 'none', ...CROSS_ORIGIN },
   )
@@ -32,7 +32,7 @@ async function revokeForClient(deps: OAuthDeps, token: string, clientId: string)
   try {
     principal = await verifyAccessToken(deps, token)
   } catch (error) {
-    if (error instanceof OAuthError) return // not alive: nothing to end
+    if (error instanceof OAuthError) return // already invalid
     throw error
   }
   if (principal.clientId !== clientId) return

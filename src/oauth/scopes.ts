@@ -1,36 +1,36 @@
-/** Scopes (RFC 6749 3.3): the built-in ones and those that the configuration of upstream servers names. */
+/** Scopes (RFC 6749 3.3): built-in ones, and those in the configuration of upstream servers. */
 import { OAuthError } from '../lib/errors.ts'
 
-/** Every built-in scope, with what it lets a client do, in words for the person who is asked. */
+/** The built-in scopes, each with its text for the consent page. */
 const BUILT_IN: Readonly<Record<string, string>> = {
   'mcp:tools:read': 'See which tools you can use',
   'mcp:tools:call': 'Use those tools as you',
-  'mcp:resources:read': 'Read the resources that you can read',
-  'mcp:prompts:read': 'Read the prompts that you can use',
-  mcp: 'Use everything that you can use through MCP: tools, resources and prompts',
+  'mcp:resources:read': 'Read the resources that you have access to',
+  'mcp:prompts:read': 'Read the prompts that you have access to',
+  mcp: 'Use all tools, resources and prompts that you have access to',
   'connections:manage': 'Disconnect other apps that are connected as you',
   offline_access: 'Stay connected while you are away',
   admin: 'Administer this server: users, clients and the audit log',
 }
 
-/** What a 401 asks for: enough to list and to call tools. */
+/** The default scope, also named in a 401: enough to list and call tools. */
 export const DEFAULT_SCOPE: readonly string[] = ['mcp:tools:read', 'mcp:tools:call']
 
-/** Scopes of OpenID Connect Core 5.4 and 11, which clients of any server ask for by habit. */
+/** Scopes of OpenID Connect Core 5.4 and 11, which many clients request from any server. */
 const OPENID: ReadonlySet<string> = new Set(['openid', 'profile', 'email', 'address', 'phone', 'offline_access'])
 
-/** Scopes that only a client added by the operator may ask for. */
+/** Scopes that only clients added by the operator may request. */
 const OPERATOR_ONLY: ReadonlySet<string> = new Set(['admin'])
 
-/** The scopes that this server knows now. */
+/** The scopes that this server currently knows. */
 export interface Scopes {
   readonly names: readonly string[]
-  /** What any registered client may ask of a user. */
+  /** The scopes that any registered client may request from a user. */
   readonly forUsers: readonly string[]
   has(name: string): boolean
-  /** What it lets a client do, in words for a person. */
+  /** The text of a scope for the consent page. */
   text(name: string): string
-  /** Replaces the scopes that are not built in. @param more Text by name. */
+  /** Replaces the scopes that are not built in. @param more Texts by name. */
   extend(more: Readonly<Record<string, string>>): void
 }
 
@@ -56,20 +56,20 @@ export function allows(granted: readonly string[], needed: string): boolean {
   return granted.includes(needed) || (needed.startsWith('mcp:') && granted.includes('mcp'))
 }
 
-/** The scopes of a request (RFC 6749 3.3), each once. */
+/** Parses a scope parameter (RFC 6749 3.3) and removes duplicates. */
 export function parseScope(requested: string): string[] {
   return [...new Set(requested.split(' ').filter(Boolean))]
 }
 
-/** What is left for a user who is not an administrator. */
+/** The scope without `admin`, for users who are not administrators. */
 export function withoutAdmin(scope: readonly string[]): string[] {
   return scope.filter(name => name !== 'admin')
 }
 
 /**
- * What of the requested scope a client may have: unknown scopes and those beyond the client are dropped.
+ * Narrows the requested scope: unknown scopes and those that the client may not have are dropped.
  *
- * @param requested Space-separated scopes, or nothing for the default; scopes of OpenID Connect alone ask for the default, too.
+ * @param requested Space-separated scopes; undefined, or only OpenID Connect scopes, means the default.
  * @throws OAuthError `invalid_scope` if nothing is left.
  */
 export function narrowScope(scopes: Scopes, requested: string | undefined, allowed: readonly string[]): string[] {
@@ -79,7 +79,7 @@ export function narrowScope(scopes: Scopes, requested: string | undefined, allow
   const granted = wanted.filter(scope => scopes.has(scope) && allows(allowed, scope))
   const useful = granted.filter(scope => scope !== 'offline_access')
   if (useful.length > 0) return granted
-  // A client whose own scopes leave nothing of the default gets what it has.
+  // A client that may have none of the default scopes gets its own.
   if (takesDefault && allowed.length > 0) return [...allowed]
   throw new OAuthError(
     'invalid_scope',

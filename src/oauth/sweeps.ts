@@ -1,4 +1,4 @@
-/** What the authorization server leaves behind and the sweeper may delete. */
+/** The rows of the authorization server that the sweeper deletes, and when. */
 import { sweepAuthorizationCodes } from '../../sql/authorization-codes.ts'
 import { sweepExpiredRequests, sweepSurplusRequests } from '../../sql/authorization-requests.ts'
 import { sweepUnusedClients, sweepUnusedDocuments } from '../../sql/clients.ts'
@@ -14,14 +14,14 @@ import type { OAuthDeps } from './deps.ts'
 import { sweepRevoked } from './memory.ts'
 
 const DAY_MS = 86_400_000
-/** Codes and grants that have ended are kept this long, so that a client that comes late gets a precise answer. */
+/** How long ended codes and grants are kept, so that a late client gets a precise error. */
 const KEEP_MS = DAY_MS
-/** Anybody may ask for device codes, so these are kept only for as long as a client might still poll. */
+/** Anyone can request device codes, so they are kept only as long as a client might still poll. */
 const KEEP_DEVICE_CODES_MS = DAY_MS / 24
-/** Authorization requests that wait at once; beyond that the oldest go. */
+/** Maximum number of pending authorization requests; beyond it the oldest are deleted. */
 const MAX_WAITING = 20_000
 const UNUSED_CLIENT_MS = 7 * DAY_MS
-/** Metadata documents that nobody got a token with; older ones are fetched again when they are needed. */
+/** Maximum number of metadata documents of clients without tokens; older ones are fetched again when needed. */
 const UNUSED_DOCUMENTS = 2_000
 
 export function oauthSweeps({ sql, config, memory }: OAuthDeps): Sweep[] {

@@ -1,4 +1,4 @@
-/** POST /api/oauth/token (RFC 6749 3.2): what all grants share. The difference between them is in `grants/`. */
+/** POST /api/oauth/token (RFC 6749 3.2): what all grant types share. Each grant type has a file in `grants/`. */
 
 import { Elysia } from 'elysia'
 import { clientAddress, type Handled } from '../http/client-address.ts'
@@ -20,13 +20,16 @@ export const token = (deps: OAuthDeps) => {
     noStoreJson(await issueTokens(deps, await authenticateRequest(deps, context)))
   return new Elysia({ name: 'oauth-token' })
     .post('/api/oauth/token', handle, { parse: 'none', ...CROSS_ORIGIN })
-    .post('/token', handle, { parse: 'none', ...CROSS_ORIGIN }) // for MCP 2025-03-26 clients that read no metadata
+    .post('/token', handle, { parse: 'none', ...CROSS_ORIGIN }) // for MCP 2025-03-26 clients that do not read metadata
     .post(
       '/api/oauth/device/token',
       async ({ request, server }) => {
         const params = await readParams(request)
         if (params.grant_type !== undefined && params.grant_type !== DEVICE_CODE_GRANT) {
-          throw new OAuthError('unsupported_grant_type', `This endpoint knows only the grant type ${DEVICE_CODE_GRANT}`)
+          throw new OAuthError(
+            'unsupported_grant_type',
+            `This endpoint supports only the grant type ${DEVICE_CODE_GRANT}`,
+          )
         }
         const credentials = readClientCredentials(request, params)
         const ip = clientAddress(deps, request, server)

@@ -1,4 +1,4 @@
-/** Access tokens (RFC 9068), the grants behind them, and how both end. Refresh tokens are in `grants/refresh-token.ts`. */
+/** Access tokens (RFC 9068), the grants behind them, and their revocation. Refresh tokens are in `grants/refresh-token.ts`. */
 import { randomUUID } from 'node:crypto'
 import { deleteUnusedCodes } from '../../sql/authorization-codes.ts'
 import { deleteConsents } from '../../sql/consents.ts'
@@ -52,10 +52,10 @@ export function issueAccessToken(deps: OAuthDeps, input: AccessTokenInput): Toke
 }
 
 /**
- * Whom an access token speaks for. One signature check in a token's life on this replica, and no database round trip,
- * but for an administrator who is new to it.
+ * Verifies an access token. The signature is checked once per token and replica, and without a database round trip,
+ * except for an administrator who is not cached yet.
  *
- * @throws OAuthError `invalid_token` if it is not one of ours, expired or revoked (RFC 6750 3.1).
+ * @throws OAuthError `invalid_token` if it is not ours, expired or revoked (RFC 6750 3.1).
  */
 export async function verifyAccessToken(deps: OAuthDeps, token: string): Promise<Principal> {
   const refused = (detail: string) =>
@@ -78,11 +78,11 @@ export async function verifyAccessToken(deps: OAuthDeps, token: string): Promise
   if (!user || user.disabled) throw refused('its user is disabled')
   if (user.isAdmin) return principal
   const scope = withoutAdmin(principal.scope)
-  if (scope.length === 0) throw refused('its user is no administrator any more')
+  if (scope.length === 0) throw refused('its user is no longer an administrator')
   return { ...principal, scope }
 }
 
-/** When a grant that begins now ends, however often it is refreshed. */
+/** When a grant created now expires, however often it is refreshed. */
 export function grantExpiry(deps: Base): Date {
   return new Date(deps.now().getTime() + deps.config.GRANT_TTL * 1000)
 }
@@ -93,11 +93,11 @@ export function listConnections(deps: OAuthDeps, userId: string): Promise<Connec
 }
 
 /**
- * Ends a grant: its refresh tokens at once, its access tokens on every replica within a second, and the codes that this
- * user and client have not used yet. A user who ends it withdraws the consent, too.
+ * Revokes a grant: its refresh tokens at once, its access tokens on every replica within a second, and the unused codes of
+ * its user and client. If the user revokes it, the consent is withdrawn as well.
  *
- * @param revoke `userId` restricts it to that user's grants; `by` says in the audit log who did it.
- * @returns whether there was a living grant to end.
+ * @param revoke `userId` restricts it to that user's grants; `by` is who did it, for the audit log.
+ * @returns whether there was an active grant.
  */
 export async function revokeGrant(
   deps: OAuthDeps,
@@ -109,7 +109,7 @@ export async function revokeGrant(
     const [grant] = await updateRevoked(sql, { ids: [grantId], ...owner, now, rememberUntil: rememberUntil(deps) })
     if (!grant) return undefined
     const rights = { userId: grant.user_id, clientId: grant.client_id }
-    // Consent first: a code that is given because of it is waited for, and ends with the others.
+    // Consent first: this waits for a code that is being issued because of it, which is then deleted with the others.
     if (by === 'user') await deleteConsents(sql, rights)
     await endCodes(sql, rights, now)
     return grant
@@ -126,14 +126,14 @@ export async function revokeGrant(
 }
 
 /**
- * Ends everything that a user has allowed (or a client, or what has a scope), as {@link revokeGrant} does: grants,
- * remembered consent, and every code that could still become a grant.
+ * Revokes everything that a user has granted, or only to one client or with one scope: grants, remembered consent, and
+ * every code that could still become a grant.
  */
 export async function revokeGrantsOfUser(deps: OAuthDeps, rights: UserRights, by: 'user' | 'operator'): Promise<void> {
   const now = deps.now()
   const ended = await inTransaction(deps, async sql => {
     await deleteConsents(sql, rights)
-    // Before the grants: an exchange under way is waited for, so that its grant is there to be ended.
+    // Before the grants: this waits for an exchange in progress, so that its grant is revoked, too.
     await endCodes(sql, rights, now)
     return updateRevokedOfUser(sql, { ...rights, now, rememberUntil: rememberUntil(deps) })
   })
@@ -148,7 +148,7 @@ async function endCodes(sql: Queries, rights: UserRights, now: Date): Promise<vo
   await denyUnfetchedCodes(sql, rights, now)
 }
 
-/** Ends one access token that has no grant (client credentials). */
+/** Revokes one access token without a grant (client credentials). */
 export async function revokeToken(deps: OAuthDeps, principal: Principal): Promise<void> {
   const subject = `token:${principal.tokenId}`
   await insertRevocation(deps.sql, { subject, now: deps.now(), expiresAt: rememberUntil(deps) })
@@ -156,7 +156,7 @@ export async function revokeToken(deps: OAuthDeps, principal: Principal): Promis
   record(deps, 'token.revoked', { clientId: principal.clientId, detail: { token: principal.tokenId } })
 }
 
-/** A refresh token dies of idleness, or with its grant, which rotation does not prolong. */
+/** When a refresh token issued now expires: after REFRESH_TOKEN_TTL, or with its grant, which rotation does not extend. */
 export function refreshExpiry({ config, now }: Base, grantExpiresAt: Date): Date {
   return new Date(Math.min(now().getTime() + config.REFRESH_TOKEN_TTL * 1000, grantExpiresAt.getTime()))
 }

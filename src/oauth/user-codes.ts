@@ -1,4 +1,4 @@
-/** User codes (RFC 8628 6.1): easy to type on a phone, without vowels (no words) and without look-alikes. */
+/** User codes (RFC 8628 6.1): easy to type on a phone, without vowels (so no words) and look-alikes. */
 import { randomInt } from 'node:crypto'
 
 const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ'
@@ -9,16 +9,16 @@ export function newUserCode(): string {
   return Array.from({ length: LENGTH }, () => LETTERS[randomInt(LETTERS.length)]).join('')
 }
 
-/** As people see it: `ABCD-EFGH`. */
+/** For display: `ABCD-EFGH`. */
 export function formatUserCode(code: string): string {
   return `${code.slice(0, 4)}-${code.slice(4)}`
 }
 
 /**
- * What somebody typed, without case, width, white space and punctuation: full-width letters (NFKC) and line breaks come from
- * input methods and clipboards.
+ * Parses a typed code, ignoring case, width, white space and punctuation: full-width letters (NFKC) and line breaks come
+ * from input methods and clipboards.
  *
- * @returns nothing if it cannot be a code.
+ * @returns undefined if it cannot be a code.
  */
 export function parseUserCode(typed: string): string | undefined {
   const code = typed

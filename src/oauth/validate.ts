@@ -1,4 +1,4 @@
-/** POST /api/oauth/validate: whether a bearer token is alive, asked by whoever holds it. An older sibling of introspection. */
+/** POST /api/oauth/validate: lets the holder of a bearer token check it. Predates introspection and is kept for compatibility. */
 
 import { Elysia } from 'elysia'
 import { bearerToken } from '../http/authorization.ts'

@@ -187,7 +187,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
       // The message comes without a page load, and the field has the focus.
       expect(await page.evaluate('window.sameDocument')).toBe(true)
       await page.locator('#user_code:focus').waitFor()
-      expect(await alert.textContent()).toContain('This code is not waiting to be approved')
+      expect(await alert.textContent()).toContain('No device is waiting with this code')
       expect(await code(page).inputValue()).toBe('BBBB-BBBB')
       expect(await code(page).getAttribute('aria-describedby')).toBe(await alert.getAttribute('id'))
     }

@@ -43,7 +43,7 @@ async function refusals(base: string, count: number): Promise<void> {
       401,
       {
         error: 'invalid_client',
-        error_description: 'The client is unknown or its credentials are wrong; register it again',
+        error_description: 'The client is unknown or its credentials are wrong',
       },
     ])
   }

@@ -104,7 +104,7 @@ describe('scopes (RFC 6750 3.1, MCP authorization "Scope Challenge Handling")', 
     ])
     expect(await answer.json()).toEqual({
       error: 'insufficient_scope',
-      error_description: `This needs the scope ${needed}`,
+      error_description: `This request needs the scope ${needed}`,
     })
   })
 

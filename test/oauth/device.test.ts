@@ -300,8 +300,8 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     const eve = await signIn(server, 'eve@example.com')
     const problemOf = async (answer: Response) => /id="problem"[^>]*>(.*?)</.exec(await answer.text())?.[1]
     const wrong =
-      'This code is not waiting to be approved. Compare it with your device; a code works once and expires after some minutes.'
-    for (const left of ['4 more tries', '3 more tries', '2 more tries', '1 more try', 'no more tries for now'])
+      'No device is waiting with this code. Compare it with the code on your device; a code works once and expires after a few minutes.'
+    for (const left of ['4 tries left', '3 tries left', '2 tries left', '1 try left', 'no tries left for now'])
       expect(await problemOf(await enterCode(server, ada, 'BBBB-BBBB'))).toBe(`${wrong} You have ${left}.`)
     expect(await problemOf(await enterCode(server, ada, 'BBBB-BBBB'))).toBe(
       'Too many wrong codes. Wait 15 minutes, then start again on your device.',

@@ -104,7 +104,7 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
   device: () => deviceEntryPage(entry),
   'device-link': () => deviceEntryPage({ ...entry, code: 'WDJB-MJHT' }),
   'device-wrong': () =>
-    deviceEntryPage({ ...entry, code: 'WDJB-MJHX', problem: 'This code is not waiting to be approved.' }),
+    deviceEntryPage({ ...entry, code: 'WDJB-MJHX', problem: 'No device is waiting with this code.' }),
   'device-decision': () => deviceRequestPage(request),
   'device-decision-long': () =>
     deviceRequestPage({

@@ -1,4 +1,4 @@
-/** private_key_jwt client authentication (RFC 7523 2.2, 3): a client proves itself with a signed assertion, used once. */
+/** private_key_jwt client authentication (RFC 7523 2.2, 3) with signed assertions, each usable once. */
 import { createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
 import { z } from 'zod'
 import type { ClientRow } from '../../../sql/clients.ts'
@@ -21,7 +21,7 @@ const KEYS_MAX_BYTES = 64 * 1024
 const KEYS_AGE_MS = 5 * 60_000
 const KEYS_LIMIT = 1_000
 
-/** Of a key only what verifying needs is kept (RFC 7517 4, RFC 7518 6); all of it is short ASCII text. */
+/** Only the members needed for verification are kept (RFC 7517 4, RFC 7518 6); all are short ASCII strings. */
 const member = z
   .string()
   .regex(/^[\x20-\x7e]{0,2000}$/)
@@ -39,7 +39,7 @@ const jwksSchema = z.object({
         y: member,
         n: member,
         e: member,
-        // Somebody who publishes a private key must not have it accepted, nor stored here.
+        // A published private key must be neither accepted nor stored.
         d: z.undefined().optional(),
       }),
     )
@@ -47,7 +47,7 @@ const jwksSchema = z.object({
     .max(20),
 })
 
-/** The public keys in metadata, either the set or its address; nothing if there are none that can be used. */
+/** The public keys in metadata: the set or its URL. @returns undefined if neither is usable. */
 export function keyMaterial(
   jwks: unknown,
   jwksUri: string | undefined,
@@ -58,7 +58,7 @@ export function keyMaterial(
   return jwksUri !== undefined && url?.protocol === 'https:' && !url.username && !url.password ? { jwksUri } : undefined
 }
 
-/** The client that an assertion names, unverified. */
+/** The client id in an assertion, not verified. */
 export function assertedClientId(assertion: string): string | undefined {
   try {
     const { iss, sub } = decodeJwt(assertion)
@@ -68,7 +68,7 @@ export function assertedClientId(assertion: string): string | undefined {
   }
 }
 
-/** @returns why the assertion does not prove the client, for the log; nothing if it does. It is used up by that. */
+/** Verifies an assertion and marks it as used. @returns why it is invalid, for the log; undefined if it is valid. */
 export async function assertionProblem(
   deps: OAuthDeps,
   client: ClientRow,
@@ -93,18 +93,18 @@ export async function assertionProblem(
     if (error instanceof errors.JOSEError) return `assertion refused: ${error.code}`
     if (error instanceof SafeFetchError) return `the key set ${error.detail}`
     if (error instanceof OAuthError) throw error
-    return 'a key in the set is none' // what importing such a key throws has no type of its own
+    return 'the key set contains an invalid key' // importing such a key throws an untyped error
   }
   const expiresAt = new Date((claims.exp! + SKEW_SECONDS) * 1000)
   const lifetime = expiresAt.getTime() - deps.now().getTime()
   if (!(lifetime <= (MAX_LIFETIME_SECONDS + 2 * SKEW_SECONDS) * 1000))
-    // also where it is too late for a Date: NaN
-    return 'assertion lives too long'
+    // also true for NaN, when the time is out of range for a Date
+    return 'assertion lifetime too long'
   const idHash = hashSecret(JSON.stringify([client.id, claims.jti]))
-  return (await useAssertion(deps.sql, { idHash, expiresAt })) ? undefined : 'assertion used again'
+  return (await useAssertion(deps.sql, { idHash, expiresAt })) ? undefined : 'assertion already used'
 }
 
-/** A client's key set; one behind an address is fetched again after five minutes, so that keys can be rotated. */
+/** A client's key set. From a URL, it is fetched again after five minutes, so that keys can be rotated. */
 async function keysOf(deps: OAuthDeps, client: ClientRow, ip: string | null): Promise<JSONWebKeySet> {
   if (client.jwks) return client.jwks as unknown as JSONWebKeySet
   const { keySets } = deps.memory

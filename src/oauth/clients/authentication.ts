@@ -1,4 +1,4 @@
-/** Who sends a request to an endpoint for clients, and whether it proves that (RFC 6749 2.3, RFC 7523). */
+/** Client authentication (RFC 6749 2.3, RFC 7523). */
 import type { ClientRow } from '../../../sql/clients.ts'
 import { recordRepeatable } from '../../audit/events.ts'
 import { clientAddress, type Handled } from '../../http/client-address.ts'
@@ -13,7 +13,7 @@ import { ASSERTION_TYPE, assertedClientId, assertionProblem } from './assertions
 import { findClient } from './index.ts'
 
 /**
- * Reads a request to an endpoint for clients only, and who sends it.
+ * Reads a request and authenticates its client.
  *
  * @throws OAuthError as {@link authenticateClient}, and `invalid_request` if it is malformed.
  */
@@ -32,10 +32,10 @@ export async function authenticateRequest(
 }
 
 /**
- * The client these credentials prove. A public client (no secret) proves nothing and only names itself.
+ * Authenticates a client. A public client (no secret) only identifies itself.
  *
- * @throws OAuthError `invalid_client`, alike for an unknown client and a wrong secret; `slow_down`, status 429, for who
- *   guesses, without locking the client out elsewhere.
+ * @throws OAuthError `invalid_client`, the same for an unknown client and a wrong secret; `slow_down`, status 429, after
+ *   too many failures from one network, without locking the client out elsewhere.
  */
 export async function authenticateClient(
   deps: OAuthDeps,
@@ -43,13 +43,13 @@ export async function authenticateClient(
   ip: string | null,
 ): Promise<ClientRow> {
   const { clientId, basic } = credentials
-  // No client's id is longer than 500; what strangers send beyond that must not fill the memory.
+  // Client ids have at most 500 characters; longer ones are cut, so that they cannot fill the memory.
   const guesser = `client ${clientId.slice(0, 501)} ${networkOf(ip)}`
   requireUnlimited(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
   const client = await findClient(deps, clientId, ip)
   const refusal = await refusalOf(deps, client, credentials, ip)
   if (!client || refusal) {
-    // Where there is no secret to guess, its neighbours must not lock a client out.
+    // A public client has no secret to guess, so others in its network must not be able to lock it out.
     if (client?.auth_method !== 'none') countHit(deps.limits, deps.now(), LIMITS.clientGuesses, guesser)
     const reason = refusal ?? 'unknown client'
     recordRepeatable(deps, 'client.refused', { clientId: client?.id ?? null, ip, detail: { reason } }, reason)
@@ -58,7 +58,7 @@ export async function authenticateClient(
   return client
 }
 
-/** @returns why the credentials do not prove the client, for the log; nothing if they do. */
+/** @returns why the credentials are invalid, for the log; undefined if they are valid. */
 async function refusalOf(
   deps: OAuthDeps,
   client: ClientRow | undefined,
@@ -68,10 +68,10 @@ async function refusalOf(
   if (!client) return 'unknown client'
   if (client.auth_method === 'private_key_jwt')
     return assertion ? assertionProblem(deps, client, assertion, ip) : 'no assertion'
-  if (assertion) return 'an assertion of a client that has no keys'
+  if (assertion) return 'assertion sent by a client without keys'
   if (client.secret_hash === null) {
-    // Some clients send an empty secret with their id; a real one they cannot have.
-    return secret ? 'a secret of a client that has none' : undefined
+    // Some public clients send an empty secret, which is accepted.
+    return secret ? 'secret sent by a client without one' : undefined
   }
   if (!secret) return 'no secret'
   if (!sameBytes(hashSecret(secret), client.secret_hash)) return 'wrong secret'
@@ -80,31 +80,34 @@ async function refusalOf(
 
 export const AUTH_METHODS = ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'] as const
 
-/** A client's claim to be one, unverified. */
+/** The credentials in a request, not verified. */
 export interface ClientCredentials {
   clientId: string
   /** Absent for a public client. */
   secret: string | undefined
   /** A signed assertion instead of a secret (RFC 7523). */
   assertion: string | undefined
-  /** Whether HTTP Basic was used, which decides the form of a refusal (RFC 6749 5.2). */
+  /** Whether HTTP Basic was used, which determines the form of the error (RFC 6749 5.2). */
   basic: boolean
 }
 
 /**
  * Reads the client's credentials from the Authorization header or the body (RFC 6749 2.3.1).
  *
- * @returns nothing if the client does not say who it is.
- * @throws OAuthError `invalid_request` if it does so in two ways at once, `invalid_client` if Basic is malformed.
+ * @returns undefined if there are none.
+ * @throws OAuthError `invalid_request` if more than one method is used, `invalid_client` if Basic is malformed.
  */
 export function readClientCredentials(request: Request, params: Params): ClientCredentials | undefined {
   const header = request.headers.get('authorization')
   const basic = header && /^basic(?= |$)/i.test(header) ? parseBasic(header.slice(6).trim()) : undefined
   const ways = [basic, params.client_secret, params.client_assertion].filter(way => way !== undefined)
-  if (ways.length > 1) throw new OAuthError('invalid_request', 'The client must authenticate in one way only')
+  if (ways.length > 1) throw new OAuthError('invalid_request', 'The client must use only one authentication method')
   if (basic) {
     if (params.client_id !== undefined && params.client_id !== basic.clientId) {
-      throw new OAuthError('invalid_request', 'The client_id in the body is not the one in the Authorization header')
+      throw new OAuthError(
+        'invalid_request',
+        'The client_id in the body differs from the one in the Authorization header',
+      )
     }
     return basic
   }
@@ -134,7 +137,7 @@ function parseBasic(encoded: string): ClientCredentials {
   }
 }
 
-/** RFC 6749 2.3.1 asks for form-encoding inside Basic; many clients leave it out, and our own ids and secrets allow both. */
+/** RFC 6749 2.3.1 requires form-encoding inside Basic. Many clients omit it; our ids and secrets are the same either way. */
 function percentDecoded(value: string): string {
   try {
     return decodeURIComponent(value.replaceAll('+', ' '))
@@ -143,9 +146,9 @@ function percentDecoded(value: string): string {
   }
 }
 
-/** One answer for an unknown client and a wrong secret (RFC 6749 5.2). */
+/** The same error for an unknown client and a wrong secret (RFC 6749 5.2). */
 export function invalidClient(basic: boolean, detail: string): OAuthError {
-  return new OAuthError('invalid_client', 'The client is unknown or its credentials are wrong; register it again', {
+  return new OAuthError('invalid_client', 'The client is unknown or its credentials are wrong', {
     status: 401,
     headers: basic ? { 'WWW-Authenticate': 'Basic realm="oauth"' } : {},
     detail,

@@ -1,7 +1,6 @@
 /**
- * Clients: who they are and how they come to be. How a client proves who it is is in `authentication` and `assertions`;
- * `registration` is RFC 7591, `metadata-documents` the client ids that are URLs, `redirect-uris` and `names` what a client
- * may say of itself.
+ * Clients: lookup, and management by the operator. `authentication` and `assertions` authenticate them; `registration` is
+ * RFC 7591, `metadata-documents` handles client ids that are URLs; `redirect-uris` and `names` validate their metadata.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -20,16 +19,16 @@ import type { GrantType } from '../grants/types.ts'
 import { lookUpClient, remember, rememberUntil } from '../memory.ts'
 import { isMetadataUrl, resolveMetadataClient } from './metadata-documents.ts'
 
-/** Clients that one statement lists. */
+/** Clients listed per statement. */
 const PAGE = 500
 
-/** A client by the id that it gives, whether it registered or is described by a document at that address. */
+/** Finds a client by its id, which may be the URL of a metadata document. */
 export async function findClient(deps: OAuthDeps, clientId: string, ip: string | null): Promise<ClientRow | undefined> {
   if (isMetadataUrl(clientId)) return resolveMetadataClient(deps, clientId, ip)
   return isIssuedId(clientId) ? lookUpClient(deps, clientId) : undefined
 }
 
-/** Whether this server could have made the id: it makes no longer or stranger ones. */
+/** Whether an id has the form of ids that this server issues. */
 export function isIssuedId(clientId: string): boolean {
   return /^[A-Za-z0-9_-]{1,64}$/.test(clientId)
 }
@@ -50,13 +49,13 @@ export interface NewOperatorClient {
   grantTypes: GrantType[]
   redirectUris: string[]
   scope: string[]
-  /** How it proves itself. By default a machine has a secret, and a client that acts for users has none. */
+  /** Default: a secret for a machine, `none` for a client that acts for users. */
   authMethod?: AuthMethod
-  /** Public keys, or their address, for private_key_jwt. */
+  /** Public keys, or their URL, for private_key_jwt. */
   keys?: { jwks: { keys: Record<string, unknown>[] } } | { jwksUri: string }
 }
 
-/** Adds a client for the operator. A secret, if it has one, is returned here and nowhere else. */
+/** Adds a client for the operator. Its secret, if it has one, is returned only here. */
 export async function addClient(
   deps: OAuthDeps,
   { keys, ...client }: NewOperatorClient,
@@ -77,7 +76,7 @@ export async function addClient(
   return { id: row.id, secret }
 }
 
-/** Gives a client a new secret in place of the old one. @returns the secret; nothing if there is no such client with one. */
+/** Replaces a client's secret. @returns the new secret; undefined if there is no such client with a secret. */
 export async function rotateClientSecret(deps: OAuthDeps, id: string): Promise<string | undefined> {
   const secret = newSecret('clientSecret')
   if (!(await updateClientSecret(deps.sql, { id, secretHash: hashSecret(secret) }))) return undefined
@@ -97,9 +96,9 @@ export async function* listClients(deps: OAuthDeps): AsyncGenerator<ClientRow> {
 }
 
 /**
- * Removes a client and all its grants; its access tokens end on every replica within a second.
+ * Removes a client and all its grants; its access tokens stop working on every replica within a second.
  *
- * @param unlessShared leaves alone a client that several installations have.
+ * @param unlessShared Keeps a client that several installations share.
  */
 export async function removeClient(deps: OAuthDeps, id: string, { unlessShared = false } = {}): Promise<boolean> {
   const removal = { id, unlessShared, now: deps.now(), rememberUntil: rememberUntil(deps) }

@@ -1,6 +1,6 @@
 /**
  * Client id metadata documents (draft-ietf-oauth-client-id-metadata-document-00): a client id that is an https URL is the
- * address of a document about the client, and so proves which host the client belongs to.
+ * address of a document about the client, which proves the host that the client belongs to.
  */
 
 import { z } from 'zod'
@@ -17,23 +17,23 @@ import { redirectUriProblem } from './redirect-uris.ts'
 
 const TIMEOUT_MS = 5_000
 const MAX_BYTES = 64 * 1024
-/** A document is believed for as long as its Cache-Control says, within these bounds; seconds. */
+/** Bounds for the cache lifetime that Cache-Control sets, and its default; seconds. */
 const MIN_AGE = 60
 const MAX_AGE = 24 * 3600
 const DEFAULT_AGE = 3600
-/** After a failure the last good copy serves, and the next try waits this long; seconds. */
+/** How long the last good copy is used after a failed fetch, before the next attempt; seconds. */
 const RETRY_AGE = 60
 
 const GRANTS: readonly string[] = ['authorization_code', 'refresh_token', DEVICE_CODE_GRANT]
 
-/** Whether a client id is the address of a document: https, with a path, and spelled in one way only. */
+/** Whether a client id is the URL of a document: https, with a path, in canonical form. */
 export function isMetadataUrl(clientId: string): boolean {
   if (clientId.length > 500 || !clientId.startsWith('https://') || /[#?]/.test(clientId)) return false
   const url = URL.parse(clientId)
   return (
     !!url &&
     url.href === clientId &&
-    /^[a-z0-9._:-]+$/.test(url.host) && // it is repeated in errors
+    /^[a-z0-9._:-]+$/.test(url.host) && // shown in errors
     url.pathname !== '/' &&
     !url.username &&
     !url.password
@@ -57,14 +57,15 @@ const documentSchema = z.object({
 })
 
 /**
- * The client that a document describes, for somebody at an address: the copy in the database while it is fresh, else a new one, else the last good.
+ * Resolves a client from its document: the stored copy while it is fresh, else a new one, else the last good one.
  *
- * @throws OAuthError `invalid_client` if there is no good document and never was, or if documents are turned off: it names
- *   the host, the reason and the way out, for the person who connects the app.
+ * @param ip The address of the requester, for rate limits.
+ * @throws OAuthError `invalid_client` if there has never been a valid document, or documents are turned off. It names the
+ *   host, the reason and the remedy, for the user who connects the app.
  */
 export async function resolveMetadataClient(deps: OAuthDeps, url: string, ip: string | null): Promise<ClientRow> {
   if (new URL(url).origin === deps.config.BASE_URL)
-    throw new OAuthError('invalid_client', 'A document of this server describes no client')
+    throw new OAuthError('invalid_client', 'A document on this server cannot be a client id')
   if (!deps.config.CLIENT_METADATA_DOCUMENTS) throw documentsAreOff(url)
   const { documents } = deps.memory
   const stored = await lookUpClient(deps, url)
@@ -74,7 +75,7 @@ export async function resolveMetadataClient(deps: OAuthDeps, url: string, ip: st
     try {
       takeFetch(deps, url, ip)
     } catch (error) {
-      if (stored) return stored // whoever uses up the share of a host or network locks nobody out
+      if (stored) return stored // exhausting the limit must not lock out known clients
       throw error
     }
     fetching = refresh(deps, url, stored).finally(() => documents.delete(url))
@@ -103,7 +104,7 @@ async function fetchClient(deps: OAuthDeps, url: string, stored: ClientRow | und
     })
   } catch (error) {
     if (!(error instanceof SafeFetchError)) throw error
-    deps.log.info({ client: url, detail: error.detail }, 'a client id metadata document could not be used')
+    deps.log.info({ client: url, detail: error.detail }, 'could not use a client id metadata document')
     if (stored) return { ...stored, fresh_until: after(deps, RETRY_AGE) }
     throw noDocument(url, error)
   }
@@ -112,27 +113,27 @@ async function fetchClient(deps: OAuthDeps, url: string, stored: ClientRow | und
 function noDocument(url: string, { reason, detail }: SafeFetchError): OAuthError {
   return new OAuthError(
     'invalid_client',
-    `The app is described by a document at ${new URL(url).host}, and that document ${reason}. Try again later. If this server cannot reach the internet at all, its operator sets CLIENT_METADATA_DOCUMENTS=false; apps then register instead, or get a client id from the operator`,
+    `The app is described by a document at ${new URL(url).host}, and that document ${reason}. Try again later. If this server has no internet access, its operator can set CLIENT_METADATA_DOCUMENTS=false; apps then register instead, or get a client id from the operator`,
     { detail },
   )
 }
 
-/** Some apps keep using their document after they have seen it advertised once. */
+/** Some apps keep using their document once they have seen it advertised. */
 function documentsAreOff(url: string): OAuthError {
   return new OAuthError(
     'invalid_client',
-    `The app is described by a document at ${new URL(url).host}, and this server fetches no such documents (CLIENT_METADATA_DOCUMENTS=false). Remove this server from the app and add it again, so that the app registers, or give the app a client id from the operator`,
+    `The app is described by a document at ${new URL(url).host}, but this server does not fetch such documents (CLIENT_METADATA_DOCUMENTS=false). Remove this server from the app and add it again, so that the app registers, or give the app a client id from the operator`,
     { detail: 'client id metadata documents are turned off' },
   )
 }
 
-/** @throws SafeFetchError if it is not a document about the client at this address. */
+/** @throws SafeFetchError if it is not a valid document for the client at this URL. */
 function clientOfDocument(deps: OAuthDeps, url: string, json: unknown) {
   const parsed = documentSchema.safeParse(withoutNulls(json))
   if (!parsed.success) throw new SafeFetchError('is not client metadata')
   const document = parsed.data
   if (document.client_id !== url) throw new SafeFetchError('names another client_id')
-  // Everybody can read it, so it is no secret (draft, "Client Metadata").
+  // The document is public, so it cannot contain a secret (draft, "Client Metadata").
   if (document.client_secret !== undefined || document.client_secret_expires_at !== undefined)
     throw new SafeFetchError('has a client_secret')
   const asked = document.grant_types ?? GRANTS
@@ -143,7 +144,7 @@ function clientOfDocument(deps: OAuthDeps, url: string, json: unknown) {
     grant => asked.includes(grant) && (grant !== 'authorization_code' || redirectUris.length > 0),
   )
   if (grantTypes.every(grant => grant === 'refresh_token'))
-    throw new SafeFetchError('has no grant type and redirect URI that can be used')
+    throw new SafeFetchError('has no usable grant type and redirect URI')
   return {
     id: url,
     name: displayName(document.client_name),
@@ -156,17 +157,17 @@ function clientOfDocument(deps: OAuthDeps, url: string, json: unknown) {
   }
 }
 
-/** A document may prefer keys and allow none; a secret it cannot have, as everybody can read it. */
+/** A client with a document can use keys or no authentication, but not a secret, since the document is public. */
 function authentication(document: z.output<typeof documentSchema>) {
   const keys = keyMaterial(document.jwks, document.jwks_uri)
   if (document.token_endpoint_auth_method === 'private_key_jwt' && keys)
     return { authMethod: 'private_key_jwt' as const, ...keys }
   const allowed = [document.token_endpoint_auth_method, ...(document.token_endpoint_auth_methods_supported ?? [])]
-  if (!allowed.includes('none')) throw new SafeFetchError('has no way to authenticate that can be used')
+  if (!allowed.includes('none')) throw new SafeFetchError('has no supported authentication method')
   return { authMethod: 'none' as const }
 }
 
-/** A member that is null is one that is absent. */
+/** Null members count as absent. */
 function withoutNulls(json: unknown): unknown {
   if (typeof json !== 'object' || json === null || Array.isArray(json)) return json
   return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null))

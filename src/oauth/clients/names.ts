@@ -1,4 +1,4 @@
-/** What a client says of itself, made safe to show. */
+/** Client metadata made safe to display. */
 import type { ClientSource } from '../../../sql/clients.ts'
 import { printableText } from '../../lib/text.ts'
 
@@ -9,12 +9,12 @@ export function clientLabel({ id, name, source }: { id: string; name: string; so
   return { name, voucher: { by: 'nobody' as const } }
 }
 
-/** A name that can be shown: plain, one line, at most 80 characters. */
+/** A name safe to display: plain text, one line, at most 80 characters. */
 export function displayName(given: string | undefined): string {
   return printableText(given ?? '', 80) || 'Unnamed client'
 }
 
-/** The other fields that are kept and repeated, never fetched. */
+/** Other metadata that is stored and returned; its URLs are never fetched. */
 export function clientDetails(metadata: {
   client_uri?: string | undefined
   software_id?: string | undefined

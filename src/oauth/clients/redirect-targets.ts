@@ -1,11 +1,11 @@
-/** Where a redirect URI leads: in words for a person, and whether a browser is sent there without asking. */
+/** Describes redirect URIs for users, and decides whether errors are redirected without asking. */
 import type { ClientRow } from '../../../sql/clients.ts'
 
-/** A place that a browser goes to after this server. */
+/** Where the browser goes after this server. */
 export interface Destination {
-  /** As a person would say it: a host, this computer, or an app. */
+  /** For display: a host, this computer, or an app. */
   name: string
-  /** Whether any program on this computer can wait there and pose as the client (RFC 8252 8.6). */
+  /** Whether any local program could listen there and impersonate the client (RFC 8252 8.6). */
   local: boolean
 }
 
@@ -17,9 +17,9 @@ export function describeRedirect(uri: string): Destination {
 }
 
 /**
- * Whether this server redirects there by itself, in answer to a request with an error (RFC 9700 4.11.2): for clients that
- * the operator added, and for those whose host is verified, on that host and on this computer. Anybody can register
- * the address of another host, and describe it in a document of their own.
+ * Whether errors are redirected there without asking the user (RFC 9700 4.11.2): for clients that the operator added, and
+ * for clients with a verified host, to that host and to loopback. Anyone can register another host's address, or put it
+ * into a document of their own.
  */
 export function isTrustedRedirect(client: Pick<ClientRow, 'id' | 'source'>, uri: string): boolean {
   if (client.source === 'operator') return true

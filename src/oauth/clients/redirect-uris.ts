@@ -17,29 +17,29 @@ const KNOWN_SCHEMES: ReadonlySet<string> = new Set([
   'trae:',
   'kiro:',
 ])
-/** RFC 6749 4.1.2, RFC 9207 2: once each in an answer. */
+/** Parameters of the authorization response (RFC 6749 4.1.2, RFC 9207 2). */
 const ANSWER_PARAMETERS = ['code', 'state', 'iss', 'error']
 
-/** Whether a redirect URI is the registered one: as raw text, but for the port on loopback (RFC 8252 7.3). */
+/** Whether a redirect URI equals the registered one: compared as text, ignoring the port on loopback (RFC 8252 7.3). */
 export function matchesRedirectUri(registered: string, asked: string): boolean {
   if (registered === asked) return true
   const portless = withoutLoopbackPort(registered)
   return portless !== undefined && portless === withoutLoopbackPort(asked)
 }
 
-/** Spelled just so: other spellings of the same address are not what a client means. */
+/** Exactly these spellings of loopback. */
 const LOOPBACK = /^http:\/\/(localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?([/?].*)?$/
 
-/** The URI of a loopback redirect without its port, which the client chooses anew each time; nothing for any other URI. */
+/** A loopback URI without its port, which the client chooses each time. @returns undefined for any other URI. */
 export function withoutLoopbackPort(uri: string): string | undefined {
   const parts = LOOPBACK.exec(uri)
   return parts && URL.canParse(uri) ? `${parts[1]}${parts[2] ?? ''}` : undefined
 }
 
 /**
- * What is wrong with a redirect URI, in words for the client's developer; nothing if it may be registered.
+ * Why a redirect URI cannot be registered, for the client's developer; undefined if it can.
  *
- * @param privateSchemes whether `cursor://…` and the like are allowed, as they are for public clients.
+ * @param privateSchemes Whether schemes such as `cursor:` are allowed, as for public clients.
  */
 export function redirectUriProblem(uri: unknown, privateSchemes: boolean): string | undefined {
   if (typeof uri !== 'string' || uri.length > 2000) return 'A redirect URI must be a string of at most 2000 characters'
@@ -50,23 +50,23 @@ export function redirectUriProblem(uri: unknown, privateSchemes: boolean): strin
   if (uri.includes('#')) return 'A redirect URI must not have a fragment'
   if (url.username || url.password) return 'A redirect URI must not have a user name or password'
   if (uri.includes('*')) return 'A redirect URI must not have a wildcard'
-  // As browsers read it from a Location header, and without what has a meaning of its own in a policy's grammar.
+  // A host that browsers and CSP read in the same way.
   if (/^https?:/.test(url.protocol) && !/^https?:\/\/[A-Za-z0-9._:[\]-]+([/?]|$)/i.test(uri))
     return 'A redirect URI must have a plain host after //'
   if (ANSWER_PARAMETERS.some(name => url.searchParams.has(name)))
-    return `A redirect URI must not have the query parameters ${ANSWER_PARAMETERS.join(', ')}: they are the answer's`
+    return `A redirect URI must not have the query parameters ${ANSWER_PARAMETERS.join(', ')}, which are reserved for the response`
   if (url.protocol === 'https:') return undefined
   if (url.protocol === 'http:') {
     return LOOPBACK.test(uri)
       ? undefined
-      : 'A redirect URI may use http only with localhost, 127.0.0.1 or [::1], spelled so; use https'
+      : 'A redirect URI may use http only with exactly localhost, 127.0.0.1 or [::1]; otherwise use https'
   }
   if (!isPrivateUseScheme(url.protocol))
     return 'A redirect URI must use https, http on loopback, or a scheme in reverse-domain form such as com.example.app:'
   return privateSchemes ? undefined : 'A redirect URI with a private scheme is only for public clients'
 }
 
-/** By its form (RFC 8252 7.1) or one of a known app: any other scheme may be one that starts a program with its argument. */
+/** A scheme in reverse-domain form (RFC 8252 7.1) or of a known app. Other schemes may start arbitrary programs. */
 export function isPrivateUseScheme(protocol: string): boolean {
   return KNOWN_SCHEMES.has(protocol) || /^[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+:$/.test(protocol)
 }

@@ -1,4 +1,4 @@
-/** What a registration (RFC 7591 2) becomes. Narrow, don't reject: what we cannot do is left out, and the answer says so. */
+/** Dynamic client registration (RFC 7591 2). Unsupported values are dropped rather than rejected, and the response shows the result. */
 
 import { z } from 'zod'
 import {
@@ -25,10 +25,10 @@ import { isPrivateUseScheme, redirectUriProblem, withoutLoopbackPort } from './r
 const BODY_LIMIT = 64 * 1024
 const MAX_REDIRECT_URIS = 20
 
-/** Only the fields we read, each as loose as it may be; an unusable value counts as absent. */
+/** Only the fields that we read, parsed leniently: an unusable value counts as absent. */
 const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined)
 const metadataSchema = z.object({
-  /** Only in an update, which repeats it (RFC 7592 2.2). */
+  /** Only in an update (RFC 7592 2.2). */
   client_id: lenient(z.string()),
   redirect_uris: lenient(z.array(z.unknown())),
   token_endpoint_auth_method: lenient(z.string()),
@@ -60,10 +60,10 @@ export async function readMetadata(request: Request): Promise<Metadata> {
 }
 
 /**
- * Registers a client. An anonymous public one that is the same as an earlier one gets that one's id: it has nothing to
- * steal. Only who creates a client gets the token that manages it.
+ * Registers a client. An anonymous public registration identical to an earlier one gets the same client id, which is safe
+ * because it has no secret. Only the first one gets the management token.
  *
- * @param trusted whether the initial access token was given: only then may it be a machine.
+ * @param trusted Whether the initial access token was given; only then may the client be a machine.
  */
 export async function registerClient(
   deps: OAuthDeps,
@@ -87,10 +87,10 @@ export async function registerClient(
 }
 
 /**
- * Replaces a registration (RFC 7592 2.2). How the client authenticates stays; and as the initial access token is not given
- * again, nothing that needed it is added: no scope, and no machine that was none.
+ * Replaces a registration (RFC 7592 2.2). The authentication method stays, and since this request has no initial access
+ * token, it cannot add scopes or turn the client into a machine.
  *
- * @returns nothing if others share it by now.
+ * @returns undefined if the client has become shared.
  */
 export async function changeRegistration(
   deps: OAuthDeps,
@@ -98,7 +98,7 @@ export async function changeRegistration(
   metadata: Metadata,
 ): Promise<ClientRow | undefined> {
   if (metadata.client_id !== undefined && metadata.client_id !== client.id)
-    throw new OAuthError('invalid_client_metadata', 'The client_id must be the one of this registration')
+    throw new OAuthError('invalid_client_metadata', 'The client_id must match this registration')
   const asked = {
     ...metadata,
     token_endpoint_auth_method: client.auth_method,
@@ -116,7 +116,7 @@ export async function changeRegistration(
   return changed
 }
 
-/** Two registrations that differ only in the ports of loopback URIs are the same: ports do not count when they match. */
+/** Identifies equal registrations, ignoring the ports of loopback URIs, which do not matter when matching. */
 function fingerprintOf(registration: Narrowed): Buffer {
   const redirectUris = registration.redirectUris.map(uri => withoutLoopbackPort(uri) ?? uri)
   return hashSecret(JSON.stringify({ ...registration, redirectUris: [...new Set(redirectUris)] }))
@@ -157,12 +157,12 @@ function narrowMetadata(deps: OAuthDeps, metadata: Metadata, trusted: boolean): 
   }
 }
 
-/** Only an app on a person's device has such a redirect URI, and an app cannot keep a secret (RFC 8252 8.5). */
+/** A private-use scheme means a native app, which cannot keep a secret (RFC 8252 8.5). */
 function hasPrivateScheme({ redirect_uris = [] }: Metadata): boolean {
   return redirect_uris.some(uri => typeof uri === 'string' && isPrivateUseScheme(URL.parse(uri)?.protocol ?? ''))
 }
 
-/** RFC 7591 2 makes client_secret_basic the default; a method that we lack, or that lacks keys, becomes one that works. */
+/** The default is client_secret_basic (RFC 7591 2); an unsupported method, or one without keys, is replaced by one that works. */
 function narrowAuthMethod(asked: string | undefined, hasKeys: boolean, machine: boolean): AuthMethod {
   const known = AUTH_METHODS.find(method => method === asked && (method !== 'private_key_jwt' || hasKeys))
   if (machine) return known === undefined || known === 'none' ? 'client_secret_basic' : known
@@ -185,7 +185,7 @@ function usableRedirectUris(metadata: Metadata, grantTypes: readonly string[], p
   return [...new Set(usable)]
 }
 
-/** A client asks the user for what it needs when it needs it, so it is registered for all that a user may give. */
+/** Clients request scopes from the user when they need them, so they are registered for everything that a user can grant. */
 function registeredScope({ scopes }: OAuthDeps, asked: string | undefined, trusted: boolean): string[] {
   const known = (asked ?? '').split(' ').filter(scope => scopes.has(scope))
   return trusted && known.length > 0 ? [...new Set(known)] : [...scopes.forUsers]

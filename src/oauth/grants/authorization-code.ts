@@ -27,7 +27,7 @@ export async function grantAuthorizationCode(
     ? await findAuthorizationCode(deps.sql, codeHash, client.id)
     : undefined
   if (!code) countGuess(deps, ip)
-  // In this order: whoever cannot prove that the code is theirs must not be able to end what it was exchanged for.
+  // Check the proof before replay: only the rightful client may trigger the revocation of the code's grant.
   checkRedirectUri(code, params)
   checkVerifier(code, params)
   checkResource(deps, code, params)
@@ -48,7 +48,7 @@ export async function grantAuthorizationCode(
       : undefined,
   })
   if (!consumed) {
-    // Somebody was faster with the same proof: a replay, if by a moment.
+    // A concurrent request with the same proof was faster, so this is a replay.
     const now = await findAuthorizationCode(deps.sql, codeHash, client.id)
     if (now?.consumed_at) return refuseReplay(deps, client, now, ip)
     throw invalidCode()
@@ -64,7 +64,7 @@ export async function grantAuthorizationCode(
   return refreshToken ? { ...response, refresh_token: refreshToken } : response
 }
 
-/** RFC 9700 2.1.1, RFC 6749 4.1.2: what the code was exchanged for may be in the wrong hands, so it ends. */
+/** Revokes the code's grant, since its tokens may have been stolen (RFC 9700 2.1.1, RFC 6749 4.1.2). */
 async function refuseReplay(
   deps: OAuthDeps,
   client: ClientRow,
@@ -81,7 +81,7 @@ async function refuseReplay(
   throw invalidCode()
 }
 
-/** OAuth 2.1 leaves it out of the token request; where it is given it must be the one that was asked for. */
+/** OAuth 2.1 omits redirect_uri from the token request; if it is sent, it must match the authorization request. */
 function checkRedirectUri(code: AuthorizationCodeRow | undefined, params: Params): asserts code {
   if (!code || (params.redirect_uri !== undefined && params.redirect_uri !== code.redirect_uri)) throw invalidCode()
 }
@@ -89,7 +89,7 @@ function checkRedirectUri(code: AuthorizationCodeRow | undefined, params: Params
 function checkVerifier(code: AuthorizationCodeRow, params: Params): void {
   if (params.code_verifier === undefined)
     throw new OAuthError('invalid_request', 'The parameter code_verifier is missing')
-  // RFC 7636 4.1: what is not a verifier cannot have been one.
+  // RFC 7636 4.1
   if (!/^[A-Za-z0-9._~-]{43,128}$/.test(params.code_verifier)) throw invalidCode()
   const challenge = createHash('sha256').update(params.code_verifier).digest('base64url')
   if (!sameBytes(Buffer.from(challenge), Buffer.from(code.code_challenge))) throw invalidCode()
@@ -104,6 +104,6 @@ function checkResource(deps: OAuthDeps, code: AuthorizationCodeRow, params: Para
 function invalidCode(): OAuthError {
   return new OAuthError(
     'invalid_grant',
-    'The authorization code is unknown, expired or was already used, or its proof is wrong; start again',
+    'The authorization code is unknown, expired or already used, or its code_verifier or redirect_uri is wrong; start again',
   )
 }

@@ -1,4 +1,4 @@
-/** The client credentials grant (RFC 6749 4.4): a machine acts for itself. Nothing is stored, so nothing is waited for. */
+/** The client credentials grant (RFC 6749 4.4): a machine acts for itself. Nothing is stored. */
 import { record } from '../../audit/events.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { narrowScope } from '../scopes.ts'

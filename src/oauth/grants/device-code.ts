@@ -17,7 +17,7 @@ export async function grantDeviceCode(
   const deviceCode = params.device_code
   if (deviceCode === undefined) throw new OAuthError('invalid_request', 'The parameter device_code is missing')
   requireFewGuesses(deps, ip)
-  // Made before it is known whether they are needed, so that one statement can do everything.
+  // Generated in advance, so that a single statement can do everything.
   const grantId = randomUUID()
   const refreshToken = newSecret('refreshToken')
   const polled = isSecret('deviceCode', deviceCode)

@@ -1,9 +1,9 @@
-/** Codes and refresh tokens that never were any cost a look into the database each: a network may send only so many. */
+/** Limits invalid codes and refresh tokens per network, since each costs a database query. */
 import { networkOf } from '../../lib/networks.ts'
 import { countHit, LIMITS, requireUnlimited } from '../../limits.ts'
 import type { OAuthDeps } from '../deps.ts'
 
-/** @throws OAuthError `slow_down`, status 429, for a network that has sent too many, right or wrong this time. */
+/** @throws OAuthError `slow_down`, status 429, if the network has sent too many, even if this one is valid. */
 export function requireFewGuesses(deps: OAuthDeps, ip: string | null): void {
   requireUnlimited(deps.limits, deps.now(), LIMITS.tokenGuesses, networkOf(ip))
 }

@@ -13,11 +13,11 @@ const GRANTS: Readonly<Record<GrantType, GrantHandler>> = {
   [DEVICE_CODE_GRANT]: grantDeviceCode,
 }
 
-/** @throws OAuthError `invalid_request` without a grant type, `unsupported_grant_type` for one that is not served. */
+/** @throws OAuthError `invalid_request` without a grant type, `unsupported_grant_type` for an unknown one. */
 export function findGrant(grantType: string | undefined): { type: GrantType; handler: GrantHandler } {
   if (grantType === undefined) throw new OAuthError('invalid_request', 'The parameter grant_type is missing')
   if (!Object.hasOwn(GRANTS, grantType))
-    throw new OAuthError('unsupported_grant_type', 'This server does not support the grant type')
+    throw new OAuthError('unsupported_grant_type', 'This server does not support this grant type')
   const type = grantType as GrantType
   return { type, handler: GRANTS[type] }
 }

@@ -1,10 +1,10 @@
 /**
  * The refresh token grant (RFC 6749 6) with rotation on every use (RFC 9700 4.14.2).
  *
- * Several processes of one client often share one refresh token and use it at the same moment. So the successor is not
- * random but derived from the token: whoever repeats the last request within 30 seconds of its first use gets the same
- * successor again, and nobody is signed out. Later than that it depends on where it comes from. A process of the same
- * client may have slept; it is refused, and nothing ends. From anywhere else it is a replay, and the whole grant ends.
+ * Several processes of one client often share a refresh token and use it at the same moment. Therefore the successor is
+ * derived from the token, not random: a retry within 30 seconds of the first use gets the same successor. Later reuse is
+ * judged by its origin. From the network and program that last refreshed, it is probably a process that was suspended: it
+ * is refused, but nothing is revoked. From anywhere else it is a replay, and the grant is revoked.
  */
 import { lockRefreshToken, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
@@ -22,7 +22,7 @@ const RETRY_MS = 30_000
 
 type Outcome = 'rotated' | 'retried' | 'stale' | 'reused' | 'dead'
 
-/** Where a request comes from: what a thief and the client's own processes are told apart by. */
+/** The origin of a request, to distinguish the client's own processes from a thief. */
 interface Origin {
   network: string
   agent: string
@@ -42,7 +42,7 @@ export async function grantRefreshToken(
         const tokenHash = hashSecret(presented)
         const found = await lockRefreshToken(sql, tokenHash, client.id)
         const decided = outcomeOf(deps, found, origin)
-        // Before anything is consumed: a request that asks for the wrong thing must not cost the client its token.
+        // Validate before consuming: an invalid request must not cost the client its token.
         const isGood = decided === 'rotated' || decided === 'retried'
         const narrowed = found && isGood ? narrowedScope(deps, found, params) : []
         if (found && decided === 'rotated') {
@@ -61,7 +61,7 @@ export async function grantRefreshToken(
 
   if (!token) countGuess(deps, ip)
   const who = { clientId: client.id, userId: token?.user_id ?? null, grantId: token?.grant_id ?? null, ip }
-  // It ends nothing, so the same token can come again and again.
+  // Stale reuse revokes nothing, so it can repeat indefinitely.
   if (outcome === 'stale') recordRepeatable(deps, 'refresh.stale', who)
   if (token && outcome === 'reused') {
     record(deps, 'refresh.reused', who)
@@ -86,18 +86,18 @@ function outcomeOf(deps: OAuthDeps, token: RefreshTokenRow | undefined, origin: 
   if (!token || token.ended || token.grant_expires_at.getTime() <= now) return 'dead'
   if (scopeOf(token).length === 0) return 'dead'
   if (!token.consumed_at) return token.expires_at.getTime() <= now ? 'dead' : 'rotated'
-  // One generation back: an older one would get the successor of a token that somebody has used since.
+  // Only the latest used token can be retried: the successor of an older one has already been used.
   if (token.is_latest && now - token.consumed_at.getTime() <= RETRY_MS) return 'retried'
   const isKnown = token.refreshed_network === origin.network && token.refreshed_agent === origin.agent
   return isKnown ? 'stale' : 'reused'
 }
 
-/** The program, without its version: a process that slept may be older than the one that refreshed last. */
+/** The user agent without versions: a suspended process may be older than the one that refreshed last. */
 function programOf(userAgent: string | null): string {
   return (userAgent ?? '').slice(0, 300).replace(/\d[\w.+-]*/g, '')
 }
 
-/** What the grant still gives: administration is for those who are administrators now. */
+/** The grant's scope; `admin` only while the user is an administrator. */
 function scopeOf(token: RefreshTokenRow): string[] {
   return token.user_is_admin ? token.scope : withoutAdmin(token.scope)
 }
@@ -109,7 +109,7 @@ function narrowedScope(deps: OAuthDeps, token: RefreshTokenRow, params: TokenReq
   }
   const granted = scopeOf(token)
   if (params.scope === undefined) return granted
-  // Clients repeat what they asked for at the start; what was dropped then is ignored now, and so is what has ended since.
+  // Clients repeat their original request; ignore what was dropped then and what has been lost since.
   const asked = [...new Set(params.scope.split(' '))].filter(scope => deps.scopes.has(scope))
   const wanted = asked.filter(scope => granted.includes(scope) || !token.scope.includes(scope))
   if (wanted.length === 0 || !wanted.every(scope => allows(granted, scope))) {

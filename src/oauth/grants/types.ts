@@ -1,4 +1,4 @@
-/** Grant types (RFC 6749, RFC 8628), and what the handler of one is given. */
+/** Grant types (RFC 6749, RFC 8628), and the types of their handlers. */
 import type { ClientRow } from '../../../sql/clients.ts'
 import type { Params } from '../../http/params.ts'
 import type { OAuthDeps } from '../deps.ts'
@@ -8,7 +8,7 @@ export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 export const GRANT_TYPES = ['authorization_code', 'refresh_token', 'client_credentials', DEVICE_CODE_GRANT] as const
 export type GrantType = (typeof GRANT_TYPES)[number]
 
-/** One token request, its client authenticated and registered for the grant type. */
+/** A token request whose client is authenticated and registered for the grant type. */
 export interface TokenRequest {
   client: ClientRow
   params: Params
@@ -26,7 +26,7 @@ export interface TokenResponse {
   scope: string
 }
 
-/** The device endpoint serves a public client that does not say who it is. */
+/** On the device token endpoint, a public client may omit its client id. */
 export type DeviceTokenRequest = Pick<TokenRequest, 'params' | 'ip'> & { client: ClientRow | undefined }
 
 export type GrantHandler = (deps: OAuthDeps, request: TokenRequest) => Promise<TokenResponse>

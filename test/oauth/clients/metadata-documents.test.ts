@@ -120,10 +120,7 @@ describe('a client id that is the address of a document', () => {
     ['names another client_id', { client_id: 'https://other.example/x.json' }],
     ['has a client secret method only', { token_endpoint_auth_method: 'client_secret_basic' }],
     ['can only be a machine', { grant_types: ['client_credentials'] }],
-    [
-      'has no redirect URI that can be used',
-      { grant_types: ['authorization_code'], redirect_uris: ['javascript:alert(1)'] },
-    ],
+    ['has no usable redirect URI', { grant_types: ['authorization_code'], redirect_uris: ['javascript:alert(1)'] }],
     ['wants keys and has none', { token_endpoint_auth_method: 'private_key_jwt' }],
   ])('is refused if the document %s', async (_, more) => {
     await refused(publish(more))
@@ -187,7 +184,7 @@ test('a member that is null is one that is absent', async () => {
   expect(answer.status).toBe(200)
 })
 
-test('an address of this server describes no client, and is not fetched', async () => {
+test('a document on this server cannot be a client id, and is not fetched', async () => {
   const own = await startServer({ BASE_URL: 'https://own.example' }, host.outbound)
   try {
     const before = host.lookups
@@ -355,7 +352,7 @@ describe('a document that cannot be had', () => {
       { Accept: 'text/html' },
     )
   const wayOut =
-    'Try again later. If this server cannot reach the internet at all, its operator sets CLIENT_METADATA_DOCUMENTS=false; apps then register instead, or get a client id from the operator'
+    'Try again later. If this server has no internet access, its operator can set CLIENT_METADATA_DOCUMENTS=false; apps then register instead, or get a client id from the operator'
 
   test.each<[reason: string, answer: string | undefined, addresses: string[]]>([
     ['has a host name for which this server finds no public address', undefined, []],
@@ -381,7 +378,7 @@ describe('a document that cannot be had', () => {
     const page = await authorize(server, url)
     expect([page.status, page.headers.get('location')]).toEqual([400, null])
     const text = await page.text()
-    expect(text).toContain('<h1>This server could not find out about the app</h1>')
+    expect(text).toContain('<h1>This server could not load information about the app</h1>')
     expect(text).toContain(`<p>${description}.</p>`)
   })
 
@@ -405,7 +402,7 @@ describe('a document that cannot be had', () => {
         freshUntil: new Date(offline.deps.now().getTime() + 3_600_000),
       })
       const before = host.lookups
-      const description = `The app is described by a document at client.example:${host.port}, and this server fetches no such documents (CLIENT_METADATA_DOCUMENTS=false). Remove this server from the app and add it again, so that the app registers, or give the app a client id from the operator`
+      const description = `The app is described by a document at client.example:${host.port}, but this server does not fetch such documents (CLIENT_METADATA_DOCUMENTS=false). Remove this server from the app and add it again, so that the app registers, or give the app a client id from the operator`
       const answer = await offline.post('/api/oauth/device', { client_id: url })
       expect([answer.status, await answer.json()]).toEqual([
         401,

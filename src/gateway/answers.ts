@@ -1,5 +1,5 @@
 /** Turns an upstream's answer to a call into the answer for a client of either era. */
-import type { Course } from './course.ts'
+import type { CallsDeps, Course } from './course.ts'
 import { declares, errorFor, MAY_ASK, neededFor, resultFor } from './eras.ts'
 import type { Link } from './link.ts'
 import { kindOfMethod, LISTS } from './lists.ts'
@@ -15,6 +15,7 @@ import {
 } from './messages.ts'
 import { targetOf } from './names.ts'
 import { isQuestion, urlQuestions } from './questions.ts'
+import { bindingOf } from './request-state.ts'
 
 /** Our own result, in place of the upstream's. */
 export function answerOfOurs(
@@ -44,6 +45,7 @@ function announcesChanges(method: string, link: Link): boolean {
 
 /** The upstream's answer, converted for the client. @throws RpcError for the upstream's protocol errors. */
 export function answered(
+  { states }: CallsDeps,
   { exchange, upstream, params }: Course,
   link: Link,
   response: RpcResponse,
@@ -70,7 +72,9 @@ export function answered(
         { requiredCapabilities },
         400,
       )
-    return { resultType: 'input_required', inputRequests }
+    const binding = bindingOf(upstream.config.name, exchange, params)
+    const requestState = states.seal(binding, { pages: Object.keys(inputRequests) })
+    return { resultType: 'input_required', inputRequests, requestState }
   }
   if (era === '2025' && error.code === MISSING_CLIENT_CAPABILITY && method === 'tools/call')
     return {

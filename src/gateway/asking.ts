@@ -3,11 +3,12 @@ import { randomUUID } from 'node:crypto'
 import { type CallsDeps, type Course, conclude, concluded, done, type Prepared } from './course.ts'
 import { declares, neededFor, type Question } from './eras.ts'
 import type { Exchange } from './exchange.ts'
-import { bindingOf, type HeldCall } from './held.ts'
+import type { HeldCall } from './held.ts'
 import type { ActiveCall } from './link.ts'
-import { INVALID_PARAMS, isObject, METHOD_NOT_FOUND, MISSING_CLIENT_CAPABILITY, RpcError } from './messages.ts'
+import { isObject, METHOD_NOT_FOUND, MISSING_CLIENT_CAPABILITY, RpcError } from './messages.ts'
 import type { PeerCall } from './peer.ts'
 import { passOn } from './relay.ts'
+import { bindingOf } from './request-state.ts'
 
 /**
  * Sends a call that can be held while a 2026 client answers a question of a 2025 upstream; the client delivers the
@@ -86,14 +87,17 @@ function withoutElicitationId({ method, params }: Question): Question {
   return { method, params: rest }
 }
 
-/** Retries of 2026 clients after `-32042` say whether the user opened the pages; if one was declined, the call ends here. */
-export function urlAnswers({
-  requestState,
-  inputResponses,
-}: Record<string, unknown>): Record<string, unknown> | undefined {
-  if (requestState !== undefined)
-    throw new RpcError(INVALID_PARAMS, 'This request is no longer waiting for an answer; start it again')
-  if (!isObject(inputResponses)) return undefined
-  const accepted = Object.values(inputResponses).every(answer => isObject(answer) && answer.action === 'accept')
-  return accepted ? undefined : { content: [{ type: 'text', text: 'The user did not open the page.' }], isError: true }
+/**
+ * What a 2026 client says of the pages that a server wanted to be opened.
+ *
+ * @returns whether they are, or may be: a server that is called too early asks for them again.
+ */
+export function hasOpened(pages: readonly string[], { inputResponses }: Record<string, unknown>): boolean {
+  const answers = isObject(inputResponses) ? inputResponses : {}
+  return !pages.some(key => {
+    const answer = Object.hasOwn(answers, key) ? answers[key] : undefined
+    return isObject(answer) && (answer.action === 'decline' || answer.action === 'cancel')
+  })
 }
+
+export const NOT_OPENED = { content: [{ type: 'text', text: 'The user did not open the page.' }], isError: true }

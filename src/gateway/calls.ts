@@ -3,12 +3,12 @@
  * path; they differ only in how a question reaches the client.
  */
 import { answered, answerOfOurs } from './answers.ts'
-import { askClient, heldCall, refuse, urlAnswers } from './asking.ts'
+import { askClient, hasOpened, heldCall, NOT_OPENED, refuse } from './asking.ts'
 import { fail, UpstreamFailure } from './connection.ts'
 import { type CallsDeps, type Course, conclude, done, type Prepared } from './course.ts'
 import { carriedOf, MAY_ASK, paramsFor, traceHeaders } from './eras.ts'
 import type { Exchange } from './exchange.ts'
-import { bindingOf } from './held.ts'
+import type { HeldCall } from './held.ts'
 import type { ActiveCall, Link } from './link.ts'
 import { answerAboutAccount, askToLink } from './link-requests.ts'
 import type { Entry } from './lists.ts'
@@ -17,6 +17,7 @@ import { mismatchedHeader, paramHeaders } from './param-headers.ts'
 import type { PeerAnswer, PeerCall } from './peer.ts'
 import { answerQuestions } from './questions.ts'
 import { passOn, wantedLogs } from './relay.ts'
+import { bindingOf, notWaiting } from './request-state.ts'
 import type { Upstream } from './upstream.ts'
 
 /** How many rounds of questions a 2026 upstream may ask before it answers. */
@@ -40,13 +41,12 @@ export async function performCall(
     bytes: 0,
     logLevel: wantedLogs(exchange),
     refusal: undefined,
+    declined: false,
     dropped: 0,
   }
   try {
-    if (exchange.era === '2026' && MAY_ASK.has(exchange.method) && params.requestState !== undefined) {
-      const call = deps.held.resume(exchange, bindingOf(upstream.config.name, exchange, params))
-      if (call) return await deps.held.proceed(call, exchange)
-    }
+    const held = exchange.era === '2026' && MAY_ASK.has(exchange.method) ? resume(deps, course) : undefined
+    if (held) return await deps.held.proceed(held, exchange)
     return (await answerAboutAccount(deps, course)) ?? (await attempt(deps, course, true))
   } catch (error) {
     // Its tokens may have ended meanwhile.
@@ -54,6 +54,19 @@ export async function performCall(
       return askToLink(deps, course)
     throw conclude(deps, course, error)
   }
+}
+
+/** Reads what a 2026 client carried for us. @returns the call that it goes on with, if one is held. @throws RpcError */
+function resume(deps: CallsDeps, course: Course): HeldCall | undefined {
+  const { upstream, exchange, params } = course
+  if (params.requestState === undefined) return undefined
+  const state = deps.states.open(bindingOf(upstream.config.name, exchange, params), params.requestState)
+  if (state?.held !== undefined) return deps.held.resume(state.held, exchange)
+  if (!state?.pages) return undefined
+  course.declined = !hasOpened(state.pages, params)
+  const { requestState: _, inputResponses: __, ...rest } = params
+  course.params = rest
+  return undefined
 }
 
 /** @param again Whether to retry with a new session if the old one was lost: the call did not run in it. */
@@ -100,18 +113,19 @@ async function send(
   entry: Entry | undefined,
   release: () => void,
 ): Promise<Record<string, unknown>> {
-  const { exchange, logLevel } = course
+  const { exchange, logLevel, params } = course
+  if (course.declined) return done(deps, course, answerOfOurs(course, link, NOT_OPENED))
   if (logLevel !== undefined && logLevel !== 'any') await link.wantLogs(logLevel)
-  const prepared = prepare(course, link, entry)
+  const prepared = prepare(deps, course, link, entry)
   if (exchange.era === '2025' || link.era === '2026' || !MAY_ASK.has(exchange.method))
     return converse(deps, course, prepared)
-  const declined = urlAnswers(course.params)
-  if (declined) return done(deps, course, answerOfOurs(course, link, declined))
+  // Not of us, and no server of 2025 has any. Answers alone are to questions that nobody asked: they say nothing.
+  if (params.requestState !== undefined) throw notWaiting()
   return deps.held.proceed(heldCall(deps, course, prepared, release), exchange)
 }
 
 /** Everything to send, apart from the callbacks in {@link ActiveCall}. */
-function prepare(course: Course, link: Link, entry: Entry | undefined): Prepared {
+function prepare(deps: CallsDeps, course: Course, link: Link, entry: Entry | undefined): Prepared {
   const { exchange, params, logLevel, upstream } = course
   const { roots, timeout, maxTimeout } = upstream.config
   const capabilities = carriedOf(exchange.capabilities, roots)
@@ -135,7 +149,7 @@ function prepare(course: Course, link: Link, entry: Entry | undefined): Prepared
     transmit: (active, sent, onStart) => link.call(active, exchange.method, sent, { ...options, onStart }),
     finish(answer) {
       course.bytes += answer.bytes
-      return answered(course, link, answer.response, capabilities)
+      return answered(deps, course, link, answer.response, capabilities)
     },
   }
 }

@@ -11,11 +11,13 @@ import { isObject, RpcError } from './messages.ts'
 import { targetOf } from './names.ts'
 import type { PeerAnswer, PeerCall } from './peer.ts'
 import { redact } from './policy.ts'
+import type { RequestStates } from './request-state.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface CallsDeps {
   log: Log
   held: HeldCalls
+  states: RequestStates
   /** Called for every `tools/call`, `prompts/get` and `resources/read`, successful or not. */
   onCall(record: CallRecord): void
 }
@@ -31,6 +33,8 @@ export interface Course {
   logLevel: LogLevel | 'any' | undefined
   /** Set if a question needs a capability that the client did not declare: the answer, whatever the upstream sends next. */
   refusal: RpcError | undefined
+  /** The client declined to open the pages that the server asked for. */
+  declined: boolean
   /** Number of notifications that were not passed on. */
   dropped: number
 }

@@ -1,15 +1,15 @@
 /**
  * Calls of 2026 clients to 2025 upstreams that wait for an answer from the client. The call to the upstream stays open
- * while the client gets `input_required`; its retry continues the call. The state that the client carries is sealed.
+ * while the client gets `input_required`; its retry continues the call.
  */
-import { createHash, randomUUID } from 'node:crypto'
-import { seal, unseal } from '../lib/crypto.ts'
+import { randomUUID } from 'node:crypto'
 import { fail, UpstreamFailure } from './connection.ts'
 import type { Question } from './eras.ts'
 import type { Exchange } from './exchange.ts'
-import { canonical } from './lists.ts'
-import { INTERNAL_ERROR, INVALID_PARAMS, isObject, RpcError } from './messages.ts'
+import { INTERNAL_ERROR, isObject, RpcError } from './messages.ts'
 import type { PeerAnswer, PeerCall } from './peer.ts'
+import { answersQuestion } from './questions.ts'
+import { ANSWER_MS, notWaiting, type RequestStates } from './request-state.ts'
 
 export interface HeldCall {
   /** Receives progress and log messages; undefined while the client is away. */
@@ -23,21 +23,20 @@ export interface HeldCall {
 }
 
 export interface HeldCalls {
-  /** Creates a call; the caller sends it. */
+  /** Creates a call; the caller sends it. @param binding See `bindingOf`. */
   open(exchange: Exchange, binding: string): HeldCall
   /** Waits for the answer or a question. @returns the result, or `input_required`. */
   proceed(call: HeldCall, exchange: Exchange): Promise<Record<string, unknown>>
   /**
-   * Finds the call that a retry belongs to.
+   * Finds the call that a retry belongs to, and delivers its answers. What is missing or malformed is asked for again.
    *
-   * @returns undefined if the state is not ours. @throws RpcError if the call is no longer held, or the request differs.
+   * @throws RpcError if the call is no longer held.
    */
-  resume(exchange: Exchange, binding: string): HeldCall | undefined
+  resume(id: string, exchange: Exchange): HeldCall
   readonly count: number
   close(): void
 }
 
-const HELD_MS = 600_000
 const PER_PRINCIPAL = 16
 
 interface Waiting {
@@ -56,14 +55,7 @@ interface State {
   timer: NodeJS.Timeout | undefined
 }
 
-/** Hash of what a retry must repeat: caller, upstream, method, target and arguments. */
-export function bindingOf(upstream: string, { caller, method }: Exchange, params: Record<string, unknown>): string {
-  const { name, uri, arguments: args } = params
-  const text = canonical([caller.principal, caller.clientId, upstream, method, name ?? uri ?? null, args ?? null])
-  return createHash('sha256').update(text).digest('base64url')
-}
-
-export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldCalls {
+export function openHeldCalls(requestStates: RequestStates): HeldCalls {
   const held = new Map<string, HeldCall>()
   const states = new WeakMap<HeldCall, State>()
   const perPrincipal = new Map<string, number>()
@@ -89,7 +81,6 @@ export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldC
     call.peerCall?.pause()
     held.set(state.id, call)
     count(state.principal, 1)
-    const expiresAt = deps.now().getTime() + HELD_MS
     state.timer = setTimeout(() => {
       release(state)
       call.peerCall?.cancel({ reason: 'timeout', detail: 'the client did not answer in time' })
@@ -98,12 +89,11 @@ export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldC
         answer => call.finish(answer, undefined),
         error => settleQuietly(() => call.finish(undefined, error)),
       )
-    }, HELD_MS)
-    const sealed = seal(deps.sealKey, JSON.stringify({ id: state.id, binding: state.binding, expiresAt }))
+    }, ANSWER_MS)
     return {
       resultType: 'input_required',
       inputRequests: Object.fromEntries([...state.questions].map(([key, { question }]) => [key, question])),
-      requestState: sealed.toString('base64url'),
+      requestState: requestStates.seal(state.binding, { held: state.id }),
     }
   }
 
@@ -159,20 +149,16 @@ export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldC
         exchange.signal.removeEventListener('abort', leave)
       }
     },
-    resume(exchange, binding) {
-      const state = openState(deps.sealKey, exchange.params.requestState)
-      if (!state) return undefined
-      const call = held.get(state.id)
-      if (state.binding !== binding) throw new RpcError(INVALID_PARAMS, 'requestState belongs to another request')
-      if (!call || state.expiresAt <= deps.now().getTime())
-        throw new RpcError(INVALID_PARAMS, 'This request is no longer waiting for an answer; start it again')
+    resume(id, exchange) {
+      const call = held.get(id)
+      if (!call) throw notWaiting()
       const mine = states.get(call)!
       const { inputResponses } = exchange.params
       release(mine)
       for (const [key, waiting] of mine.questions) {
         const response =
           isObject(inputResponses) && Object.hasOwn(inputResponses, key) ? inputResponses[key] : undefined
-        if (!isObject(response)) continue
+        if (!answersQuestion(waiting.question, response)) continue
         mine.questions.delete(key)
         waiting.resolve(response)
       }
@@ -192,15 +178,6 @@ export function openHeldCalls(deps: { now(): Date; sealKey: Uint8Array }): HeldC
       }
       held.clear()
     },
-  }
-}
-
-function openState(key: Uint8Array, state: unknown): { id: string; binding: string; expiresAt: number } | undefined {
-  if (typeof state !== 'string') return undefined
-  try {
-    return JSON.parse(unseal(key, Buffer.from(state, 'base64url')))
-  } catch {
-    return undefined // not sealed by us: the state of an upstream
   }
 }
 

@@ -22,6 +22,7 @@ import { openListeners, type Told } from './listening.ts'
 import { INVALID_REQUEST, METHOD_NOT_FOUND, RpcError } from './messages.ts'
 import { mayUse, scopesOf } from './policy.ts'
 import type { ChildSpec } from './pool.ts'
+import { openRequestStates } from './request-state.ts'
 import { openUpstream, type Upstream } from './upstream.ts'
 
 export type { Description, Exchange, Gateway, GatewayCaller, ListenFilter, Listening } from './exchange.ts'
@@ -50,9 +51,11 @@ export function openGateway(deps: GatewayDeps): Gateway {
   let upstreams = new Map<string, Upstream>()
   const observers = new Set<(change: GatewayChange) => void>()
   const listeners = openListeners()
+  const states = openRequestStates(deps)
   const callsDeps: CallsDeps = {
     log: deps.log,
-    held: openHeldCalls(deps),
+    states,
+    held: openHeldCalls(states),
     onCall: deps.onCall,
   }
   const visible = (caller: GatewayCaller) =>

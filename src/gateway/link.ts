@@ -115,6 +115,8 @@ export async function openLink(options: LinkOptions): Promise<Link> {
 
 function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Handshake, 'revision'>) {
   const calls = new Map<number, ActiveCall>()
+  /** Calls that wait for an answer of their client's, with how many questions. */
+  const asking = new Map<ActiveCall, number>()
   let pristine = true
   let stale = false
   let lastUsedAt = performance.now()
@@ -143,13 +145,28 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
     },
   })
 
-  /** Finds the call that an untagged message belongs to, so that nothing of one principal reaches another. */
+  /**
+   * Finds the call that an untagged message belongs to, so that nothing of one principal reaches another. A call that
+   * waits for its client sends nothing: a server asks one question at a time.
+   */
   function callFor(wants: (call: ActiveCall) => boolean): ActiveCall | undefined {
-    if (calls.size === 1) return calls.values().next().value
-    const principals = new Set([...calls.values()].map(call => call.principal))
-    if (principals.size !== 1) return undefined
-    const candidates = [...calls.values()].filter(wants)
+    const all = [...calls.values()]
+    if (all.some(({ principal }) => principal !== all[0]!.principal)) return undefined
+    const running = all.filter(call => !asking.has(call))
+    const likely = running.length > 0 ? running : all
+    const candidates = likely.length === 1 ? likely : likely.filter(wants)
     return candidates.length === 1 ? candidates[0] : undefined
+  }
+
+  async function ask(call: ActiveCall, question: Question, signal: AbortSignal): Promise<Record<string, unknown>> {
+    asking.set(call, (asking.get(call) ?? 0) + 1)
+    try {
+      return await call.ask(question, signal)
+    } finally {
+      const left = asking.get(call)! - 1
+      if (left > 0) asking.set(call, left)
+      else asking.delete(call)
+    }
   }
 
   const events: PeerEvents = {
@@ -160,13 +177,14 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
       const call =
         about === undefined ? callFor(({ capabilities }) => declares(capabilities, needed)) : calls.get(about)
       if (!call) throw new RpcError(INTERNAL_ERROR, 'This request cannot be assigned to a call')
-      return call.ask({ method: request.method, ...(request.params ? { params: request.params } : {}) }, signal)
+      return ask(call, { method: request.method, ...(request.params ? { params: request.params } : {}) }, signal)
     },
     onNotification(notification) {
       if (feed.take(notification)) return
-      if (notification.method === 'notifications/message')
-        callFor(call => wantsLog(call, notification))?.notify(notification)
-      else if (notification.method === 'notifications/elicitation/complete') callFor(() => true)?.notify(notification)
+      if (notification.method === 'notifications/message') {
+        const call = callFor(one => wantsLog(one, notification))
+        if (call && wantsLog(call, notification)) call.notify(notification)
+      } else if (notification.method === 'notifications/elicitation/complete') callFor(() => true)?.notify(notification)
     },
     onStale() {
       stale = true

@@ -41,6 +41,19 @@ export function isQuestion(value: unknown): value is Question {
   return isObject(value) && typeof value.method === 'string' && (value.params === undefined || isObject(value.params))
 }
 
+/** Whether a client's answer has the form that the question asks for; upstreams get nothing else. */
+export function answersQuestion({ method }: Question, answer: unknown): answer is Record<string, unknown> {
+  if (!isObject(answer)) return false
+  if (method === 'elicitation/create')
+    return ACTIONS.has(answer.action) && (answer.content === undefined || isObject(answer.content))
+  if (method === 'roots/list')
+    return Array.isArray(answer.roots) && answer.roots.every(root => isObject(root) && typeof root.uri === 'string')
+  const { role, model, content } = answer
+  return typeof role === 'string' && typeof model === 'string' && (isObject(content) || Array.isArray(content))
+}
+
+const ACTIONS: ReadonlySet<unknown> = new Set(['accept', 'decline', 'cancel'])
+
 /** The pages of a `-32042` error as 2026 questions. @returns undefined if it names none. */
 export function urlQuestions(data: unknown): Record<string, Question> | undefined {
   const elicitations = isObject(data) && Array.isArray(data.elicitations) ? data.elicitations : []

@@ -1,7 +1,9 @@
-/** The table of the README cannot hide a failure. */
+/** The tables of conformance cannot hide a failure. */
 import { describe, expect, test } from 'bun:test'
+import { join } from 'node:path'
+import { ROOT } from '../support/command.ts'
 import type { ScenarioResult } from '../support/conformance.ts'
-import { problemsOf, type Results, toMarkdown } from '../support/conformance-table.ts'
+import { type Pair, problemsOf, replaceTable, summarize, toMarkdown } from '../support/conformance-table.ts'
 
 const passing = (scenario: string): ScenarioResult => ({
   scenario,
@@ -18,44 +20,70 @@ const failing = (scenario: string): ScenarioResult => ({
   skipped: [],
 })
 
-const direct: Results = { title: 'direct', results: [passing('ping'), passing('tools-list')] }
-const through: Results = {
-  title: 'through',
-  results: [passing('ping'), failing('tools-list')],
+const whole = [passing('ping'), passing('tools-list')]
+const lossy: Pair = {
+  server: 'a server',
+  revision: '2026-07-28',
+  results: { direct: whole, http: [passing('ping'), failing('tools-list')] },
   reasons: { 'tools-list': 'tools cannot be listed' },
 }
 
-describe('the table of conformance', () => {
-  test('has a line for each scenario, a reason for each failure, and sums', () => {
-    expect(toMarkdown([direct, through]).split('\n')).toEqual([
-      '| scenario | direct | through |',
+describe('the tables of conformance', () => {
+  test('have a line for each scenario, a reason for each failure, and sums', () => {
+    expect(toMarkdown([lossy]).split('\n')).toEqual([
+      '| scenario | a server, directly | a server, through the gateway, over HTTP |',
       '| --- | --- | --- |',
       '| `ping` | ✓ | ✓ |',
       '| `tools-list` | ✓ | no: tools cannot be listed |',
       '| **passed** | 2 of 2 | 1 of 2 |',
     ])
-    expect(problemsOf([direct, through])).toEqual([])
+    expect(summarize([lossy]).split('\n')).toEqual([
+      '| server | client | directly | through the gateway, over stdio | through the gateway, over HTTP |',
+      '| --- | --- | --- | --- | --- |',
+      '| a server | 2026-07-28 | 2 of 2 |  | 1 of 2 |',
+      '',
+      'What is lost:',
+      '',
+      '- `tools-list`: tools cannot be listed.',
+    ])
+    expect(problemsOf(lossy)).toEqual([])
   })
 
   test('a failure without a reason is a problem, and says what failed', () => {
-    expect(problemsOf([{ ...through, reasons: {} }])).toEqual([
-      'through: tools-list fails: another-check (expected 200, got 404)',
+    const fails = 'tools-list fails: another-check (expected 200, got 404)'
+    expect(problemsOf({ ...lossy, reasons: {} })).toEqual([
+      `a server, client 2026-07-28, through the gateway, over HTTP: ${fails}`,
+    ])
+    // What fails directly has no excuse.
+    expect(problemsOf({ ...lossy, results: { direct: [failing('tools-list')] } })).toEqual([
+      `a server, client 2026-07-28, directly: ${fails}`,
     ])
   })
 
   test('a reason for what does not fail is a problem', () => {
-    const reasons = { ping: 'a reason of the past', 'tools-list': 'tools cannot be listed' }
-    expect(problemsOf([{ ...through, reasons }])).toEqual(['through: ping does not fail'])
+    expect(problemsOf({ ...lossy, results: { stdio: whole } })).toEqual([
+      'a server, client 2026-07-28, through the gateway, over stdio: tools-list does not fail',
+    ])
   })
 
   test('a warning, a check that was skipped, or a scenario in which nothing was checked, has not passed', () => {
     const warned = { ...passing('ping'), warned: [{ check: 'a-should', message: 'is not done' }] }
     const skipped = { ...passing('caching'), skipped: ['another-check'] }
     const empty = { ...passing('tools-list'), passed: [] }
-    expect(problemsOf([{ title: 'direct', results: [warned, skipped, empty] }])).toEqual([
-      'direct: ping fails: a-should (is not done)',
-      'direct: caching fails: another-check (skipped)',
-      'direct: tools-list fails: no check passed',
+    const where = 'a server, client 2026-07-28, directly'
+    expect(problemsOf({ ...lossy, results: { direct: [warned, skipped, empty] } })).toEqual([
+      `${where}: ping fails: a-should (is not done)`,
+      `${where}: caching fails: another-check (skipped)`,
+      `${where}: tools-list fails: no check passed`,
     ])
+  })
+
+  test('the README has the sums of the last run, and leads to the rest', async () => {
+    const readme = await Bun.file(join(ROOT, 'README.md')).text()
+    const results = await Bun.file(join(ROOT, 'test/gateway/conformance.md')).text()
+    const sums = results.slice(results.indexOf('| server |'), results.indexOf('\n\n## Clients'))
+    expect(sums).toContain('| SDK 1.x: up to 2025-11-25 | 2026-07-28 |')
+    expect(replaceTable(readme, sums)).toBe(readme)
+    expect(readme).toContain('test/gateway/conformance.md')
   })
 })

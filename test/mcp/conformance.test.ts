@@ -2,6 +2,7 @@
  * of its own has: the hub without upstream servers has no resources and prompts, and says so. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { hasPassed, type Revision, runRequirements, runScenario } from '../support/conformance.ts'
+import { ASKED_FROM_2025 } from '../support/conformance-table.ts'
 import { deviceTokens, registerClient, signIn } from '../support/flows.ts'
 import { openBehind } from '../support/front.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -62,5 +63,12 @@ describe('@modelcontextprotocol/conformance server, through /mcp/{name}', () => 
     await using target = await openBehind(...behind)
     const results = await runRequirements(target, revision)
     expect(results.filter(result => !hasPassed(result))).toEqual([])
+  })
+
+  test('of 2026-07-28 only what a 2025 server cannot do is lost in front of one', async () => {
+    await using target = await openBehind('sdk1', 'stdio')
+    const results = await runRequirements(target, '2026-07-28')
+    const lost = results.filter(result => !hasPassed(result)).map(({ scenario }) => scenario)
+    expect(lost.sort()).toEqual(Object.keys(ASKED_FROM_2025).sort())
   })
 })

@@ -16,6 +16,16 @@ export interface EventStream {
   end(): void
 }
 
+const streams = new WeakSet<Response>()
+
+/** Whether events may still come: such a response must be watched over. */
+export const isEventStream = (response: Response) => streams.has(response)
+
+/** A response whose events are all known already, so that it need not stay open. */
+export function wholeEventStream(text: string, headers: Record<string, string>): Response {
+  return new Response(text, { headers: { ...HEADERS, ...headers } })
+}
+
 /** @param onGone Called when the reader disconnects before the end. */
 export function openEventStream(onGone: () => void, headers: Record<string, string> = {}): EventStream {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined
@@ -28,8 +38,10 @@ export function openEventStream(onGone: () => void, headers: Record<string, stri
       onGone()
     },
   })
+  const response = new Response(body, { headers: { ...HEADERS, ...headers } })
+  streams.add(response)
   return {
-    response: new Response(body, { headers: { ...HEADERS, ...headers } }),
+    response,
     write(text) {
       controller?.enqueue(ENCODER.encode(text))
     },

@@ -7,13 +7,15 @@ import { type Id, INVALID_REQUEST, isRequest, isResponse, type Message } from '.
 import type { Caller } from '../access.ts'
 import type { Prepared } from '../core.ts'
 import { type EventLog, type LoggedEvent, parseEventId } from './event-log.ts'
-import { openEventStream } from './event-stream.ts'
+import { openEventStream, wholeEventStream } from './event-stream.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 
 /** The number of the standalone stream. */
 const STANDALONE = 0
 /** When a disconnected client should reconnect; long enough for another process to have taken over. */
 const RETRY_MS = 2_000
+/** How long to wait for the answer before opening a stream for it. */
+const SOON_MS = 20
 
 interface Stream {
   number: number
@@ -93,20 +95,50 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
     return askedOn.values().find(stream => stream.number === number && stream.log)
   }
 
-  /** @param missed The events that a resuming client has not seen. */
-  function connectEvents(stream: Stream, missed: LoggedEvent[] = []): Response {
+  /** The first event of a stream that can be resumed. */
+  function primer({ number, log }: Stream): string {
+    return primed && log ? `id: ${log.append(number, '').id}\nretry: ${RETRY_MS}\ndata: \n\n` : ''
+  }
+
+  function connectEvents(stream: Stream, begun: string): Response {
     stream.connection?.end() // the client has replaced it with this one
     const events = openEventStream(() => {
       if (stream.connection === connection) stream.connection = undefined
     }, headers)
-    const write = (event: LoggedEvent) => events.write(`event: message\nid: ${event.id}\ndata: ${event.data}\n\n`)
-    const connection: Connection = { deliver: (_, event) => event && write(event), end: events.end }
+    const connection: Connection = { deliver: (_, event) => event && events.write(textOf(event)), end: events.end }
     stream.connection = connection
-    for (const event of missed.filter(({ data }) => data !== '')) write(event)
-    // Also on resumption: a client that is cut off again before its first event would lose its position.
-    if (primed && stream.log)
-      events.write(`id: ${stream.log.append(stream.number, '').id}\nretry: ${RETRY_MS}\ndata: \n\n`)
+    if (begun !== '') events.write(begun)
     return events.response
+  }
+
+  /** @param missed The events that a resuming client has not seen. */
+  function resumeEvents(stream: Stream, missed: LoggedEvent[] = []): Response {
+    const told = missed.filter(({ data }) => data !== '').map(textOf)
+    // Also on resumption: a client that is cut off again before its first event would lose its position.
+    return connectEvents(stream, told.join('') + primer(stream))
+  }
+
+  /** The same events in one piece if all answers come soon: a stream costs far more. */
+  function connectSoon(stream: Stream): Promise<Response> {
+    const { promise, resolve } = Promise.withResolvers<Response>()
+    let text = primer(stream)
+    const open = () => {
+      clearTimeout(timer)
+      stream.connection = undefined
+      resolve(connectEvents(stream, text))
+    }
+    const timer = setTimeout(open, SOON_MS)
+    stream.connection = {
+      deliver(message, event) {
+        if (event) text += textOf(event)
+        if (!isResponse(message)) open()
+      },
+      end() {
+        clearTimeout(timer)
+        resolve(wholeEventStream(text, headers))
+      },
+    }
+    return promise
   }
 
   function connectJson(stream: Stream, isBatch: boolean): Promise<Response> {
@@ -132,7 +164,7 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
         return jsonRpcError(400, INVALID_REQUEST, 'Another request with this id has not been answered yet')
       let response: Response | Promise<Response> = new Response(null, { status: 202 })
       if (requests.length > 0) {
-        response = as === 'stream' ? connectEvents(open(requests, log)) : connectJson(open(requests), isBatch)
+        response = as === 'stream' ? connectSoon(open(requests, log)) : connectJson(open(requests), isBatch)
       }
       const toCome = new Set(requests)
       for (const item of items) {
@@ -147,18 +179,18 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
       return response
     },
     listen(lastEventId) {
-      if (lastEventId === null) return connectEvents(standalone)
+      if (lastEventId === null) return resumeEvents(standalone)
       const seen = parseEventId(lastEventId)
       if (seen && log && seen.log !== log.name) return listenElsewhere(seen.stream)
       const stream = seen && findStream(seen.stream)
       const missed = seen && log?.after(seen)
       if ((!stream && !missed) || seen!.number > log!.last)
         return jsonRpcError(400, TRANSPORT_ERROR, 'Unknown event id; later events are no longer available')
-      if (stream) return connectEvents(stream, missed)
+      if (stream) return resumeEvents(stream, missed)
       // Nothing is missing. A stream that ends at once would make clients reconnect again and again.
       if (missed!.every(({ data }) => data === '')) return nothingMore()
       const ended: Stream = { number: seen!.stream, owed: new Set() }
-      const response = connectEvents(ended, missed)
+      const response = resumeEvents(ended, missed)
       ended.connection?.end()
       return response
     },
@@ -182,9 +214,11 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
 
   /** The events are, or were, in another process: the standalone stream starts over, an answer is lost. */
   function listenElsewhere(stream: number): Response {
-    return stream === STANDALONE ? connectEvents(standalone) : nothingMore()
+    return stream === STANDALONE ? resumeEvents(standalone) : nothingMore()
   }
 }
+
+const textOf = ({ id, data }: LoggedEvent) => `event: message\nid: ${id}\ndata: ${data}\n\n`
 
 function nothingMore(): Response {
   return jsonRpcError(405, TRANSPORT_ERROR, 'This stream has no more events', { Allow: 'POST, DELETE' })

@@ -7,6 +7,7 @@ import type { OAuthDeps } from '../../oauth/deps.ts'
 import { type Principal, revocableSubjects } from '../../oauth/principal.ts'
 import { ownerOf, personOf } from '../access.ts'
 import { openCounts } from '../counts.ts'
+import { isEventStream } from './event-stream.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 
 /** Answers to parallel calls in sessions are streams, too. */
@@ -70,8 +71,7 @@ export function openStreams(deps: OAuthDeps): Streams {
   })
 
   function guard(principal: Principal, request: Request, response: Response, farewell = ''): Response {
-    // Check the header first: reading `body` would turn any response into a stream, which is slower to send.
-    if (!response.headers.get('content-type')?.startsWith('text/event-stream') || !response.body) return response
+    if (!isEventStream(response) || !response.body) return response
     const owner = ownerOf(principal)
     const person = personOf(principal)
     const source = response.body.getReader()

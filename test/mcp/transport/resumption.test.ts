@@ -93,6 +93,16 @@ async function connectV1(through: { port: number } | undefined = undefined, bear
   return { sdk, sent, close: () => sdk.close() }
 }
 
+test('an answer that is soon there comes whole, in the events that a stream of it would have', async () => {
+  const answer = await post(await begin(), { jsonrpc: '2.0', id: 7, method: 'ping' })
+  const text = await answer.text()
+  expect(answer.headers.get('content-type')).toBe('text/event-stream')
+  expect(answer.headers.get('content-length')).toBe(`${text.length}`)
+  expect(text.replace(/-[0-9a-f]{12}\n/g, '-LOG\n')).toBe(
+    'id: 2-3-LOG\nretry: 2000\ndata: \n\nevent: message\nid: 2-4-LOG\ndata: {"jsonrpc":"2.0","id":7,"result":{}}\n\n',
+  )
+})
+
 describe('an answer that comes while the client is away', () => {
   test('is there when it resumes, once, and other streams go on', async () => {
     const session = await begin()

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, spyOn, test } from 'bun:test'
 import { connect } from 'node:net'
+import { openEventStream } from '../../../src/mcp/transport/event-stream.ts'
 import { openStreams } from '../../../src/mcp/transport/streams.ts'
 import { type Principal, revocableSubjects } from '../../../src/oauth/principal.ts'
 import { verifyAccessToken } from '../../../src/oauth/tokens.ts'
@@ -209,8 +210,7 @@ describe('there are at most', () => {
     }
     const open = (userId: string, grantId: string, method = 'GET') => {
       const request = new Request(server.base, { method })
-      const endless = new Response(new ReadableStream(), { headers: { 'Content-Type': 'text/event-stream' } })
-      return guard({ ...principal, userId, grantId }, request, endless)
+      return guard({ ...principal, userId, grantId }, request, openEventStream(() => {}).response)
     }
     const streams = Array.from({ length: 256 }, (_, i) => open('bob', `grant ${i % 8}`))
     expect(new Set(streams.map(({ status }) => status))).toEqual(new Set([200]))

@@ -9,8 +9,12 @@ import { freePort } from '../support/ports.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { TEST_CERTIFICATE, TEST_KEY } from '../support/tls.ts'
 import { faults } from './faults.ts'
+import { atMost } from './http.ts'
+import type { Approve } from './model.ts'
+import { checkAll } from './requirements.ts'
+import { openTarget } from './target.ts'
 
-setDefaultTimeout(150_000)
+setDefaultTimeout(300_000)
 
 /** In these tests this address is the public internet, and the rest of loopback is not. */
 const PUBLIC = '127.0.0.2'
@@ -37,7 +41,7 @@ beforeAll(async () => {
     async fetch(request) {
       const { searchParams } = new URL(request.url)
       const code = searchParams.get('code')!
-      await decide(server, ada, codes.get(code) ?? code, searchParams.get('decision') as 'approve' | 'deny')
+      await approve(code, searchParams.get('decision') as 'approve' | 'deny')
       return new Response('done')
     },
   })
@@ -68,7 +72,18 @@ async function run(args: string[], env: Record<string, string> = {}) {
   return { stdout, stderr, code }
 }
 
-const failed = ({ results }: Report) => results.filter(({ outcome }) => outcome === 'fail')
+const failed = (results: Report['results']) => results.filter(({ outcome }) => outcome === 'fail')
+
+/** A front of the server with the fault that a requirement must find. */
+const plant = (requirement: string) => {
+  const fault = faults.find(planted => planted.requirement === requirement)!
+  return startFront(server.base, fault.plant({ approve: code => approve(code, 'approve'), codes }))
+}
+const approve = async (code: string, decision: 'approve' | 'deny') => {
+  await decide(server, ada, codes.get(code) ?? code, decision)
+}
+/** A run mostly waits, but each begins with as many requests as it may. */
+const inTurn = atMost(4)
 
 /** A host on the web whose documents a program on this machine serves. */
 function startTlsFront(port: number) {
@@ -101,7 +116,7 @@ describe('the conformance suite', () => {
       ])
       expect(stderr).toBe('')
       const report = JSON.parse(stdout) as Report
-      expect(failed(report)).toEqual([])
+      expect(failed(report.results)).toEqual([])
       expect([code, report.summary.failedMust]).toEqual([0, 0])
       expect(new Set(report.results.map(({ id }) => id)).size).toBe(report.results.length)
       const open = report.results.filter(({ outcome }) => outcome.startsWith('not'))
@@ -114,21 +129,40 @@ describe('the conformance suite', () => {
     }
   })
 
-  test.concurrent.each(faults)('finds $name, and nothing else ($requirement)', async ({ requirement, plant }) => {
-    const approve = (code: string) => decide(server, ada, code).then(() => {})
-    const front = await startFront(server.base, plant({ approve, codes }))
-    try {
-      const { stdout, stderr, code } = await run([front.base, ...byCommand(), '--json'])
-      expect(stderr).toBe('')
-      const found = failed(JSON.parse(stdout) as Report)
-      expect(found.map(({ id }) => id)).toEqual([requirement])
-      expect(code).toBe(found[0]!.level === 'MUST' ? 1 : 0)
-    } finally {
-      await front.close()
-    }
-  })
+  test.concurrent.each(faults)('finds $name, and nothing else ($requirement)', ({ requirement }) =>
+    inTurn(async () => {
+      const front = await plant(requirement)
+      try {
+        const person: Approve = ({ userCode }, decision) => approve(userCode, decision)
+        const target = await openTarget({ issuer: front.base, jsonTokens: false, maxWait: 0, approve: person })
+        expect(failed(await checkAll(target)).map(({ id }) => id)).toEqual([requirement])
+      } finally {
+        await front.close()
+      }
+    }),
+  )
 
-  test.skipIf(noBrowser)('lets a browser hook press the buttons, and prints a table', async () => {
+  test.concurrent.each([
+    ['POLL-1', 'MUST', 1],
+    ['POLL-3', 'SHOULD', 0],
+  ])('when %s fails, a %s, it exits %d', (requirement, level, exit) =>
+    inTurn(async () => {
+      const front = await plant(requirement)
+      try {
+        const { stdout, stderr, code } = await run([front.base, ...byCommand(), '--json'])
+        const found = failed((JSON.parse(stdout) as Report).results)
+        expect([stderr, code, found.map(result => [result.id, result.level])]).toEqual([
+          '',
+          exit,
+          [[requirement, level]],
+        ])
+      } finally {
+        await front.close()
+      }
+    }),
+  )
+
+  test.concurrent.skipIf(noBrowser)('lets a browser hook press the buttons, and prints a table', async () => {
     const hook = join(import.meta.dir, '../support/approve-in-chromium.ts')
     const env = { SIGN_IN_LINK: await createSignInLink(server.deps, 'grace@example.com') }
     const { stdout, stderr, code } = await run([server.base, '--browser', hook], env)

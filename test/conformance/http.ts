@@ -10,10 +10,32 @@ export interface Answer {
 
 const TIMEOUT_MS = 15_000
 
+/** All checks run together; with all their requests at once they would find out how a server copes with load. */
+const inTurn = atMost(8)
+
 /** Redirects are not followed. @throws Error if no answer comes. */
-export async function send(url: string, init: RequestInit = {}): Promise<Answer> {
-  const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS), ...init })
-  return { url, status: response.status, headers: response.headers, json: parseObject(await response.text()) }
+export function send(url: string, init: RequestInit = {}): Promise<Answer> {
+  return inTurn(async () => {
+    const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(TIMEOUT_MS), ...init })
+    return { url, status: response.status, headers: response.headers, json: parseObject(await response.text()) }
+  })
+}
+
+/** Runs so many pieces of work at once; the others wait for their turn. */
+export function atMost(count: number): <T>(work: () => Promise<T>) => Promise<T> {
+  let free = count
+  const waiting: (() => void)[] = []
+  return async work => {
+    if (free > 0) free--
+    else await new Promise<void>(resolve => waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next) next()
+      else free++
+    }
+  }
 }
 
 export function sendJson(url: string, body: unknown, init: RequestInit = {}): Promise<Answer> {

@@ -3,11 +3,10 @@
 import { parseArgs } from 'node:util'
 import { byBrowser, byCommand } from './approve.ts'
 import { openDocuments } from './documents.ts'
-import { type Approve, BrokenRun, Unchecked } from './model.ts'
+import { type Approve, BrokenRun } from './model.ts'
 import { json, summarize, table } from './report.ts'
-import { fail, type Requirement, type Result } from './requirement.ts'
-import { requirements } from './requirements.ts'
-import { openTarget, type Target } from './target.ts'
+import { checkAll } from './requirements.ts'
+import { openTarget } from './target.ts'
 
 const HELP = `Usage: bun run run.ts ISSUER [options]
 
@@ -55,18 +54,6 @@ const OPTIONS = {
   help: { type: 'boolean', default: false },
 } as const
 
-/** All at once: most of them wait. */
-async function check(requirement: Requirement, target: Target): Promise<Result> {
-  const { check: find, ...about } = requirement
-  try {
-    return { ...about, ...(await find(target)) }
-  } catch (error) {
-    if (error instanceof BrokenRun) throw error
-    if (error instanceof Unchecked) return { ...about, outcome: error.outcome, seen: error.message }
-    return { ...about, ...fail(`no answer, or one that cannot be read (${(error as Error).name})`) }
-  }
-}
-
 function readArgs(args: string[]) {
   try {
     const { values, positionals } = parseArgs({ args, options: OPTIONS, allowPositionals: true })
@@ -108,7 +95,7 @@ async function main(): Promise<number> {
       approve,
       documents: documents || undefined,
     })
-    const results = await Promise.all(requirements.map(requirement => check(requirement, target)))
+    const results = await checkAll(target)
     process.stdout.write(values.json ? json(issuer, results) : table(issuer, results))
     return summarize(results).failedMust > 0 ? 1 : 0
   } finally {

@@ -13,7 +13,7 @@ import {
   type TokenAnswer,
 } from './support/flows.ts'
 import { run, serve } from './support/processes.ts'
-import { emptyDatabase, onPostgres } from './support/server.ts'
+import { migratedDatabase, onPostgres } from './support/server.ts'
 
 setDefaultTimeout(60_000)
 
@@ -74,7 +74,7 @@ async function dump(env: Record<string, string>): Promise<string> {
 }
 
 test('a dump of the database, the log at debug level and all error bodies hold none of the secrets', async () => {
-  const database = await emptyDatabase()
+  const database = await migratedDatabase()
   cleanup.push(database.drop)
   const env: Record<string, string> & { INITIAL_ACCESS_TOKEN: string; OIDC_CLIENT_SECRET: string } = {
     ...database.env,

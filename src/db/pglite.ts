@@ -52,6 +52,9 @@ class DurableNodeFS extends NodeFS {
   }
 }
 
+/** PostgreSQL's code, which all databases of a process share: they have their own memory. */
+let compiled: Promise<WebAssembly.Module> | undefined
+
 /**
  * Opens the embedded PostgreSQL in `dir/postgres` (made on the first start) and serves it on the Unix socket `socket`.
  * The caller holds the data directory's lock.
@@ -59,10 +62,11 @@ class DurableNodeFS extends NodeFS {
 export async function openPglite(dir: string, socket: string): Promise<{ close(): Promise<void> }> {
   const cluster = join(dir, 'postgres')
   if (!existsSync(cluster)) await unpackEmptyCluster(cluster)
-  const [wasm, files] = await Promise.all([Bun.file(wasmPath).arrayBuffer(), Bun.file(filesPath).arrayBuffer()])
+  compiled ??= Bun.file(wasmPath).arrayBuffer().then(WebAssembly.compile)
+  const [wasm, files] = await Promise.all([compiled, Bun.file(filesPath).arrayBuffer()])
   const db = await PGlite.create({
     fs: new DurableNodeFS(cluster),
-    pgliteWasmModule: await WebAssembly.compile(wasm),
+    pgliteWasmModule: wasm,
     fsBundle: new Blob([files]),
     startParams: START_PARAMS,
   })

@@ -10,7 +10,14 @@ import { runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
 import { serve } from '../support/processes.ts'
-import { emptyDatabase, onPostgres, startReplica, startServer, type TestServer } from '../support/server.ts'
+import {
+  emptyDatabase,
+  migratedDatabase,
+  onPostgres,
+  startReplica,
+  startServer,
+  type TestServer,
+} from '../support/server.ts'
 
 setDefaultTimeout(60_000)
 
@@ -166,7 +173,7 @@ test.skipIf(onPostgres)(
 )
 
 test('the start list names secret files that everybody may read, and a proxy that is not trusted, with the fix', async () => {
-  const database = await emptyDatabase()
+  const database = await migratedDatabase()
   const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-secrets-'))
   const file = join(dir, 'token')
   writeFileSync(file, 'an initial access token of 32 characters or more')
@@ -208,7 +215,7 @@ test('the start list names secret files that everybody may read, and a proxy tha
 })
 
 test('serve started from another directory has its pages, styles and scripts', async () => {
-  const database = await emptyDatabase()
+  const database = await migratedDatabase()
   const program = await serve({ ...database.env, SHUTDOWN_GRACE: '0' }, tmpdir())
   try {
     for (const [path, text] of [
@@ -234,7 +241,7 @@ test('serve started from another directory has its pages, styles and scripts', a
 
 test('serve on a port that is in use says so and exits with 1', async () => {
   const server = await startServer()
-  const database = await emptyDatabase()
+  const database = await migratedDatabase()
   try {
     const refused = await runCommand(['serve'], { ...server.env, ...database.env })
     expect(refused).toEqual({

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ROOT } from '../support/command.ts'
 import { freePort } from '../support/ports.ts'
-import { emptyDatabase } from '../support/server.ts'
+import { migratedDatabase } from '../support/server.ts'
 
 setDefaultTimeout(120_000)
 
 /** Runs `serve` with its standard output going to a path. */
 async function serving(output: string, work: (base: string) => Promise<void>): Promise<void> {
-  const database = await emptyDatabase()
+  const database = await migratedDatabase()
   const port = await freePort()
   const child = Bun.spawn(['sh', '-c', 'exec "$0" run src/main.ts serve > "$1"', process.execPath, output], {
     cwd: ROOT,

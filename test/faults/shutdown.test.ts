@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { connect, type Socket } from 'node:net'
 import { serve } from '../support/processes.ts'
-import { emptyDatabase } from '../support/server.ts'
+import { migratedDatabase } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
 
-let database: Awaited<ReturnType<typeof emptyDatabase>>
+let database: Awaited<ReturnType<typeof migratedDatabase>>
 const sockets: Socket[] = []
 beforeAll(async () => {
-  database = await emptyDatabase()
+  database = await migratedDatabase()
 })
 afterAll(async () => {
   for (const socket of sockets) socket.destroy()

@@ -34,7 +34,7 @@ import {
 import { openSupervisor } from '../../src/gateway/process.ts'
 import { openStdio } from '../../src/gateway/stdio.ts'
 import { openLog } from '../../src/lib/log.ts'
-import { emptyDatabase, timeSources } from './server.ts'
+import { migratedDatabase, timeSources } from './server.ts'
 
 export interface TestGateway extends AsyncDisposable {
   gateway: Gateway
@@ -51,7 +51,7 @@ const LOG_LEVEL = process.env.GATEWAY_LOG ?? 'silent'
 
 /** @param servers As in the `mcpServers` object. */
 export async function startGateway(servers: Record<string, unknown>): Promise<TestGateway> {
-  const { env, drop } = await emptyDatabase()
+  const { env, drop } = await migratedDatabase()
   const log = openLog(LOG_LEVEL)
   const time = { passed: 0 }
   const deps = await openDeps(

@@ -1,9 +1,4 @@
-/** A whole server for a test: real HTTP on loopback, an empty database of its own, and a clock that the test owns. */
-import { mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import postgres from 'postgres'
+/** A whole server for a test: real HTTP on loopback, a database of its own without rows, and a clock that the test owns. */
 import { databaseTime } from '../../sql/index.ts'
 import { createApp } from '../../src/app.ts'
 import { parseConfig } from '../../src/config.ts'
@@ -11,7 +6,10 @@ import type { TimeSources } from '../../src/db/clock.ts'
 import { type Deps, openDeps } from '../../src/deps.ts'
 import { openLog } from '../../src/lib/log.ts'
 import type { Outbound } from '../../src/lib/safe-fetch.ts'
+import { migratedDatabase, onPostgres } from './database.ts'
 import { freePort } from './ports.ts'
+
+export { emptyDatabase, migratedDatabase, onPostgres } from './database.ts'
 
 export interface TestServer {
   base: string
@@ -40,8 +38,6 @@ export interface TestServer {
   close(): Promise<void>
 }
 
-export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
-
 /** Adds to what a server works with, before it serves. @returns how to undo that. */
 export type Prepare = (deps: Deps) => Promise<() => Promise<void>>
 
@@ -53,7 +49,7 @@ export async function startServer(
   prepare?: Prepare,
 ): Promise<TestServer> {
   const port = await freePort()
-  const database = await emptyDatabase()
+  const database = await migratedDatabase()
   const fullEnv = {
     BASE_URL: `http://localhost:${port}`,
     HOST: '127.0.0.1',
@@ -190,29 +186,5 @@ export function requestsTo(base: string): Pick<TestServer, 'get' | 'post' | 'pos
         body: JSON.stringify(body),
         redirect: 'manual',
       }),
-  }
-}
-
-/** An empty database of the kind that the suite runs on: the embedded one, or TEST_DATABASE_URL's server. */
-export async function emptyDatabase(): Promise<{ env: Record<string, string>; drop(): Promise<void> }> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'mcp-oauth-'))
-  const remove = () => rm(dataDir, { recursive: true, force: true })
-  const server = process.env.TEST_DATABASE_URL
-  if (!server) return { env: { DATA_DIR: dataDir }, drop: remove }
-  const name = `test_${crypto.randomUUID().replaceAll('-', '')}`
-  const run = async (statement: string) => {
-    const sql = postgres(server, { max: 1, onnotice: () => {} })
-    await sql.unsafe(statement)
-    await sql.end()
-  }
-  await run(`create database ${name}`)
-  const url = new URL(server)
-  url.pathname = `/${name}`
-  return {
-    env: { DATABASE_URL: url.href, AUTH_SECRET: 'a secret of the tests, 32 characters or more', DATA_DIR: dataDir },
-    async drop() {
-      await run(`drop database ${name} with (force)`)
-      await remove()
-    },
   }
 }

@@ -86,7 +86,7 @@ describe('routes', () => {
     expect([answer.status, answer.headers.get('allow'), await answer.json()]).toEqual([
       405,
       'POST, OPTIONS',
-      { error: 'invalid_request', error_description: 'This address does not take GET' },
+      { error: 'invalid_request', error_description: 'This address does not support GET' },
     ])
   })
 

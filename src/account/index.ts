@@ -1,6 +1,6 @@
 /**
- * The page where a user sees which apps are connected as them or need not ask again, and ends that, or everything at once;
- * and their accounts at upstream servers (`upstreams`).
+ * The account page: a user sees and disconnects connected apps, withdraws remembered consent, and signs out everywhere;
+ * `upstreams` has the user's accounts at upstream servers.
  */
 import { Elysia } from 'elysia'
 import { z } from 'zod'
@@ -20,7 +20,7 @@ import { serversOf, unlinkToken, upstreamAccounts } from './upstreams.ts'
 const END = 'end-connection'
 const END_ALL = 'end-everything'
 const FORGET = 'forget-consent'
-/** Makes htmx replace all of the list, not only the card. */
+/** Makes htmx replace the whole list, not only the card. */
 const WHOLE_LIST = [
   ['HX-Retarget', '#connections'],
   ['HX-Reswap', 'innerHTML'],
@@ -80,7 +80,7 @@ export const account = (deps: AccountDeps) => {
         requireCsrf(deps, request, viewer, END, params as Record<string, string>)
         const before = await listConnections(deps, viewer.userId)
         await revokeGrant(deps, { grantId: params.id, userId: viewer.userId, by: 'user' })
-        // Also if it had ended already: the page shows what is left.
+        // Even if it had already ended, the page shows what is left.
         if (!isFragmentRequest(request)) return seeOther('/account')
         const name = before.find(({ id }) => id === params.id)?.client_name
         const isLast = before.every(({ id }) => id === params.id)
@@ -104,7 +104,7 @@ export const account = (deps: AccountDeps) => {
       '/account/signout-everywhere',
       async ({ request, viewer }) => {
         requireCsrf(deps, request, viewer, END_ALL, await readParams(request))
-        // The sessions first, so that none of them can allow anything new.
+        // Sessions first, so that none of them can approve anything new.
         const cookie = await endAllSessions(deps, viewer)
         await revokeGrantsOfUser(deps, { userId: viewer.userId }, 'user')
         return seeOther('/', { 'Set-Cookie': cookie })

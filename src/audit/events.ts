@@ -1,17 +1,18 @@
-/** The audit log: which events there are, and how one is recorded. `writer` stores them, `search` finds them again. */
+/** The audit log: its events, and how to record one. `writer` stores them, `search` finds them, `retention` deletes them. */
 import { networkOf } from '../lib/networks.ts'
 import { isWithinLimit, LIMITS, type Limits } from '../limits.ts'
 import type { AuditWriter } from './writer.ts'
 
-/** Every event that can be recorded, and what it means. */
+/** Every event and its meaning. */
 export const AUDIT_EVENTS = {
   'user.signed_in': 'Somebody signed in',
   'user.signed_out': 'Somebody signed out',
-  'user.refused': 'Somebody was not let in: by what the provider said, or with a link that does not work',
-  'user.link_created': 'An operator made a one-time sign-in link',
+  'user.refused':
+    'A sign-in was refused: by the provider, because the user is not allowed, or because of an invalid link',
+  'user.link_created': 'An operator created a one-time sign-in link',
   'user.signed_out_everywhere': 'Somebody ended all their sessions and connections',
   'user.promoted': 'An operator made somebody an administrator',
-  'user.demoted': 'An operator made an administrator an ordinary user',
+  'user.demoted': 'An operator removed an administrator’s rights',
   'user.disabled': 'An operator disabled a user',
   'user.enabled': 'An operator enabled a user again',
   'client.added': 'An operator added a client',
@@ -19,23 +20,23 @@ export const AUDIT_EVENTS = {
   'client.updated': 'A client changed its registration',
   'client.secret_rotated': 'An operator gave a client a new secret',
   'client.removed': 'A client was removed, by an operator or by itself',
-  'client.refused': 'A client gave wrong credentials',
-  'device.requested': 'A device asked to be authorized',
-  'device.wrong_code': 'Somebody entered a code that is not one',
+  'client.refused': 'A client sent wrong credentials',
+  'device.requested': 'A device requested authorization',
+  'device.wrong_code': 'Somebody entered an invalid user code',
   'device.approved': 'A user approved a device',
   'device.denied': 'A user denied a device',
   'device.fetched': 'A device fetched its tokens',
-  'authorization.approved': 'A user let a client in',
+  'authorization.approved': 'A user gave a client access',
   'authorization.denied': 'A user denied a client access',
   'authorization.exchanged': 'A client exchanged an authorization code',
-  'authorization.replayed': 'An authorization code was used again: what it had given was revoked',
+  'authorization.replayed': 'An authorization code was reused: its grant was revoked',
   'token.issued': 'A machine got an access token',
   'token.revoked': 'An access token was revoked',
   'refresh.rotated': 'A refresh token was exchanged',
-  'refresh.retried': 'A refresh token was exchanged again within the grace time and got the same successor',
+  'refresh.retried': 'A refresh token was exchanged again within the grace period and got the same successor',
   'refresh.stale':
-    'A refresh token was used again too late, from where it was last refreshed: by a process that slept; nothing ended',
-  'refresh.reused': 'A refresh token was used again too late, from elsewhere: its grant was revoked',
+    'A refresh token was reused late from its last known network and program, probably by a suspended process: it was refused, nothing was revoked',
+  'refresh.reused': 'A refresh token was reused late from elsewhere: its grant was revoked',
   'grant.revoked': 'A connection was ended',
   'key.rotated': 'An operator rotated the signing keys',
   'tool.called': 'A tool was called',
@@ -46,8 +47,8 @@ export const AUDIT_EVENTS = {
   'upstream.refresh_failed': 'Tokens of a linked account could not be renewed',
   'upstream.link_ended': 'An upstream server does not take the tokens of a linked account any more',
   'upstream.unlinked': 'A linked account was forgotten, by its person or with them or the server',
-  'upstream.reloaded': 'The file of upstream servers was read again',
-  'upstream.reload_failed': 'The file of upstream servers has a mistake, so the old configuration stays',
+  'upstream.reloaded': 'The file of upstream servers was reloaded',
+  'upstream.reload_failed': 'The file of upstream servers is invalid; the old configuration stays in place',
   'upstream.trusted': 'An operator accepted changed tools of an upstream server',
 } as const
 
@@ -61,7 +62,7 @@ export interface AuditDetails {
   detail?: Record<string, string | number | boolean>
 }
 
-/** Records one event, now. */
+/** Records an event. */
 export function record(
   deps: { audit: AuditWriter; now: () => Date },
   event: AuditEventName,
@@ -78,18 +79,18 @@ export function record(
   })
 }
 
-/** How long the same again is only counted, and how many different things are remembered for that. */
+/** How long repetitions of an event are only counted, and for how many different events that is tracked. */
 const REPEAT_MS = 10 * 60_000
 const MAX_REMEMBERED = 10_000
 
-/** What was recorded lately, when that was (ms), and how often it has happened since. */
+/** Recently recorded events, with their time (ms) and the number of repetitions since. */
 const recorded = new WeakMap<AuditWriter, Map<string, { at: number; repeats: number }>>()
 
 /**
- * Records what somebody can do again and again for nothing: the first time, and then every ten minutes with `repeats`, the
- * times in between. Strangers who do ever different things are recorded up to a limit for their network.
+ * Records an event that can be repeated at no cost: the first time, and then every ten minutes with the number of
+ * repetitions in `repeats`. Different events of unauthenticated requests are recorded up to a limit per network.
  *
- * @param what Tells events apart that differ in more than client, user, grant and network; of few values.
+ * @param what Distinguishes events that have the same client, user, grant and network; must have few values.
  */
 export function recordRepeatable(
   deps: { audit: AuditWriter; limits: Limits; now: () => Date },
@@ -114,7 +115,7 @@ export function recordRepeatable(
   }
   if (!userId && !isWithinLimit(deps.limits, deps.now(), LIMITS.strangers, network)) return
   events.delete(key)
-  if (events.size >= MAX_REMEMBERED) events.delete(events.keys().next().value!) // the one that is longest ago
+  if (events.size >= MAX_REMEMBERED) events.delete(events.keys().next().value!) // the oldest one
   events.set(key, { at: now, repeats: 0 })
   const repeats = known?.repeats ?? 0
   record(deps, event, repeats > 0 ? { ...details, detail: { ...details.detail, repeats } } : details)

@@ -3,31 +3,31 @@ import type { Queries } from '../../sql/index.ts'
 import { AppError } from '../lib/errors.ts'
 import type { AuditWriter } from './writer.ts'
 
-/** Events that one statement looks through; at first few, as often that is enough. Nobody else waits long for the embedded database. */
+/** Events read per statement: at first few, which is often enough. Small batches keep the embedded database responsive. */
 const SEARCH_FIRST = 1_000
 const SEARCH_BATCH = 10_000
-/** Events that one search looks through; a longer one goes on from the cursor. */
+/** Maximum number of events read per search; a longer search continues from the cursor. */
 const SEARCH_MOST = 1_000_000
 
 export interface AuditSearch extends AuditFilter {
-  /** How many events to find. */
+  /** Maximum number of events to return. */
   limit: number
-  /** `nextCursor` of the search to go on with. */
+  /** `nextCursor` of the search to continue. */
   cursor?: string | undefined
 }
 
 export interface AuditSearchResult {
   /** Newest first. */
   events: AuditEventRow[]
-  /** Where older events begin; null at the end of the log. */
+  /** Continues with older events; null at the end of the log. */
   nextCursor: string | null
 }
 
 /**
- * Searches the log, what waits to be written included.
+ * Searches the log, including events that are still queued.
  *
- * @param options.onSearched Told after each statement how many events were looked through so far.
- * @throws AppError if the cursor is none, and the reason of `options.signal` when that is aborted.
+ * @param options.onSearched Called after each statement with the number of events read so far.
+ * @throws AppError if the cursor is invalid, and the reason of `options.signal` when that is aborted.
  */
 export async function searchAuditLog(
   deps: { audit: AuditWriter; sql: Queries },
@@ -63,6 +63,6 @@ function parseCursor(cursor: string): AuditPosition {
   const [, at, id] = /^(\d{4}-\d\d-\d\dT[\d:.]{8,12}Z)_(\d{1,18})$/.exec(cursor) ?? []
   const time = new Date(at ?? '')
   if (id === undefined || !(time.getTime() >= 0))
-    throw new AppError('The cursor is not valid', 'Take it from next_cursor of an earlier answer, unchanged.')
+    throw new AppError('The cursor is not valid', 'Use the unchanged next_cursor of an earlier result.')
   return { at: time, id }
 }

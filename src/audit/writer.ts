@@ -12,19 +12,19 @@ export interface AuditWriter {
   /** Counts an event that is recorded with others like it. */
   count(event: string): void
   add(event: NewAuditEvent): void
-  /** Events that are not written yet. */
+  /** Number of queued events. */
   readonly waiting: number
-  /** Events that did not fit while the database was away, or that it refused. */
+  /** Number of events lost because the queue was full or the database rejected them. */
   readonly dropped: number
-  /** Writes what is waiting; resolves when it is stored or the database refused it. */
+  /** Writes all queued events; resolves when they are stored or rejected. */
   flush(): Promise<void>
   close(): Promise<void>
 }
 
 /**
- * Appends events in batches and in order, so that a busy endpoint does not wait for one insert a request. While the
- * database is away they wait here, and those past the limit are counted as dropped, as is one that the database would
- * never take. A batch whose answer was lost is written again, so an event may stand twice, but none is missing.
+ * Appends events in batches and in order, so that requests do not wait for an insert. During a database outage events are
+ * queued; those beyond the limit, and events that the database rejects, are counted as dropped. A batch whose
+ * acknowledgement was lost is written again, so an event may appear twice, but none is missing.
  */
 export function openAuditWriter(sql: Queries, log: Log, metrics: Metrics): AuditWriter {
   const events = metrics.counter('audit_events_total', 'What was recorded in the audit log, repeats included', [
@@ -45,22 +45,22 @@ export function openAuditWriter(sql: Queries, log: Log, metrics: Metrics): Audit
       try {
         await insertAuditEvents(sql, batch)
         waiting.splice(0, batch.length)
-        if (failing) log.info({ dropped }, 'the audit log is written again')
+        if (failing) log.info({ dropped }, 'the audit log can be written again')
         failing = false
       } catch (error) {
         const { message } = error as Error
         if (isOutage(error)) {
-          if (!failing) log.error({ detail: message }, 'could not write the audit log; trying until it works')
+          if (!failing) log.error({ detail: message }, 'could not write the audit log; will keep trying')
           failing = true
           return
         }
-        // Something in the batch is not what the table takes: find it, so that it does not hold up the rest.
+        // The database rejects some event in the batch: find it by halving, so that it does not block the rest.
         size = Math.floor(batch.length / 2)
         if (size > 0) continue
         waiting.shift()
         size = BATCH
         dropped += 1
-        log.error({ event: batch[0]?.event, detail: message }, 'the database refused an audit event')
+        log.error({ event: batch[0]?.event, detail: message }, 'the database rejected an audit event')
       }
     }
   }
@@ -85,7 +85,7 @@ export function openAuditWriter(sql: Queries, log: Log, metrics: Metrics): Audit
       events.inc({ event: event.event })
       if (waiting.length >= LIMIT) {
         if (dropped++ === 0)
-          log.error('events come faster than the database takes them, or it is away: some are not in the audit log')
+          log.error('the audit queue is full because the database is slow or unavailable; events are being dropped')
         return
       }
       waiting.push(event)

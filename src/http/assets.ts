@@ -1,4 +1,4 @@
-/** The three files that pages load, embedded in the binary. */
+/** The static files that pages load, embedded in the binary. */
 import { createHash } from 'node:crypto'
 import { Elysia } from 'elysia'
 import htmx from '../../node_modules/htmx.org/dist/htmx.min.js' with { type: 'text' }
@@ -12,7 +12,7 @@ export const assets = () =>
     .get('/assets/icon.svg', serve(icon, 'image/svg+xml'))
     .get('/favicon.ico', serve(icon, 'image/svg+xml'))
 
-/** Asked for again on every page, answered with 304 until the binary changes. */
+/** Revalidated on every page; answered with 304 until the binary changes. */
 function serve(text: string, type: string) {
   const etag = `"${createHash('sha256').update(text).digest('base64url').slice(0, 16)}"`
   const headers = { 'Content-Type': type, 'Cache-Control': 'no-cache', ETag: etag }

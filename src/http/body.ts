@@ -1,18 +1,18 @@
 import { OAuthError } from '../lib/errors.ts'
 
-/** A byte-order mark stays, and so makes JSON invalid: parsers differ in whether they skip it. */
+/** Keeps a byte-order mark, which makes JSON invalid, because parsers differ in whether they skip it. */
 const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Reads a body as text, never more than `limit` bytes of it.
+ * Reads a body of at most `limit` bytes as text.
  *
- * @throws OAuthError `invalid_request`, status 413, if it is larger, and 400 if the client went away or it is not UTF-8.
+ * @throws OAuthError `invalid_request`, status 413, if it is larger, and 400 if the client disconnected or it is not UTF-8.
  */
 export async function readText(request: Request, limit: number): Promise<string> {
   const length = request.headers.get('content-length')
   if (Number(length ?? 0) > limit) throw tooLarge(limit)
   if (length === '0') return ''
-  // A body whose length is known is read at once; another one piece by piece, as it may have no end.
+  // A body of known length is read at once; any other in pieces, since it may be endless.
   const bytes = length === null ? await readPieces(request, limit) : await request.arrayBuffer().catch(unreadable)
   try {
     return DECODER.decode(bytes)

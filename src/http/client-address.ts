@@ -4,17 +4,17 @@ import type { Config } from '../config.ts'
 import type { Log } from '../lib/log.ts'
 import { contains, networkList } from '../lib/networks.ts'
 
-/** What a handler needs of Elysia's context to know whom it talks to. */
+/** The part of Elysia's context that identifies the client. */
 export interface Handled {
   request: Request
   server: Server<unknown> | null
 }
 
 /**
- * The address a request came from. Forwarding headers count only as far as TRUSTED_PROXIES vouches for who wrote them:
- * the right-most address of X-Forwarded-For that is not a trusted proxy.
+ * The client's address: the peer or, behind trusted proxies (TRUSTED_PROXIES), the right-most address in X-Forwarded-For
+ * that is not a trusted proxy.
  *
- * @returns nothing where the socket is gone already.
+ * @returns null if the socket is already closed.
  */
 export function clientAddress(
   deps: { config: Config; log: Log },
@@ -60,18 +60,15 @@ function trustedBy(config: Config): BlockList {
 
 const warned = new WeakSet<Config>()
 
-/** Behind a proxy that is not trusted everybody has its address, and shares what one network may do. */
+/** Behind an untrusted proxy all clients appear to have its address, and share one set of rate limits. */
 function warnOnce({ config, log }: { config: Config; log: Log }, peer: string): void {
   if (warned.has(config)) return
   warned.add(config)
-  log.warn(
-    { peer },
-    'X-Forwarded-For came from a peer that TRUSTED_PROXIES does not name: if that is your proxy, add it',
-  )
+  log.warn({ peer }, 'received X-Forwarded-For from a peer that is not in TRUSTED_PROXIES; if it is your proxy, add it')
 }
 
-/** What to do before others use the server, for the list at the start; nothing if proxies are named or none is likely. */
+/** Advice for the startup message; undefined if proxies are configured or unlikely. */
 export function proxyAdvice(config: Config): string | undefined {
   if (config.TRUSTED_PROXIES.length > 0 || !config.BASE_URL.startsWith('https:')) return undefined
-  return 'TRUSTED_PROXIES: the address or network of your TLS proxy; without it everybody shares the limits of one address'
+  return 'TRUSTED_PROXIES: the address or network of your TLS proxy; without it all users share the rate limits of one address'
 }

@@ -1,7 +1,7 @@
 import type { Config } from '../config.ts'
 import { isSecure } from './pages.ts'
 
-/** With https the `__Host-` prefix keeps other hosts and plain http from setting the cookie; on http it cannot be used. */
+/** With https, the `__Host-` prefix keeps other hosts and plain http from setting the cookie; http does not support it. */
 function cookieName(config: Config, name: string): string {
   return isSecure(config) ? `__Host-${name}` : `mcp-oauth-${name}`
 }
@@ -11,7 +11,7 @@ export function readCookie(config: Config, request: Request, name: string): stri
   return listCookies(config, request, name).find(cookie => cookie.name === name)?.value
 }
 
-/** The cookies whose names begin with a prefix, in the order in which the browser sends them. */
+/** The cookies whose names start with a prefix, in the order sent by the browser. */
 export function listCookies(config: Config, request: Request, prefix: string): { name: string; value: string }[] {
   const wanted = cookieName(config, prefix)
   return (request.headers.get('cookie') ?? '').split(';').flatMap(pair => {

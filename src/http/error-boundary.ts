@@ -11,7 +11,7 @@ import type { Routes } from './routes.ts'
 
 export const errorBoundary = ({ log, draining }: Base, routes: Routes) =>
   new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route, set }) => {
-    if (draining.signal.aborted) set.headers.connection = 'close' // as `protect` says it in answers that are no errors
+    if (draining.signal.aborted) set.headers.connection = 'close' // `protect` does the same for successful responses
     try {
       const { page: isPage } = routes.traitsOf(route)
       const asPage = isPage ? !wantsJson(request) : error instanceof NotFoundError && wantsPage(request)
@@ -19,23 +19,23 @@ export const errorBoundary = ({ log, draining }: Base, routes: Routes) =>
       set.status = response.status // for what looks at the request after it was answered
       return response
     } catch (another) {
-      // Past this point the runtime would answer, with a page of its own that shows source code.
-      log.error({ err: withoutQuery(another) }, 'an error could not be answered')
+      // Otherwise Bun would answer with its own page, which shows source code.
+      log.error({ err: withoutQuery(another) }, 'could not render an error')
       return noStoreJson({ error: 'server_error', error_description: OUR_FAULT.title }, 500)
     }
   })
 
-/** Makes htmx show an error as the page that it is, not inside of the page that is open. */
+/** Makes htmx show an error as a full page instead of inside the current one. */
 const WHOLE_PAGE = [
   ['HX-Retarget', 'body'],
   ['HX-Reswap', 'innerHTML'],
   ['HX-Reselect', 'body > *'],
 ] as const
 
-/** Seconds after which a client may try again while the database is away. */
+/** Retry-After while the database is unavailable, in seconds. */
 const RETRY_AFTER = '5'
 
-/** An error as it is answered and logged. */
+/** A classified error: what to answer and what to log. */
 interface Answer {
   status: number
   /** For programs (RFC 6749 5.2). */
@@ -49,8 +49,8 @@ interface Answer {
 }
 
 const OUR_FAULT = {
-  title: 'Something broke on our side',
-  advice: 'It has been logged. Try again, or tell the operator of this server when it happened.',
+  title: 'Something went wrong on our side',
+  advice: 'The error has been logged. Try again, or tell the operator of this server when it happened.',
 }
 
 async function respondTo(log: Base['log'], error: unknown, request: Request, asPage: boolean): Promise<Response> {
@@ -110,11 +110,11 @@ function classify(error: unknown): Answer {
     return {
       status: 503,
       error: 'temporarily_unavailable',
-      description: 'The server has too much to do; try again in a few seconds',
+      description: 'The server is overloaded; try again in a few seconds',
       title: 'Back in a moment',
-      advice: 'The server has too much to do. Try again in a few seconds.',
+      advice: 'The server is overloaded. Try again in a few seconds.',
       headers: { 'Retry-After': RETRY_AFTER },
-      log: { level: 'error', message: 'too many wait for the database', detail: error.detail },
+      log: { level: 'error', message: 'too many queries are waiting for the database', detail: error.detail },
     }
   if (isOutage(error))
     return {
@@ -126,7 +126,7 @@ function classify(error: unknown): Answer {
       headers: { 'Retry-After': RETRY_AFTER },
       log: {
         level: 'error',
-        message: isAway(error) ? 'the database is away' : 'the database did not do what it was asked in time',
+        message: isAway(error) ? 'the database is unavailable' : 'the database did not answer in time',
         detail: withoutQuery(error),
       },
     }
@@ -147,7 +147,7 @@ async function render(answer: Answer, asPage: boolean, reference: string | undef
   return response
 }
 
-/** A database error carries its statement and parameters; the log gets its kind only. */
+/** Strips an error for the log: a database error contains its statement and parameters. */
 function withoutQuery(error: unknown): { type: string; message: string; code: unknown; stack: string | undefined } {
   const { name, message, code, stack } = (error ?? {}) as Error & { code?: unknown }
   return { type: name, message, code, stack }

@@ -1,4 +1,4 @@
-/** For load balancers: whether the process answers, and whether it should be sent requests. */
+/** For load balancers: whether the process is alive, and whether it is ready for requests. */
 import { Elysia } from 'elysia'
 import { ping } from '../../sql/index.ts'
 import type { Base } from '../base.ts'
@@ -12,7 +12,7 @@ export const health = (base: Base) =>
       '/readyz',
       async () => {
         if (base.draining.signal.aborted) return noStoreJson({ status: 'stopping' }, 503)
-        await ping(base.sql) // an outage is answered by the error boundary: 503
+        await ping(base.sql) // the error boundary answers an outage with 503
         return noStoreJson({ status: 'ok' })
       },
       UNLOGGED,

@@ -3,9 +3,9 @@ import { AppError, OAuthError } from '../lib/errors.ts'
 import { isLoopbackHost } from '../lib/networks.ts'
 
 /**
- * Refuses what a web page elsewhere makes a browser send (MCP, Streamable HTTP, "Security"): an Origin that is not ours, not
- * allowed by the operator and not on this machine, where browser-based clients run; and, on a loopback bind, a Host that is
- * not ours, which is how DNS rebinding looks.
+ * Refuses requests that foreign web pages make a browser send (MCP, Streamable HTTP, "Security"): an Origin that is neither
+ * ours, nor in ALLOWED_ORIGINS, nor on loopback, where browser-based clients run; and, when bound to loopback, a foreign
+ * Host, which indicates DNS rebinding.
  *
  * @returns the check of a request, which throws AppError 403.
  */
@@ -17,7 +17,7 @@ export function originCheck(config: Config): (request: Request) => void {
     if (origin !== null && origin !== own.origin && !isAllowedOrigin(config, origin)) {
       throw new AppError(
         'Requests from this origin are not allowed',
-        'Call from a page of this server, or from outside a browser; the operator can allow more with ALLOWED_ORIGINS.',
+        'Use a page of this server or a client outside a browser; the operator can allow more origins with ALLOWED_ORIGINS.',
         { status: 403 },
       )
     }
@@ -25,11 +25,9 @@ export function originCheck(config: Config): (request: Request) => void {
     if (!boundToLoopback || host === own.host) return
     const name = URL.parse(`http://${host}`)?.hostname ?? ''
     if (name !== own.hostname && !isLoopbackHost(name)) {
-      throw new AppError(
-        'This host name is not served here',
-        'Use the address that the server prints when it starts.',
-        { status: 403 },
-      )
+      throw new AppError('This host name is not served here', 'Use the address that the server prints at startup.', {
+        status: 403,
+      })
     }
   }
 }
@@ -39,12 +37,12 @@ function isAllowedOrigin({ ALLOWED_ORIGINS }: Config, origin: string): boolean {
 }
 
 /**
- * Refuses more than one Host header (RFC 9112 3.2), which Bun joins with commas: whoever stands in front may have looked at
- * another one.
+ * Refuses more than one Host header (RFC 9112 3.2), which Bun joins with commas: a proxy in front may have used a different
+ * one.
  *
  * @throws OAuthError `invalid_request`, 400.
  */
 export function requireOneHost(request: Request): void {
   if (request.headers.get('host')?.includes(','))
-    throw new OAuthError('invalid_request', 'There must be one Host header')
+    throw new OAuthError('invalid_request', 'There must be exactly one Host header')
 }

@@ -1,16 +1,16 @@
 import type { Config } from '../config.ts'
 import { PAGE_HEADERS } from './protect.ts'
 
-/** An HTML answer. */
+/** An HTML response. */
 export function page(html: string | Promise<string>, status = 200): Promise<Response> | Response {
   const respond = (text: string) => new Response(text, { status, headers: PAGE_HEADERS })
   return typeof html === 'string' ? respond(html) : html.then(respond)
 }
 
 /**
- * Sends a browser that has just sent a form away from this server, with a page that it shows meanwhile. Not with a redirect:
- * Chromium holds all redirects that follow a form against the form-action of the page where the form was (CSP3 6.4.2), and
- * where a provider or an app redirects to, nobody can list.
+ * Sends the browser to another server after a form submission, through a page with a Refresh header. A redirect would not
+ * work: Chromium checks all redirects after a form against the page's form-action (CSP3 6.4.2), and the redirect targets of
+ * providers and apps are not known in advance.
  */
 export async function onward(html: string | Promise<string>, href: string): Promise<Response> {
   const response = await page(html)
@@ -18,23 +18,23 @@ export async function onward(html: string | Promise<string>, href: string): Prom
   return response
 }
 
-/** 303: the browser fetches another page. */
+/** A 303 redirect. */
 export function seeOther(location: string, headers: Record<string, string> = {}): Response {
   return new Response(null, { status: 303, headers: { Location: location, 'Cache-Control': 'no-store', ...headers } })
 }
 
-/** Whether htmx asks, which puts what it gets into the page that is open. */
+/** Whether the request comes from htmx, which inserts the response into the current page. */
 export function isFragmentRequest(request: Request): boolean {
   return request.headers.get('hx-request') === 'true'
 }
 
-/** Opens another page of this server: htmx would follow a redirect and put that page into the one that is open. */
+/** Opens another page of this server. htmx needs a header for that: it would insert the target of a redirect into the current page. */
 export function openPage(request: Request, location: string): Response {
   if (!isFragmentRequest(request)) return seeOther(location)
   return new Response(null, { status: 204, headers: { 'HX-Redirect': location, 'Cache-Control': 'no-store' } })
 }
 
-/** Whether it is a browser that asks for a page. */
+/** Whether the client accepts HTML, as a browser does. */
 export function wantsPage(request: Request): boolean {
   return (request.headers.get('accept') ?? '').includes('text/html')
 }
@@ -48,7 +48,7 @@ export function wantsJson(request: Request): boolean {
   )
 }
 
-/** Whether pages are reached over https, which decides the names and flags of cookies. */
+/** Whether the public address is https, which determines the names and flags of cookies. */
 export function isSecure(config: Config): boolean {
   return config.BASE_URL.startsWith('https:')
 }

@@ -6,13 +6,13 @@ import { readText } from './body.ts'
 
 const BODY_LIMIT = 64 * 1024
 const MAX_PARAMETERS = 64
-/** Characters that are kept of what a person typed. */
+/** Maximum length of a value typed by a user, in characters. */
 const TYPED_LIMIT = 100
 
-/** Parameters of one request. A name that was not given, or given empty (RFC 6749 3.1), is absent. */
+/** Parameters of one request. A missing or empty parameter (RFC 6749 3.1) is absent. */
 export type Params = Readonly<Record<string, string>>
 
-/** JSON names of clients that were written for camel case. */
+/** Camel-case names that are accepted in JSON. */
 const JSON_ALIASES: Record<string, string> = {
   clientId: 'client_id',
   clientSecret: 'client_secret',
@@ -22,10 +22,10 @@ const JSON_ALIASES: Record<string, string> = {
 }
 
 /**
- * The parameters of a POST body, form-encoded or JSON alike. In JSON, `scope` may be an array.
+ * Reads the parameters of a POST body, form-encoded or JSON. In JSON, `scope` may be an array.
  *
- * @param typed The parameter that a person typed, if there is one: it is made printable, never refused.
- * @throws OAuthError `invalid_request` if it is malformed, too large, or a parameter is repeated or not text.
+ * @param typed The name of a parameter typed by a user, if any: its value is made printable instead of being refused.
+ * @throws OAuthError `invalid_request` if the body is malformed or too large, or a parameter is repeated or not a string.
  */
 export async function readParams(request: Request, typed?: string): Promise<Params> {
   const type = (request.headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
@@ -86,28 +86,28 @@ function collect(entries: Iterable<[string, string]>, typed?: string): Params {
       throw new OAuthError('invalid_request', `The parameter ${printable(name)} is given more than once`)
     }
     if (repeated && params[name] !== value) {
-      throw new OAuthError('invalid_target', 'A token is for one resource; ask for one at a time') // as RFC 8707 2 allows
+      throw new OAuthError('invalid_target', 'A token is valid for one resource only; request one at a time') // as RFC 8707 2 allows
     }
     if (!value.isWellFormed())
       throw new OAuthError('invalid_request', `The parameter ${printable(name)} is not valid Unicode`)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
     if (/[\u0000-\u001f\u007f]/.test(value)) {
-      throw new OAuthError('invalid_request', `The parameter ${printable(name)} has control characters`)
+      throw new OAuthError('invalid_request', `The parameter ${printable(name)} contains control characters`)
     }
     if (value !== '') params[name] = value
   }
   return params
 }
 
-/** Parameter names are repeated to the sender only if they look like one. */
+/** A parameter name for an error message, if it looks like one. */
 function printable(name: string): string {
   return /^[A-Za-z0-9_.-]{1,40}$/.test(name) ? name : '(unnamed)'
 }
 
 /**
- * Checks parameters against a schema of strings.
+ * Validates parameters against a schema.
  *
- * @throws OAuthError `invalid_request` that names the first wrong parameter, never its value.
+ * @throws OAuthError `invalid_request` with the name of the first invalid parameter, but not its value.
  */
 export function checkParams<T extends z.ZodType>(params: unknown, schema: T): z.output<T> {
   const checked = schema.safeParse(params)

@@ -1,10 +1,10 @@
-/** What every response has: security headers, CORS where a route allows it, and the end of its connection when we stop. */
+/** Headers of every response: security headers and CSP, CORS if the route allows it, and `Connection: close` at shutdown. */
 import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
 import { originCheck, requireOneHost } from './origin.ts'
 import type { Routes } from './routes.ts'
 
-/** No cookies go along, so the origin need not be repeated, and `*` allows all headers but Authorization: `Mcp-Param-*`, too. */
+/** Without credentials the origin can be `*`, and the header `*` allows everything but Authorization, such as `Mcp-Param-*`. */
 const CORS: Record<string, string> = {
   'Access-Control-Allow-Origin': '*',
   'Access-Control-Allow-Methods': 'GET, POST, DELETE, OPTIONS',
@@ -14,7 +14,7 @@ const CORS: Record<string, string> = {
   'Access-Control-Max-Age': '7200',
 }
 
-/** The headers of every page. Nothing inline runs; scripts and styles come from this server only, and forms lead to it only. */
+/** The headers of every page. Scripts, styles and form targets only from this server; nothing inline. */
 export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Content-Type': 'text/html; charset=utf-8',
   'Cache-Control': 'no-store',
@@ -28,7 +28,7 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
     "frame-ancestors 'none'",
     "form-action 'self'",
   ].join('; '),
-  // Other sites learn nothing. With no-referrer, our own forms would have `Origin: null`, like those of a forger.
+  // Other sites get no referrer. With no-referrer our own forms would send `Origin: null`, as forged ones can.
   'Referrer-Policy': 'same-origin',
 }
 
@@ -41,7 +41,7 @@ export const protect = ({ config, draining }: Base, routes: Routes) => {
         requireOneHost(request)
         set.headers['X-Content-Type-Options'] = 'nosniff'
         set.headers['Referrer-Policy'] = 'no-referrer'
-        // For browsers and scanners that do not know frame-ancestors.
+        // For browsers and scanners that do not support frame-ancestors.
         set.headers['X-Frame-Options'] = 'DENY'
         if (https) set.headers['Strict-Transport-Security'] = 'max-age=31536000'
       })
@@ -54,8 +54,8 @@ export const protect = ({ config, draining }: Base, routes: Routes) => {
         }
         Object.assign(set.headers, CORS)
       })
-      // Whoever sees this sends the next request over a new connection, which a load balancer opens elsewhere. Decided when
-      // the answer goes out, so that it holds for a request that came in before the signal, too.
+      // The client then opens a new connection, which the load balancer sends elsewhere. Set when the response is sent, so
+      // that it also applies to requests received before the signal.
       .mapResponse({ as: 'global' }, ({ set }) => {
         if (draining.signal.aborted) set.headers.connection = 'close'
       })

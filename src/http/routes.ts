@@ -1,30 +1,30 @@
-/** What a route says of itself, and what follows for its path: how errors are shown, CORS, preflight, and 405. */
+/** Route traits and what follows from them: how errors are shown, CORS, preflight, and 405. */
 import type { AnyElysia } from 'elysia'
 import { OAuthError } from '../lib/errors.ts'
 
 interface Traits {
-  /** Errors are pages, unless the caller asks for JSON. */
+  /** Errors are shown as pages, unless the client asks for JSON. */
   page?: true
-  /** Web pages may call it, without cookies, which an MCP client in a browser needs: of any site, or of known origins. */
+  /** Which origins may call it from a web page, without cookies, for MCP clients in a browser. */
   crossOrigin?: 'any' | 'known'
   /** Polled by monitoring, so not logged. */
   unlogged?: true
 }
 
-/** Options of a route that people look at. */
+/** Options of a route that serves a page. */
 export const PAGE = { detail: { page: true } satisfies Traits as object }
-/** Options of a route that web pages of any site may call. */
+/** Options of a route that web pages of any origin may call. */
 export const CROSS_ORIGIN = { detail: { crossOrigin: 'any' } satisfies Traits as object }
-/** Options of a route that web pages of known origins may call; others are refused, at the preflight already. */
+/** Options of a route that only web pages of known origins may call; others are refused, including their preflight. */
 export const KNOWN_ORIGINS = { detail: { crossOrigin: 'known' } satisfies Traits as object }
 
 /** Options of a route that monitoring polls. */
 export const UNLOGGED = { detail: { unlogged: true } satisfies Traits as object }
 
 export interface Routes {
-  /** @param path The pattern of the route that a request met; absent if it met none. */
+  /** @param path The pattern of the matched route; undefined if there is none. */
   traitsOf(path: string | undefined): Traits
-  /** Reads what the routes of an app say, and answers the other methods of each path. Once, when all are there. */
+  /** Reads the traits of all routes, and adds OPTIONS and 405 for other methods. Call it once, after all routes are mounted. */
   complete<T extends AnyElysia>(app: T): T
 }
 
@@ -43,7 +43,7 @@ export function openRoutes(): Routes {
         if (allowed !== served) app.options(path, () => new Response(null, { status: 204 }))
         const headers = { Allow: [...new Set(allowed)].join(', ') }
         app.all(path, ({ request }) => {
-          throw new OAuthError('invalid_request', `This address does not take ${request.method}`, {
+          throw new OAuthError('invalid_request', `This address does not support ${request.method}`, {
             status: 405,
             headers,
           })

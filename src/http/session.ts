@@ -1,4 +1,4 @@
-/** Who is signed in, as pages ask it, and the CSRF tokens of their forms. The sessions themselves are in `signin/sessions`. */
+/** The guard for pages of signed-in users, and CSRF tokens for their forms. Sessions are stored in `signin/sessions`. */
 import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
 import { hmac, sameBytes } from '../lib/crypto.ts'
@@ -16,14 +16,14 @@ export interface Viewer {
   signedInAt: Date
 }
 
-/** Finds who is signed in. */
+/** Looks up the signed-in user of a request. */
 export interface Viewers {
   find(request: Request): Promise<Viewer | undefined>
 }
 
 /**
- * The guard of pages for signed-in users: `{ signedIn: true }` on a route gives it `viewer`. Anybody else goes to the
- * sign-in page, and from there to the page that was asked for, or where it was asked from.
+ * The guard for signed-in users: `{ signedIn: true }` on a route adds `viewer` to its context. Anyone else is sent to the
+ * sign-in page, and afterwards back to the requested page, or to the page that the htmx request came from.
  */
 export const session = ({ viewers }: { viewers: Viewers }) =>
   new Elysia({ name: 'session' }).macro({
@@ -39,20 +39,20 @@ export const session = ({ viewers }: { viewers: Viewers }) =>
 function returnPath(request: Request, path: string): string {
   if (isFragmentRequest(request)) return URL.parse(request.headers.get('hx-current-url') ?? '')?.pathname ?? '/account'
   if (request.method !== 'GET') return '/auth/device'
-  // Not through URL: it throws for what some put into the Host header.
+  // Not with URL, which throws for some values of the Host header.
   const query = request.url.indexOf('?')
   return path + (query < 0 ? '' : request.url.slice(query))
 }
 
-/** The CSRF token of one interaction of one session; several tabs have several. */
+/** The CSRF token for one interaction in one session. */
 export function csrfToken(base: Base, viewer: Viewer, interaction: string): string {
   return hmac(base.secrets.csrf, `${viewer.sessionHash.toString('base64')} ${interaction}`).toString('base64url')
 }
 
 /**
- * Refuses a state change that one of our own pages did not ask for.
+ * Refuses a state change that does not come from one of our own pages.
  *
- * @throws AppError 403 if it comes from another site or without the interaction's token.
+ * @throws AppError 403 if it comes from another site or lacks the interaction's token.
  */
 export function requireCsrf(base: Base, request: Request, viewer: Viewer, interaction: string, params: Params): void {
   requireSameSite(base, request)
@@ -61,9 +61,9 @@ export function requireCsrf(base: Base, request: Request, viewer: Viewer, intera
 }
 
 /**
- * The part of the check that needs no session. Browsers say in Sec-Fetch-Site where a request comes from; without it
- * (plain http other than loopback, old browsers) Origin must be ours. A form can make its Origin `null`, so that is refused;
- * no Origin at all comes from programs and very old browsers, whom the form's token stops.
+ * The part of the check that needs no session. Browsers send Sec-Fetch-Site; without it (plain http other than loopback,
+ * old browsers) Origin must be ours. `Origin: null` is refused, since a form can cause it; no Origin at all comes from
+ * programs and very old browsers, for which the form's token is the protection.
  */
 export function requireSameSite(base: Base, request: Request): void {
   const site = request.headers.get('sec-fetch-site')
@@ -75,7 +75,7 @@ export function requireSameSite(base: Base, request: Request): void {
 
 /** @param detail For the operator's log. */
 export function forged(detail: string): AppError {
-  return new AppError('This form has expired', 'Reload the page and send the form again. This needs cookies.', {
+  return new AppError('This form has expired', 'Reload the page and submit the form again, with cookies enabled.', {
     status: 403,
     detail,
   })

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, hash, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 
-/** The kinds of opaque secret we issue. The prefix says which table a secret belongs to and lets scanners find leaks. */
+/** The kinds of opaque secrets that we issue. The prefix identifies the table, and lets scanners find leaks. */
 export const SECRET_KINDS = {
   refreshToken: 'mrt',
   deviceCode: 'mdc',
@@ -18,12 +18,12 @@ export function newSecret(kind: SecretKind): string {
   return `${SECRET_KINDS[kind]}_${randomBytes(32).toString('base64url')}`
 }
 
-/** Whether a string has the shape of a secret of this kind; says nothing about whether it was ever issued. */
+/** Whether a string has the form of a secret of this kind; it may never have been issued. */
 export function isSecret(kind: SecretKind, value: string): boolean {
   return value.length === 47 && value.startsWith(`${SECRET_KINDS[kind]}_`)
 }
 
-/** SHA-256 of a secret: what the database holds. Secrets have 256 random bits, so no slow hash is needed. */
+/** SHA-256 of a secret, which is what the database stores. Secrets have 256 random bits, so no slow hash is needed. */
 export function hashSecret(value: string): Buffer {
   return hash('sha256', value, 'buffer')
 }
@@ -49,7 +49,7 @@ export function seal(key: Uint8Array, plaintext: string, about = ''): Buffer {
   return Buffer.concat([nonce, cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()])
 }
 
-/** Reverses {@link seal}; throws if the key or what it belongs to is another one, or the bytes were changed. */
+/** Reverses {@link seal}. @throws if the key or the context is different, or the bytes were modified. */
 export function unseal(key: Uint8Array, sealed: Uint8Array, about = ''): string {
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, 12))
   decipher.setAAD(Buffer.from(about))

@@ -1,6 +1,6 @@
 /**
- * The client's end of the device authorization grant (RFC 8628), against any server: lax about what others leave out or
- * spell differently, and patient with one that is away for a moment.
+ * The client side of the device authorization grant (RFC 8628), for any server: lenient about missing or differently named
+ * members, and tolerant of short outages.
  */
 import { z } from 'zod'
 import { UsageError } from './errors.ts'
@@ -9,27 +9,27 @@ import { printableText } from './text.ts'
 export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 
 const TIMEOUT_MS = 10_000
-/** Seconds; RFC 8628 3.5 wants a client to back off while it cannot reach the server. */
+/** Seconds; RFC 8628 3.5 requires a client to back off while it cannot reach the server. */
 const MAX_INTERVAL = 60
 
 export interface DeviceGrantRequest {
   deviceAuthorizationEndpoint: string
   tokenEndpoint: string
-  /** `client_id`, and `resource` where there is one: sent with every request. */
+  /** `client_id` and, if known, `resource`: sent with every request. */
   common: Record<string, string>
   scope: string | undefined
 }
 
-/** What a person needs to approve. */
+/** What to show to the user who approves. */
 export interface DevicePrompt {
-  /** An http or https URL, with nothing in it that a terminal would not print. */
+  /** An http or https URL, safe to print on a terminal. */
   link: string
   userCode: string
   /** Seconds. */
   expiresIn: number
 }
 
-/** An address that a person opens: spelled by us, so that it cannot hide what it leads to. */
+/** A URL for the user to open, normalized so that it cannot disguise its target. */
 const webUrl = z
   .string()
   .transform(value => URL.parse(value))
@@ -43,7 +43,7 @@ const deviceSchema = z
     device_code: z.string().min(1),
     user_code: z.string().min(1),
     verification_uri: webUrl.optional(),
-    /** The name in the drafts of RFC 8628, which some servers still use. */
+    /** The name in early drafts of RFC 8628, still used by some servers. */
     verification_url: webUrl.optional(),
     verification_uri_complete: webUrl.optional(),
     expires_in: positive.default(900),
@@ -57,9 +57,9 @@ export type Tokens = z.output<typeof tokensSchema>
 const errorSchema = z.object({ error: z.string(), error_description: z.string().optional() })
 
 /**
- * Asks for a code, shows it, and polls until it is decided or has expired.
+ * Requests a code, shows it, and polls until it is decided or has expired.
  *
- * @throws UsageError that says in a sentence why there is no token.
+ * @throws UsageError that says why there is no token.
  */
 export async function authorizeDevice(
   request: DeviceGrantRequest,
@@ -71,7 +71,8 @@ export async function authorizeDevice(
   })
   if (started.status >= 300) throw refusal('device authorization', started)
   const device = deviceSchema.safeParse(started.body).data
-  if (!device) throw new UsageError('The server did not answer the device authorization request as RFC 8628 says')
+  if (!device)
+    throw new UsageError('The server’s answer to the device authorization request does not conform to RFC 8628')
   show({
     link: device.verification_uri_complete ?? device.verification_uri ?? device.verification_url!,
     userCode: printableText(device.user_code, 100),
@@ -120,13 +121,13 @@ function tokensOf(answer: Answer): Tokens {
 
 interface Answer {
   status: number
-  /** JSON without members that are null; nothing if it was something else. */
+  /** Parsed JSON without null members; undefined if it is not JSON. */
   body: unknown
   /** Seconds; 0 if the server did not say. */
   retryAfter: number
 }
 
-/** The server's own error code and words, made safe for a terminal. */
+/** An error with the server's error code and description, made safe for a terminal. */
 export function refusal(what: string, { status, body }: Pick<Answer, 'status' | 'body'>): UsageError {
   const error = errorSchema.safeParse(body).data
   const words = error && [error.error, error.error_description && `(${error.error_description})`]
@@ -147,7 +148,7 @@ async function post(url: string, form: Record<string, string>): Promise<Answer> 
   }
 }
 
-/** As fetch, with a time limit. @throws UsageError if there is no answer. */
+/** Like fetch, with a timeout. @throws UsageError if there is no response. */
 export async function request(url: string | URL, init: RequestInit = {}): Promise<Response> {
   try {
     return await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })
@@ -157,7 +158,7 @@ export async function request(url: string | URL, init: RequestInit = {}): Promis
   }
 }
 
-/** A member that is null is one that is absent. */
+/** Removes null members, which count as absent. */
 export function withoutNulls(body: unknown): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) return body
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null))

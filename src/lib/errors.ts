@@ -1,10 +1,10 @@
 /**
- * The two kinds of error that services throw on purpose. Everything else that reaches the error boundary is a bug or
- * an outage and is answered without detail. `detail` is for the operator's log only and never leaves the machine.
+ * The errors that services throw on purpose. Anything else that reaches the error boundary is a bug or an outage and is
+ * answered without detail. `detail` is only for the operator's log.
  */
 
 /** Error codes of RFC 6749 5.2, RFC 8628 3.5, RFC 7591 3.2.2, RFC 8707 2, RFC 6750 3.1 and
- * OpenID Connect Core 3.1.2.6 that this server answers with. */
+ * OpenID Connect Core 3.1.2.6 that this server returns. */
 export type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
@@ -30,7 +30,7 @@ export type OAuthErrorCode =
   | 'server_error'
 
 export interface ErrorOptions {
-  /** HTTP status; 400 unless given. */
+  /** HTTP status; default 400. */
   status?: number
   /** Extra response headers, such as WWW-Authenticate or Retry-After. */
   headers?: Record<string, string>
@@ -38,7 +38,7 @@ export interface ErrorOptions {
   detail?: string
 }
 
-/** Answered as the RFC 6749 5.2 object `{error, error_description}`. The description is ASCII in our own words. */
+/** Returned as the RFC 6749 5.2 object `{error, error_description}`. The description is ASCII and written by us. */
 export class OAuthError extends Error {
   readonly status: number
   readonly headers: Record<string, string>
@@ -57,7 +57,7 @@ export class OAuthError extends Error {
   }
 }
 
-/** Answered as a page (or as JSON where the caller asked for it): what happened and what to do next. */
+/** Shown as a page, or as JSON if the client asks for it: what happened and what to do next. */
 export class AppError extends Error {
   readonly status: number
   readonly headers: Record<string, string>
@@ -76,7 +76,7 @@ export class AppError extends Error {
   }
 }
 
-/** Nobody is signed in: the boundary sends the browser to the sign-in page, and back to `returnTo` afterwards. */
+/** Nobody is signed in: the error boundary redirects to the sign-in page, which returns to `returnTo`. */
 export class SignInRequired extends Error {
   constructor(readonly returnTo: string) {
     super('sign-in required')
@@ -84,7 +84,7 @@ export class SignInRequired extends Error {
   }
 }
 
-/** The database did not answer in time or is not there: 503 with Retry-After, and the client may try again. */
+/** The database is unavailable or did not answer in time: 503 with Retry-After. */
 export class DatabaseUnavailable extends Error {
   constructor(readonly detail: string) {
     super('database unavailable')
@@ -92,7 +92,7 @@ export class DatabaseUnavailable extends Error {
   }
 }
 
-/** The database is there, but so many wait for it that this had no turn in time: 503 like {@link DatabaseUnavailable}. */
+/** The database is available but the queue is too long: 503 like {@link DatabaseUnavailable}. */
 export class DatabaseBusy extends DatabaseUnavailable {
   constructor(detail: string) {
     super(detail)
@@ -100,7 +100,7 @@ export class DatabaseBusy extends DatabaseUnavailable {
   }
 }
 
-/** Wrong use of a command or a wrong configuration: printed without a stack, exit code 1. */
+/** Incorrect use of a command or an invalid configuration: printed without a stack, exit code 1. */
 export class UsageError extends Error {
   constructor(message: string) {
     super(message)

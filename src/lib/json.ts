@@ -1,4 +1,4 @@
-/** A text is not JSON, or is JSON that parsers read differently. */
+/** A text is not JSON, or is JSON that parsers interpret differently. */
 export class JsonError extends Error {
   constructor(message: string) {
     super(message)
@@ -7,10 +7,9 @@ export class JsonError extends Error {
 }
 
 /**
- * JSON that every parser reads alike: a member that is given twice is refused, as some keep the first and some the last
- * (RFC 8259 4).
+ * Parses JSON and rejects duplicate members, of which some parsers keep the first and others the last (RFC 8259 4).
  *
- * @throws JsonError whose message says what is wrong, without anything of the text.
+ * @throws JsonError with a message that quotes nothing of the text.
  */
 export function parseJson(text: string): unknown {
   let value: unknown
@@ -19,7 +18,7 @@ export function parseJson(text: string): unknown {
   } catch {
     throw new JsonError('is not valid JSON')
   }
-  if (hasRepeatedMember(text)) throw new JsonError('has a member twice')
+  if (hasRepeatedMember(text)) throw new JsonError('has a duplicate member')
   return value
 }
 
@@ -31,7 +30,7 @@ const CLOSE = 0x7d
 
 /** @param text Valid JSON. */
 function hasRepeatedMember(text: string): boolean {
-  /** The names of each object that is open, the innermost last. */
+  /** The member names of each enclosing object, innermost last. */
   const open: Set<string>[] = []
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at)

@@ -3,12 +3,12 @@ import { type DestinationStream, type Logger, pino } from 'pino'
 
 export type Log = Logger
 
-/** Structured log, one JSON object a line on standard output. Callers pass ids and our own words, never secrets. */
+/** Structured log: one JSON object per line on standard output. Callers must not pass secrets. */
 export function openLog(level: string): Log {
   return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, standardOutput())
 }
 
-/** There is one, however many servers are in this process. */
+/** One per process, even with several servers in it. */
 let destination: DestinationStream | undefined
 function standardOutput(): DestinationStream {
   destination ??= openDestination()
@@ -19,20 +19,20 @@ const STANDARD_OUTPUT = 1
 const WARN = 40
 let dropped = 0
 
-/** Lines of the log that could not be written since the process began. */
+/** Number of log lines dropped since the process started. */
 export function droppedLogLines(): number {
   return dropped
 }
 
 /**
- * Where lines go: those of one turn of the event loop are written together, or dropped and counted. A full disk, a reader
- * that is gone and one that does not keep up cost the log lines, never the service. The next line that can be written
- * comes after one that says how many are missing.
+ * Writes the lines of one turn of the event loop together, or drops and counts them: a full disk or a closed or slow
+ * reader costs log lines, never the service. The next line that can be written is preceded by a note of how many are
+ * missing.
  */
 function openDestination(): DestinationStream {
   const output = nonBlocking(STANDARD_OUTPUT)
   let lines: string[] = []
-  /** What is left of lines that were cut in the middle; nothing else may be written before it. */
+  /** The rest of partially written lines, which must be written first. */
   let rest = Buffer.alloc(0)
   let missing = 0
   function flush(): void {
@@ -60,24 +60,24 @@ function openDestination(): DestinationStream {
   }
 }
 
-/** @returns how many bytes could be written now. */
+/** @returns how many bytes were written. */
 function writeSome(output: number, bytes: Buffer): number {
   let written = 0
   try {
     while (written < bytes.length) written += writeSync(output, bytes, written)
   } catch {
-    // Whatever it is, the log cannot tell; the caller counts what is missing.
+    // The error cannot be logged; the caller counts missing lines.
   }
   return written
 }
 
 function missingNote(count: number): string {
-  return `{"level":${WARN}${pino.stdTimeFunctions.isoTime()},"dropped":${count},"msg":"log lines are missing here: they could not be written"}\n`
+  return `{"level":${WARN}${pino.stdTimeFunctions.isoTime()},"dropped":${count},"msg":"log lines were dropped because they could not be written"}\n`
 }
 
 /**
- * A pipe whose reader has stalled would block the whole process. It is opened anew for that, since the mode belongs to
- * what is open and others may share it. Where that is not allowed, and for anything else, the descriptor itself serves.
+ * A pipe with a stalled reader would block the whole process, so it is reopened in non-blocking mode: changing the mode of
+ * the existing descriptor would affect others that share it. If that fails, or it is not a pipe, the descriptor is used.
  */
 function nonBlocking(descriptor: number): number {
   try {

@@ -1,15 +1,15 @@
-/** IP addresses, networks and the names of this machine. */
+/** IP addresses, networks and loopback host names. */
 import { BlockList, isIP } from 'node:net'
 
-/** The names by which a browser or a client on this machine means this machine, as URL.hostname spells them. */
+/** Host names of the local machine, as URL.hostname returns them. */
 const LOOPBACK_HOSTS = new Set(['localhost', '127.0.0.1', '[::1]'])
 
-/** @param hostname As URL.hostname spells it, so an IPv6 address stands in brackets. */
+/** @param hostname As URL.hostname returns it: an IPv6 address is in brackets. */
 export function isLoopbackHost(hostname: string): boolean {
   return LOOPBACK_HOSTS.has(hostname)
 }
 
-/** The network that counts as one guesser: an IPv4 address, or the /64 of an IPv6 one. */
+/** The network that rate limits count: an IPv4 address, or the /64 of an IPv6 address. */
 export function networkOf(address: string | null): string {
   if (address === null || isIP(address) !== 6) return address ?? 'unknown'
   const [head = '', tail] = address.split('::')

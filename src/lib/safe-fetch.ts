@@ -1,7 +1,7 @@
 /**
- * Fetches URLs that strangers gave us (client id metadata documents, key sets): https only, to public addresses only, to
- * the very address that was checked, with the right server name, without redirects, in bounded time and size.
- * Bun's fetch cannot pin an address; `node:https` with a `lookup` of our own can (a test counts the connections).
+ * Fetches URLs supplied by clients (metadata documents, key sets) without SSRF: only https, only public addresses,
+ * connecting to exactly the address that was checked, without redirects, in bounded time and size. Bun's fetch cannot pin
+ * an address; `node:https` with a custom `lookup` can (a test counts the connections).
  */
 import { lookup } from 'node:dns/promises'
 import http, { type IncomingMessage } from 'node:http'
@@ -10,11 +10,11 @@ import { isIP } from 'node:net'
 import { JsonError, parseJson } from './json.ts'
 import { contains, networkList } from './networks.ts'
 
-/** How names resolve and which addresses are allowed; tests put their own in. */
+/** Name resolution and allowed addresses; tests substitute their own. */
 export interface Outbound {
   resolve(host: string): Promise<string[]>
   isAllowed(address: string): boolean
-  /** Certificate authorities besides the usual ones, PEM. */
+  /** Additional certificate authorities, PEM. */
   ca?: string
 }
 
@@ -25,7 +25,7 @@ export const publicInternet: Outbound = {
 
 export interface SafeFetchOptions {
   outbound: Outbound
-  /** For the whole exchange, resolution included, in milliseconds. */
+  /** For the whole exchange, including name resolution, in milliseconds. */
   timeoutMs: number
   maxBytes: number
   /** For hosts of this machine. */
@@ -46,10 +46,10 @@ export interface SafeResponse {
 }
 
 /**
- * Why a document could not be had, in words that follow "the document".
+ * Why a document could not be fetched, as the rest of a sentence that begins with "the document".
  *
  * @param detail For the operator's log.
- * @param reason For whoever asked; less than the detail where that would tell of the network that this server is in.
+ * @param reason For the requester; less specific than `detail` if that would reveal something about our network.
  */
 export class SafeFetchError extends Error {
   constructor(
@@ -61,16 +61,16 @@ export class SafeFetchError extends Error {
   }
 }
 
-/** One for a name that does not resolve and for one that resolves to our own network: strangers must not map that. */
-const NO_ADDRESS = 'has a host name for which this server finds no public address'
+/** The same for an unresolvable name and for a private address, so that nobody can map our network. */
+const NO_ADDRESS = 'has a host name without a public address'
 
 /** Looks at the head of an answer before its body is read. @throws SafeFetchError to refuse it. */
 type Check = (response: IncomingMessage) => void
 
-/** GETs a JSON document. @throws SafeFetchError whatever goes wrong. */
+/** Fetches a JSON document. @throws SafeFetchError for every kind of failure. */
 export async function safeFetchJson(url: string, options: SafeFetchOptions): Promise<SafeResponse> {
   const { headers, body } = await send(url, {}, options, response => {
-    if (response.statusCode !== 200) throw new SafeFetchError(`is answered with status ${response.statusCode}`)
+    if (response.statusCode !== 200) throw new SafeFetchError(`was answered with status ${response.statusCode}`)
     if (!/^application\/([a-z0-9.+-]+\+)?json\b/i.test(response.headers['content-type'] ?? ''))
       throw new SafeFetchError('is not JSON')
   })
@@ -100,7 +100,7 @@ async function send(url: string, request: SafeRequest, options: SafeFetchOptions
   const isAllowed = target?.protocol === 'https:' || (target?.protocol === 'http:' && options.allowHttp === true)
   if (!target || !isAllowed || target.username || target.password) throw new SafeFetchError('is not at an https URL')
   const signal = AbortSignal.timeout(options.timeoutMs)
-  // Nothing may be thrown between here and the race: nobody would be there for the rejection when the time is over.
+  // Do not throw between here and the race, or the rejection of `late` would be unhandled.
   const late = new Promise<never>((_, reject) => {
     signal.addEventListener('abort', () =>
       reject(new SafeFetchError(`did not arrive within ${options.timeoutMs / 1000} seconds`)),
@@ -116,7 +116,7 @@ interface Exchange {
   check: Check
 }
 
-/** Tries the vetted addresses in turn; each but the last may take its share of the time to begin its answer. */
+/** Tries the vetted addresses in turn; each but the last gets an equal share of the time. */
 async function exchange(asked: Exchange, signal: AbortSignal): Promise<Answer> {
   const { url, options } = asked
   const addresses = await vettedAddresses(url.hostname.replace(/^\[|\]$/g, ''), options.outbound)
@@ -131,7 +131,7 @@ async function exchange(asked: Exchange, signal: AbortSignal): Promise<Answer> {
   return ask(asked, addresses.at(-1)!, signal)
 }
 
-/** There was no answer at this address; another one may have it. */
+/** This address did not answer; another one may. */
 class UnreachableError extends SafeFetchError {}
 
 /** One request to one address. */
@@ -147,7 +147,7 @@ function ask({ url, request, options, check }: Exchange, address: string, signal
       port: url.port || (isSecure ? 443 : 80),
       path: url.pathname + url.search,
       servername: isIP(url.hostname) ? undefined : url.hostname,
-      // Asked instead of the resolver: the connection goes where the check looked.
+      // Replaces the resolver, so that the connection goes to the checked address.
       lookup: (_host, _options, done) => done(null, [{ address, family: isIP(address) }]),
       agent: false,
       signal,
@@ -177,15 +177,16 @@ async function readAnswer(response: IncomingMessage, maxBytes: number, check: Ch
   let size = 0
   try {
     check(response)
-    if (!['', 'identity'].includes(response.headers['content-encoding'] ?? '')) throw new SafeFetchError('is encoded')
+    if (!['', 'identity'].includes(response.headers['content-encoding'] ?? ''))
+      throw new SafeFetchError('is compressed')
     for await (const chunk of response as AsyncIterable<Buffer>) {
       size += chunk.length
-      if (size > maxBytes) throw new SafeFetchError(`has more than ${maxBytes} bytes`)
+      if (size > maxBytes) throw new SafeFetchError(`is larger than ${maxBytes} bytes`)
       chunks.push(chunk)
     }
   } catch (error) {
     response.destroy()
-    throw error instanceof SafeFetchError ? error : new SafeFetchError('broke off half way')
+    throw error instanceof SafeFetchError ? error : new SafeFetchError('was cut off')
   }
   const headers = Object.entries(response.headers).map(([name, value]) => [name, [value].flat().join(', ')])
   return {
@@ -195,7 +196,7 @@ async function readAnswer(response: IncomingMessage, maxBytes: number, check: Ch
   }
 }
 
-/** Resolves once; a name with any address that is not allowed is refused, so that a second answer cannot slip through. */
+/** Resolves a name once, and refuses it if any of its addresses is not allowed. */
 async function vettedAddresses(host: string, outbound: Outbound): Promise<string[]> {
   let addresses: string[]
   try {
@@ -208,19 +209,19 @@ async function vettedAddresses(host: string, outbound: Outbound): Promise<string
   return addresses.slice(0, MAX_ADDRESSES)
 }
 
-/** Of a host; each gets a share of the time. */
+/** Maximum number of addresses to try per host. */
 const MAX_ADDRESSES = 4
 
-/** Networks of IANA's special-purpose registries (RFC 6890) and multicast: nothing there is the public internet. */
+/** Networks of IANA's special-purpose registries (RFC 6890) and multicast, which are not public. */
 const SPECIAL_IPV4 =
   '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 192.88.99.0/24 192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/3'
-/** Of IPv6 only 2000::/3 is global unicast, less these; IPv4-mapped, NAT64, link-local and unique local lie outside. */
+/** Exceptions within 2000::/3, the only global unicast range of IPv6; IPv4-mapped, NAT64, link-local and unique local lie outside. */
 const SPECIAL_IPV6 = '2001::/23 2001:db8::/32 2002::/16 2620:4f:8000::/48 3fff::/20'
 
 const refused = networkList([...SPECIAL_IPV4.split(' '), ...SPECIAL_IPV6.split(' ')])
 const globalV6 = networkList(['2000::/3'])
 
-/** Whether an address is on the public internet, where our own services are not. */
+/** Whether an address is on the public internet. */
 export function isPublicUnicast(address: string): boolean {
   const family = isIP(address)
   return family !== 0 && (family === 4 || contains(globalV6, address)) && !contains(refused, address)

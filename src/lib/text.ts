@@ -1,12 +1,12 @@
 /**
- * Text of a stranger that may be shown: one line, without control, format (bidi, zero width) and private-use characters,
- * which could make it look like something else.
+ * Makes untrusted text safe to display: one line, without control, format (bidi, zero width) and private-use characters,
+ * which could disguise it.
  *
- * @param limit Characters that are kept.
+ * @param limit Maximum number of characters.
  */
 export function printableText(value: string, limit: number): string {
   return value
-    .slice(0, 2000) // before anything that takes longer than the text is long
+    .slice(0, 2000) // before normalization, to bound its cost
     .normalize('NFC')
     .replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '')
     .replace(/\s+/g, ' ')

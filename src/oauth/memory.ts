@@ -50,13 +50,13 @@ export interface Memory {
   documents: Map<string, Promise<ClientRow>>
   /** Clients' key sets by URL, and when (ms) to fetch them again. */
   keySets: Map<string, { keys: Promise<JSONWebKeySet>; until: number }>
-  /** Told of every revoked subject, here or elsewhere. */
+  /** Called for every revoked subject, from any replica. */
   onRevoked: Set<(subject: string) => void>
-  /** Told of every user who was changed, here or elsewhere. */
+  /** Called for every changed user, from any replica. */
   onUserChanged: Set<(userId: string) => void>
   /** Grows with every client that is added or changed, so that what was read before is not kept after it. */
   clientChanges: number
-  /** Whether notifications arrive, so that all of this can be believed. */
+  /** Whether notifications arrive, so that this state is current. */
   current: boolean
   close(): Promise<void>
 }

@@ -1,6 +1,6 @@
 /**
- * Ties the forms of signing in to the browser that loaded them. Nobody is signed in yet, so that the token cannot belong to a
- * session; without it another site could sign a browser in as somebody else (login CSRF, RFC 6819 4.4.1.8).
+ * CSRF tokens for the sign-in forms, bound to the browser by a cookie, since there is no session yet. Without them another
+ * site could sign a browser in as a different user (login CSRF, RFC 6819 4.4.1.8).
  */
 import { randomBytes } from 'node:crypto'
 import type { Base } from '../base.ts'
@@ -10,12 +10,12 @@ import { forged, requireSameSite } from '../http/session.ts'
 import { hmac, sameBytes } from '../lib/crypto.ts'
 
 const COOKIE = 'browser'
-/** Seconds, counted from the last page with such a form: it may stay open as long. */
+/** Seconds since the last page with such a form was loaded, for which it may stay open. */
 const COOKIE_AGE = 86_400
 
-/** What a page with such a form needs: the token of its hidden field, and the Set-Cookie header's value that belongs to it. */
+/** The token for the form's hidden field, and the matching Set-Cookie header value. */
 export function formToken(base: Base, request: Request): { csrf: string; cookie: string } {
-  // The same for all tabs of a browser, so that they do not break each other.
+  // Shared by all tabs of a browser, so that they do not invalidate each other's forms.
   const browser = browserOf(base, request) ?? randomBytes(32).toString('base64url')
   return { csrf: tokenFor(base, browser), cookie: setCookie(base.config, COOKIE, browser, COOKIE_AGE) }
 }
@@ -24,9 +24,9 @@ export function formToken(base: Base, request: Request): { csrf: string; cookie:
 export function requireOwnForm(base: Base, request: Request, params: Params): void {
   requireSameSite(base, request)
   const browser = browserOf(base, request)
-  if (!browser) throw forged('a form of signing in without its cookie')
+  if (!browser) throw forged('a sign-in form without its cookie')
   if (!sameBytes(Buffer.from(tokenFor(base, browser)), Buffer.from(params.csrf ?? '')))
-    throw forged('a form of signing in with a wrong CSRF token')
+    throw forged('a sign-in form with a wrong CSRF token')
 }
 
 function browserOf(base: Base, request: Request): string | undefined {

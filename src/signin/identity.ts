@@ -1,9 +1,9 @@
-/** What providers say of a person, checked and brought into one shape. No requests are made here. */
+/** Converts and validates identities from providers. Makes no requests. */
 import { z } from 'zod'
 import { AppError } from '../lib/errors.ts'
 import { printableText } from '../lib/text.ts'
 
-/** Whom a provider vouches for. Identity is the pair of issuer and subject; the address is for admission and display. */
+/** A user as a provider identifies them, by issuer and subject; the address is for admission and display. */
 export interface ExternalIdentity {
   issuer: string
   subject: string
@@ -13,8 +13,8 @@ export interface ExternalIdentity {
 }
 
 /**
- * ASCII only, because addresses are compared without case: in other alphabets that turns one address into another
- * (`\u212A`, the Kelvin sign, becomes `k`). Internationalised domains are ASCII as providers send them (`xn--`).
+ * ASCII only, because addresses are compared case-insensitively, which in other alphabets can turn one address into
+ * another (`\u212A`, the Kelvin sign, becomes `k`). Providers send internationalised domains in ASCII (`xn--`).
  */
 const emailSchema = z
   .string()
@@ -33,10 +33,10 @@ const claimsSchema = z.object({
   preferred_username: z.string().nullish(),
 })
 
-/** The identity in an id token's or userinfo's claims (OpenID Connect Core 5.1). @throws AppError if it names no address. */
+/** Reads the identity from the claims of an id token or userinfo (OpenID Connect Core 5.1). @throws AppError if they are invalid. */
 export function identityFromClaims(issuer: string, raw: unknown): ExternalIdentity {
   const claims = claimsSchema.safeParse(raw)
-  if (!claims.success) throw refused(`the claims are not good: ${fields(claims.error)}`)
+  if (!claims.success) throw refused(`invalid claims: ${fields(claims.error)}`)
   const { sub, email, email_verified, name, preferred_username } = claims.data
   return {
     issuer,
@@ -50,18 +50,18 @@ export function identityFromClaims(issuer: string, raw: unknown): ExternalIdenti
 const gitHubUserSchema = z.object({ id: z.number().int().positive(), login: z.string(), name: z.string().nullish() })
 const gitHubEmailsSchema = z.array(z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }))
 
-/** The identity in GitHub's answers to `/user` and `/user/emails`: its primary address. @throws AppError if it has none. */
+/** Reads the identity from GitHub's `/user` and `/user/emails`, with the primary address. @throws AppError if there is none. */
 export function identityFromGitHub(rawUser: unknown, rawEmails: unknown): ExternalIdentity {
   const user = gitHubUserSchema.safeParse(rawUser)
-  if (!user.success) throw refused(`GitHub's user is not good: ${fields(user.error)}`)
+  if (!user.success) throw refused(`invalid GitHub user: ${fields(user.error)}`)
   const emails = gitHubEmailsSchema.safeParse(rawEmails)
-  if (!emails.success) throw refused(`GitHub's addresses are not good: ${fields(emails.error)}`)
+  if (!emails.success) throw refused(`invalid GitHub addresses: ${fields(emails.error)}`)
   const primary = emails.data.find(email => email.primary)
   const email = emailSchema.safeParse(primary?.email)
-  if (!primary || !email.success) throw refused('the GitHub account has no primary address that can be used')
+  if (!primary || !email.success) throw refused('the GitHub account has no usable primary address')
   return {
     issuer: 'https://github.com',
-    // The number, not the login: a login can be given up and taken by somebody else.
+    // The number, not the login, which can be released and taken by somebody else.
     subject: String(user.data.id),
     email: email.data,
     emailVerified: primary.verified,
@@ -69,16 +69,16 @@ export function identityFromGitHub(rawUser: unknown, rawEmails: unknown): Extern
   }
 }
 
-/** The provider's answer is not good enough to let anybody in. */
+/** The error for an invalid answer from the provider. */
 export function refused(detail: string): AppError {
   return new AppError(
-    'The sign-in did not succeed',
-    'Start again. If it fails once more, tell the operator of this server when it happened.',
+    'The sign-in failed',
+    'Start again. If it fails again, tell the operator of this server when it happened.',
     { status: 403, detail },
   )
 }
 
-/** Which fields were wrong, never their values. */
+/** The names of the invalid fields, without their values. */
 function fields(error: z.ZodError): string {
   return error.issues.map(issue => issue.path.join('.')).join(', ')
 }

@@ -1,6 +1,6 @@
 /**
- * Signing in: the page that offers the ways, the trip to a provider and back (`trips`, `providers`), one-time links, and
- * who may enter (`service`). `forms` ties its forms to the browser; `sessions` is what a sign-in begins.
+ * Sign-in: the page with the choices, the round trip to a provider (`trips`, `providers`), one-time links, and who may
+ * sign in (`service`). `forms` has CSRF tokens for the forms; `sessions` manages browser sessions.
  */
 import { Elysia } from 'elysia'
 import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
@@ -28,7 +28,7 @@ import {
   tripTokens,
 } from './trips.ts'
 
-/** What signing in needs. */
+/** Dependencies of sign-in. */
 export interface SignInDeps extends Base {
   providers: Providers
   viewers: Viewers
@@ -107,7 +107,7 @@ const RETURN_PATHS =
   /^\/(auth\/device(\/[0-9a-f-]{36})?|account|admin(\/[a-z]+)?|api\/oauth\/authorize\/[0-9a-f-]{36})?(\?[\x21-\x7e]*)?$/
 const RETURN_LIMIT = 1000
 
-/** A path of ours that may follow a sign-in; the device page for anything else. */
+/** Validates the path to open after sign-in; the device page for anything unexpected. */
 function localPath(given: string | undefined): string {
   return given && given.length <= RETURN_LIMIT && RETURN_PATHS.test(given) ? given : '/auth/device'
 }
@@ -119,7 +119,7 @@ async function showSignIn(deps: SignInDeps, request: Request): Promise<Response>
   const purpose = returnTo.startsWith(AUTHORIZE) ? 'app' : returnTo.startsWith('/auth/device') ? 'device' : undefined
   const response = await page(signInPage({ providers, returnTo, csrf, purpose }))
   response.headers.append('Set-Cookie', cookie)
-  // For whoever signs in with a link from the terminal instead: they come back here too.
+  // Users who sign in with a one-time link instead return to the same page.
   const remembered = Buffer.from(returnTo).toString('base64url')
   response.headers.append('Set-Cookie', setCookie(deps.config, RETURN_COOKIE, remembered, TRIP_SECONDS))
   return response
@@ -135,17 +135,13 @@ async function showLink(deps: SignInDeps, request: Request): Promise<Response> {
 function requireProvider(deps: SignInDeps, id: string): Provider {
   const provider = deps.providers.get(id)
   if (!provider)
-    throw new AppError(
-      'There is no such way to sign in',
-      'Go to the sign-in page and choose one of the ways it offers.',
-      {
-        status: 404,
-      },
-    )
+    throw new AppError('There is no such sign-in method', 'Go to the sign-in page and choose another one.', {
+      status: 404,
+    })
   return provider
 }
 
-/** The code in a provider's answer. @throws AppError 403 if the provider, or the person there, refused. */
+/** The code in a provider's answer. @throws AppError 403 if the provider refused or the user cancelled. */
 function requireCode({ code, error = '' }: { code?: string; error?: string }): string {
   if (code !== undefined && error === '') return code
   throw new AppError(
@@ -163,8 +159,8 @@ async function signedIn(
   const ip = clientAddress(deps, request, server)
   const before = await deps.viewers.find(request)
   const cookie = await startSession(deps, { userId, ip, userAgent: request.headers.get('user-agent'), how })
-  if (before) await endSession(deps, before) // its cookie is replaced, so nobody could sign it out any more
-  // The authorization endpoint may send the browser on to a client at once.
+  if (before) await endSession(deps, before) // its cookie is replaced, so it could not be signed out later
+  // The authorization endpoint may redirect to a client at once, which form-action would block.
   const href = deps.config.BASE_URL + returnTo
   const response = returnTo.startsWith(AUTHORIZE)
     ? await onward(onwardPage({ href, to: 'the app' }), href)

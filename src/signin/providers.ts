@@ -1,4 +1,4 @@
-/** Sign-in with Google, GitHub or any OpenID provider. The only file that knows arctic, so that it can be replaced. */
+/** Sign-in with Google, GitHub or any OpenID provider. The only file that imports arctic, so that it can be replaced. */
 import {
   ArcticFetchError,
   CodeChallengeMethod,
@@ -15,7 +15,7 @@ import type { Config } from '../config.ts'
 import { AppError } from '../lib/errors.ts'
 import { type ExternalIdentity, identityFromClaims, identityFromGitHub, refused } from './identity.ts'
 
-/** The secrets of one sign-in on its way to the provider and back. */
+/** The secrets of one sign-in in progress. */
 export interface SignInSecrets {
   state: string
   nonce: string
@@ -25,9 +25,9 @@ export interface SignInSecrets {
 export interface Provider {
   id: string
   name: string
-  /** Where the browser is sent. */
+  /** Builds the URL to send the browser to. */
   start(secrets: SignInSecrets): Promise<URL>
-  /** Exchanges what the browser came back with for the identity. @throws AppError if the provider's answer is not good. */
+  /** Exchanges the code from the callback for the identity. @throws AppError if the provider's answer is invalid. */
   finish(
     callback: { code: string; iss: string | undefined },
     secrets: SignInSecrets,
@@ -83,7 +83,7 @@ interface OpenIdOptions {
   redirectUri: string
 }
 
-// Bun's fetch reads file: and data: URLs, too.
+// Bun's fetch would also read file: and data: URLs.
 const endpointSchema = z.url({ protocol: /^https?$/ })
 
 const providerMetadataSchema = z.object({
@@ -105,7 +105,7 @@ function openId({ id, name, issuer, clientId, clientSecret, redirectUri }: OpenI
     found ??= fetchMetadata(issuer).then(
       metadata => ({ metadata, keys: keySet(metadata.jwks_uri) }),
       error => {
-        found = undefined // ask again at the next sign-in
+        found = undefined // retry at the next sign-in
         throw error
       },
     )
@@ -129,13 +129,13 @@ function openId({ id, name, issuer, clientId, clientSecret, redirectUri }: OpenI
     },
     async finish({ code, iss }, { nonce, verifier }, now) {
       const { metadata, keys } = await discover()
-      // RFC 9207 2.4: a provider that says it names itself in the answer must have done so.
+      // RFC 9207 2.4: if the provider announces the iss parameter, it must be present.
       if (iss === undefined ? metadata.authorization_response_iss_parameter_supported : iss !== metadata.issuer)
         throw refused('the answer comes from another issuer')
       const tokens = await exchange(() => client.validateAuthorizationCode(metadata.token_endpoint, code, verifier))
       const claims = await verifyIdToken(tokens, keys, { issuer: metadata.issuer, clientId, nonce, now })
-      // Some providers put the address only into userinfo (OpenID Connect Core 5.3). Never mix the two: whether an
-      // address is verified is said where the address is.
+      // Some providers put the address only into userinfo (OpenID Connect Core 5.3). Do not mix the two: email_verified
+      // belongs to the email next to it.
       const source =
         claims.email === undefined && metadata.userinfo_endpoint
           ? await fetchUserInfo(metadata.userinfo_endpoint, accessToken(tokens), claims.sub)
@@ -148,13 +148,13 @@ function openId({ id, name, issuer, clientId, clientSecret, redirectUri }: OpenI
 async function fetchMetadata(issuer: string): Promise<ProviderMetadata> {
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
   const metadata = providerMetadataSchema.safeParse(await getJson(url))
-  if (!metadata.success) throw unreachable(`the metadata at ${url} is not that of an OpenID provider`)
+  if (!metadata.success) throw unreachable(`the metadata at ${url} is not valid for an OpenID provider`)
   if (metadata.data.issuer.replace(/\/$/, '') !== issuer.replace(/\/$/, ''))
     throw unreachable(`the metadata at ${url} names another issuer`)
   return metadata.data
 }
 
-/** The provider's keys; that they cannot be had is an outage, not a bad token. */
+/** The provider's keys. A failure to fetch them is an outage, not an invalid token. */
 function keySet(uri: string): JWTVerifyGetKey {
   const keys = createRemoteJWKSet(new URL(uri), { timeoutDuration: TIMEOUT_MS })
   return async (header, token) => {
@@ -162,7 +162,7 @@ function keySet(uri: string): JWTVerifyGetKey {
       return await keys(header, token)
     } catch (error) {
       if (error instanceof joseErrors.JWKSNoMatchingKey || error instanceof joseErrors.JOSENotSupported) throw error
-      throw unreachable(`the key set at ${uri} cannot be had`)
+      throw unreachable(`the key set at ${uri} cannot be fetched`)
     }
   }
 }
@@ -176,7 +176,7 @@ async function verifyIdToken(
   try {
     idToken = tokens.idToken()
   } catch {
-    throw refused('the provider gave no id token')
+    throw refused('the provider returned no id token')
   }
   try {
     const { payload } = await jwtVerify(idToken, keys, {
@@ -187,26 +187,26 @@ async function verifyIdToken(
       currentDate: expected.now,
       clockTolerance: 60,
     })
-    if (payload.nonce !== expected.nonce) throw refused('the id token has another nonce')
+    if (payload.nonce !== expected.nonce) throw refused('the id token has a wrong nonce')
     if (Array.isArray(payload.aud) && payload.aud.length > 1 && payload.azp !== expected.clientId)
       throw refused('the id token is for another party')
     return payload as Record<string, unknown> & { sub: string }
   } catch (error) {
-    if (error instanceof joseErrors.JOSEError) throw refused(`the id token is not good: ${error.code}`)
+    if (error instanceof joseErrors.JOSEError) throw refused(`invalid id token: ${error.code}`)
     throw error
   }
 }
 
 async function fetchUserInfo(url: string, token: string, subject: string): Promise<Record<string, unknown>> {
   const info = z.looseObject({ sub: z.string() }).safeParse(await getJson(url, token))
-  if (!info.success || info.data.sub !== subject) throw refused('userinfo is about somebody else')
+  if (!info.success || info.data.sub !== subject) throw refused('userinfo is for another user')
   return info.data
 }
 
 const GITHUB = 'https://github.com/login/oauth'
 const GITHUB_API = 'https://api.github.com'
 
-/** OAuth 2.0 with PKCE; who it was is asked of the API. */
+/** OAuth 2.0 with PKCE; the identity comes from the API. */
 function gitHub(clientId: string, clientSecret: string, redirectUri: string): Provider {
   const client = new OAuth2Client(clientId, clientSecret, redirectUri)
   return {
@@ -218,7 +218,7 @@ function gitHub(clientId: string, clientSecret: string, redirectUri: string): Pr
         'user:email',
       ]),
     async finish({ code }, { verifier }) {
-      // A refused code is answered with status 200, `error` and no token.
+      // GitHub answers an invalid code with status 200, `error` and no token.
       const token = accessToken(
         await exchange(() => client.validateAuthorizationCode(`${GITHUB}/access_token`, code, verifier)),
       )
@@ -233,10 +233,10 @@ function gitHub(clientId: string, clientSecret: string, redirectUri: string): Pr
 
 export { generateCodeVerifier }
 
-/** Runs a code exchange and turns arctic's errors into ours; the provider's own words stay in the log. */
+/** Runs a code exchange and converts arctic's errors; the provider's error goes only to the log. */
 async function exchange(run: () => Promise<OAuth2Tokens>): Promise<OAuth2Tokens> {
   const { promise: late, reject } = Promise.withResolvers<never>()
-  // arctic sets no deadline.
+  // arctic has no timeout.
   const timer = setTimeout(() => reject(unreachable('the token endpoint did not answer in time')), TIMEOUT_MS)
   try {
     return await Promise.race([run(), late])
@@ -244,7 +244,7 @@ async function exchange(run: () => Promise<OAuth2Tokens>): Promise<OAuth2Tokens>
     if (error instanceof OAuth2RequestError) throw refused(`the code exchange was refused: ${error.code}`)
     if (error instanceof ArcticFetchError) throw unreachable('the token endpoint cannot be reached')
     if (error instanceof UnexpectedResponseError || error instanceof UnexpectedErrorResponseBodyError)
-      throw unreachable(`the token endpoint answered ${error.status}, without what OAuth expects`)
+      throw unreachable(`the token endpoint answered ${error.status} with an invalid body`)
     throw error
   } finally {
     clearTimeout(timer)
@@ -255,11 +255,11 @@ function accessToken(tokens: OAuth2Tokens): string {
   try {
     return tokens.accessToken()
   } catch {
-    throw refused('the provider gave no access token')
+    throw refused('the provider returned no access token')
   }
 }
 
-/** Fetches from a provider that the operator configured. */
+/** Fetches JSON from a configured provider. @throws AppError 502 */
 async function getJson(url: string, token?: string): Promise<unknown> {
   let response: Response
   try {

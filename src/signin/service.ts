@@ -1,4 +1,4 @@
-/** Who may enter, and as whom: admission, invitations and one-time links. */
+/** Who may sign in, and as which user: admission, invitations, one-time links, administrators and disabled users. */
 import { randomUUID } from 'node:crypto'
 import type { Queries } from '../../sql/index.ts'
 import {
@@ -28,14 +28,14 @@ import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
 import type { ExternalIdentity } from './identity.ts'
 
-/** Minutes for which a one-time link works. */
+/** Lifetime of a one-time link, in minutes. */
 export const LINK_MINUTES = 15
 
 /**
- * The user whom a provider vouches for. Known by issuer and subject; somebody new must be allowed by address or domain,
- * or invited, with an address that the provider has verified.
+ * Admits a user who signed in with a provider. Known users are found by issuer and subject; a new user must be allowed by
+ * address or domain, or invited, and the provider must have verified the address.
  *
- * @throws AppError 403 if they may not enter.
+ * @throws AppError 403 if they may not sign in.
  */
 export async function admit(deps: Base, identity: ExternalIdentity, ip: string | null): Promise<UserRow> {
   const now = deps.now()
@@ -45,7 +45,7 @@ export async function admit(deps: Base, identity: ExternalIdentity, ip: string |
     if (!user || user.disabled_at) return undefined
     await updateSignedInUser(sql, {
       id: user.id,
-      // Operators name people by address: whoever merely claims one must not get what they give to it.
+      // Operators grant rights by address, so an unverified address must not get them.
       email: verified ? identity.email : null,
       name: identity.name,
       isAdmin: verified && deps.config.ADMIN_EMAILS.includes(identity.email.toLowerCase()),
@@ -63,7 +63,7 @@ export async function admit(deps: Base, identity: ExternalIdentity, ip: string |
     throw verified
       ? new AppError(
           'You have no access to this server',
-          'You signed in, but this address is not on the list. Ask the operator of this server to invite you.',
+          'You are signed in with the provider, but this address is not allowed here. Ask the operator of this server to invite you.',
           { status: 403 },
         )
       : new AppError(
@@ -84,7 +84,7 @@ async function findOrEnrol(
   const { issuer, subject, email } = identity
   const known = await findUserByIdentity(sql, issuer, subject)
   if (known || !identity.emailVerified) return known
-  // Two tabs of somebody new, or two identities with an invited address, come at once: one enrols, the other sees it.
+  // Serialize concurrent first sign-ins (two tabs, or two identities with one invited address).
   await lockIdentities(sql)
   const enrolled = await findUserByIdentity(sql, issuer, subject)
   if (enrolled) return enrolled
@@ -107,7 +107,7 @@ function isAllowed(config: Config, email: string): boolean {
   )
 }
 
-/** Lets somebody sign in through a provider with this address, once verified there. @returns the user they will be. */
+/** Lets somebody sign in through a provider that has verified this address. @returns the user, created if necessary. */
 export async function inviteUser(deps: Base, email: string, isAdmin = false): Promise<UserRow> {
   const user =
     (await findUserByEmail(deps.sql, email)) ??
@@ -117,21 +117,21 @@ export async function inviteUser(deps: Base, email: string, isAdmin = false): Pr
 }
 
 /**
- * Whose one-time link the server prints where there is no provider: the configured administrator's, or else that of one
- * there is, so that who was demoted stays demoted; with nobody left, the built-in one's.
+ * The administrator whose one-time link the server prints without a provider: the configured one, else an existing one, so
+ * that a demoted administrator stays demoted, else the built-in one.
  */
 export async function greetedAdministrator({ config, sql }: Base): Promise<string> {
   return config.ADMIN_EMAILS[0] ?? (await findAdministrator(sql))?.email ?? 'admin@localhost'
 }
 
-/** Makes administrators of everybody with this address. @returns who that is. */
+/** Makes all users with this address administrators. @returns these users. */
 export async function promoteUsers(deps: Base, email: string): Promise<{ id: string }[]> {
   const users = await setAdministrators(deps.sql, email, true)
   for (const { id } of users) record(deps, 'user.promoted', { userId: id })
   return users
 }
 
-/** Undoes {@link promoteUsers}. What the scope `admin` opened for them is for the caller to end. @returns who that is. */
+/** Reverses {@link promoteUsers}. The caller must revoke their grants with the scope `admin`. @returns these users. */
 export async function demoteUsers(deps: Base, email: string): Promise<{ id: string }[]> {
   const users = await setAdministrators(deps.sql, email, false)
   for (const { id } of users) record(deps, 'user.demoted', { userId: id })
@@ -139,14 +139,14 @@ export async function demoteUsers(deps: Base, email: string): Promise<{ id: stri
 }
 
 /**
- * Disables everybody with this address: they are signed out, their links are dead, and they cannot sign in. What they
- * allowed clients is for the caller to end.
+ * Disables all users with this address: they are signed out, their links stop working, and they cannot sign in. The caller
+ * must revoke their grants.
  *
- * @returns who that is.
+ * @returns these users.
  */
 export async function disableUsers(deps: Base, email: string): Promise<{ id: string }[]> {
   const users = await inTransaction(deps, async sql => {
-    // The users first: a sign-in under way is waited for, and its session ends with the others.
+    // Users first: this waits for a sign-in in progress, whose session is then deleted with the others.
     const disabled = await setDisabled(sql, email, deps.now())
     const ids = disabled.map(({ id }) => id)
     await deleteSessionsOfUsers(sql, ids)
@@ -157,14 +157,14 @@ export async function disableUsers(deps: Base, email: string): Promise<{ id: str
   return users
 }
 
-/** Undoes {@link disableUsers}: they may sign in again, and connect their apps anew. */
+/** Reverses {@link disableUsers}: they can sign in again, but must reconnect their apps. */
 export async function enableUsers(deps: Base, email: string): Promise<{ id: string }[]> {
   const users = await setDisabled(deps.sql, email, null)
   for (const { id } of users) record(deps, 'user.enabled', { userId: id })
   return users
 }
 
-/** A link that signs somebody in once, within {@link LINK_MINUTES}. Only its hash is stored. */
+/** Creates a link that signs somebody in once, within {@link LINK_MINUTES}. Only its hash is stored. */
 export async function createSignInLink(
   deps: Base,
   email: string,
@@ -183,7 +183,7 @@ export async function createSignInLink(
   return `${deps.config.BASE_URL}/auth/signin/link?token=${token}`
 }
 
-/** Uses a one-time link up. @throws AppError if it is unknown, expired or used; they look alike. */
+/** Consumes a one-time link. @throws AppError if it is unknown, expired or used, with the same message for all. */
 export async function useSignInLink(deps: Base, token: string, ip: string | null): Promise<{ userId: string }> {
   const used = isSecret('signInLink', token)
     ? await useLink(deps.sql, { tokenHash: hashSecret(token), now: deps.now() })
@@ -191,8 +191,8 @@ export async function useSignInLink(deps: Base, token: string, ip: string | null
   if (!used) {
     recordRepeatable(deps, 'user.refused', { ip, detail: { how: 'link' } }, 'link')
     throw new AppError(
-      'This link does not work any more',
-      `A sign-in link works once, and for ${LINK_MINUTES} minutes. Ask for a new one: restart the server, or run "mcp-oauth-server user link" with your address.`,
+      'This link no longer works',
+      `A sign-in link works once, for ${LINK_MINUTES} minutes. To get a new one, run "mcp-oauth-server user link" with your address, or restart the server.`,
       { status: 403 },
     )
   }

@@ -1,4 +1,4 @@
-/** Browser sessions: how one begins, who a request belongs to, and how it ends. */
+/** Browser sessions: start, lookup and end. */
 import {
   deleteSession,
   deleteSessionsOfUsers,
@@ -16,7 +16,7 @@ import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
 
 const COOKIE = 'session'
-/** Links that have ended are kept this long. */
+/** How long expired and used links are kept. */
 const KEEP_LINKS_MS = 86_400_000
 
 export function openViewers(base: Base): Viewers {
@@ -42,10 +42,10 @@ export function openViewers(base: Base): Viewers {
 }
 
 /**
- * Begins a session with a new id.
+ * Starts a session with a new id.
  *
- * @returns the Set-Cookie header's value.
- * @throws AppError 403 if the user was disabled a moment ago.
+ * @returns the Set-Cookie header value.
+ * @throws AppError 403 if the user has just been disabled.
  */
 export async function startSession(
   base: Base,
@@ -71,7 +71,7 @@ export async function startSession(
   return setCookie(base.config, COOKIE, id, base.config.SESSION_TTL)
 }
 
-/** Ends the session on the server. @returns the Set-Cookie header's value that clears the cookie. */
+/** Ends the session on the server. @returns the Set-Cookie header value that clears the cookie. */
 export async function endSession(base: Base, viewer: Viewer): Promise<string> {
   await deleteSession(base.sql, viewer.sessionHash)
   record(base, 'user.signed_out', { userId: viewer.userId })

@@ -1,6 +1,6 @@
 /**
- * A sign-in on its way to the provider and back. What it must remember is in a signed cookie, one a trip, so that two tabs
- * do not break each other.
+ * The round trip of a sign-in to the provider. Its state is in a signed cookie, one per trip, so that two tabs do not
+ * interfere.
  */
 import { randomBytes } from 'node:crypto'
 import { jwt } from '@elysiajs/jwt'
@@ -13,10 +13,10 @@ import { hashSecret, sameBytes } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
 import { generateCodeVerifier, type Provider } from './providers.ts'
 
-/** Seconds that a trip to the provider may take. */
+/** How long a trip to the provider may take, in seconds. */
 export const TRIP_SECONDS = 600
 
-/** Says what the token is for (RFC 8725 3.11): no other JWT of ours passes as one. */
+/** The token's type (RFC 8725 3.11), so that no other JWT of ours is accepted. */
 const TYPE = 'sign-in+jwt'
 const ALGORITHM = 'HS256'
 
@@ -29,7 +29,7 @@ const tripSchema = z.object({
 })
 export type Trip = z.output<typeof tripSchema>
 
-/** Signs and checks: the plugin gives a route's context `trips`. */
+/** The plugin that signs and verifies; it adds `trips` to a route's context. */
 export const tripTokens = (base: Base) =>
   jwt({ name: 'trips', secret: base.secrets.signInCookie, alg: ALGORITHM, typ: TYPE, iat: false })
 export type TripTokens = ReturnType<typeof tripTokens>['decorator']['trips']
@@ -44,23 +44,23 @@ export function newTrip(provider: Provider, returnTo: string): Trip {
   }
 }
 
-/** @returns the Set-Cookie header's value that remembers a trip. */
+/** @returns the Set-Cookie header value that stores a trip. */
 export async function tripCookie(base: Base, tokens: TripTokens, trip: Trip): Promise<string> {
   const token = await tokens.sign({ ...trip, exp: Math.floor(base.now().getTime() / 1000) + TRIP_SECONDS })
   return setCookie(base.config, cookieName(trip.state), token, TRIP_SECONDS)
 }
 
-/** @returns the Set-Cookie header's value that forgets it. */
+/** @returns the Set-Cookie header value that deletes it. */
 export function endedTripCookie(base: Base, trip: Trip): string {
   return setCookie(base.config, cookieName(trip.state), '', 0)
 }
 
-/** Trips that a browser may have begun besides the newest, and how long their cookies may be: at 16 KiB of headers it gets 431. */
+/** Maximum number of earlier trips per browser, and the total size of their cookies: beyond 16 KiB of headers it gets 431. */
 const TRIPS = 3
 const TRIPS_BYTES = 6_000
 
 /**
- * Forgets the trips that were begun longest ago, past the newest few. Browsers send the oldest cookie first (RFC 6265 5.4).
+ * Deletes all but the newest few trips. Browsers send the oldest cookie first (RFC 6265 5.4).
  *
  * @returns Set-Cookie header values.
  */
@@ -75,7 +75,7 @@ export function oldTripCookies(base: Base, request: Request): string[] {
     .map(({ name }) => setCookie(base.config, name, '', 0))
 }
 
-/** The trip that a provider's answer belongs to. @throws AppError if this browser has begun none with that state. */
+/** Finds the trip that a provider's answer belongs to. @throws AppError if this browser has none with that state. */
 export async function readTrip(
   base: Base,
   tokens: TripTokens,
@@ -100,7 +100,7 @@ export async function readTrip(
   return trip.data
 }
 
-/** A trip ends in one session, however often its answer arrives. @throws AppError if it has ended already. */
+/** Ends a trip, which can create only one session. @throws AppError if it has already ended. */
 export async function endTrip(base: Base, trip: Trip): Promise<void> {
   const expiresAt = new Date(base.now().getTime() + TRIP_SECONDS * 1000)
   const first = await useAssertion(base.sql, { idHash: hashSecret(`${TYPE} ${trip.state}`), expiresAt })
@@ -109,15 +109,15 @@ export async function endTrip(base: Base, trip: Trip): Promise<void> {
 
 const TRIP_COOKIE = 'signin-'
 
-/** One cookie a trip, named for its state, so that two tabs do not break each other. */
+/** The name of a trip's cookie contains the beginning of its state. */
 function cookieName(state: string): string {
   return `${TRIP_COOKIE}${state.slice(0, 12)}`
 }
 
 function lost(detail: string): AppError {
   return new AppError(
-    'This sign-in was started elsewhere or too long ago',
-    'Start again from the sign-in page, in this browser, with cookies allowed.',
+    'This sign-in was started in another browser or too long ago',
+    'Start again from the sign-in page in this browser, with cookies enabled.',
     { status: 400, detail },
   )
 }

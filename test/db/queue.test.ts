@@ -15,7 +15,7 @@ afterAll(() => server.close())
 
 const BUSY = {
   error: 'temporarily_unavailable',
-  error_description: 'The server has too much to do; try again in a few seconds',
+  error_description: 'The server is overloaded; try again in a few seconds',
 }
 
 const CONNECTIONS = onPostgres ? 16 : 1

@@ -85,7 +85,7 @@ describe('a log that cannot be written costs its lines, not the service', () => 
         level: 40,
         time: expect.any(String),
         dropped: expect.any(Number),
-        msg: 'log lines are missing here: they could not be written',
+        msg: 'log lines were dropped because they could not be written',
       })
       expect(note.dropped).toBeGreaterThan(100)
     })

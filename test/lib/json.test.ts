@@ -15,7 +15,7 @@ describe('parseJson (RFC 8259 4)', () => {
   test.each(['{"a":1,"a":1}', '{"x":[{"id":1,"id":2}]}', '{"a":1,"\\u0061":2}', '{"a":{},"b":{},"a" :3}'])(
     'refuses %s, which parsers read differently',
     text => {
-      expect(() => parseJson(text)).toThrow(new JsonError('has a member twice'))
+      expect(() => parseJson(text)).toThrow(new JsonError('has a duplicate member'))
     },
   )
 

@@ -71,7 +71,7 @@ describe('a strange request line or header', () => {
       const answer = await sendRaw(server.base, `GET ${path} HTTP/1.1\r\n${hosts}\r\nConnection: close\r\n\r\n`)
       expect([answer.status, answer.body]).toEqual([
         400,
-        '{"error":"invalid_request","error_description":"There must be one Host header"}',
+        '{"error":"invalid_request","error_description":"There must be exactly one Host header"}',
       ])
     }
   })
@@ -136,7 +136,7 @@ describe('the error boundary', () => {
     const answer = await app.handle(new Request('http://localhost/'))
     expect([answer.status, await answer.json()]).toEqual([
       500,
-      { error: 'server_error', error_description: 'Something broke on our side' },
+      { error: 'server_error', error_description: 'Something went wrong on our side' },
     ])
   })
 })

@@ -166,7 +166,7 @@ test('X-Forwarded-For of a peer that is not trusted is one warning in the log, a
     {
       level: 40,
       peer: '127.0.0.1',
-      msg: 'X-Forwarded-For came from a peer that TRUSTED_PROXIES does not name: if that is your proxy, add it',
+      msg: 'received X-Forwarded-For from a peer that is not in TRUSTED_PROXIES; if it is your proxy, add it',
     },
   ])
   await direct.close()

@@ -189,7 +189,7 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
     const mixedUp = callback.replace('/callback/oidc', '/callback/github')
     expectRefusal(browser, server, await browser.visit(mixedUp), 400, TITLES.lost)
     const nowhere = await browser.visit(callback.replace('/callback/oidc', '/callback/nobody'))
-    expectRefusal(browser, server, nowhere, 404, 'There is no such way to sign in')
+    expectRefusal(browser, server, nowhere, 404, 'There is no such sign-in method')
   })
 
   test.each([
@@ -241,7 +241,7 @@ describe('starting a sign-in', () => {
   test('of a provider that there is not is a 404, and nothing is fetched', async () => {
     const answer = await sendSignInForm(server, '/auth/signin/nobody')
     expect(answer.status).toBe(404)
-    expect(await answer.text()).toContain('choose one of the ways')
+    expect(await answer.text()).toContain('choose another one')
   })
 
   test('is a form only: a link or an image on another page starts nothing', async () => {

@@ -144,7 +144,7 @@ describe('signing out', () => {
       { Cookie: cookie, ...HTML, ...headers },
     )
     expect(answer.status).toBe(403)
-    expect(await answer.text()).toContain('Reload the page and send the form again')
+    expect(await answer.text()).toContain('Reload the page and submit the form again')
     expect(await isAlive(cookie)).toBe(true)
   })
 })

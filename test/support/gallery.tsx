@@ -146,8 +146,8 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
   ),
   error: () =>
     errorPage({
-      title: 'Something broke on our side',
-      advice: 'It has been logged. Try again, or tell the operator of this server when it happened.',
+      title: 'Something went wrong on our side',
+      advice: 'The error has been logged. Try again, or tell the operator of this server when it happened.',
       reference: 'hJ3kX0aQ.1f',
     }),
 }

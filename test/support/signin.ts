@@ -26,11 +26,11 @@ export function expectRefusal(browser: Browser, server: TestServer, page: Page, 
 
 /** Titles of the pages, by what happened. */
 export const TITLES = {
-  lost: 'This sign-in was started elsewhere or too long ago',
+  lost: 'This sign-in was started in another browser or too long ago',
   cancelled: 'You were not signed in',
-  refused: 'The sign-in did not succeed',
+  refused: 'The sign-in failed',
   unreachable: 'The sign-in provider cannot be reached',
   noAccess: 'You have no access to this server',
   unverified: 'Your address is not verified',
-  deadLink: 'This link does not work any more',
+  deadLink: 'This link no longer works',
 } as const

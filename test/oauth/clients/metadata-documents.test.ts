@@ -355,9 +355,9 @@ describe('a document that cannot be had', () => {
     'Try again later. If this server has no internet access, its operator can set CLIENT_METADATA_DOCUMENTS=false; apps then register instead, or get a client id from the operator'
 
   test.each<[reason: string, answer: string | undefined, addresses: string[]]>([
-    ['has a host name for which this server finds no public address', undefined, []],
-    ['has a host name for which this server finds no public address', undefined, ['10.0.0.1']],
-    ['is answered with status 404', 'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', ['127.0.0.1']],
+    ['has a host name without a public address', undefined, []],
+    ['has a host name without a public address', undefined, ['10.0.0.1']],
+    ['was answered with status 404', 'HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n', ['127.0.0.1']],
     ['names another client_id', undefined, ['127.0.0.1']],
   ])('%s: the client and the person read the host, the reason and the way out', async (reason, answer, addresses) => {
     const path = `/client-${++count}.json`

@@ -236,11 +236,11 @@ describe('who may register', () => {
 
   test.each<[what: string, body: string, why: string]>([
     [
-      'a member twice',
+      'a duplicate member',
       '{"redirect_uris":["https://a.example/cb"],"redirect_uris":["https://b.example/cb"]}',
-      'has a member twice',
+      'has a duplicate member',
     ],
-    ['a nested member twice', '{"jwks":{"keys":[{"kty":"EC","kty":"RSA"}]}}', 'has a member twice'],
+    ['a nested duplicate member', '{"jwks":{"keys":[{"kty":"EC","kty":"RSA"}]}}', 'has a duplicate member'],
     ['a byte-order mark', '\ufeff{"redirect_uris":["https://a.example/cb"]}', 'is not valid JSON'],
   ])('%s is refused, as parsers read it differently', async (_, body, why) => {
     const answer = await fetch(`${server.base.replace('localhost', '127.0.0.1')}/api/oauth/register`, {

@@ -8,7 +8,7 @@ import { AppError, OAuthError } from '../lib/errors.ts'
 import { findClient } from './clients/index.ts'
 import { matchesRedirectUri } from './clients/redirect-uris.ts'
 import type { OAuthDeps } from './deps.ts'
-import { narrowScope } from './scopes.ts'
+import { narrowScope, requestableScope } from './scopes.ts'
 
 export interface AuthorizationRequest {
   client: ClientRow
@@ -42,7 +42,7 @@ export function checkAuthorizationRequest(
   return {
     ...target,
     resource: deps.resources.find(params.resource).url,
-    scope: narrowScope(deps.scopes, params.scope, target.client.scope),
+    scope: narrowScope(deps.scopes, params.scope, requestableScope(deps.scopes, target.client)),
     codeChallenge: params.code_challenge!,
   }
 }

@@ -19,7 +19,7 @@ import { networkOf } from '../lib/networks.ts'
 import { LIMITS, takeHit } from '../limits.ts'
 import { grantableBy } from './consents.ts'
 import type { OAuthDeps } from './deps.ts'
-import { narrowScope } from './scopes.ts'
+import { narrowScope, requestableScope } from './scopes.ts'
 import { formatUserCode, newUserCode, parseUserCode } from './user-codes.ts'
 
 /** Initial polling interval, in seconds. */
@@ -56,7 +56,7 @@ export async function requestDeviceAuthorization(
   takeHit(deps.limits, deps.now(), LIMITS.networkDeviceCodes, network)
   takeHit(deps.limits, deps.now(), LIMITS.allDeviceCodes, '')
   const resource = deps.resources.find(request.resource)
-  const scope = narrowScope(deps.scopes, request.scope, client.scope)
+  const scope = narrowScope(deps.scopes, request.scope, requestableScope(deps.scopes, client))
   const deviceCode = newSecret('deviceCode')
   const createdAt = deps.now()
   const code = {

@@ -16,6 +16,7 @@ import { isIssuedId, removeClient } from './clients/index.ts'
 import { changeRegistration, readMetadata, registerClient } from './clients/registration.ts'
 import type { OAuthDeps } from './deps.ts'
 import { lookUpClient } from './memory.ts'
+import { requestableScope } from './scopes.ts'
 
 const PATH = '/api/oauth/register'
 
@@ -119,7 +120,7 @@ function clientInformation(
     grant_types: client.grant_types,
     response_types: client.grant_types.includes('authorization_code') ? ['code'] : [],
     token_endpoint_auth_method: client.auth_method,
-    scope: client.scope.join(' '),
+    scope: requestableScope(deps.scopes, client).join(' '),
     ...(client.jwks ? { jwks: client.jwks } : {}),
     ...(client.jwks_uri ? { jwks_uri: client.jwks_uri } : {}),
     ...client.details,

@@ -51,6 +51,21 @@ export function openScopes(): Scopes {
   }
 }
 
+/**
+ * The scopes that a client may request from a user. A client that registered itself may request everything that a user
+ * can grant, including the scopes that upstream servers brought since.
+ */
+export function requestableScope(
+  scopes: Scopes,
+  client: { source: string; grant_types: readonly string[]; scope: readonly string[] },
+): readonly string[] {
+  const { source, grant_types, scope } = client
+  const hasAll = () => scopes.forUsers.every(name => !(name in BUILT_IN) || scope.includes(name))
+  const isForUsers = source === 'token' && !grant_types.includes('client_credentials') && hasAll()
+  if (source !== 'dynamic' && source !== 'metadata' && !isForUsers) return scope
+  return [...new Set([...scope, ...scopes.forUsers])]
+}
+
 /** Whether granted scopes cover a needed one; `mcp` implies every `mcp:` scope. */
 export function allows(granted: readonly string[], needed: string): boolean {
   return granted.includes(needed) || (needed.startsWith('mcp:') && granted.includes('mcp'))

@@ -1,6 +1,7 @@
 /** Upstream servers as clients meet them: at an endpoint of their own, and in the hub. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { modernRpc, rpc } from '../support/flows.ts'
+import { addClient } from '../../src/oauth/clients/index.ts'
+import { DEVICE_CODE_GRANT, deviceTokens, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
 import { type Front, startFront, tokenFor } from '../support/front.ts'
 import { startUpstream } from '../support/upstreams/start.ts'
 
@@ -98,6 +99,34 @@ describe('an endpoint is a resource of its own', () => {
     expect(await listening.text()).toContain('"resultType":"complete"') // said goodbye
     expect((await rpc(server, token, 'tools/list', {}, '/mcp/brief')).status).toBe(401)
     expect((await server.get('/.well-known/oauth-protected-resource/mcp/brief')).status).toBe(404)
+  })
+})
+
+describe('a scope that the configuration brings', () => {
+  const scopeOf = async (client: string) => {
+    const answer = await deviceTokens(server, client, await signIn(server), {
+      scope: 'mcp late:scope',
+      resource: `${server.base}/mcp/late`,
+    })
+    return answer.scope
+  }
+  const late = { url: '', scopes: { '*': 'late:scope' } }
+
+  test('can be requested by a client that registered before', async () => {
+    const client = await registerClient(server)
+    await server.configure({ ...servers(), late: { ...late, url: upstream.url } })
+    expect(await scopeOf(client)).toBe('mcp late:scope')
+  })
+
+  test('is not for the operator’s clients, whose scope the operator chose', async () => {
+    const { id } = await addClient(server.deps, {
+      name: 'Chosen',
+      grantTypes: [DEVICE_CODE_GRANT, 'refresh_token'],
+      scope: ['mcp'],
+      redirectUris: [],
+    })
+    expect(await scopeOf(id)).toBe('mcp')
+    await server.configure(servers())
   })
 })
 

@@ -32,7 +32,7 @@ export interface AuditEventRow {
   at: Date
   event: string
   user_id: string | null
-  /** The user's address now, if there still is such a user. */
+  /** The user's current address, if the user still exists. */
   email: string | null
   client_id: string | null
   grant_id: string | null
@@ -40,7 +40,7 @@ export interface AuditEventRow {
   detail: Record<string, unknown>
 }
 
-/** A place in the audit log, between two events. */
+/** A position in the audit log. */
 export interface AuditPosition {
   at: Date
   id: string
@@ -51,31 +51,30 @@ export interface AuditFilter {
   email?: string | undefined
   clientId?: string | undefined
   ip?: string | undefined
-  /** Included. */
+  /** Inclusive. */
   since?: Date | undefined
-  /** Not included. */
+  /** Exclusive. */
   until?: Date | undefined
 }
 
-/** Before and after all that there can be. */
+/** Before and after all events. */
 const BEGINNING = new Date(0)
 const END = new Date(Date.UTC(9999, 11, 31))
 
 export interface AuditBatch {
-  /** The events that match, newest first, with their places. */
+  /** The matching events, newest first. */
   found: (AuditEventRow & { id: string })[]
-  /** How many were looked at; fewer than `size` at the end of the log. */
+  /** How many events were read; fewer than `size` at the end of the log. */
   looked: number
-  /** The place behind the last one that was looked at. */
+  /** The position after the last event read. */
   end: AuditPosition | undefined
 }
 
 /**
- * Looks through the `size` events before a position for those that match, so that one statement never reads more than
- * that. For this there is one bound above: with several, PostgreSQL without statistics (the embedded one) takes few rows
- * to be left, and sorts them all.
+ * Searches the `size` events before a position, so that one statement never reads more than that. There is only one upper
+ * bound: with several, PostgreSQL without statistics (the embedded one) expects few rows and sorts them all.
  *
- * @param limit How many matches at most.
+ * @param limit Maximum number of matches.
  */
 export async function searchAuditEvents(
   sql: Queries,
@@ -125,7 +124,7 @@ export async function searchAuditEvents(
   }
 }
 
-/** Deletes at most `limit` events of before `before`, oldest first. @returns how many. */
+/** Deletes at most `limit` events from before `before`, oldest first. @returns how many. */
 export async function sweepAuditEvents(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from audit_events

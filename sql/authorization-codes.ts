@@ -3,9 +3,9 @@ import type { Queries, UserRights } from './index.ts'
 export interface NewAuthorizationCode {
   codeHash: Uint8Array
   clientId: string
-  /** The session that allowed it. */
+  /** The session that approved it. */
   sessionHash: Uint8Array
-  /** Where the code may be given only while the user's consent to this host is remembered; null where they were just asked. */
+  /** The host whose remembered consent the code depends on; null if the user was just asked. */
   consentHost: string | null
   redirectUri: string
   scope: string[]
@@ -29,8 +29,8 @@ export interface AuthorizationCodeRow {
 }
 
 /**
- * Stores a code, if its session and its consent are still there. Both are locked until it is stored: who ends them, and
- * then the codes that are unused, leaves none behind.
+ * Stores a code if its session and its consent still exist. Both are locked until it is stored, so that whoever deletes
+ * them, and then the unused codes, misses none.
  *
  * @returns whether it was stored.
  */
@@ -61,7 +61,7 @@ export async function insertAuthorizationCode(sql: Queries, code: NewAuthorizati
   return rows.length === 1
 }
 
-/** A client's code, used or not. */
+/** Finds a client's code, used or not. */
 export async function findAuthorizationCode(
   sql: Queries,
   codeHash: Uint8Array,
@@ -80,9 +80,9 @@ export async function findAuthorizationCode(
 }
 
 /**
- * Consumes a code and creates its grant and, where one is wanted, its refresh token: all of it or nothing.
+ * Consumes a code and creates its grant and, if requested, its refresh token, atomically.
  *
- * @returns whether this call was the one that consumed it.
+ * @returns whether this call consumed it.
  */
 export async function consumeAuthorizationCode(
   sql: Queries,
@@ -127,7 +127,7 @@ export async function consumeAuthorizationCode(
   return rows.length === 1
 }
 
-/** Deletes a user's codes that were not exchanged yet; one that is being exchanged is waited for. */
+/** Deletes a user's unused codes, waiting for any that is being exchanged. */
 export async function deleteUnusedCodes(sql: Queries, { userId, clientId, scope }: UserRights): Promise<void> {
   await sql`
     delete from authorization_codes

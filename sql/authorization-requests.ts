@@ -4,7 +4,7 @@ export interface AuthorizationRequestRow {
   parameters: Uint8Array
   created_at: Date
   decision: 'approved' | 'denied' | null
-  /** Of the session that decided. */
+  /** The session that decided it. */
   session_hash: Uint8Array | null
 }
 
@@ -17,7 +17,7 @@ export async function insertAuthorizationRequest(
     values (${request.id}, ${request.parameters}, ${request.now}, ${request.expiresAt})`
 }
 
-/** A request that has not expired, decided or not. */
+/** Finds an unexpired request, decided or not. */
 export async function findAuthorizationRequest(
   sql: Queries,
   id: string,
@@ -31,7 +31,7 @@ export async function findAuthorizationRequest(
   return row
 }
 
-/** @returns whether this call was the one that decided the request. */
+/** @returns whether this call decided the request. */
 export async function decideAuthorizationRequest(
   sql: Queries,
   decision: { id: string; decision: 'approved' | 'denied'; sessionHash: Uint8Array; now: Date },

@@ -43,15 +43,15 @@ export interface NewClient {
   jwks?: { keys: Record<string, unknown>[] }
   jwksUri?: string
   details?: Record<string, string>
-  /** Of an anonymous public registration. */
+  /** For an anonymous public registration. */
   fingerprint?: Uint8Array
   registrationTokenHash?: Uint8Array
   createdAt: Date
-  /** Of a metadata document. */
+  /** For a metadata document. */
   freshUntil?: Date
 }
 
-/** Inserts the client and tells every replica, or finds the one that registered with the same fingerprint and marks it as shared. */
+/** Inserts the client and notifies every replica; or finds the one with the same fingerprint and marks it as shared. */
 export async function insertClient(sql: Queries, client: NewClient): Promise<ClientRow> {
   const [row] = await sql<ClientRow[]>`
     with inserted as (
@@ -72,7 +72,7 @@ export async function insertClient(sql: Queries, client: NewClient): Promise<Cli
   return row!
 }
 
-/** Stores the copy of a metadata document, new or changed. */
+/** Stores or updates the copy of a metadata document. */
 export async function upsertMetadataClient(sql: Queries, client: NewClient & { freshUntil: Date }): Promise<ClientRow> {
   const [row] = await sql<ClientRow[]>`
     insert into clients
@@ -96,7 +96,7 @@ export async function upsertMetadataClient(sql: Queries, client: NewClient & { f
   return row!
 }
 
-/** Replaces what a client registered, and tells every replica. A client that others share is left alone. */
+/** Replaces a client's registration, unless it is shared, and notifies every replica. */
 export async function updateRegistration(
   sql: Queries,
   client: Pick<NewClient, 'id' | 'name' | 'grantTypes' | 'redirectUris' | 'scope' | 'details'>,
@@ -120,7 +120,7 @@ export async function updateRegistration(
   return row
 }
 
-/** Replaces a client's secret, and tells every replica. @returns whether there is such a client that has one. */
+/** Replaces a client's secret, and notifies every replica. @returns whether there is such a client with a secret. */
 export async function updateClientSecret(
   sql: Queries,
   { id, secretHash }: { id: string; secretHash: Uint8Array },
@@ -138,7 +138,7 @@ export async function updateClientSecret(
   return rows.length === 1
 }
 
-/** At most `limit` clients that came after one of them, oldest first; from the beginning without `after`. */
+/** At most `limit` clients after the given one, oldest first; from the beginning without `after`. */
 export function listClients(
   sql: Queries,
   { after, limit }: { after: Pick<ClientRow, 'id' | 'created_at'> | undefined; limit: number },
@@ -152,9 +152,9 @@ export function listClients(
 }
 
 /**
- * Deletes a client with its grants and codes, tells every replica, and remembers it.
+ * Deletes a client with its grants and codes, records the revocation, and notifies every replica.
  *
- * @returns whether there was such a client; a shared one counts as none with `unlessShared`.
+ * @returns whether it was deleted; a shared one is kept with `unlessShared`.
  */
 export async function deleteClient(
   sql: Queries,
@@ -179,8 +179,8 @@ export async function deleteClient(
 }
 
 /**
- * Deletes at most `limit` clients that came by themselves before `before`, never got a token, and are not about to: no
- * device code of theirs is left, so that nothing but the client is deleted. Tells every replica. @returns how many.
+ * Deletes at most `limit` self-registered clients from before `before` that never got a token and have no device code
+ * left, so that nothing else is deleted with them. Notifies every replica. @returns how many.
  */
 export async function sweepUnusedClients(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
@@ -205,8 +205,8 @@ export async function sweepUnusedClients(sql: Queries, before: Date, limit: numb
 }
 
 /**
- * Deletes at most `limit` of the metadata documents that no client has got a token with, except the newest `keep`: they
- * are fetched again when they are needed. Tells every replica. @returns how many.
+ * Deletes at most `limit` metadata documents of clients that never got a token, except the newest `keep`; they are fetched
+ * again when needed. Notifies every replica. @returns how many.
  */
 export async function sweepUnusedDocuments(sql: Queries, keep: number, limit: number): Promise<number> {
   const rows = await sql`

@@ -8,7 +8,7 @@ export interface ConsentKey {
   resource: string
 }
 
-/** The scopes that a user has given before; empty if they have not. */
+/** The scopes that a user has granted before; empty if none. */
 export async function findConsent(sql: Queries, key: ConsentKey): Promise<string[]> {
   const [row] = await sql<{ scope: string[] }[]>`
     select scope
@@ -20,7 +20,7 @@ export async function findConsent(sql: Queries, key: ConsentKey): Promise<string
   return row?.scope ?? []
 }
 
-/** Remembers what a user gave, together with what they had given before, if their session has not ended meanwhile. */
+/** Remembers what a user granted, in addition to earlier scopes, unless their session has ended. */
 export async function upsertConsent(
   sql: Queries,
   consent: ConsentKey & { sessionHash: Uint8Array; scope: string[]; now: Date },
@@ -40,7 +40,7 @@ export async function upsertConsent(
       created_at = excluded.created_at`
 }
 
-/** Forgets what a user gave clients. */
+/** Deletes a user's remembered consents. */
 export async function deleteConsents(sql: Queries, { userId, clientId, scope }: UserRights): Promise<void> {
   await sql`
     delete from consents
@@ -56,7 +56,7 @@ export interface IdleConsent {
   scope: string[]
 }
 
-/** The clients that a user is not asked about again and that have no connection now, with all that was given to each. */
+/** Clients with remembered consent but no active grant, with all scopes granted to each. */
 export function listIdleConsents(sql: Queries, userId: string, now: Date): Promise<IdleConsent[]> {
   return sql<IdleConsent[]>`
     select

@@ -15,7 +15,7 @@ export interface NewDeviceCode {
   expiresAt: Date
 }
 
-/** @returns whether it was stored; false if the user code is taken and another one must be drawn. */
+/** @returns false if the user code is already taken, so that another one must be generated. */
 export async function insertDeviceCode(sql: Queries, code: NewDeviceCode): Promise<boolean> {
   const rows = await sql`
     insert into device_codes
@@ -44,17 +44,17 @@ export interface PolledDeviceCode {
 
 export interface Poll {
   deviceCodeHash: Uint8Array
-  /** The authenticated client, or null where a public client need not say who it is. */
+  /** The authenticated client, or null if a public client did not identify itself. */
   clientId: string | null
   now: Date
-  /** Written only if this poll is the one that fetches the tokens. */
+  /** Written only if this poll gets the tokens. */
   grant: { id: string; expiresAt: Date; refreshTokenHash: Uint8Array; refreshExpiresAt: Date }
 }
 
 /**
- * One poll of RFC 8628 3.4 in one statement: the row is locked and compared with the last poll, the new time and, if it
- * came more than half a second early, the longer interval are stored, and the poll that finds an approval consumes the
- * code and creates the grant and its refresh token. Of parallel polls exactly one is told `approved`.
+ * One poll (RFC 8628 3.4, 3.5) in one statement. It locks the row, compares the time with the last poll, and stores it; a
+ * poll more than half a second early gets `slow_down` and lengthens the interval. The poll that finds an approval consumes
+ * the code and creates the grant and its refresh token. Of concurrent polls exactly one gets `approved`.
  */
 export async function pollDeviceCode(sql: Queries, poll: Poll): Promise<PolledDeviceCode | undefined> {
   const { grant, now } = poll
@@ -136,9 +136,9 @@ export interface DeviceRequest {
 }
 
 /**
- * A session that entered the right code takes it, if it is undecided, unexpired and nobody else's.
+ * Binds a request to the session that entered its user code, if it is undecided, unexpired and not bound to another one.
  *
- * @returns the request's id; nothing where the code is unknown, expired, used, decided or taken, without telling which.
+ * @returns the request's id; undefined if the code is unknown, expired, used, decided or taken, without telling which.
  */
 export async function claimDeviceCode(
   sql: Queries,
@@ -157,7 +157,7 @@ export async function claimDeviceCode(
   return row?.id
 }
 
-/** A request whose code this session has entered, or, once it is decided, another session of the same user. */
+/** Finds a request whose code this session entered; once it is decided, any session of the same user can see it. */
 export async function findDeviceRequest(
   sql: Queries,
   find: { id: string; sessionHash: Uint8Array; userId: string; now: Date },
@@ -181,10 +181,10 @@ export async function findDeviceRequest(
 }
 
 /**
- * Takes the decision: once, in time, by the session that entered the code. The session is locked until it is taken, so
- * that who ends it, and then denies what no device has fetched, misses no approval.
+ * Decides a request, once, before it expires, by the session that entered the code. The session is locked meanwhile, so
+ * that whoever ends it, and then denies unfetched codes, misses no approval.
  *
- * @returns whether it was taken.
+ * @returns whether this call decided it.
  */
 export async function decideDeviceCode(
   sql: Queries,
@@ -212,7 +212,7 @@ export async function decideDeviceCode(
   return rows.length === 1
 }
 
-/** Denies the codes that a user entered and no device has fetched tokens for; one that is being fetched is waited for. */
+/** Denies the codes that a user entered and no device has fetched, waiting for any that is being fetched. */
 export async function denyUnfetchedCodes(
   sql: Queries,
   { userId, clientId, scope }: UserRights,

@@ -14,7 +14,7 @@ export interface Connection {
   expires_at: Date
 }
 
-/** A user's living grants: what the pages and tools call connected apps. Newest use first. */
+/** A user's active grants, shown as connected apps; most recently used first. */
 export function listConnections(sql: Queries, userId: string, now: Date): Promise<Connection[]> {
   return sql<Connection[]>`
     select
@@ -29,9 +29,9 @@ export function listConnections(sql: Queries, userId: string, now: Date): Promis
 }
 
 /**
- * Ends grants, tells every replica, and remembers them.
+ * Revokes grants, records the revocations, and notifies every replica.
  *
- * @returns the grants that were alive until now.
+ * @returns the grants that were active.
  */
 export function revokeGrants(
   sql: Queries,
@@ -57,9 +57,9 @@ export function revokeGrants(
 }
 
 /**
- * Ends what a user has allowed, as {@link revokeGrants} does.
+ * Revokes a user's grants, like {@link revokeGrants}.
  *
- * @returns the grants that were alive until now.
+ * @returns the grants that were active.
  */
 export function revokeGrantsOfUser(
   sql: Queries,

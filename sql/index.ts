@@ -1,13 +1,13 @@
 /**
- * What the database remembers: one file a table, one statement a function, `(sql, params) => rows`. Nothing here decides,
- * opens a transaction or reads a clock: times are parameters. The schema is in `migrations/`.
+ * All SQL: one file per table, one statement per function, `(sql, params) => rows`. No transactions are opened here, and
+ * times are parameters. The schema is in `migrations/`.
  */
 import type postgres from 'postgres'
 
-/** What runs a statement: the pool, or one transaction. */
+/** Runs statements: the pool, or one transaction. */
 export type Queries = postgres.ISql<Record<string, unknown>>
 
-/** What a user has allowed clients: all of it, or what one client has, or what has one scope. */
+/** What a user has granted: everything, or only to one client, or only with one scope. */
 export interface UserRights {
   userId: string
   clientId?: string
@@ -19,7 +19,7 @@ export async function ping(sql: Queries): Promise<void> {
   await sql`select 1`
 }
 
-/** The database's time of day, in milliseconds since 1970: the moment of the answer, not of the transaction's begin. */
+/** The database's current time in milliseconds since 1970, not the start of the transaction. */
 export async function databaseTime(sql: Queries): Promise<number> {
   const [row] = await sql<{ ms: number }[]>`select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms`
   return row!.ms

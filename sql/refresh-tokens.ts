@@ -9,17 +9,17 @@ export interface RefreshTokenRow {
   consumed_at: Date | null
   expires_at: Date
   grant_expires_at: Date
-  /** Whether the grant was ended or its user disabled. */
+  /** Whether the grant was revoked or its user disabled. */
   ended: boolean
   user_is_admin: boolean
-  /** Whether it is the one that the last refresh exchanged, if it was exchanged at all. */
+  /** Whether it is unused, or the token exchanged by the last refresh. */
   is_latest: boolean
-  /** Where the last refresh came from; null before the first one. */
+  /** The origin of the last refresh; null before the first one. */
   refreshed_network: string | null
   refreshed_agent: string | null
 }
 
-/** A client's refresh token with its grant, both locked for the rest of the transaction. */
+/** Finds a client's refresh token with its grant, and locks both for the rest of the transaction. */
 export async function lockRefreshToken(
   sql: Queries,
   tokenHash: Uint8Array,
@@ -41,10 +41,10 @@ export async function lockRefreshToken(
   return row
 }
 
-/** Used tokens that a grant keeps, to tell one that comes again from one that never was. */
+/** Number of used tokens kept per grant, to distinguish reuse from unknown tokens. */
 const KEEP_USED = 100
 
-/** Replaces a token by its successor, once, notes that the grant was used and from where, and forgets the tokens that were used long ago. */
+/** Consumes a token, stores its successor, records the use and origin in the grant, and deletes old used tokens. */
 export async function rotateRefreshToken(
   sql: Queries,
   rotate: {

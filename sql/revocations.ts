@@ -1,7 +1,7 @@
 import type { Queries } from './index.ts'
 import { CHANNEL } from './notifications.ts'
 
-/** Remembers a subject and tells every replica. */
+/** Records a revoked subject and notifies every replica. */
 export async function insertRevocation(
   sql: Queries,
   revocation: { subject: string; now: Date; expiresAt: Date },
@@ -15,7 +15,7 @@ export async function insertRevocation(
     select pg_notify(${CHANNEL}, ${`revoked ${revocation.subject}`})`
 }
 
-/** All that are remembered: when they may be forgotten is for the sweeper to say, whose clock does not jump. */
+/** All stored revocations. Expired ones are included; only the sweeper removes them. */
 export function listRevocations(sql: Queries): Promise<{ subject: string; expires_at: Date }[]> {
   return sql<{ subject: string; expires_at: Date }[]>`
     select subject, expires_at

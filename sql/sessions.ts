@@ -8,7 +8,7 @@ export interface SessionRow {
   created_at: Date
 }
 
-/** Begins a session, unless the user is disabled or being disabled. @returns whether it began. */
+/** Starts a session, unless the user is disabled or being disabled. @returns whether it was started. */
 export async function insertSession(
   sql: Queries,
   session: {
@@ -31,7 +31,7 @@ export async function insertSession(
   return rows.length === 1
 }
 
-/** A living session of a user who is not disabled. */
+/** Finds an unexpired session of a user who is not disabled. */
 export async function findSession(sql: Queries, idHash: Uint8Array, now: Date): Promise<SessionRow | undefined> {
   const [row] = await sql<SessionRow[]>`
     select users.id as user_id, users.email, users.name, users.is_admin, sessions.created_at
@@ -49,14 +49,14 @@ export async function deleteSession(sql: Queries, idHash: Uint8Array): Promise<v
     where id_hash = ${idHash}`
 }
 
-/** Ends the sessions of users; a decision that one of them is taking is waited for. */
+/** Deletes the sessions of users, waiting for any decision in progress. */
 export async function deleteSessionsOfUsers(sql: Queries, userIds: string[]): Promise<void> {
   await sql`
     delete from sessions
     where user_id = any (${userIds}::uuid[])`
 }
 
-/** Ends the one-time links of users, used or not. */
+/** Deletes the one-time links of users, used or not. */
 export async function deleteSignInLinksOfUsers(sql: Queries, userIds: string[]): Promise<void> {
   await sql`
     delete from sign_in_links
@@ -72,7 +72,7 @@ export async function insertSignInLink(
     values (${link.tokenHash}, ${link.userId}, ${link.now}, ${link.expiresAt})`
 }
 
-/** Uses a link up. @returns whose it was; nothing if it is unknown, expired or used, or the user is disabled. */
+/** Consumes a link. @returns its user; undefined if it is unknown, expired or used, or the user is disabled. */
 export async function consumeSignInLink(
   sql: Queries,
   link: { tokenHash: Uint8Array; now: Date },

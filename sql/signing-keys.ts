@@ -6,12 +6,12 @@ export interface SigningKeyRow {
   public_jwk: Record<string, string>
   private_key: Uint8Array
   created_at: Date
-  /** Published before, so that key sets that others have cached hold it by then. */
+  /** It is published earlier, so that cached key sets contain it by then. */
   signs_at: Date
   retired_at: Date | null
 }
 
-/** The keys whose tokens may be alive: the newest first. */
+/** The keys that may have signed unexpired tokens, newest first. */
 export function listSigningKeys(sql: Queries, retiredAfter: Date): Promise<SigningKeyRow[]> {
   return sql<SigningKeyRow[]>`
     select kid, public_jwk, private_key, created_at, signs_at, retired_at
@@ -20,7 +20,7 @@ export function listSigningKeys(sql: Queries, retiredAfter: Date): Promise<Signi
     order by signs_at desc, created_at desc`
 }
 
-/** Serialises key creation, so that replicas that start together agree on one key. For the rest of the transaction. */
+/** Serializes key creation for the rest of the transaction, so that replicas that start together agree on one key. */
 export async function lockSigningKeys(sql: Queries): Promise<void> {
   await sql`lock table signing_keys in share row exclusive mode`
 }
@@ -34,7 +34,7 @@ export async function insertSigningKey(
     values (${key.kid}, ${sql.json(key.publicJwk)}, ${key.privateKey}, ${key.now}, ${key.signsAt})`
 }
 
-/** Retires every key but the new one when that begins to sign, and tells every replica. */
+/** Retires every key except the new one at the time it starts to sign, and notifies every replica. */
 export async function retireSigningKeys(sql: Queries, retire: { except: string; at: Date }): Promise<void> {
   await sql`
     with retired as (
@@ -47,10 +47,10 @@ export async function retireSigningKeys(sql: Queries, retire: { except: string; 
 }
 
 /**
- * Deletes every key but the new one, tells every replica, and remembers them, so that no token of theirs is believed by
- * a replica that has seen it be good.
+ * Deletes every key except the new one, records their revocation, so that replicas with cached tokens refuse them, and
+ * notifies every replica.
  *
- * @returns the keys that are gone.
+ * @returns the deleted keys.
  */
 export function dropSigningKeys(
   sql: Queries,
@@ -75,7 +75,7 @@ export function dropSigningKeys(
     from dropped`
 }
 
-/** Deletes at most `limit` keys that were retired before `before`: private halves need not outlive their use. @returns how many. */
+/** Deletes at most `limit` keys that were retired before `before`. @returns how many. */
 export async function sweepSigningKeys(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from signing_keys
@@ -84,7 +84,7 @@ export async function sweepSigningKeys(sql: Queries, before: Date, limit: number
   return rows.length
 }
 
-/** Whether the database has any key, retired ones included: whether anything in it is sealed with AUTH_SECRET. */
+/** Whether there is any key, including retired ones, so that AUTH_SECRET has already been used. */
 export async function hasSigningKeys(sql: Queries): Promise<boolean> {
   const [row] = await sql<{ found: boolean }[]>`select exists (select from signing_keys) as found`
   return row!.found

@@ -7,8 +7,8 @@ export interface Throttle {
 }
 
 /**
- * Locks the counters of `keys` for the rest of the transaction, so that attempts at the same moment see each other's
- * failures. A counter whose time is over starts at none.
+ * Locks the counters of `keys` for the rest of the transaction, so that concurrent attempts see each other's failures.
+ * Expired counters restart at 0.
  */
 export function lockThrottles(sql: Queries, lock: { keys: string[]; now: Date; resetsAt: Date }): Promise<Throttle[]> {
   return sql<Throttle[]>`
@@ -31,7 +31,7 @@ export async function countFailure(sql: Queries, keys: string[]): Promise<void> 
     where key = any (${keys}::text[])`
 }
 
-/** Forgets the locked counters that have counted nothing. */
+/** Deletes the locked counters that are 0. */
 export async function deleteEmptyThrottles(sql: Queries, keys: string[]): Promise<void> {
   await sql`
     delete from throttles
@@ -39,7 +39,7 @@ export async function deleteEmptyThrottles(sql: Queries, keys: string[]): Promis
       and failures = 0`
 }
 
-/** Deletes at most `limit` counters whose time is over. @returns how many. */
+/** Deletes at most `limit` expired counters. @returns how many. */
 export async function sweepThrottles(sql: Queries, now: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from throttles

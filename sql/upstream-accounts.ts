@@ -1,7 +1,7 @@
 import type { Queries } from './index.ts'
 import { UPSTREAM_CHANNEL } from './notifications.ts'
 
-/** Why an account has no tokens any more. */
+/** Why an account no longer has tokens. */
 export type AccountEnd = 'refused' | 'expired' | 'issuer_changed'
 
 export interface UpstreamAccountRow {
@@ -43,7 +43,7 @@ export function listUpstreamAccounts(sql: Queries, userId: string): Promise<Upst
     where user_id = ${userId}`
 }
 
-/** Links an account, in place of the one before, and tells every replica. */
+/** Links an account, replacing an earlier one, and notifies every replica. */
 export async function upsertUpstreamAccount(
   sql: Queries,
   account: AccountKey & {
@@ -81,7 +81,7 @@ export async function upsertUpstreamAccount(
     select pg_notify(${UPSTREAM_CHANNEL}, ${`linked ${account.userId} ${account.upstream}`})`
 }
 
-/** Forgets an account and tells every replica. @returns it, so that its tokens can be revoked. */
+/** Deletes an account and notifies every replica. @returns it, so that its tokens can be revoked. */
 export async function deleteUpstreamAccount(sql: Queries, key: AccountKey): Promise<UpstreamAccountRow | undefined> {
   const [row] = await sql<UpstreamAccountRow[]>`
     with forgotten as (
@@ -95,7 +95,7 @@ export async function deleteUpstreamAccount(sql: Queries, key: AccountKey): Prom
   return row
 }
 
-/** Takes the tokens away, so that the person is asked to link the account again, and tells every replica. */
+/** Deletes an account's tokens, so that the user is asked to link it again, and notifies every replica. */
 export async function endUpstreamAccount(
   sql: Queries,
   end: AccountKey & { ended: AccountEnd; tokens: Uint8Array },
@@ -118,9 +118,9 @@ export async function endUpstreamAccount(
 }
 
 /**
- * Takes the turn to refresh these very tokens: of everybody who wants to, one replica has it.
+ * Claims the right to refresh exactly these tokens, which only one replica gets.
  *
- * @param until When somebody else may, if nothing is heard of it.
+ * @param until When another replica may try, if this one does not finish.
  */
 export async function takeRefreshTurn(
   sql: Queries,
@@ -137,7 +137,7 @@ export async function takeRefreshTurn(
   return rows.length === 1
 }
 
-/** Puts new tokens in the place of these, and tells every replica. @returns false if these were not there any more. */
+/** Replaces these tokens with new ones, and notifies every replica. @returns false if they had already been replaced. */
 export async function refreshUpstreamAccount(
   sql: Queries,
   refreshed: AccountKey & {
@@ -168,7 +168,7 @@ export async function refreshUpstreamAccount(
   return rows.length === 1
 }
 
-/** A refresh got no answer: the next one waits until `after`. */
+/** Postpones the next refresh until `after`, when one got no answer. */
 export async function postponeRefresh(sql: Queries, postponed: AccountKey & { after: Date }): Promise<void> {
   await sql`
     update upstream_accounts
@@ -179,7 +179,7 @@ export async function postponeRefresh(sql: Queries, postponed: AccountKey & { af
       and user_id = ${postponed.userId}`
 }
 
-/** Remembers scopes that the upstream asked for, for the next time that the person is asked. */
+/** Stores scopes that the upstream requires, for the next time the user links the account. */
 export async function wantScopes(sql: Queries, wanted: AccountKey & { scope: string[] }): Promise<void> {
   await sql`
     update upstream_accounts
@@ -196,7 +196,7 @@ export async function touchUpstreamAccount(sql: Queries, key: AccountKey, now: D
       and user_id = ${key.userId}`
 }
 
-/** How many have tokens, by upstream. */
+/** The number of accounts with tokens, by upstream. */
 export function countUpstreamAccounts(sql: Queries): Promise<{ upstream: string; linked: number }[]> {
   return sql<{ upstream: string; linked: number }[]>`
     select upstream, count(*)::int as linked

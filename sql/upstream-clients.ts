@@ -5,7 +5,7 @@ export interface ClientAt {
   redirectUri: string
 }
 
-/** What an authorization server registered us as, sealed. */
+/** Our sealed client registration at an authorization server. */
 export async function findUpstreamClient(sql: Queries, at: ClientAt): Promise<Uint8Array | undefined> {
   const [row] = await sql<{ client: Uint8Array }[]>`
     select client
@@ -15,7 +15,7 @@ export async function findUpstreamClient(sql: Queries, at: ClientAt): Promise<Ui
   return row?.client
 }
 
-/** Keeps a registration. @returns the one that is kept: another replica's, if that was first. */
+/** Stores a registration. @returns the stored one, which is another replica's if that was first. */
 export async function insertUpstreamClient(
   sql: Queries,
   client: ClientAt & { client: Uint8Array; now: Date },
@@ -29,7 +29,7 @@ export async function insertUpstreamClient(
   return row!.client
 }
 
-/** Forgets a registration that its server does not know any more. */
+/** Deletes a registration that its server no longer knows. */
 export async function deleteUpstreamClient(sql: Queries, at: ClientAt): Promise<void> {
   await sql`
     delete from upstream_clients

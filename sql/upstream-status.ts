@@ -1,6 +1,6 @@
 import type { Queries } from './index.ts'
 
-/** What one server process says of its upstreams. */
+/** The status of the upstreams of one server process. */
 export interface UpstreamStatusRow {
   /** The process: host name and process id. */
   server: string
@@ -8,7 +8,7 @@ export interface UpstreamStatusRow {
   at: Date
 }
 
-/** Replaces what a server said before. */
+/** Stores a server's status, replacing its earlier one. */
 export async function upsertUpstreamStatus(sql: Queries, row: UpstreamStatusRow): Promise<void> {
   await sql`
     insert into upstream_status (server, status, at)
@@ -33,7 +33,7 @@ export async function deleteUpstreamStatus(sql: Queries, server: string): Promis
     where server = ${server}`
 }
 
-/** Deletes at most `limit` of servers that have said nothing since `before`. @returns how many. */
+/** Deletes the status of at most `limit` servers that have stored none since `before`. @returns how many. */
 export async function sweepUpstreamStatus(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from upstream_status

@@ -16,7 +16,7 @@ export async function insertUpstreamTrip(
     values (${trip.stateHash}, ${trip.sessionHash}, ${trip.userId}, ${trip.upstream}, ${trip.request}, ${trip.expiresAt})`
 }
 
-/** Ends a trip, once, if it is this session's. @returns what was kept of it; nothing if there is no such trip any more. */
+/** Consumes a trip of this session. @returns its stored request; undefined if there is no such trip. */
 export async function takeUpstreamTrip(
   sql: Queries,
   trip: { stateHash: Uint8Array; sessionHash: Uint8Array; upstream: string; now: Date },
@@ -31,7 +31,7 @@ export async function takeUpstreamTrip(
   return row
 }
 
-/** Deletes at most `limit` trips that nobody came back from. @returns how many. */
+/** Deletes at most `limit` expired trips. @returns how many. */
 export async function sweepUpstreamTrips(sql: Queries, now: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from upstream_trips

@@ -28,12 +28,12 @@ export async function upsertEra(
 
 export interface CatalogueKey {
   upstream: string
-  /** Empty: everybody's. */
+  /** Empty: shared by all. */
   principal: string
   reachedHash: Uint8Array
 }
 
-/** All kinds that are known of one upstream for one principal, from the same command line or URL. */
+/** The stored lists of one upstream for one principal, fetched with the same command line or URL. */
 export async function findCatalogues(sql: Queries, key: CatalogueKey): Promise<{ kind: string; content: string }[]> {
   return sql<{ kind: string; content: string }[]>`
     select kind, content
@@ -63,7 +63,7 @@ export async function deleteCatalogues(sql: Queries, upstream: string, principal
       and principal = ${principal}`
 }
 
-/** Deletes at most `limit` catalogues of one principal each that were fetched before `before`. @returns how many. */
+/** Deletes at most `limit` catalogues of single principals that were fetched before `before`. @returns how many. */
 export async function sweepCatalogues(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from upstream_catalogues
@@ -94,7 +94,7 @@ export async function findTools(sql: Queries, upstream: string, principal: strin
       and principal = ${principal}`
 }
 
-/** Remembers fingerprints; of a tool that is known already, both are replaced. */
+/** Stores fingerprints, replacing both of a known tool. */
 export async function upsertTools(
   sql: Queries,
   tools: { upstream: string; principal: string; now: Date; rows: readonly ToolRow[] },
@@ -110,7 +110,7 @@ export async function upsertTools(
         seen_at = excluded.seen_at`
 }
 
-/** Accepts what waits, and tells every replica. @returns the names of the tools. */
+/** Accepts pending tool changes, and notifies every replica. @returns the names of the tools. */
 export async function trustTools(sql: Queries, upstream: string): Promise<string[]> {
   const rows = await sql<{ name: string }[]>`
     with trusted as (

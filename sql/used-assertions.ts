@@ -10,7 +10,7 @@ export async function useAssertion(sql: Queries, assertion: { idHash: Uint8Array
   return rows.length === 1
 }
 
-/** Deletes at most `limit` assertions that have expired by themselves. @returns how many. */
+/** Deletes at most `limit` expired assertions. @returns how many. */
 export async function sweepUsedAssertions(sql: Queries, now: Date, limit: number): Promise<number> {
   const rows = await sql`
     delete from used_assertions

@@ -22,7 +22,7 @@ export async function findUserByIdentity(sql: Queries, issuer: string, subject: 
   return row
 }
 
-/** The user an operator means by an address: the one who was there first. */
+/** Finds a user by address; if there are several, the oldest. */
 export async function findUserByEmail(sql: Queries, email: string): Promise<UserRow | undefined> {
   const [row] = await sql<UserRow[]>`
     select *
@@ -33,7 +33,7 @@ export async function findUserByEmail(sql: Queries, email: string): Promise<User
   return row
 }
 
-/** The administrator who was there first, and is not disabled. */
+/** The oldest administrator who is not disabled. */
 export async function findAdministrator(sql: Queries): Promise<UserRow | undefined> {
   const [row] = await sql<UserRow[]>`
     select *
@@ -46,8 +46,7 @@ export async function findAdministrator(sql: Queries): Promise<UserRow | undefin
 }
 
 /**
- * Whom an operator named by this address: somebody they disabled; else somebody as whom nobody has signed in through a
- * provider yet.
+ * Finds a disabled user with this address, or else an invited one who has not signed in through a provider yet.
  */
 export async function findInvitedUser(sql: Queries, email: string): Promise<UserRow | undefined> {
   const [row] = await sql<UserRow[]>`
@@ -83,14 +82,14 @@ export async function insertIdentity(
     values (${identity.issuer}, ${identity.subject}, ${identity.userId}, ${identity.now})`
 }
 
-/** Until the transaction ends, nobody else adds an identity; reading goes on. */
+/** Blocks other writers of identities until the transaction ends; reads continue. */
 export async function lockIdentities(sql: Queries): Promise<void> {
   await sql`lock table identities in share row exclusive mode`
 }
 
 /**
- * Stores what a sign-in told us of a user: the address only where one is given. Makes an administrator, never unmakes
- * one. Tells every replica.
+ * Updates a user after sign-in; the address only if given. Can make an administrator, but never removes one. Notifies
+ * every replica.
  */
 export async function updateSignedInUser(
   sql: Queries,
@@ -111,7 +110,7 @@ export async function updateSignedInUser(
     from updated`
 }
 
-/** Makes everybody with this address an administrator, or unmakes them, and tells every replica. @returns who that is. */
+/** Makes all users with this address administrators, or removes that right, and notifies every replica. @returns these users. */
 export function setAdministrators(sql: Queries, email: string, isAdmin: boolean): Promise<{ id: string }[]> {
   return sql<{ id: string }[]>`
     with changed as (
@@ -124,7 +123,7 @@ export function setAdministrators(sql: Queries, email: string, isAdmin: boolean)
     from changed`
 }
 
-/** Disables everybody with this address, or enables them, and tells every replica. @returns who that is. */
+/** Disables or enables all users with this address, and notifies every replica. @returns these users. */
 export function setDisabled(sql: Queries, email: string, disabledAt: Date | null): Promise<{ id: string }[]> {
   return sql<{ id: string }[]>`
     with changed as (
@@ -137,7 +136,7 @@ export function setDisabled(sql: Queries, email: string, disabledAt: Date | null
     from changed`
 }
 
-/** @returns the user as they are now. */
+/** Finds a user by id. */
 export async function findUserById(sql: Queries, id: string): Promise<UserRow | undefined> {
   const [row] = await sql<UserRow[]>`
     select *

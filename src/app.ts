@@ -1,4 +1,4 @@
-/** The HTTP table of contents: every plugin in the order in which a request meets them. */
+/** The HTTP table of contents: every plugin, in mount order. */
 import { Elysia } from 'elysia'
 import { account } from './account/index.ts'
 import type { Deps } from './deps.ts'
@@ -17,8 +17,8 @@ import { signin } from './signin/index.ts'
 export const createApp = (deps: Deps) => {
   const routes = openRoutes()
   return routes.complete(
-    // strictPath: `/token/` is not `/token`, so that a rule for one path cannot be walked around. standardHostname: Elysia
-    // would look for the path behind the fourth character of the host, and `http://mcp/x/token` would be `/token`.
+    // strictPath: `/token/` is not `/token`, so that rules for a path cannot be bypassed. standardHostname: otherwise Elysia
+    // searches for the path after the fourth character of the host, and `http://mcp/x/token` would be `/token`.
     new Elysia({ strictPath: true, normalize: false, handler: { standardHostname: false } })
       .use(requests(deps, routes))
       .use(errorBoundary(deps, routes))

@@ -1,20 +1,20 @@
-/** The secret that the embedded database makes for itself, in its data directory. */
+/** The generated AUTH_SECRET in the data directory, for the embedded database. */
 
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { UsageError } from './lib/errors.ts'
 
-/** Where the generated secret is. */
+/** The path of the generated secret. */
 export function authSecretPath(dataDir: string): string {
   return resolve(dataDir, 'auth-secret')
 }
 
 /**
- * Reads the secret, and makes it where nothing depends on one yet.
+ * Reads the secret, and generates it if nothing depends on one yet.
  *
- * @param isNew Whether the database has nothing that is sealed with a secret.
- * @throws UsageError if the secret is gone or cannot be used: a new one would lock everybody out.
+ * @param isNew Whether nothing in the database is sealed with a secret yet.
+ * @throws UsageError if the secret is missing or unusable: with a new one, existing keys could not be opened.
  */
 export function readAuthSecret(dataDir: string, isNew: boolean): string {
   const path = authSecretPath(dataDir)
@@ -25,7 +25,7 @@ export function readAuthSecret(dataDir: string, isNew: boolean): string {
   } catch (error) {
     if (!isThere(path)) {
       throw new UsageError(
-        `${path} is missing, but the database beside it was begun with that secret: restore the file from a backup, or set AUTH_SECRET to what it held. If it is lost, move DATA_DIR away to begin anew.`,
+        `${path} is missing, but the database beside it was created with that secret: restore the file from a backup, or set AUTH_SECRET to its content. If it is lost, move DATA_DIR away to start over.`,
       )
     }
     const { code } = error as { code?: string }
@@ -35,18 +35,18 @@ export function readAuthSecret(dataDir: string, isNew: boolean): string {
   }
   if (secret.length < 32) {
     throw new UsageError(
-      `${path} holds no secret of at least 32 characters; restore it from a backup${isNew ? ', or remove it to have a new one made' : ''}`,
+      `${path} does not contain a secret of at least 32 characters; restore it from a backup${isNew ? ', or delete it to generate a new one' : ''}`,
     )
   }
   return secret
 }
 
-/** Whether anything has that name, a link that leads nowhere included. */
+/** Whether anything has that name, including a dangling link. */
 function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
-/** On the disk before anything is sealed with it. */
+/** Writes a new secret and syncs it to disk before anything is sealed with it. */
 function generate(path: string): void {
   const descriptor = openSync(path, 'wx', 0o600)
   try {

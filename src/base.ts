@@ -1,4 +1,4 @@
-/** What every feature knows: opened once by `deps.ts`, handed down by closure. What only one feature has is not here. */
+/** The dependencies of every feature: opened once by `deps.ts` and passed to the plugins. Those of only one feature are not here. */
 import type { Queries } from '../sql/index.ts'
 import type { AuditWriter } from './audit/writer.ts'
 import type { Config } from './config.ts'
@@ -11,31 +11,31 @@ import type { Metrics } from './metrics.ts'
 export interface Base {
   config: Config
   log: Log
-  /** The clock: the database's time, the same on every replica. Tests own it; statements get it as a parameter. */
+  /** The clock: the database's time, the same on every replica. Statements get it as a parameter; tests replace it. */
   now: () => Date
   db: Database
-  /** The pool's statements; inside a transaction use the one it hands you. */
+  /** Runs statements on the pool. Inside a transaction, use the transaction's instead. */
   sql: Queries
   secrets: Secrets
   audit: AuditWriter
-  /** Counters of this replica. */
+  /** Rate limits of this replica. */
   limits: Limits
   metrics: Metrics
-  /** How documents of strangers are fetched. */
+  /** Name resolution and address checks for fetching clients' URLs. */
   outbound: Outbound
-  /** Aborted when the server is told to stop: it is not ready any more, and every answer ends its connection. */
+  /** Aborted when the shutdown begins: the server is no longer ready, and every response closes its connection. */
   draining: AbortController
-  /** Aborted after the grace (`SHUTDOWN_GRACE`), when the server stops: what would keep a connection open for ever ends itself. */
+  /** Aborted after the grace period (`SHUTDOWN_GRACE`): anything that would keep a connection open forever must end. */
   stopping: AbortController
 }
 
-/** Keys derived from AUTH_SECRET, one a purpose. */
+/** Keys derived from AUTH_SECRET, one per purpose. */
 export interface Secrets {
-  /** Signs the cookie of a sign-in under way. */
+  /** Signs the cookie of a sign-in in progress. */
   signInCookie: Buffer
-  /** Makes the CSRF tokens of forms. */
+  /** Derives the CSRF tokens of forms. */
   csrf: Buffer
-  /** Seals the authorization requests that wait for a person. */
+  /** Seals pending authorization requests. */
   authorizationRequests: Buffer
   /** Derives the authorization code of a decision. */
   authorizationCodes: Buffer
@@ -43,16 +43,16 @@ export interface Secrets {
   signingKeys: Buffer
   /** Derives the successor of a refresh token. */
   refresh: Buffer
-  /** Seals what the ids of MCP sessions carry. */
+  /** Seals the state in MCP session ids. */
   sessions: Buffer
-  /** Seals what clients carry for calls of upstream servers that wait for them. */
+  /** Seals the state that clients carry for held calls to upstream servers. */
   heldCalls: Buffer
-  /** Seals tokens of people's accounts at upstream servers, and what it takes to get them. */
+  /** Seals the tokens of users' accounts at upstream servers, and the client registrations used to get them. */
   upstreamAccounts: Buffer
 }
 
 /**
- * What a feature registers with the sweeper: deletes at most `limit` rows that are of no use at `now`, and skips those
- * that another replica is deleting. @returns how many.
+ * Registered with the sweeper by a feature. Deletes at most `limit` rows that are obsolete at `now`, skipping those that
+ * another replica is deleting. @returns how many.
  */
 export type Sweep = (now: Date, limit: number) => Promise<number>

@@ -1,4 +1,4 @@
-/** Opens everything in order and closes it in the opposite order. Composition only: nothing is decided here. */
+/** Opens all shared dependencies in order and closes them in reverse order. Composition only. */
 import { readFileSync } from 'node:fs'
 import { hasSigningKeys } from '../sql/signing-keys.ts'
 import { auditSweeps } from './audit/retention.ts'
@@ -30,23 +30,23 @@ export interface Deps extends OAuthDeps {
   viewers: Viewers
   /** Absent without MCP_SERVERS. */
   gateway: Gateway | undefined
-  /** Reads the file of upstream servers again; a mistake in it is logged, and the old configuration stays. */
+  /** Reloads the file of upstream servers. If it is invalid, that is logged, and the old configuration stays. */
   reloadUpstreams(): Promise<void>
-  /** What the sweeper runs. */
+  /** For the sweeper. */
   sweeps: readonly Sweep[]
-  /** Ends everything that was opened, writing what waits. */
+  /** Closes everything, writing queued audit events first. */
   close(): Promise<void>
 }
 
 export interface OpenOptions {
   log: Log
-  /** A server: refuses an embedded database that another process has open. A command shares it. */
+  /** Whether this is a server, which refuses an embedded database in use; a command shares it. */
   serving: boolean
-  /** The public internet, unless a test brings its own. */
+  /** Default: the public internet; tests pass their own. */
   outbound?: Outbound
-  /** What the file of upstream servers may refer to. */
+  /** For expanding variables in the file of upstream servers. */
   env?: Record<string, string | undefined>
-  /** The machine's clocks and the database's, unless a test brings its own. */
+  /** Default: the clocks of the machine and the database; tests pass their own. */
   time?: TimeSources
 }
 
@@ -59,11 +59,11 @@ export async function openDeps(
   const db = await connect({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR, serving, log })
   opened.defer(() => db.close())
   const applied = await migrate(db)
-  if (applied.length > 0) log.info({ migrations: applied }, 'the database schema was brought up to date')
+  if (applied.length > 0) log.info({ migrations: applied }, 'applied database migrations')
   const clock = await openClock(db.sql, log, time)
   opened.defer(() => clock.close())
   const metrics = openMetrics()
-  metrics.gauge('log_lines_dropped', 'Lines of the log that could not be written since the start', droppedLogLines)
+  metrics.gauge('log_lines_dropped', 'Log lines that could not be written', droppedLogLines)
   const audit = openAuditWriter(db.sql, log, metrics)
   const base: Base = {
     config,

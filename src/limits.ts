@@ -1,11 +1,12 @@
 /**
- * Limits per replica, in memory: behind n replicas somebody may do n times as much. They keep one network from filling
- * the database or guessing; what must hold across replicas (wrong device codes) is counted in the database instead.
+ * Rate limits per replica, in memory: with n replicas the effective limits are n times as high. They keep one network from
+ * filling the database or guessing secrets. Wrong user codes must be limited across replicas, and are counted in the
+ * database instead (`oauth/device-requests.ts`).
  */
 import { OAuthError } from './lib/errors.ts'
 import { networkOf } from './lib/networks.ts'
 
-/** So many hits in so many seconds, by a key that names route, client and network, never the address alone. */
+/** Allows `hits` per `seconds` for each key, which combines route, client and network, never the address alone. */
 interface Limit {
   name: string
   hits: number
@@ -13,43 +14,43 @@ interface Limit {
 }
 
 export const LIMITS = {
-  /** Registrations from one network. Hosted clients register for many users from one, and the same one again is free. */
+  /** Registrations from one network. Hosted clients register for many users from one network; repeated identical ones are not counted. */
   registrations: { name: 'register', hits: 200, seconds: 600 },
-  /** Authorization requests that wait for a person: of one user, or of everybody in a network who is not signed in. */
+  /** Pending authorization requests: per user, or per network if nobody is signed in. */
   authorizations: { name: 'authorize', hits: 600, seconds: 600 },
-  /** Device codes that one client asks for from one network. */
+  /** Device codes for one client from one network. */
   deviceCodes: { name: 'device', hits: 600, seconds: 60 },
-  /** Device codes that one network asks for, for whatever clients, in the ten minutes for which they are open. */
+  /** Device codes from one network, for any client, within the default lifetime of a code. */
   networkDeviceCodes: { name: 'device-network', hits: 1_000, seconds: 600 },
-  /** Device codes that everybody together asks for in ten minutes. */
+  /** Device codes overall. */
   allDeviceCodes: { name: 'device-all', hits: 20_000, seconds: 600 },
   /** Client id metadata documents and key sets fetched from one host. */
   documents: { name: 'document', hits: 60, seconds: 60 },
-  /** The same, fetched because one network named them. */
+  /** The same, fetched on request of one network. */
   networkDocuments: { name: 'document-network', hits: 30, seconds: 60 },
-  /** The same, fetched for everybody together. */
+  /** The same, overall. */
   allDocuments: { name: 'document-all', hits: 300, seconds: 60 },
-  /** Failed proofs of one client from one network. */
+  /** Failed authentications of one client from one network. */
   clientGuesses: { name: 'guess', hits: 20, seconds: 300 },
-  /** Device codes, authorization codes and refresh tokens from one network that never were any. */
+  /** Unknown device codes, authorization codes and refresh tokens from one network. */
   tokenGuesses: { name: 'token-guess', hits: 100, seconds: 300 },
-  /** Different audit lines of strangers from one network: each is a row, and the log is not theirs to fill. */
+  /** Different audit events of unauthenticated requests from one network, since each is a row. */
   strangers: { name: 'stranger', hits: 100, seconds: 600 },
 } satisfies Record<string, Limit>
 
 const MAX_KEYS = 100_000
 
-/** Hits of one limit by key, and when (ms) they are forgotten. */
+/** Hits of one limit by key, and when (ms) they reset. */
 type Counters = Map<string, { hits: number; resetsAt: number }>
 
-/** A map for each limit, so that who fills one with keys makes no other one forget. */
+/** One map per limit, so that filling one with keys does not evict those of another. */
 export type Limits = Map<string, Counters>
 
 export function openLimits(): Limits {
   return new Map()
 }
 
-/** @throws OAuthError `slow_down`, status 429 with Retry-After, once the key has used up its hits. */
+/** @throws OAuthError `slow_down`, status 429 with Retry-After, if the key has exhausted its hits. */
 export function requireUnlimited(limits: Limits, now: Date, limit: Limit, key: string): void {
   const counter = limits.get(limit.name)?.get(key)
   if (!counter || counter.resetsAt <= now.getTime() || counter.hits < limit.hits) return
@@ -60,7 +61,7 @@ export function requireUnlimited(limits: Limits, now: Date, limit: Limit, key: s
   })
 }
 
-/** Counts a hit. @returns how many that are. */
+/** Counts a hit. @returns the new count. */
 export function countHit(limits: Limits, now: Date, limit: Limit, key: string): number {
   let counters = limits.get(limit.name)
   if (!counters) {
@@ -70,7 +71,7 @@ export function countHit(limits: Limits, now: Date, limit: Limit, key: string): 
   const counter = counters.get(key)
   if (counter && counter.resetsAt > now.getTime()) return ++counter.hits
   counters.delete(key)
-  if (counters.size >= MAX_KEYS) counters.delete(counters.keys().next().value!) // the one that began first
+  if (counters.size >= MAX_KEYS) counters.delete(counters.keys().next().value!) // the oldest one
   counters.set(key, { hits: 1, resetsAt: now.getTime() + limit.seconds * 1000 })
   return 1
 }
@@ -86,13 +87,13 @@ export function takeHit(limits: Limits, now: Date, limit: Limit, key: string): v
   countHit(limits, now, limit, key)
 }
 
-/** Takes back a hit that turned out not to cost anything. */
+/** Takes back a hit that turned out to cost nothing. */
 export function giveBack(limits: Limits, limit: Limit, key: string): void {
   const counter = limits.get(limit.name)?.get(key)
   if (counter) counter.hits -= 1
 }
 
-/** Counts a fetch of a stranger's document: for its host, the network that named it, and overall. @throws OAuthError as {@link requireUnlimited}. */
+/** Counts the fetch of a client's document: for its host, the requesting network, and overall. @throws OAuthError as {@link requireUnlimited}. */
 export function takeFetch(deps: { limits: Limits; now: () => Date }, url: string, ip: string | null): void {
   const counted = [
     [LIMITS.documents, new URL(url).host],

@@ -1,20 +1,20 @@
-/** Deletes what nobody can use any more, in small batches. Features register what; here is when, and how much at once. */
+/** Deletes obsolete rows regularly, in small batches. Features register what to delete. */
 import type { Base, Sweep } from './base.ts'
 import { databaseProblem, isAway, isOutage } from './db/index.ts'
 
 const INTERVAL_MS = 60_000
-/** Rows of one statement, which nobody else's may wait for long: the embedded database does one after the other. */
+/** Rows per statement; small, because on the embedded database other statements wait for it. */
 const BATCH = 200
-/** Between two batches, so that the requests that have come meanwhile get their turn; at least as long as the batch took. */
+/** Minimum pause between two batches, to let requests through; at least as long as the batch took. */
 const PAUSE_MS = 5
 
 type SweeperDeps = Pick<Base, 'log' | 'now'> & { sweeps: readonly Sweep[] }
 
 /**
- * One round of sweeping. What one sweep cannot do is left for the next round, and holds up no other.
+ * Runs one round of all sweeps. If one fails, the others continue, and it is retried in the next round.
  *
- * @param signal Ends the round after the statement that runs.
- * @returns how many rows went.
+ * @param signal Ends the round after the current statement.
+ * @returns how many rows were deleted.
  */
 export async function sweep(deps: SweeperDeps, signal?: AbortSignal): Promise<number> {
   const now = deps.now()
@@ -37,11 +37,12 @@ export async function sweep(deps: SweeperDeps, signal?: AbortSignal): Promise<nu
 }
 
 function explainFailure({ log }: SweeperDeps, error: unknown): void {
-  if (isOutage(error)) log.warn({ detail: databaseProblem(error) }, 'a sweep was not finished; the next round goes on')
+  if (isOutage(error))
+    log.warn({ detail: databaseProblem(error) }, 'a sweep was not finished; the next round continues it')
   else log.error({ err: { message: (error as Error).message } }, 'could not sweep')
 }
 
-/** Sweeps once a minute, one round at a time, until it is stopped; a round that runs then ends with its statement. */
+/** Sweeps once a minute, one round at a time, until stopped; a running round then ends after its statement. */
 export function startSweeper(deps: SweeperDeps): { stop(): void } {
   const stopping = new AbortController()
   let running = false

@@ -252,7 +252,7 @@ describe('serve with what it cannot use', () => {
     [
       'a DATA_DIR that is a file',
       { DATA_DIR: file },
-      /^DATA_DIR \(.*\/file\) cannot be used: .*\. It must be a directory that belongs to the user who runs the server\.\n$/,
+      /^DATA_DIR \(.*\/file\) cannot be used: .*\. It must be a directory owned by the user who runs the server\.\n$/,
     ],
     [
       'a DATA_DIR that is too long for a socket',

@@ -15,7 +15,7 @@ export interface Connection {
 
 export interface AccountProps {
   email: string
-  /** For the forms that end a connection. */
+  /** For the forms that disconnect an app. */
   csrf: string
   signOutCsrf: string
   signOutEverywhereCsrf: string
@@ -23,7 +23,7 @@ export interface AccountProps {
   servers: ServerAccount[]
   unlinkCsrf: string
   forgetCsrf: string
-  /** Apps that are not connected, and may connect without asking. */
+  /** Apps that are not connected but may connect without asking. */
   remembered: { client: ClientLabel; clientId: string; permissions: string[] }[]
 }
 
@@ -55,7 +55,9 @@ export function accountPage(props: AccountProps) {
       </form>
       <form class="quiet" method="post" action="/account/signout-everywhere">
         <Csrf token={signOutEverywhereCsrf} />
-        <p class="hint">Lost a device, or found an app that you do not know? End all your sessions and connections.</p>
+        <p class="hint">
+          Lost a device, or found an app that you do not recognize? End all your sessions and connections.
+        </p>
         <button class="small" type="submit">
           Sign out everywhere
         </button>
@@ -110,7 +112,7 @@ function NoConnections() {
 
 const TAKE_FOCUS = { autofocus: true }
 
-/** What htmx puts in the place of a card whose connection was ended. Takes the focus, which was on the card's button. */
+/** Replaces the card of a disconnected app (htmx). Takes the focus, which was on the card's button. */
 export function disconnected({ name, isLast }: { name: string | undefined; isLast: boolean }) {
   return (
     <>
@@ -133,8 +135,10 @@ function Remembered({ csrf, apps }: { csrf: string; apps: AccountProps['remember
     ''
   ) : (
     <>
-      <h2>Allowed, not connected now</h2>
-      <p>You let these apps in before. They can connect again without asking you, as long as you are signed in here.</p>
+      <h2>Allowed but not connected</h2>
+      <p>
+        You have approved these apps before. While you are signed in here, they can connect again without asking you.
+      </p>
       {apps.map(({ client, clientId, permissions }) => (
         <article class="card row">
           <div>

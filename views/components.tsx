@@ -4,7 +4,7 @@ import { Html } from '@elysiajs/html'
 /** How far a client's name can be trusted. */
 export interface ClientLabel {
   name: string
-  /** The operator, who added it, or the host that describes it. Any other client chose its name itself. */
+  /** The operator who added it, or the host of its metadata document. Any other client chose its own name. */
   voucher: { by: 'operator' } | { by: 'host'; host: string } | { by: 'nobody' }
 }
 
@@ -31,7 +31,7 @@ function Voucher(voucher: ClientLabel['voucher']) {
   }
 }
 
-/** What a client will be able to do; nothing if there is nothing to list. */
+/** What a client will be able to do; renders nothing for an empty list. */
 export function Permissions({ texts }: { texts: string[] }) {
   return texts.length === 0 ? (
     ''
@@ -47,7 +47,7 @@ export function Permissions({ texts }: { texts: string[] }) {
   )
 }
 
-/** A warning beside a name that somebody vouches for: the name is right, but the program may be another one. */
+/** A warning for a client with a verified name: the program that asks may be a different one. */
 export function Impostor({ text }: { text: string }) {
   return (
     <p class="note warn" safe>
@@ -56,12 +56,12 @@ export function Impostor({ text }: { text: string }) {
   )
 }
 
-/** The question at the end of a page that asks: Deny stands as prominent as Approve. `field` says what is decided. */
+/** The buttons of a page that asks for a decision: Deny is as prominent as Approve. `field` identifies the request. */
 export function DecisionForm(props: {
   action: string
   csrf: string
   field: { name: string; value: string }
-  /** Whether there is anything that this user can give. */
+  /** Whether there is any scope that this user can grant. */
   grantable: boolean
   hint: string
 }) {
@@ -92,7 +92,7 @@ export function DecisionForm(props: {
   )
 }
 
-/** A message about what went wrong, read out by screen readers when it appears. */
+/** An error message, announced by screen readers when it appears. */
 export function Problem({ text }: { text: string | undefined }) {
   return text === undefined ? (
     ''
@@ -103,7 +103,7 @@ export function Problem({ text }: { text: string | undefined }) {
   )
 }
 
-/** A time that people can read and machines can parse. */
+/** A human-readable time with its machine-readable form. */
 export function Time({ iso }: { iso: string }) {
   return (
     <time datetime={iso} safe>

@@ -6,7 +6,7 @@ import { Layout } from './layout.tsx'
 /** Where the browser goes afterwards. */
 export interface Destination {
   name: string
-  /** Whether any program on this computer can wait there. */
+  /** Whether any local program could listen there. */
   local: boolean
 }
 
@@ -17,7 +17,7 @@ export interface ConsentProps {
   request: string
   client: ClientLabel
   destination: Destination
-  /** URL of the MCP endpoint that is asked for. */
+  /** URL of the requested MCP endpoint. */
   resource: string
   permissions: string[]
 }
@@ -32,7 +32,7 @@ export function consentPage({ email, csrf, request, client, destination, resourc
         </p>
         {destination.local && client.voucher.by !== 'nobody' ? (
           <Impostor
-            text={`The answer goes to ${destination.name}, where any program can pose as ${client.name}. Nothing proves that this request comes from it.`}
+            text={`The response goes to ${destination.name}, where any program can impersonate ${client.name}. Nothing proves that this request comes from it.`}
           />
         ) : (
           ''
@@ -58,7 +58,7 @@ export function consentPage({ email, csrf, request, client, destination, resourc
   )
 }
 
-/** Seen while the browser goes back to the app, and for longer if the app does not show a page of its own. */
+/** Shown while the browser returns to the app, and longer if the app shows no page of its own. */
 export function answerPage(props: { decision: 'approved' | 'denied'; href: string; destination: Destination }) {
   const approved = props.decision === 'approved'
   return (
@@ -73,11 +73,11 @@ export function answerPage(props: { decision: 'approved' | 'denied'; href: strin
         )}
         <h1>{approved ? 'Approved' : 'Denied'}</h1>
         <p>
-          {approved ? 'You are being sent back to ' : 'The app got no access. You are being sent back to '}
+          {approved ? 'You are being sent back to ' : 'The app did not get access. You are being sent back to '}
           <b safe>{props.destination.name}</b>.
         </p>
         <p>
-          If nothing happens, <a href={props.href}>continue yourself</a>. If the app is already connected, you can close
+          If nothing happens, <a href={props.href}>continue manually</a>. If the app is already connected, you can close
           this window.
         </p>
       </div>
@@ -85,7 +85,7 @@ export function answerPage(props: { decision: 'approved' | 'denied'; href: strin
   )
 }
 
-/** An error in the request of a client that nobody vouches for: the person decides whether to follow its address. */
+/** An error in the request of an unverified client: the user decides whether to follow its redirect URI. */
 export function refusedRequestPage(props: {
   client: ClientLabel
   description: string
@@ -93,19 +93,16 @@ export function refusedRequestPage(props: {
   destination: Destination
 }) {
   return (
-    <Layout title="This app sent a bad request">
+    <Layout title="This app sent an invalid request">
       <div class="card">
-        <h1>This app sent a bad request</h1>
+        <h1>This app sent an invalid request</h1>
         <p>
-          <ClientName client={props.client} /> got no access. Its request was refused:
+          <ClientName client={props.client} /> did not get access. Its request was refused:
         </p>
         <p class="problem" safe>
           {props.description}
         </p>
-        <p>
-          Did you start this in the app? Then you can go back to it and tell it about the error. If you did not, close
-          this window.
-        </p>
+        <p>If you started this in the app, you can return to it with this error. If you did not, close this window.</p>
         <p>
           <a href={props.href} safe>
             {`Go to ${props.destination.name}`}

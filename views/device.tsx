@@ -6,7 +6,7 @@ import { Layout } from './layout.tsx'
 export interface DeviceEntryProps {
   email: string
   csrf: string
-  /** From the link, or what was typed before. */
+  /** From the link, or as typed before. */
   code: string
   problem?: string
 }
@@ -19,7 +19,7 @@ export function deviceEntryPage(props: DeviceEntryProps) {
   )
 }
 
-/** The form that takes a code. htmx replaces it with itself and a message when the code is wrong. */
+/** The form for the user code. If the code is wrong, htmx replaces it with itself and a message. */
 export function deviceEntry({ csrf, code, problem }: DeviceEntryProps) {
   return (
     <div class="card" id="entry">
@@ -53,7 +53,7 @@ export function deviceEntry({ csrf, code, problem }: DeviceEntryProps) {
           Continue
         </button>
       </form>
-      <p class="hint">Did somebody else send you this code or link? Then close this page.</p>
+      <p class="hint">If somebody else sent you this code or link, close this page.</p>
     </div>
   )
 }
@@ -65,7 +65,7 @@ export interface DeviceRequestProps {
   state: 'undecided' | 'approved' | 'denied' | 'fetched' | 'expired'
   userCode: string
   client: ClientLabel
-  /** URL of the MCP endpoint that is asked for. */
+  /** URL of the requested MCP endpoint. */
   resource: string
   permissions: { scope: string; text: string }[]
   requestedAt: string
@@ -141,10 +141,10 @@ function DeviceDecision({
   )
 }
 
-/** An error while htmx polls changes nothing on the page: it asks again. */
+/** Errors while htmx polls leave the page unchanged; it polls again. */
 const KEEP_ASKING = { 'hx-status:4xx': 'swap:none', 'hx-status:5xx': 'swap:none' }
 
-/** How a decided request stands. While the device has not fetched its token, htmx asks again and replaces it. */
+/** The state of a decided request. Until the device has fetched its token, htmx polls and replaces it. */
 export function deviceStatus({ id, state, client }: DeviceRequestProps) {
   switch (state) {
     case 'approved':
@@ -187,7 +187,8 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
         <div class="card">
           <h1>Denied</h1>
           <p>
-            <b safe>{client.name}</b> got no access. If you did not start this, there is nothing else you need to do.
+            <b safe>{client.name}</b> did not get access. If you did not start this, there is nothing else you need to
+            do.
           </p>
           <p class="links">
             <a href="/auth/device">Enter another code</a>
@@ -198,7 +199,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
       return (
         <div class="card">
           <h1>This code has expired</h1>
-          <p>Start again on your device and enter the new code that it shows.</p>
+          <p>Start again on your device and enter the new code.</p>
           <p class="links">
             <a href="/auth/device">Enter another code</a>
           </p>

@@ -5,7 +5,7 @@ import { Layout } from './layout.tsx'
 interface ErrorPageProps {
   title: string
   advice: string
-  /** What finds the error in the operator's log. */
+  /** Identifies the error in the operator's log. */
   reference: string | undefined
 }
 

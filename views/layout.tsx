@@ -2,10 +2,10 @@
 import { Html } from '@elysiajs/html'
 import type { PropsWithChildren } from '@kitajs/html'
 
-/** What every page shares. `wide` is for pages with lists. */
+/** The layout of every page. `wide` is for pages with lists. */
 export interface LayoutProps {
   title: string
-  /** Who is signed in; absent on pages that anybody can see. */
+  /** The signed-in user; absent on public pages. */
   email?: string | undefined
   wide?: boolean
 }

@@ -7,7 +7,7 @@ export interface SignInProps {
   providers: { id: string; name: string }[]
   returnTo: string
   csrf: string
-  /** What waits for the person to sign in. */
+  /** What the user signs in for. */
   purpose: 'app' | 'device' | undefined
 }
 
@@ -35,11 +35,10 @@ export function signInPage({ providers, returnTo, csrf, purpose }: SignInProps) 
         ) : (
           <>
             <p>
-              This server has no sign-in provider yet. When it started, it printed a{' '}
-              <strong>one-time sign-in link</strong> in its terminal. Open that link in this browser; you will come back
-              to this point.
+              This server has no sign-in provider yet. At startup it printed a <strong>one-time sign-in link</strong> in
+              its terminal. Open that link in this browser; you will return to this page.
             </p>
-            <p>Has the link been used, or is it older than 15 minutes? The operator can print a new one:</p>
+            <p>If the link has been used or is older than 15 minutes, the operator can print a new one:</p>
             <pre>
               <code>mcp-oauth-server user link you@example.com</code>
             </pre>
@@ -50,13 +49,13 @@ export function signInPage({ providers, returnTo, csrf, purpose }: SignInProps) 
   )
 }
 
-/** Opening the link is not enough: link previews open links, too. */
+/** Asks for a click, because link previews also open links. */
 export function signInLinkPage({ token, csrf }: { token: string; csrf: string }) {
   return (
     <Layout title="Sign in">
       <div class="card">
         <h1>Sign in with this link</h1>
-        <p>The link works once and signs in this browser. Did somebody send it to you unasked? Then close this page.</p>
+        <p>The link works once and signs in this browser. If somebody sent it to you unasked, close this page.</p>
         <form method="post" action="/auth/signin/link">
           <Csrf token={csrf} />
           <input type="hidden" name="token" value={token} />
@@ -69,7 +68,7 @@ export function signInLinkPage({ token, csrf }: { token: string; csrf: string })
   )
 }
 
-/** Seen for a moment while the browser goes on by itself. */
+/** Shown briefly while the browser continues to another site. */
 export function onwardPage({ href, to }: { href: string; to: string }) {
   return (
     <Layout title="Sign in">

@@ -3,14 +3,14 @@ import { Html } from '@elysiajs/html'
 import { Csrf, Time } from './components.tsx'
 import { Layout } from './layout.tsx'
 
-/** A server behind this one that the person has an account of their own at, or may link one. */
+/** An upstream server at which the user has linked, or can link, their own account. */
 export interface ServerAccount {
   name: string
-  /** Where its tokens go. */
+  /** The host that gets its tokens. */
   host: string
-  /** `ended`: it was linked, and the server does not take it any more. */
+  /** `ended`: it was linked, but the server no longer accepts it. */
   state: 'linked' | 'not_linked' | 'ended'
-  /** As the server calls it. */
+  /** The server's name for the account. */
   account: string | undefined
   scope: string[]
   linkedAt: string | undefined
@@ -24,7 +24,7 @@ export function ServerAccounts({ servers, csrf }: { servers: ServerAccount[]; cs
   ) : (
     <>
       <h2>Your servers</h2>
-      <p>These servers want an account of yours. Link it once, and every app that is connected as you can use it.</p>
+      <p>These servers need your own account. Link it once, and every app that is connected as you can use it.</p>
       {servers.map(server => (
         <article class="card row">
           <div>
@@ -107,13 +107,13 @@ function UnlinkForm({ name, csrf }: { name: string; csrf: string }) {
   )
 }
 
-/** What somebody is asked before they leave for the other server's sign-in. */
+/** Asks the user before sending them to the other server's sign-in. */
 export function linkPage(props: {
   email: string
   csrf: string
   name: string
   host: string
-  /** Of the server where the person signs in. */
+  /** The host where the user signs in. */
   signInHost: string
   scope: string[]
 }) {
@@ -123,8 +123,8 @@ export function linkPage(props: {
       <div class="card">
         <h1 safe>{`Link your account at ${name}?`}</h1>
         <p>
-          You will sign in at <b safe>{signInHost}</b> and come back. Then every app that is connected to this server as{' '}
-          <b safe>{email}</b> can use <b safe>{name}</b> with that account.
+          You will sign in at <b safe>{signInHost}</b> and return here. Then every app that is connected to this server
+          as <b safe>{email}</b> can use <b safe>{name}</b> with that account.
         </p>
         <dl class="facts">
           <dt>Server</dt>
@@ -141,8 +141,8 @@ export function linkPage(props: {
           )}
         </dl>
         <p class="hint">
-          The access that you allow is kept on this server and sent to <span safe>{host}</span> only. You can unlink it
-          at any time.
+          The access that you grant is stored on this server and sent only to <span safe>{host}</span>. You can unlink
+          it at any time.
         </p>
         <form class="decision" method="post" action={`${pageOf(name)}/link`}>
           <Csrf token={csrf} />
@@ -158,7 +158,7 @@ export function linkPage(props: {
   )
 }
 
-/** What they see when they come back, or open the page again. */
+/** Shown when the user returns, or opens the page again. */
 export function linkedPage({ email, csrf, server }: { email: string; csrf: string; server: ServerAccount }) {
   return (
     <Layout title={`${server.name} is linked`} email={email}>
@@ -167,7 +167,7 @@ export function linkedPage({ email, csrf, server }: { email: string; csrf: strin
           ✓
         </p>
         <h1 safe>{`Your account at ${server.name} is linked`}</h1>
-        <p>You can close this window and go on in your app: its tools are there now.</p>
+        <p>You can close this window and return to your app: the tools are available now.</p>
         <Facts server={server} />
         <p class="links">
           <a href="/account">Your servers and apps</a>

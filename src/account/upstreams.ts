@@ -1,4 +1,4 @@
-/** The pages where a person links their account at an upstream server, and unlinks it. What happens there is up to `gateway/accounts`. */
+/** The pages where a user links and unlinks their account at an upstream server. The logic is in `gateway/accounts`. */
 import { Elysia } from 'elysia'
 import { onwardPage } from '../../views/signin.tsx'
 import { linkedPage, linkPage, type ServerAccount } from '../../views/upstream-accounts.tsx'
@@ -67,7 +67,7 @@ export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: Pe
       '/account/upstreams/:name/callback',
       async ({ request, server, params: { name } }) => {
         const viewer = await deps.viewers.find(request)
-        // Not back to this address: what is in it is for the session that began, which this is not.
+        // Do not return to this address: its parameters belong to the session that started the trip.
         if (!viewer) throw new SignInRequired('/account')
         const query = new URLSearchParams(request.url.split('?')[1] ?? '')
         await accounts.finish(personOf(viewer), traveller({ request, server }, viewer), name, query)

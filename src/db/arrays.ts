@@ -1,6 +1,6 @@
 /**
- * How arrays of text and of uuid travel. postgres.js would ask each new connection for all array types, and if that
- * connection breaks meanwhile, reject outside of anybody's promise, which ends the process. These are all that we use.
+ * Types for arrays of text and uuid, the only ones that we use. Otherwise postgres.js would query all array types on each
+ * new connection, and if that connection broke meanwhile, an unhandled rejection would end the process.
  */
 export const arrayTypes = {
   textArray: { to: 1009, from: [1009], parse: parseArray, serialize: serializeArray },

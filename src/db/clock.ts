@@ -1,25 +1,25 @@
 /**
- * The clock of every rule: the database's, so that no rule depends on which replica answers. Its time is asked for when
- * the server starts and every minute; between two answers a clock of this machine that never jumps carries it on. The
- * machine's time of day decides nothing: it may be wrong, and it may be set while the server runs.
+ * The clock: the database's time, so that it is the same on every replica. It is measured at startup and every minute, and
+ * extrapolated in between with the machine's monotonic clock. The machine's time of day is not used: it may be wrong, or
+ * be set while the server runs.
  */
 import { databaseTime, type Queries } from '../../sql/index.ts'
 import type { Log } from '../lib/log.ts'
 
 const INTERVAL_MS = 60_000
-/** How far the machine's time of day may be off before its operator should know. */
+/** Difference to the machine's time of day at which a warning is logged. */
 const WORTH_A_WARNING_MS = 5_000
-/** A step of the time of day against the steady clock: the machine slept, or its time was set. */
+/** A jump of the time of day relative to the monotonic clock: the machine slept, or its time was set. */
 const STEP_MS = 1_000
 const SAMPLES = 3
-/** An answer that came this fast is as good as it gets; a slower one is asked for again. */
+/** A round trip this fast is accurate enough; after a slower one the measurement is repeated. */
 const FAST_MS = 20
 
-/** Where times come from, in milliseconds. */
+/** The sources of time, in milliseconds. */
 export interface TimeSources {
   /** The machine's time of day, since 1970. */
   wall(): number
-  /** Only grows, with the speed of time; may stand still while the machine sleeps. */
+  /** Monotonic; may stop while the machine sleeps. */
   steady(): number
   /** The database's time, since 1970. */
   database(sql: Queries): Promise<number>
@@ -33,21 +33,21 @@ const THIS_MACHINE: TimeSources = {
 
 export interface Clock {
   now(): Date
-  /** Asks the database for its time. A rejection leaves the clock as it was. */
+  /** Measures the database's time. If that fails, the clock is unchanged. */
   measure(): Promise<void>
   close(): void
 }
 
-/** Asks the database for its time, and goes on asking. */
+/** Measures the database's time, now and every minute. */
 export async function openClock(sql: Queries, log: Log, sources: TimeSources = THIS_MACHINE): Promise<Clock> {
   const { wall, steady } = sources
-  /** The database's time when the steady clock was at 0. */
+  /** The database's time at 0 of the steady clock. */
   let origin = 0
-  /** The same of the machine's time of day. */
+  /** The machine's time of day at 0 of the steady clock. */
   let wallOrigin = 0
   let warned = false
 
-  /** The database answers somewhere between question and reply: the fastest of a few answers is off the least. */
+  /** The database's time is taken somewhere between query and reply, so the fastest of a few round trips is the most accurate. */
   async function measure(): Promise<void> {
     let fastest = Number.POSITIVE_INFINITY
     for (let i = 0; i < SAMPLES && fastest > FAST_MS; i++) {
@@ -67,14 +67,14 @@ export async function openClock(sql: Queries, log: Log, sources: TimeSources = T
     if (isFar && !warned)
       log.warn(
         { aheadSeconds },
-        'the clock of this machine and the database’s differ; the database’s counts, but set both by NTP',
+        'the clocks of this machine and the database differ; the database’s is used, but synchronize both with NTP',
       )
     warned = isFar
   }
 
   const measureOrKeep = () =>
     void measure().catch(error =>
-      log.debug({ detail: (error as Error).message }, 'could not ask the database for its time'),
+      log.debug({ detail: (error as Error).message }, 'could not measure the database’s time'),
     )
 
   await measure()
@@ -85,7 +85,7 @@ export async function openClock(sql: Queries, log: Log, sources: TimeSources = T
       const at = steady()
       const stepped = wall() - at - wallOrigin
       if (Math.abs(stepped) > STEP_MS) {
-        wallOrigin += stepped // once a step
+        wallOrigin += stepped // only once per jump
         measureOrKeep()
       }
       return new Date(origin + at)

@@ -1,21 +1,21 @@
-/** What the errors of a database mean. */
+/** Classifies database errors. */
 import postgres from 'postgres'
 import { DatabaseBusy, DatabaseUnavailable } from '../lib/errors.ts'
 
-/** Whether an error of a query means that the database is away or refuses work, rather than that the query is wrong. */
+/** Whether a query failed because the database is unavailable or refuses work, rather than because the query is wrong. */
 export function isOutage(error: unknown): boolean {
   if (error instanceof DatabaseUnavailable || isConnectionLost(error)) return true
   return error instanceof postgres.PostgresError && OUTAGE.test(error.code)
 }
 
 /**
- * SQLSTATE of what will pass without a change to the query: connections (08), transactions ended by the server (25P03,
+ * SQLSTATEs of conditions that are not caused by the query: connections (08), transactions ended by the server (25P03,
  * 25P04, 40), a read-only standby (25006), refused credentials or a missing database (28, 3D000), exhausted resources
- * such as disk and connections (53), locks (55P03), operators, shutdown and timeouts (57), input and output (58).
+ * such as disk and connections (53), locks (55P03), operator intervention, shutdown and timeouts (57), I/O errors (58).
  */
 const OUTAGE = /^(08|25006|25P03|25P04|28|3D000|40|53|55P03|57|58)/
 
-/** Whether there was no answer at all, or one that says that the connection ends. */
+/** Whether there was no answer, or one that announces the end of the connection. */
 export function isConnectionLost(error: unknown): boolean {
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code !== 'string') return false
@@ -23,12 +23,12 @@ export function isConnectionLost(error: unknown): boolean {
   return /^(CONNECTION_|CONNECT_TIMEOUT|ECONN|ENOENT|EPIPE|ETIMEDOUT|EHOST|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/.test(code)
 }
 
-/** Whether the server cannot be reached at all, rather than being slow, busy or having ended this one statement. */
+/** Whether the database server cannot be reached, as opposed to being slow or busy or having cancelled the statement. */
 export function isAway(error: unknown): boolean {
   return isConnectionLost(error) || (error instanceof DatabaseUnavailable && !(error instanceof DatabaseBusy))
 }
 
-/** What a database said or did not say, in one line for the operator; nothing if the error is not a database's. */
+/** Describes a database error in one line for the operator; undefined for other errors. */
 export function databaseProblem(error: unknown): string | undefined {
   if (error instanceof DatabaseUnavailable) return error.detail
   if (error instanceof postgres.PostgresError) return `${error.message} (SQLSTATE ${error.code})`

@@ -1,6 +1,6 @@
 /**
- * The database: PostgreSQL through a pool, or the embedded one (PGlite) through its own Unix socket. Owns connections,
- * deadlines, transactions and notifications. Statements live in `sql/`, migrations are run by `migrate.ts`.
+ * The database: PostgreSQL through a pool, or the embedded one (PGlite) through a Unix socket. Owns connections,
+ * deadlines, transactions and notifications. Statements are in `sql/`; `migrate.ts` runs migrations.
  */
 import { accessSync, chmodSync, constants, mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
@@ -14,7 +14,7 @@ import { type Database, DEADLINE_MS, openPool } from './pool.ts'
 export { databaseProblem, isAway, isOutage } from './failures.ts'
 export type { Database } from './pool.ts'
 
-/** How long the server may work on one statement; shorter than the deadline, so that it ends first. */
+/** PostgreSQL's limit for one statement; shorter than our deadline, so that it takes effect first. */
 const STATEMENT_TIMEOUT_MS = 3_500
 const POOL_SIZE = 16
 
@@ -23,7 +23,7 @@ export function inTransaction<T>(deps: { db: Database }, work: (sql: Queries) =>
   return deps.db.begin(work)
 }
 
-/** Where the database is and who asks. `serving` refuses to share the embedded database's directory with a running server. */
+/** With `serving`, refuses a data directory that another server uses; without it (commands), goes through that server's socket. */
 export interface ConnectOptions {
   databaseUrl: string | undefined
   dataDir: string
@@ -54,10 +54,10 @@ export async function connect({ databaseUrl, dataDir, serving, log }: ConnectOpt
   if ('heldBy' in lock) {
     if (serving)
       throw new UsageError(`${dir} is in use by ${lock.heldBy}; stop it, or set DATA_DIR to another directory`)
-    // A command beside a running server: unprepared, because all connections share one backend.
+    // A command while a server is running: without prepared statements, because all connections share one backend.
     return openPool(log, 1, options => overSocket({ ...options, prepare: false }), true)
   }
-  // Imported here, so that a process with DATABASE_URL never loads the embedded database.
+  // Imported dynamically, so that a process with DATABASE_URL never loads the embedded database.
   const { openPglite } = await import('./pglite.ts')
   const pglite = await openPglite(dir, socket).catch(error => {
     lock.release()
@@ -74,7 +74,7 @@ export async function connect({ databaseUrl, dataDir, serving, log }: ConnectOpt
   }
 }
 
-/** The embedded database's directory: made if absent, readable by its owner only. */
+/** Creates the embedded database's directory if necessary, readable only by its owner. @throws UsageError */
 export function prepareDataDir(dataDir: string): string {
   const dir = resolve(dataDir)
   if (Buffer.byteLength(join(dir, 'postgres.sock')) > 103) {
@@ -86,7 +86,7 @@ export function prepareDataDir(dataDir: string): string {
     accessSync(dir, constants.W_OK)
   } catch (error) {
     throw new UsageError(
-      `DATA_DIR (${dir}) cannot be used: ${(error as Error).message}. It must be a directory that belongs to the user who runs the server.`,
+      `DATA_DIR (${dir}) cannot be used: ${(error as Error).message}. It must be a directory owned by the user who runs the server.`,
     )
   }
   return dir

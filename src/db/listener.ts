@@ -1,17 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type postgres from 'postgres'
 
-/** What a listener is told. Between `onLost` and the next `onReady`, payloads may have been missed. */
+/** Callbacks of a listener. Between `onLost` and the next `onReady`, payloads may have been missed. */
 export interface Notifications {
-  /** A rejection counts as a lost channel, so that everything is loaded anew. */
+  /** A rejection counts as a lost channel, so that everything is reloaded. */
   onPayload(payload: string): void | Promise<void>
-  /** The channel is listened to (for the first time or again); load what may have been missed. A rejection tries anew. */
+  /** The channel is open (again): load what may have been missed. A rejection causes another attempt. */
   onReady(): Promise<void>
   onLost(): void
 }
 
 const RETRY_MS = 250
-/** A connection can die without a word; who believes in the channel is wrong for at most beat and answer together. */
+/** Detects connections that died silently, within the sum of both times. */
 const HEARTBEAT_MS = 1_000
 const ANSWER_MS = 2_000
 
@@ -20,8 +20,8 @@ type Listening = postgres.Options<Record<string, postgres.PostgresType>> & {
 }
 
 /**
- * Listens on a channel with a connection of its own, and says when it cannot. postgres.js's own `listen` subscribes
- * again by itself but tells nobody that the connection was gone, and who caches by notification must know.
+ * Listens on a channel over its own connection, and reports when it is lost. The `listen` of postgres.js resubscribes by
+ * itself but does not report the gap, which anyone who invalidates caches by notification must know about.
  */
 export function listenForNotifications(
   dial: (options: Listening) => postgres.Sql<Record<string, unknown>>,
@@ -61,7 +61,7 @@ export function listenForNotifications(
           if (!alive) break
         }
       } catch {
-        // The database is away; every query says so to its own caller. Here it is enough to try again.
+        // The database is unavailable, which queries report to their callers; here we just retry.
       }
       if (ending.signal.aborted) break
       if (ready) onLost()

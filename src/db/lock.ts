@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { UsageError } from '../lib/errors.ts'
 
-/** Held for as long as this process may touch the embedded database; the kernel lets go of it however the process ends. */
+/** Held while this process uses the embedded database. The kernel releases it however the process ends. */
 export interface DataDirLock {
   release(): void
 }
@@ -13,13 +13,13 @@ const LOCK_EX_NB = 2 | 4
 const RETRY_MS = 20
 
 /**
- * Takes the kernel's lock on a data directory. Two processes that opened one PGlite directory silently lost rows in our
- * tests, so nothing opens it without this lock. It is on the directory itself, not on a file in it, because a file can be
- * removed and made anew beside a running server, and the second process would lock the new one. Neither Bun nor Node has
- * flock, so it is called in the C library; children do not inherit the descriptor, and so not the lock.
+ * Takes a kernel lock (flock) on a data directory. Two processes on one PGlite directory silently lost rows in our tests,
+ * so nothing opens it without this lock. The lock is on the directory itself, because a file in it could be deleted and
+ * recreated while a server runs, and a second process would then lock the new file. Neither Bun nor Node has flock, so it
+ * is called in the C library. Children do not inherit the descriptor, hence not the lock.
  *
- * @param waitMs For how long to wait for another process that is just ending.
- * @returns the lock, or who holds it.
+ * @param waitMs How long to wait for another process that is just ending.
+ * @returns the lock, or the process that holds it.
  * @throws UsageError if the directory cannot be locked, as on some network file systems.
  */
 export async function lockDataDir(dir: string, what: string, waitMs = 0): Promise<DataDirLock | { heldBy: string }> {
@@ -79,5 +79,5 @@ function openLibc(): Libc {
       // not this C library
     }
   }
-  throw new UsageError(`DATA_DIR cannot be locked: there is no C library that this program knows (${names.join(', ')})`)
+  throw new UsageError(`DATA_DIR cannot be locked: no supported C library was found (${names.join(', ')})`)
 }

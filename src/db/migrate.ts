@@ -3,16 +3,16 @@ import { type Migration, migrations } from '../../sql/migrations/index.ts'
 import { UsageError } from '../lib/errors.ts'
 import type { Database } from './index.ts'
 
-/** Any number that no other program in the same database takes as its advisory lock. */
+/** An arbitrary key for the advisory lock, unlikely to be used by other programs in the same database. */
 const MIGRATION_LOCK = 7_305_081
-/** For one migration, waiting for another replica's included. */
+/** For one migration, including waiting for another replica. */
 const DEADLINE_MS = 10 * 60_000
 
 /**
- * Brings the schema up to this binary's version: one transaction a migration, its row claimed first, under an advisory
- * lock, so that replicas may start together.
+ * Brings the schema up to this binary's version. Each migration runs in one transaction, under an advisory lock, with its
+ * row inserted first, so that replicas may start at the same time.
  *
- * @param list Those of this binary, in order.
+ * @param list The migrations of this binary, in order.
  * @returns the names of the migrations that this call applied.
  * @throws UsageError if the database was migrated by a newer binary.
  */
@@ -39,7 +39,7 @@ async function applyNext(sql: Queries, list: readonly Migration[]): Promise<stri
   const current = row?.current ?? 0
   if (current > list.length) {
     throw new UsageError(
-      `The database is at version ${current}, this binary knows ${list.length}: a newer mcp-oauth-server has migrated it. Use that version.`,
+      `The database is at version ${current}, but this binary knows only ${list.length}: a newer mcp-oauth-server has migrated it. Use that version.`,
     )
   }
   const next = list[current]

@@ -3,7 +3,7 @@ import { open, readdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { PGlite } from '@electric-sql/pglite'
 import { NodeFS } from '@electric-sql/pglite/nodefs'
-// PGlite finds these beside its own source; a compiled binary has no such place, so they are embedded by path.
+// PGlite looks for these files next to its source, which a compiled binary does not have, so they are embedded by path.
 import filesPath from '../../node_modules/@electric-sql/pglite/dist/pglite.data' with { type: 'file' }
 import wasmPath from '../../node_modules/@electric-sql/pglite/dist/pglite.wasm' with { type: 'file' }
 // initdb takes seconds; its result, an empty cluster, takes 0.1 s to unpack.
@@ -12,7 +12,7 @@ import emptyClusterPath from '../../node_modules/@electric-sql/pglite-prepopulat
 }
 import { serveWireProtocol } from './wire-server.ts'
 
-/** What PGlite starts PostgreSQL with, less `-F` (which turns fsync off). */
+/** PGlite's default start parameters, without `-F` (which turns fsync off). */
 const START_PARAMS = [
   '--single',
   '-O',
@@ -27,16 +27,16 @@ const START_PARAMS = [
     'max_parallel_workers_per_gather=0',
     'max_parallel_maintenance_workers=0',
   ].flatMap(setting => ['-c', setting]),
-  // Of the ways to sync the log, fsync() is the one that reaches the file system layer below.
+  // Of the sync methods, fsync() is the one that reaches the file system layer below.
   ...['-c', 'fsync=on', '-c', 'wal_sync_method=fsync'],
 ]
 
 /**
- * PGlite's directory file system, with an fsync that syncs. As shipped nothing is ever synced: PGlite starts PostgreSQL
- * with `-F`, and without it (`fsync=on`) the calls still end in emscripten's NODEFS, which has no fsync. A killed process
- * loses nothing then, because its writes are the kernel's by that time, but a machine that loses power loses acknowledged
- * commits and possibly the cluster. With the operation below and `wal_sync_method=fsync`, strace shows one fdatasync a
- * commit and none for a read; 200 single inserts took 165 to 188 ms instead of 75 on an SSD.
+ * PGlite's directory file system, with a working fsync. As shipped, nothing is ever synced: PGlite starts PostgreSQL with
+ * `-F`, and even with `fsync=on` the calls end in emscripten's NODEFS, which has no fsync. A killed process would lose
+ * nothing, since its writes have reached the kernel, but a power failure would lose acknowledged commits and possibly the
+ * cluster. With the operation below and `wal_sync_method=fsync`, strace shows one fdatasync per commit and none for a
+ * read; 200 single inserts took 165 to 188 ms instead of 75 on an SSD.
  */
 class DurableNodeFS extends NodeFS {
   override async init(...args: Parameters<NodeFS['init']>): ReturnType<NodeFS['init']> {
@@ -52,12 +52,12 @@ class DurableNodeFS extends NodeFS {
   }
 }
 
-/** PostgreSQL's code, which all databases of a process share: they have their own memory. */
+/** The compiled PostgreSQL module, shared by all databases of a process; each has its own memory. */
 let compiled: Promise<WebAssembly.Module> | undefined
 
 /**
- * Opens the embedded PostgreSQL in `dir/postgres` (made on the first start) and serves it on the Unix socket `socket`.
- * The caller holds the data directory's lock.
+ * Opens the embedded PostgreSQL in `dir/postgres` (created on the first start) and serves it on the Unix socket `socket`.
+ * The caller must hold the data directory's lock.
  */
 export async function openPglite(dir: string, socket: string): Promise<{ close(): Promise<void> }> {
   const cluster = join(dir, 'postgres')
@@ -70,7 +70,7 @@ export async function openPglite(dir: string, socket: string): Promise<{ close()
     fsBundle: new Blob([files]),
     startParams: START_PARAMS,
   })
-  await rm(socket, { force: true }) // left behind by a killed process; the lock says that nobody serves it
+  await rm(socket, { force: true }) // left by a killed process; we hold the lock, so nothing serves it
   const server = await serveWireProtocol(db, socket)
   return {
     async close() {
@@ -81,8 +81,8 @@ export async function openPglite(dir: string, socket: string): Promise<{ close()
 }
 
 /**
- * Unpacks beside the final place and renames, so that a crash half way leaves nothing that looks like a cluster. All of it
- * is synced first: commits that are safe in the log are worth nothing on a cluster that is not.
+ * Unpacks into a temporary directory and renames it, so that a crash halfway does not leave a partial cluster. Everything
+ * is synced first: durable commits are worthless in a cluster that is not durable.
  */
 async function unpackEmptyCluster(cluster: string): Promise<void> {
   const partial = `${cluster}.partial`

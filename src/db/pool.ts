@@ -1,4 +1,4 @@
-/** A pool of connections that always answers: deadlines, a bounded queue, and a watchdog for a server that is away. */
+/** A connection pool that always answers: deadlines, a bounded queue, and a watchdog for outages. */
 import type postgres from 'postgres'
 import type { Queries } from '../../sql/index.ts'
 import { DatabaseBusy, DatabaseUnavailable } from '../lib/errors.ts'
@@ -7,34 +7,34 @@ import { arrayTypes } from './arrays.ts'
 import { isConnectionLost } from './failures.ts'
 import { listenForNotifications, type Notifications } from './listener.ts'
 
-/** How long one query or transaction may take, waiting for a connection included. */
+/** Deadline of one query or transaction, including waiting for a connection. */
 export const DEADLINE_MS = 4_000
-/** How long one may wait for its turn: whoever has not begun by then is refused, and may try again. */
+/** Maximum time in the queue; a query that has not started by then is refused. */
 const WAIT_MS = 2_000
-/** Queries and transactions that may wait or run at a time; those that come then are refused at once. */
+/** Maximum number of queries and transactions waiting or running; more are refused at once. */
 const MAX_PENDING = 1_000
 const CONNECT_TIMEOUT_S = 3
-/** How often a server that is away is asked whether it is back. */
+/** How often an unavailable server is probed. */
 const PROBE_MS = 250
-/** A pool that failed although the server answers is replaced, but not over and over while the server is merely slow. */
+/** Minimum age of a pool before it is replaced although the server answers, so that a slow server does not cause it repeatedly. */
 const RENEW_MS = 10_000
 
 export interface Database {
   /** Runs statements outside a transaction. Never use it inside {@link inTransaction}: the embedded database has one connection. */
   readonly sql: Queries
   readonly embedded: boolean
-  /** One transaction; use {@link inTransaction}, except for work that may take longer than a request. */
+  /** Runs one transaction. Use {@link inTransaction}, except for work that may take longer than a request. */
   begin<T>(work: (sql: Queries) => Promise<T>, deadlineMs?: number): Promise<T>
   /** Calls back with every payload sent to the channel; see {@link Notifications}. */
   listen(channel: string, notifications: Notifications): { close(): Promise<void> }
   close(): Promise<void>
 }
 
-/** A query or transaction on its way. */
+/** A query or transaction in progress. */
 interface Work<T> {
   run(): Promise<T>
   hasBegun(): boolean
-  /** Takes it out of the queue, so that it does not begin when nobody waits for it any more. */
+  /** Removes it from the queue, so that it does not start after its caller has given up. */
   forget(): void
 }
 
@@ -42,10 +42,10 @@ type Pool = postgres.Sql<Record<string, unknown>>
 type Dial = (options: postgres.Options<Record<string, postgres.PostgresType>>) => Pool
 
 /**
- * A pool that always answers. Every statement and transaction has a deadline. One that misses it, or whose connection
- * breaks, makes the watchdog ask over a fresh connection whether the server is there. Until it is, statements are refused
- * at once instead of piling up; when it is back, the pool is replaced, because postgres.js can lose track of its
- * connections when the server restarts under load. The old pool may finish what it is doing.
+ * A pool that always answers. Every statement and transaction has a deadline. If one misses it, or its connection breaks,
+ * the watchdog probes the server over a new connection. Until it answers, statements are refused at once instead of
+ * queueing. Then the pool is replaced, because postgres.js can lose track of its connections when the server restarts
+ * under load; the old pool may finish its work.
  */
 export function openPool(log: Log, max: number, dial: Dial, embedded = false): Database {
   const shared: postgres.Options<Record<string, postgres.PostgresType>> = {
@@ -65,7 +65,7 @@ export function openPool(log: Log, max: number, dial: Dial, embedded = false): D
   let pending = 0
   let answeredAt = Date.now()
 
-  /** @param isStuck whether the pool is no good although the server answers. */
+  /** @param isStuck Whether the pool failed although the server may be answering. */
   async function check(isStuck: boolean): Promise<void> {
     if (checking || closed) return
     checking = true
@@ -93,12 +93,12 @@ export function openPool(log: Log, max: number, dial: Dial, embedded = false): D
   }
 
   /**
-   * Runs something on the pool, unless it could only fail: refused at once behind too many others, and after a while if
-   * it has not begun by then.
+   * Runs work on the pool. Refuses it at once during an outage or if the queue is full, and later if it has not started in
+   * time or misses its deadline.
    */
   async function guarded<T>(what: string, ms: number, work: Work<T>): Promise<T> {
-    if (away) throw new DatabaseUnavailable('the server did not answer a moment ago')
-    if (pending >= MAX_PENDING) throw new DatabaseBusy(`${pending} others are before it`)
+    if (away) throw new DatabaseUnavailable('the database server is not answering')
+    if (pending >= MAX_PENDING) throw new DatabaseBusy(`${pending} queries are ahead of it`)
     pending += 1
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     const giveUp = (error: DatabaseUnavailable, isStuck: boolean) => {
@@ -108,7 +108,7 @@ export function openPool(log: Log, max: number, dial: Dial, embedded = false): D
     }
     const takesTooLong = () => giveUp(new DatabaseUnavailable(`${what} took longer than ${ms} ms`), true)
     const waitsTooLong = () => {
-      const detail = `${what} did not begin within ${WAIT_MS} ms`
+      const detail = `${what} did not start within ${WAIT_MS} ms`
       if (work.hasBegun()) timer = setTimeout(takesTooLong, ms - WAIT_MS)
       else if (Date.now() - answeredAt <= WAIT_MS) giveUp(new DatabaseBusy(detail), false)
       else giveUp(new DatabaseUnavailable(detail), true)
@@ -128,8 +128,8 @@ export function openPool(log: Log, max: number, dial: Dial, embedded = false): D
     }
   }
 
-  // A query runs when it is awaited, and may instead be used as a fragment of another one: so the deadline is set on
-  // `then`, which only the awaited one reaches.
+  // A query runs when it is awaited, but may instead become a fragment of another one. So the deadline is set on `then`,
+  // which is called only when the query is awaited.
   const ask = (first: unknown, ...rest: unknown[]): unknown => {
     const made = (pool as unknown as (...args: unknown[]) => unknown)(first, ...rest)
     if (!Array.isArray(first) || !('raw' in first)) return made
@@ -137,7 +137,7 @@ export function openPool(log: Log, max: number, dial: Dial, embedded = false): D
     const then = query.then.bind(query)
     const work = {
       run: () => then(rows => rows),
-      // Behind others on its connection it has a state, too.
+      // `state` is also set while the query is queued on its connection.
       hasBegun: () => query.active === true,
       forget: () => {
         if (!query.state) query.cancel()
@@ -180,9 +180,9 @@ export function openPool(log: Log, max: number, dial: Dial, embedded = false): D
 }
 
 /**
- * One transaction. postgres.js goes on using a transaction's connection after it broke: for the statements that come
- * next, and for a rollback when one has failed. That throws outside of any promise, which would end the process. So after
- * a break nothing more is sent, and postgres.js is not told that the work has ended; it rejects by itself.
+ * Runs one transaction. postgres.js keeps using a transaction's connection after it broke, for further statements and for
+ * the rollback. That throws outside of any promise, which would end the process. So after a break nothing more is sent,
+ * and the work's promise stays pending; postgres.js rejects by itself.
  */
 async function transact<T>(pool: Pool, work: (sql: Queries) => Promise<T>, cancelled: () => boolean): Promise<T> {
   let broken = false
@@ -191,7 +191,7 @@ async function transact<T>(pool: Pool, work: (sql: Queries) => Promise<T>, cance
   }
   try {
     return (await pool.begin(async transaction => {
-      if (cancelled()) throw new DatabaseUnavailable('nobody waits for this transaction any more')
+      if (cancelled()) throw new DatabaseUnavailable('the caller has given up on this transaction')
       const sql = new Proxy(transaction, {
         apply(target, self, args) {
           refuseBroken()
@@ -205,7 +205,7 @@ async function transact<T>(pool: Pool, work: (sql: Queries) => Promise<T>, cance
       try {
         return await work(sql as unknown as Queries)
       } catch (error) {
-        await new Promise(setImmediate) // a break that caused this error is known by then
+        await new Promise(setImmediate) // by then a break that caused this error is known
         if (broken || isConnectionLost(error)) await new Promise<never>(() => {})
         throw error
       }
@@ -221,7 +221,7 @@ async function answers(sql: Pool, ms: number): Promise<boolean> {
     await withDeadline(sql`select 1`.execute(), ms, () => new DatabaseUnavailable('no answer'))
     return true
   } catch {
-    return false // the question was only whether it answers
+    return false // the error does not matter
   }
 }
 

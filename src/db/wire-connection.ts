@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net'
 
-/** Longer messages are not read: the largest of ours is a batch of audit events. */
+/** Maximum message size; our largest message is a batch of audit events. */
 const MAX_MESSAGE = 16 * 1024 * 1024
-/** Of the messages that carry no text or data, and of the first one: the backend's own limit, which ends it. */
+/** Maximum size of messages without text or data, and of the first one: beyond this limit of its own, the backend exits. */
 const MAX_SMALL_MESSAGE = 10_000
-/** Longer names the backend would cut. */
+/** The backend truncates longer names. */
 const MAX_NAME = 63
 
 const SSL_REQUEST = 80877103
@@ -12,25 +12,25 @@ const GSS_REQUEST = 80877104
 const CANCEL_REQUEST = 80877102
 const PROTOCOL_3 = 3
 
-/** Parse, Bind, Describe, Execute, Close, Query, Sync, Flush, Terminate. COPY, function calls and passwords are not served. */
+/** Parse, Bind, Describe, Execute, Close, Query, Sync, Flush, Terminate. COPY, function calls and passwords are not supported. */
 const SERVED = new Set('PBDECQSHX')
 const LARGE = new Set('PBQ')
 
 export type TransactionStatus = 'I' | 'T' | 'E'
 
-/** One client of the socket: splits its bytes into messages and groups them into batches that end in an answer. */
+/** One client of the socket: splits its bytes into messages, and groups them into batches that each produce an answer. */
 export class Connection {
-  /** The last ReadyForQuery: idle, in a transaction, in a failed one; busy while an exchange has not come to it. */
+  /** The status of the last ReadyForQuery (idle, in a transaction, in a failed one), or busy during an exchange. */
   state: TransactionStatus | 'busy' = 'I'
-  /** Whether it has said hello and been greeted. */
+  /** Whether the startup message was received and answered. */
   started = false
-  /** It said goodbye: nothing more will come, but what it asked for before is still done. */
+  /** Terminate was received: no more messages, but earlier ones are still processed. */
   terminated = false
-  /** Its socket is gone. */
+  /** The socket is closed. */
   closed = false
-  /** Names of the prepared statements it has in the backend. */
+  /** Names of its prepared statements in the backend. */
   readonly statements = new Set<string>()
-  /** Bytes that wait for the backend. */
+  /** Bytes waiting for the backend. */
   waitingBytes = 0
   private readonly batches: Buffer[] = []
   private chunks: Buffer[] = []
@@ -42,19 +42,19 @@ export class Connection {
     private readonly greeting: Buffer,
   ) {}
 
-  /** Whether it has something for the backend. */
+  /** Whether it has a batch for the backend. */
   get waits(): boolean {
     return this.batches.length > 0
   }
 
-  /** What the backend is to be given next: a run of messages that makes it answer. */
+  /** The next batch for the backend. */
   take(): Buffer | undefined {
     const batch = this.batches.shift()
     this.waitingBytes -= batch?.length ?? 0
     return batch
   }
 
-  /** Takes bytes in. @returns whether they follow the protocol so far; nothing else of a connection that does not counts. */
+  /** Receives bytes. @returns false if they violate the protocol; the connection must then be closed. */
   receive(chunk: Buffer): boolean {
     this.chunks.push(chunk)
     this.received += chunk.length
@@ -76,7 +76,7 @@ export class Connection {
     return true
   }
 
-  /** At least the first `length` bytes of what has been received, joined only when all are there. */
+  /** A buffer with at least the first `length` received bytes; chunks are joined only when all have arrived. */
   private peek(length: number): Buffer | undefined {
     if (this.received < length) return undefined
     if (this.chunks[0]!.length < length) this.chunks = [Buffer.concat(this.chunks)]
@@ -119,7 +119,7 @@ export class Connection {
   }
 }
 
-/** A frontend message: its type (none for the first of a connection) and its body. */
+/** Builds a frontend message from its type (empty for a connection's first message) and its body. */
 export function frame(type: string, body: string | Buffer = ''): Buffer {
   const bytes = typeof body === 'string' ? Buffer.from(body, 'latin1') : body
   const length = Buffer.alloc(4)
@@ -137,7 +137,7 @@ export function startup(): Buffer {
 }
 
 export const SYNC = frame('S')
-/** Ends `copy from stdin`, which would wait for data that never comes; the backend ignores it everywhere else. */
+/** Aborts `copy from stdin`, which would wait for data forever; the backend ignores it otherwise. */
 const COPY_FAIL = frame('f', 'not served\0')
 export const ROLLBACK = frame('Q', 'rollback\0')
 
@@ -145,7 +145,7 @@ export function closeStatements(names: Iterable<string>): Buffer {
   return Buffer.concat([...[...names].map(name => frame('C', `S${name}\0`)), SYNC])
 }
 
-/** Separates the notifications (`A`), which belong to every connection, from the answer, and finds its last status. */
+/** Separates notifications (`A`), which go to every connection, from the answer, and finds its last status. */
 export function splitAnswer(bytes: Buffer): {
   forOwner: Buffer
   forAll: Buffer

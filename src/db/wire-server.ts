@@ -3,33 +3,33 @@ import { createServer } from 'node:net'
 import type { PGlite } from '@electric-sql/pglite'
 import { Connection, closeStatements, ROLLBACK, SYNC, splitAnswer, startup } from './wire-connection.ts'
 
-/** Bytes of answers that a connection may leave unread before it is cut. */
+/** Maximum number of unread answer bytes before a connection is closed. */
 const MAX_UNREAD = 64 * 1024 * 1024
-/** Bytes of requests that may wait for one connection before no more are read from it. */
+/** Maximum number of waiting request bytes per connection; beyond that no more are read. */
 const MAX_WAITING = 1024 * 1024
 
-/** Has the backend take a run of messages, and gives back what it answers. */
+/** Sends messages to the backend and returns its answer. */
 type Exchange = (messages: Buffer) => Promise<ReturnType<typeof splitAnswer>>
 
 /**
- * PostgreSQL's wire protocol on a Unix socket, in front of PGlite's single backend. Several connections share the one
- * backend: a connection owns it from its first message until the backend reports "idle" (ReadyForQuery `I`), so neither
- * transactions nor the unnamed statement and portal of two connections can mix; the next owner is who waited longest.
- * A connection that dies is rolled back and its prepared statements are closed. Settings (`set`) and subscriptions
- * (`listen`) are the backend's and so everybody's; notifications go to every connection. Whoever breaks the protocol is
- * cut, before the backend sees any of it: what kills a real server's backend would kill the only one here.
+ * Serves PostgreSQL's wire protocol on a Unix socket, in front of PGlite's single backend. A connection owns the backend
+ * from its first message until the backend reports "idle" (ReadyForQuery `I`), so neither transactions nor the unnamed
+ * statement and portal of two connections can mix; the longest waiting connection is next. If a connection dies, its
+ * transaction is rolled back and its prepared statements are closed. Settings (`set`) and subscriptions (`listen`) belong
+ * to the backend and are thus shared; notifications go to every connection. A connection that violates the protocol is
+ * closed before the backend sees the message: a fatal error would kill the only backend.
  *
- * Ours, because `@electric-sql/pglite-socket` (0.2) passes on single messages of its connections in turn, so that unnamed
- * statements mix, tells of a notification only the connection that asks next, and bounds neither a message nor what is
- * left unread.
+ * We do not use `@electric-sql/pglite-socket` (0.2): it interleaves single messages of its connections, so that unnamed
+ * statements mix, delivers a notification only to the connection that queries next, and limits neither message size nor
+ * unread data.
  * Protocol: PostgreSQL documentation, chapter "Frontend/Backend Protocol".
  *
- * @param holdMs how long a connection may own the backend without sending anything.
+ * @param holdMs How long a connection may own the backend without sending anything.
  */
 export async function serveWireProtocol(db: PGlite, path: string, holdMs = 5_000): Promise<{ close(): Promise<void> }> {
   const connections = new Set<Connection>()
   const exchange = exchangeWith(db)
-  // What every connection is told first is the same, whatever it asks for: there is one backend and one user.
+  // The startup answer is the same for every connection, since there is one backend and one user.
   const greeting = (await exchange(startup())).forOwner
   const backend = shareBackend(exchange, connections, holdMs)
 
@@ -71,7 +71,7 @@ export async function serveWireProtocol(db: PGlite, path: string, holdMs = 5_000
 function exchangeWith(db: PGlite): Exchange {
   return async messages => {
     const chunks: Uint8Array[] = []
-    // Not execProtocolRaw: it keeps every parsed answer for ever.
+    // Not execProtocolRaw, which keeps every parsed answer forever.
     await db.runExclusive(() =>
       db.execProtocolRawStream(messages, { syncToFs: false, onRawData: bytes => chunks.push(bytes.slice()) }),
     )
@@ -80,14 +80,14 @@ function exchangeWith(db: PGlite): Exchange {
 }
 
 interface SharedBackend {
-  /** The connection has something for the backend, or something to clean up there. */
+  /** Call it when the connection has a batch for the backend, or needs cleanup there. */
   wake(connection: Connection): void
   isOwnedBy(connection: Connection): boolean
-  /** Takes no more turns; resolves when the one that runs is over. */
+  /** Starts no more turns; resolves when the current one has ended. */
   stop(): Promise<void>
 }
 
-/** Gives the backend to one connection after the other. */
+/** Schedules the backend among connections. */
 function shareBackend(exchange: Exchange, connections: ReadonlySet<Connection>, holdMs: number): SharedBackend {
   const waiting: Connection[] = []
   let owner: Connection | undefined
@@ -110,20 +110,20 @@ function shareBackend(exchange: Exchange, connections: ReadonlySet<Connection>, 
         }
         const batch = owner.take()
         if (!batch) {
-          // In a transaction, or between two parts of one exchange.
+          // It is in a transaction, or between two parts of one exchange.
           const silent = owner
           holding = setTimeout(() => silent.socket.destroy(), holdMs)
           return
         }
         await serve(owner, batch)
-        await new Promise(setImmediate) // between two batches the rest of the process has its turn
+        await new Promise(setImmediate) // let the rest of the process run between two batches
       }
     } finally {
       running = false
     }
   }
 
-  /** Has the backend take a batch of its owner's, who loses it when it is idle again. */
+  /** Executes a batch of the owner, which releases the backend when it is idle again. */
   async function serve(connection: Connection, batch: Buffer): Promise<void> {
     const { forOwner, forAll, status } = await exchange(batch)
     connection.state = status ?? 'busy'
@@ -141,7 +141,7 @@ function shareBackend(exchange: Exchange, connections: ReadonlySet<Connection>, 
       if (stopped) return
       if (connection !== owner && !waiting.includes(connection)) waiting.push(connection)
       if (running) return
-      // A failure here is the backend's, not the query's (those come back as messages): end all connections.
+      // This is a failure of the backend, not of a query (which returns a message): close all connections.
       turn = run().catch(() => {
         for (const other of connections) other.socket.destroy()
       })
@@ -155,7 +155,7 @@ function shareBackend(exchange: Exchange, connections: ReadonlySet<Connection>, 
   }
 }
 
-/** Leaves the backend as the next owner expects it. */
+/** Resets the backend after a closed connection: rolls back and closes its prepared statements. */
 async function cleanUp(exchange: Exchange, { state, statements }: Connection): Promise<void> {
   const status = state === 'busy' ? (await exchange(SYNC)).status : state
   if (status !== 'I') await exchange(ROLLBACK)
@@ -168,7 +168,7 @@ function send(connection: Connection, bytes: Buffer): void {
   if (connection.socket.writableLength > MAX_UNREAD) connection.socket.destroy()
 }
 
-/** Reads no more from a connection that neither reads its answers nor waits for them. */
+/** Pauses reading from a connection that does not read its answers or has too much waiting. */
 function flow({ socket, waits, waitingBytes }: Connection): void {
   if (socket.writableNeedDrain || (waits && waitingBytes > MAX_WAITING)) socket.pause()
   else socket.resume()

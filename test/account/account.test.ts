@@ -275,7 +275,7 @@ describe('codes that are on their way', () => {
 })
 
 describe('a remembered consent without a connection', () => {
-  const idle = 'Allowed, not connected now'
+  const idle = 'Allowed but not connected'
   const accountOf = async (cookie: string) => (await server.get('/account', { Cookie: cookie })).text()
   /** The app was let in, and has ended its grant itself. */
   const remembered = async (email: string) => {

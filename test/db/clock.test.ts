@@ -122,7 +122,7 @@ describe('the clock', () => {
         expect.objectContaining({
           level: 40,
           aheadSeconds: seconds,
-          msg: 'the clock of this machine and the database’s differ; the database’s counts, but set both by NTP',
+          msg: 'the clocks of this machine and the database differ; the database’s is used, but synchronize both with NTP',
         }),
       ])
   })

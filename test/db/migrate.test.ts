@@ -88,7 +88,7 @@ describe('migrations', () => {
     )
     expect(refusal).toBeInstanceOf(UsageError)
     expect((refusal as UsageError).message).toBe(
-      `The database is at version ${version}, this binary knows ${migrations.length}: a newer mcp-oauth-server has migrated it. Use that version.`,
+      `The database is at version ${version}, but this binary knows only ${migrations.length}: a newer mcp-oauth-server has migrated it. Use that version.`,
     )
   })
 

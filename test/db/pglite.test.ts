@@ -101,7 +101,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     }
     rmSync(path)
     expect(await refusal()).toBe(
-      `${path} is missing, but the database beside it was begun with that secret: restore the file from a backup, or set AUTH_SECRET to what it held. If it is lost, move DATA_DIR away to begin anew.`,
+      `${path} is missing, but the database beside it was created with that secret: restore the file from a backup, or set AUTH_SECRET to its content. If it is lost, move DATA_DIR away to start over.`,
     )
     expect(existsSync(path)).toBe(false)
     const unreadable = (code: string) =>
@@ -113,7 +113,9 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     expect(await refusal()).toBe(unreadable('ENOENT'))
     rmSync(path)
     writeFileSync(path, '')
-    expect(await refusal()).toBe(`${path} holds no secret of at least 32 characters; restore it from a backup`)
+    expect(await refusal()).toBe(
+      `${path} does not contain a secret of at least 32 characters; restore it from a backup`,
+    )
     const set = await startServer({ DATA_DIR: dir, AUTH_SECRET: secret })
     await set.close()
     writeFileSync(path, secret)

@@ -248,14 +248,11 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
   test.each([
     ['http://localhost:4000/cb', 'this computer'],
     ['cursor://house/cb', 'an app on this device (cursor)'],
-  ])(
-    'says that any program can pose as a client that is vouched for, where it answers to %s',
-    async (redirect_uri, to) => {
-      const warned = await (await authorize({ client_id: house, redirect_uri })).text()
-      expect(warned).toContain(`The answer goes to ${to}, where any program can pose as House app.`)
-      expect(await (await authorize({ client_id: house })).text()).not.toContain('can pose as')
-    },
-  )
+  ])('warns that any program can impersonate a verified client whose response goes to %s', async (redirect_uri, to) => {
+    const warned = await (await authorize({ client_id: house, redirect_uri })).text()
+    expect(warned).toContain(`The response goes to ${to}, where any program can impersonate House app.`)
+    expect(await (await authorize({ client_id: house })).text()).not.toContain('can impersonate')
+  })
 
   test('denial is told to the client, and is in the audit log', async () => {
     const answer = await consent({}, 'deny')

@@ -256,7 +256,7 @@ test.each([
   const answer = await send(body, full)
   expect([answer.status, await answer.json()]).toEqual([
     400,
-    { jsonrpc: '2.0', error: { code: -32700, message: 'The body has a member twice' }, id: null },
+    { jsonrpc: '2.0', error: { code: -32700, message: 'The body has a duplicate member' }, id: null },
   ])
 })
 

@@ -82,7 +82,7 @@ describe('a client id that is the address of a document', () => {
       code_challenge_method: 'S256',
     })
     const page = await (await server.get(`/api/oauth/authorize?${query}`, { Cookie: ada })).text()
-    expect(page).toContain('The answer goes to this computer, where any program can pose as Documented.')
+    expect(page).toContain('The response goes to this computer, where any program can impersonate Documented.')
   })
 
   test('is a client: device flow, refresh and tool call, with its host shown as verified', async () => {
@@ -168,7 +168,7 @@ describe('a client id that is the address of a document', () => {
   })
 })
 
-test('a document with a client_secret, or a member twice, describes no client', async () => {
+test('a document with a client_secret, or a duplicate member, describes no client', async () => {
   await refused(publish({ client_secret: 'everybody can read it' }))
   const url = publish()
   const body = JSON.stringify(documentOf(url)).replace('{', '{"client_id":"https://other.example/x",')

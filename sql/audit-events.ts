@@ -124,6 +124,31 @@ export async function searchAuditEvents(
   }
 }
 
+/** The id of the newest event; 0 if there is none. */
+export async function newestAuditEvent(sql: Queries): Promise<string> {
+  const [row] = await sql<{ id: string }[]>`
+    select id
+    from audit_events
+    order by id desc
+    limit 1`
+  return row?.id ?? '0'
+}
+
+/** At most `limit` events that were written after one of them, in that order. */
+export function listAuditEventsAfter(
+  sql: Queries,
+  id: string,
+  limit: number,
+): Promise<(AuditEventRow & { id: string })[]> {
+  return sql<(AuditEventRow & { id: string })[]>`
+    select event.id, event.at, event.event, event.user_id, users.email, event.client_id, event.grant_id, event.ip, event.detail
+    from audit_events as event
+    left join users on users.id = event.user_id
+    where event.id > ${id}::bigint
+    order by event.id
+    limit ${limit}`
+}
+
 /** Deletes at most `limit` events from before `before`, oldest first. @returns how many. */
 export async function sweepAuditEvents(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`

@@ -28,6 +28,45 @@ export function listConnections(sql: Queries, userId: string, now: Date): Promis
     order by granted.used_at desc`
 }
 
+export interface UserConnection extends Connection {
+  user_id: string
+  email: string
+}
+
+const FIRST = '00000000-0000-0000-0000-000000000000'
+
+/** At most `limit` living grants that come after one of them, by user; from the beginning without `after`. */
+export function listAllConnections(
+  sql: Queries,
+  {
+    email,
+    clientId,
+    ...page
+  }: {
+    email: string | undefined
+    clientId: string | undefined
+    after: Pick<UserConnection, 'user_id' | 'id'> | undefined
+    limit: number
+    now: Date
+  },
+): Promise<UserConnection[]> {
+  return sql<UserConnection[]>`
+    select
+      granted.id, granted.user_id, users.email, granted.client_id, client.name as client_name,
+      client.source as client_source, granted.scope, granted.resource, granted.created_at, granted.used_at,
+      granted.expires_at
+    from grants as granted
+    join clients as client on client.id = granted.client_id
+    join users on users.id = granted.user_id
+    where (granted.user_id, granted.id) > (${page.after?.user_id ?? FIRST}::uuid, ${page.after?.id ?? FIRST}::uuid)
+      and granted.revoked_at is null
+      and granted.expires_at > ${page.now}
+      and (${email ?? null}::text is null or lower(users.email) = lower(${email ?? null}))
+      and (${clientId ?? null}::text is null or granted.client_id = ${clientId ?? null})
+    order by granted.user_id, granted.id
+    limit ${page.limit}`
+}
+
 /**
  * Revokes grants, records the revocations, and notifies every replica.
  *

@@ -24,3 +24,9 @@ export async function databaseTime(sql: Queries): Promise<number> {
   const [row] = await sql<{ ms: number }[]>`select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms`
   return row!.ms
 }
+
+/** The version of the database, such as `17.5`. */
+export async function databaseVersion(sql: Queries): Promise<string> {
+  const [row] = await sql<{ version: string }[]>`select current_setting('server_version') as version`
+  return row!.version
+}

@@ -144,3 +144,16 @@ export async function findUserById(sql: Queries, id: string): Promise<UserRow | 
     where id = ${id}`
   return row
 }
+
+/** At most `limit` users that come after one of them, by address; from the beginning without `after`. */
+export function listUsers(
+  sql: Queries,
+  { after, limit }: { after: Pick<UserRow, 'id' | 'email'> | undefined; limit: number },
+): Promise<UserRow[]> {
+  return sql<UserRow[]>`
+    select *
+    from users
+    where (lower(email), id) > (lower(${after?.email ?? ''}), ${after?.id ?? '00000000-0000-0000-0000-000000000000'}::uuid)
+    order by lower(email), id
+    limit ${limit}`
+}

@@ -12,51 +12,39 @@ import {
 } from '../oauth/clients/index.ts'
 import { redirectUriProblem } from '../oauth/clients/redirect-uris.ts'
 import { DEVICE_CODE_GRANT, GRANT_TYPES, type GrantType } from '../oauth/grants/types.ts'
-import { readArgs, readScopes as readKnownScopes, withDeps } from './environment.ts'
-
-const USAGE =
-  'Usage: mcp-oauth-server client add NAME [--grant TYPE]... [--scope SCOPE]... [--redirect-uri URI]... [--confidential | --auth METHOD] [--jwks FILE|URL] | list | rotate-secret ID | remove ID'
+import { readScopes as readKnownScopes, withDeps } from './environment.ts'
+import { print, printJson, printTable, say } from './terminal.ts'
 
 /** The device grant's full name is a URN (RFC 8628 3.4); the command line uses a short one. */
 const shortName = (grant: string) => (grant === DEVICE_CODE_GRANT ? 'device_code' : grant)
 const GRANT_NAMES: Record<string, GrantType> = Object.fromEntries(GRANT_TYPES.map(grant => [shortName(grant), grant]))
 
-const OPTIONS = {
-  grant: { type: 'string', multiple: true },
-  scope: { type: 'string', multiple: true },
-  'redirect-uri': { type: 'string', multiple: true },
-  confidential: { type: 'boolean' },
-  auth: { type: 'string' },
-  jwks: { type: 'string' },
-} as const
-
-type Options = ReturnType<typeof readArgs<typeof OPTIONS>>['values']
-
-export async function run(args: string[]): Promise<void> {
-  const { values, positionals } = readArgs(args, OPTIONS)
-  const [action, subject, ...more] = positionals
-  if (more.length > 0) throw new UsageError(USAGE)
-  if (action === 'list' && !subject) return list()
-  if (action === 'remove' && subject) return remove(subject)
-  if (action === 'rotate-secret' && subject) return rotateSecret(subject)
-  if (action === 'add' && subject) return add(subject, values)
-  throw new UsageError(USAGE)
+interface AddOptions {
+  grant?: string[]
+  scope?: string[]
+  redirectUri?: string[]
+  confidential?: boolean
+  auth?: string
+  jwks?: string
 }
 
-async function add(name: string, options: Options): Promise<void> {
+interface OutputOptions {
+  json?: boolean
+}
+
+export async function add(name: string, options: AddOptions & OutputOptions): Promise<void> {
   const client = readClient(name, options)
-  await withDeps(async deps => {
-    const { id, secret } = await addClient(deps, client)
-    console.log(`client_id      ${id}`)
-    if (secret) showSecret(secret)
-  })
+  const { id, secret } = await withDeps(deps => addClient(deps, client))
+  if (options.json) return printJson({ client_id: id, ...(secret ? { client_secret: secret } : {}) })
+  print(`client_id      ${id}`)
+  if (secret) showSecret(secret)
 }
 
 /** Builds the client from the options. @throws UsageError that lists every problem. */
-function readClient(name: string, options: Options): NewOperatorClient {
+function readClient(name: string, options: AddOptions): NewOperatorClient {
   const problems: string[] = []
   if (name.length > 100) problems.push('NAME must be at most 100 characters')
-  const redirectUris = words(options['redirect-uri'])
+  const redirectUris = words(options.redirectUri)
   const grantTypes = readGrants(words(options.grant), redirectUris, problems)
   const scope = readScopes(words(options.scope), problems)
   const keys = readKeys(options.jwks, problems)
@@ -94,7 +82,7 @@ function readScopes(asked: string[], problems: string[]): string[] {
   return asked.length > 0 ? asked : ['mcp:tools:read', 'mcp:tools:call']
 }
 
-function readAuthMethod({ auth, confidential }: Options, problems: string[]): AuthMethod | undefined {
+function readAuthMethod({ auth, confidential }: AddOptions, problems: string[]): AuthMethod | undefined {
   if (auth === undefined) return confidential ? 'client_secret_basic' : undefined
   const known = AUTH_METHODS.find(method => method === auth)
   if (!known) problems.push(`--auth ${auth} is not known; use ${AUTH_METHODS.join(', ')}`)
@@ -124,31 +112,45 @@ function words(values: string[] | undefined): string[] {
 }
 
 function showSecret(secret: string): void {
-  console.log(`client_secret  ${secret}`)
-  console.error('The secret is shown only once. Store it where only the client can read it.')
+  print(`client_secret  ${secret}`)
+  say('The secret is shown only once. Store it where only the client can read it.')
 }
 
-async function list(): Promise<void> {
+export async function list({ json }: OutputOptions): Promise<void> {
   await withDeps(async deps => {
-    for await (const client of listClients(deps)) {
-      const grants = client.grant_types.map(shortName)
-      console.log([client.id, client.source, grants.join(','), client.scope.join(','), client.name].join('\t'))
+    if (json) {
+      const clients = []
+      for await (const {
+        id,
+        name,
+        source,
+        auth_method,
+        scope,
+        redirect_uris,
+        created_at,
+        used_at,
+        grant_types,
+      } of listClients(deps))
+        clients.push({ id, name, source, auth_method, grant_types, scope, redirect_uris, created_at, used_at })
+      return printJson(clients)
     }
+    async function* rows() {
+      for await (const { id, source, grant_types, scope, name } of listClients(deps))
+        yield [id, source, grant_types.map(shortName).join(','), scope.join(','), name]
+    }
+    await printTable({ columns: ['id', 'added by', 'grants', 'scope', 'name'], rows: rows() }, deps.now())
   })
 }
 
-async function rotateSecret(id: string): Promise<void> {
-  await withDeps(async deps => {
-    const secret = await rotateClientSecret(deps, id)
-    if (!secret) throw new UsageError(`There is no client ${id} with a secret; see: mcp-oauth-server client list`)
-    showSecret(secret)
-  })
+export async function rotateSecret(id: string, { json }: OutputOptions): Promise<void> {
+  const secret = await withDeps(deps => rotateClientSecret(deps, id))
+  if (!secret) throw new UsageError(`There is no client ${id} with a secret; see: mcp-oauth-server client list`)
+  if (json) return printJson({ client_id: id, client_secret: secret })
+  showSecret(secret)
 }
 
-async function remove(id: string): Promise<void> {
-  await withDeps(async deps => {
-    if (!(await removeClient(deps, id)))
-      throw new UsageError(`There is no client ${id}; see: mcp-oauth-server client list`)
-    console.log(`Removed ${id}; its tokens no longer work.`)
-  })
+export async function remove(id: string): Promise<void> {
+  if (!(await withDeps(deps => removeClient(deps, id))))
+    throw new UsageError(`There is no client ${id}; see: mcp-oauth-server client list`)
+  print(`Removed ${id}; its tokens no longer work.`)
 }

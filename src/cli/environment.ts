@@ -1,15 +1,45 @@
 /** The only place that reads the environment. */
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseEnv } from 'node:util'
 import { type Config, parseConfig } from '../config.ts'
 import { databaseProblem } from '../db/index.ts'
 import { type Deps, fileSource, openDeps } from '../deps.ts'
 import { readServers } from '../gateway/config.ts'
-import { UsageError } from '../lib/errors.ts'
+import { UnreachableError, UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { upstreamScopes } from '../mcp/endpoints.ts'
 import { openScopes, type Scopes } from '../oauth/scopes.ts'
+
+/**
+ * Chooses where the configuration and the data are (`-C`, `--env-file`). What these files say counts, and not a file `.env`
+ * of the directory that the command was started in.
+ *
+ * @throws UsageError if there is no such directory or file.
+ */
+export function setEnvironment(directory: string | undefined, files: readonly string[]): void {
+  const paths = files.map(file => resolve(file))
+  if (directory !== undefined) {
+    try {
+      process.chdir(directory)
+    } catch {
+      throw new UsageError(`There is no directory ${resolve(directory)}`)
+    }
+    if (existsSync('.env')) paths.unshift(resolve('.env'))
+  }
+  for (const path of paths) {
+    try {
+      Object.assign(process.env, parseEnv(readFileSync(path, 'utf8')))
+    } catch (error) {
+      throw new UsageError(`${path} cannot be read (${(error as { code?: string }).code ?? 'not a file of variables'})`)
+    }
+  }
+}
+
+/** Sets a variable as an option of the command line does; undefined changes nothing. */
+export function override(name: keyof Config, value: string | undefined): void {
+  if (value !== undefined) process.env[name] = value
+}
 
 export function readConfig(): Config {
   return parseConfig(process.env, path => readFileSync(path, 'utf8'))
@@ -31,38 +61,30 @@ export function environment(): Record<string, string | undefined> {
   return process.env
 }
 
-/** Runs a command with the database open; if a server is running on the embedded database, goes through its socket. */
-export async function withDeps(work: (deps: Deps) => Promise<void>): Promise<void> {
+/**
+ * Runs a command with the database open; beside a running server it shares the server's.
+ *
+ * @throws UsageError if there is no embedded database here: only `serve` creates one.
+ */
+export async function withDeps<T>(work: (deps: Deps) => Promise<T>): Promise<T> {
   const config = readConfig()
-  const isNew = !config.DATABASE_URL && !existsSync(join(config.DATA_DIR, 'postgres'))
-  // Commands print their results, so the log is only for problems.
-  const deps = await openDeps(config, { log: openLog('warn'), serving: false })
-  if (isNew) {
-    console.error(
-      `There was no database in ${resolve(config.DATA_DIR)}, so a new one was created. To manage a running server, use its directory and environment.`,
+  if (!config.DATABASE_URL && !existsSync(join(config.DATA_DIR, 'postgres')))
+    throw new UsageError(
+      `There is no database in ${resolve(config.DATA_DIR)}. Run this in the directory of the server or with -C DIR; "serve" creates a database.`,
     )
-  }
+  // A command prints what it has to say, so the log is for trouble only.
+  const deps = await openDeps(config, { log: openLog('warn'), serving: false })
   try {
-    await work(deps)
+    return await work(deps)
   } finally {
     await deps.close()
   }
 }
 
-/** What to print for an error: one sentence if we know the fix, else the error with its stack. */
-export function explain(error: unknown): unknown {
-  if (error instanceof UsageError) return error.message
+/** What to print for an error, a sentence if we know what to do, and the exit code: 1, or 3 if something cannot be reached. */
+export function explain(error: unknown): { text: string; code: number } {
+  if (error instanceof UsageError) return { text: error.message, code: error instanceof UnreachableError ? 3 : 1 }
   const problem = databaseProblem(error)
-  return problem ? `The database cannot be used: ${problem}. Check DATABASE_URL.` : error
-}
-
-type Options = NonNullable<Parameters<typeof parseArgs>[0]>['options']
-
-/** Parses a command's arguments. @throws UsageError for an unknown option, or for a positional if `words` is false. */
-export function readArgs<T extends NonNullable<Options>>(args: string[], options: T, { words = true } = {}) {
-  try {
-    return parseArgs({ args, options, allowPositionals: words, strict: true })
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message.split(/[\n.] ?/)[0]}; see: mcp-oauth-server help`)
-  }
+  if (problem) return { text: `The database cannot be used: ${problem}. Check DATABASE_URL.`, code: 3 }
+  return { text: error instanceof Error ? (error.stack ?? error.message) : String(error), code: 1 }
 }

@@ -1,6 +1,7 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import type { Deps } from '../deps.ts'
 import { createSignInLink, greetedAdministrator, inviteUser, LINK_MINUTES } from '../signin/service.ts'
+import { print } from './terminal.ts'
 
 /** How to run another command: the binary itself, or Bun with the source. */
 const PROGRAM = import.meta.path.startsWith('/$bunfs/')
@@ -21,7 +22,7 @@ export async function greet(deps: Deps, warnings: readonly string[]): Promise<vo
   if (missing.length > 0) lines.push('', '  Before others can use it:', ...missing.map(item => `    - ${item}`))
   if (deps.providers.size === 0) lines.push('', ...(await signInLines(deps)))
   lines.push('', '  Try it from another terminal:', `    ${PROGRAM} login ${config.BASE_URL}/mcp`, '')
-  console.log(lines.join('\n'))
+  print(lines.join('\n'))
 }
 
 /** Without a provider, an administrator's one-time link is the only way to sign in. */
@@ -37,7 +38,8 @@ async function signInLines(deps: Deps): Promise<string[]> {
   ]
 }
 
-function missingForProduction(deps: Deps): string[] {
+/** What to set before others use the server, with the variable's name. */
+export function missingForProduction(deps: Deps): string[] {
   const { config } = deps
   const missing: string[] = []
   if (!config.BASE_URL.startsWith('https://')) missing.push('BASE_URL: the public https address, behind a TLS proxy')

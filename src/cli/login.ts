@@ -27,12 +27,7 @@ import {
 } from '../lib/device-grant.ts'
 import { UsageError } from '../lib/errors.ts'
 import { printableText } from '../lib/text.ts'
-import { readArgs } from './environment.ts'
-
-const USAGE = 'Usage: mcp-oauth-server login URL [--client-id ID] [--scope SCOPE]... [--json]'
-
-/** Messages go to standard error; standard output is for the tokens of `--json`. */
-const say = (text: string) => console.error(text)
+import { print, say } from './terminal.ts'
 
 /** JSON in ASCII, so that text from another server cannot contain control or invisible characters. */
 const printJson = (value: unknown) =>
@@ -41,31 +36,32 @@ const printJson = (value: unknown) =>
     char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   )
 
-export async function run(args: string[]): Promise<void> {
-  const { values, positionals } = readArgs(args, {
-    'client-id': { type: 'string' },
-    scope: { type: 'string', multiple: true },
-    json: { type: 'boolean', default: false },
-  })
-  const url = URL.parse(positionals[0] ?? '')
-  if (positionals.length !== 1) throw new UsageError(USAGE)
+interface LoginOptions {
+  clientId?: string
+  scope?: string[]
+  json?: boolean
+}
+
+/** Messages go to standard error; standard output is for the tokens of `--json`. */
+export async function login(address: string, options: LoginOptions): Promise<void> {
+  const url = URL.parse(address)
   if (!url || !/^https?:$/.test(url.protocol))
-    throw new UsageError(`${positionals[0]} is not a URL that begins with http:// or https://`)
+    throw new UsageError(`${address} is not a URL that begins with http:// or https://`)
 
   const target = await discover(url)
   say(`${target.resource ?? url.href} is protected by ${target.issuer}`)
-  const clientId = values['client-id'] ?? (await register(target))
+  const clientId = options.clientId ?? (await register(target))
   const tokens = await authorizeDevice(
     {
       deviceAuthorizationEndpoint: target.deviceAuthorizationEndpoint,
       tokenEndpoint: target.metadata.token_endpoint,
       common: { client_id: clientId, ...(target.resource ? { resource: target.resource } : {}) },
-      scope: values.scope?.join(' ') ?? target.scope,
+      scope: options.scope?.join(' ') ?? target.scope,
     },
     showCode,
   )
   say('Signed in.\n')
-  if (values.json) console.log(printJson({ client_id: clientId, resource: target.resource, ...tokens }))
+  if (options.json) print(printJson({ client_id: clientId, resource: target.resource, ...tokens }))
   await showServer(target.resource ?? url.href, tokens.access_token)
 }
 

@@ -1,10 +1,10 @@
 import { connect } from '../db/index.ts'
 import { migrate } from '../db/migrate.ts'
 import { openLog } from '../lib/log.ts'
-import { readArgs, readConfig } from './environment.ts'
+import { readConfig } from './environment.ts'
+import { print } from './terminal.ts'
 
-export async function run(args: string[]): Promise<void> {
-  readArgs(args, {}, { words: false })
+export async function migrateDatabase(): Promise<void> {
   const config = readConfig()
   const db = await connect({
     databaseUrl: config.DATABASE_URL,
@@ -14,7 +14,7 @@ export async function run(args: string[]): Promise<void> {
   })
   try {
     const applied = await migrate(db)
-    console.log(applied.length > 0 ? `Applied: ${applied.join(', ')}` : 'The schema is up to date.')
+    print(applied.length > 0 ? `Applied: ${applied.join(', ')}` : 'The schema is up to date.')
   } finally {
     await db.close()
   }

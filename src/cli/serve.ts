@@ -4,7 +4,7 @@ import { metricsApp } from '../http/metrics.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { startSweeper } from '../sweeper.ts'
-import { environment, readArgs, readConfig } from './environment.ts'
+import { environment, override, readConfig } from './environment.ts'
 import { greet } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
 
@@ -13,10 +13,20 @@ const MAX_BODY = 8 * 1024 * 1024
 /** How long requests in progress may take to finish at shutdown. Together with closing, less than 10 s. */
 const FINISH_MS = 7_000
 
-export async function run(args: string[]): Promise<void> {
-  readArgs(args, {}, { words: false })
+interface ServeOptions {
+  port?: string
+  host?: string
+  dataDir?: string
+}
+
+export async function serve({ port, host, dataDir }: ServeOptions): Promise<void> {
+  override('PORT', port)
+  override('HOST', host)
+  override('DATA_DIR', dataDir)
   const config = readConfig()
   const log = openLog(config.LOG_LEVEL)
+  requireFreePort(config.HOST, config.PORT, 'PORT')
+  if (config.METRICS_PORT !== undefined) requireFreePort(config.HOST, config.METRICS_PORT, 'METRICS_PORT')
   const deps = await openDeps(config, { log, serving: true, env: environment() })
   const sweeper = startSweeper(deps)
   const close = async () => {
@@ -38,8 +48,9 @@ export async function run(args: string[]): Promise<void> {
     await close()
   })
   try {
-    listen(app, config.HOST, config.PORT, 'PORT', config.IDLE_TIMEOUT)
-    if (config.METRICS_PORT !== undefined) listen(metricsApp(deps), config.HOST, config.METRICS_PORT, 'METRICS_PORT')
+    listen(app, config.HOST, config.PORT, config.IDLE_TIMEOUT)
+    if (config.METRICS_PORT !== undefined)
+      listen(metricsApp(deps), config.HOST, config.METRICS_PORT, config.IDLE_TIMEOUT)
   } catch (error) {
     await close()
     throw error
@@ -48,25 +59,15 @@ export async function run(args: string[]): Promise<void> {
   await greeted
 }
 
-/** @param variable What sets the port. @throws UsageError if it cannot listen there. */
-function listen(
-  app: { listen(options: object): unknown },
-  hostname: string,
-  port: number,
-  variable: string,
-  idleTimeout = 30,
-): void {
+/**
+ * Before a database is created or migrated.
+ *
+ * @param variable What sets the port.
+ * @throws UsageError if the server cannot listen there.
+ */
+function requireFreePort(hostname: string, port: number, variable: string): void {
   try {
-    app.listen({
-      hostname,
-      port,
-      // Elysia's default lets a second server bind the same port, and the kernel then distributes requests to both.
-      reusePort: false,
-      maxRequestBodySize: MAX_BODY,
-      idleTimeout,
-      // Otherwise an error that escapes the error boundary is answered with a page that shows source code and paths.
-      development: false,
-    })
+    Bun.listen({ hostname, port, socket: { data() {} } }).stop()
   } catch (error) {
     const { code } = error as { code?: string }
     throw new UsageError(
@@ -75,6 +76,19 @@ function listen(
         : `Cannot listen on port ${port} of ${hostname} (${code}); set HOST to an address of this machine, such as 127.0.0.1 or 0.0.0.0, and ${variable} to one that this user may bind`,
     )
   }
+}
+
+function listen(app: { listen(options: object): unknown }, hostname: string, port: number, idleTimeout: number): void {
+  app.listen({
+    hostname,
+    port,
+    // Elysia's default lets a second server bind the same port, and the kernel then distributes requests to both.
+    reusePort: false,
+    maxRequestBodySize: MAX_BODY,
+    idleTimeout,
+    // Otherwise an error that escapes the error boundary is answered with a page that shows source code and paths.
+    development: false,
+  })
 }
 
 /**

@@ -8,36 +8,35 @@ import {
   enableUsers,
   inviteUser,
   LINK_MINUTES,
+  listUsers,
   promoteUsers,
 } from '../signin/service.ts'
-import { readArgs, withDeps } from './environment.ts'
-
-const USAGE =
-  'Usage: mcp-oauth-server user link EMAIL [--admin] | invite EMAIL [--admin] | promote EMAIL | demote EMAIL | disable EMAIL | enable EMAIL'
+import { withDeps } from './environment.ts'
+import { print, printJson, printTable, say } from './terminal.ts'
 
 const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => Promise<void>> = {
   async link(deps, email, isAdmin) {
     const user = await inviteEnabled(deps, email, isAdmin)
-    console.log(await createSignInLink(deps, email, { isAdmin }))
+    print(await createSignInLink(deps, email, { isAdmin }))
     const role = isAdmin || user.is_admin ? 'an administrator' : 'not an administrator; use --admin to make them one'
-    console.error(`Signs in ${email} (${role}). Works once, for ${LINK_MINUTES} minutes.`)
+    say(`Signs in ${email} (${role}). Works once, for ${LINK_MINUTES} minutes.`)
   },
   async invite(deps, email, isAdmin) {
     await inviteEnabled(deps, email, isAdmin)
-    console.log(`${email} can now sign in with any provider that has verified this address.`)
+    print(`${email} can now sign in with any provider that has verified this address.`)
     if (deps.providers.size === 0)
-      console.error('No provider is configured; create a one-time link with: mcp-oauth-server user link')
+      say('No provider is configured; create a one-time link with: mcp-oauth-server user link')
   },
   async promote(deps, email) {
     someone(await promoteUsers(deps, email), email)
-    console.log(`${email} is an administrator now.`)
+    print(`${email} is an administrator now.`)
   },
   async demote(deps, email) {
     for (const { id } of someone(await demoteUsers(deps, email), email))
       await revokeGrantsOfUser(deps, { userId: id, scope: 'admin' }, 'operator')
-    console.log(`${email} is no longer an administrator; their apps with the scope admin are disconnected.`)
+    print(`${email} is no longer an administrator; their apps with the scope admin are disconnected.`)
     if (deps.config.ADMIN_EMAILS.includes(email.toLowerCase()))
-      console.error(
+      say(
         `${email} is listed in ADMIN_EMAILS: remove it, or the next start or sign-in makes them an administrator again.`,
       )
   },
@@ -45,23 +44,32 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
     // Also for a user who is already disabled, to complete an earlier command that was interrupted.
     for (const { id } of someone(await disableUsers(deps, email), email))
       await revokeGrantsOfUser(deps, { userId: id }, 'operator')
-    console.log(`${email} is signed out everywhere and cannot sign in; their apps are disconnected.`)
+    print(`${email} is signed out everywhere and cannot sign in; their apps are disconnected.`)
   },
   async enable(deps, email) {
     someone(await enableUsers(deps, email), email)
-    console.log(`${email} can sign in again, and has to reconnect their apps.`)
+    print(`${email} can sign in again, and has to reconnect their apps.`)
   },
 }
 
-export async function run(args: string[]): Promise<void> {
-  const { values, positionals } = readArgs(args, { admin: { type: 'boolean', default: false } })
-  const [name = '', email, ...more] = positionals
-  const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined
-  const isAdmin = values.admin === true
-  if (!action || !email || more.length > 0 || (isAdmin && name !== 'link' && name !== 'invite'))
-    throw new UsageError(USAGE)
+/** @param name An action of {@link ACTIONS}. */
+export async function change(name: string, email: string, { admin = false }: { admin?: boolean }): Promise<void> {
   if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw new UsageError(`${email} is not an e-mail address`)
-  await withDeps(deps => action(deps, email, isAdmin))
+  await withDeps(deps => ACTIONS[name]!(deps, email, admin))
+}
+
+export async function list({ json }: { json?: boolean }): Promise<void> {
+  await withDeps(async deps => {
+    const users = listUsers(deps)
+    if (json) return printJson(await Array.fromAsync(users))
+    async function* rows() {
+      for await (const { email, is_admin, disabled_at, signed_in_at, name } of users) {
+        const state = disabled_at ? 'disabled' : signed_in_at ? 'active' : 'invited'
+        yield [email, is_admin ? 'administrator' : 'user', state, signed_in_at, name]
+      }
+    }
+    await printTable({ columns: ['address', 'role', 'state', 'signed in', 'name'], rows: rows() }, deps.now())
+  })
 }
 
 async function inviteEnabled(deps: Deps, email: string, isAdmin: boolean) {

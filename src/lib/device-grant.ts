@@ -3,7 +3,7 @@
  * members, and tolerant of short outages.
  */
 import { z } from 'zod'
-import { UsageError } from './errors.ts'
+import { UnreachableError, UsageError } from './errors.ts'
 import { printableText } from './text.ts'
 
 export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
@@ -154,7 +154,7 @@ export async function request(url: string | URL, init: RequestInit = {}): Promis
     return await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })
   } catch (error) {
     const why = printableText((error as Error).message, 200)
-    throw new UsageError(`${new URL(url).origin} cannot be reached: ${why}`)
+    throw new UnreachableError(`${new URL(url).origin} cannot be reached: ${why}`)
   }
 }
 

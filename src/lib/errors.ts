@@ -107,3 +107,6 @@ export class UsageError extends Error {
     this.name = 'UsageError'
   }
 }
+
+/** Another server does not answer: exit code 3. */
+export class UnreachableError extends UsageError {}

@@ -58,6 +58,11 @@ export async function loadKeys(deps: Base): Promise<KeyRing> {
   return keyRing(deps, rows)
 }
 
+/** The keys that are published now, the newest first. */
+export function listPublishedKeys(deps: Base): Promise<SigningKeyRow[]> {
+  return listSigningKeys(deps.sql, retiredAfter(deps))
+}
+
 /**
  * Creates a new key, which signs as soon as every cached key set contains it. The others then retire, and stay published
  * until their last token has expired.

@@ -5,7 +5,9 @@ import { deleteConsents } from '../../sql/consents.ts'
 import { denyUnfetchedCodes } from '../../sql/device-codes.ts'
 import {
   type Connection,
+  listAllConnections as queryAllConnections,
   listConnections as queryConnections,
+  type UserConnection,
   revokeGrants as updateRevoked,
   revokeGrantsOfUser as updateRevokedOfUser,
 } from '../../sql/grants.ts'
@@ -90,6 +92,23 @@ export function grantExpiry(deps: Base): Date {
 /** A user's connected apps. */
 export function listConnections(deps: OAuthDeps, userId: string): Promise<Connection[]> {
   return queryConnections(deps.sql, userId, deps.now())
+}
+
+const PAGE = 200
+
+/** All connections, of one user or client if given, grouped by user, read in pages. */
+export async function* listAllConnections(
+  deps: Base,
+  filter: { email?: string | undefined; clientId?: string | undefined },
+): AsyncGenerator<UserConnection> {
+  const { email, clientId } = filter
+  let after: UserConnection | undefined
+  for (;;) {
+    const page = await queryAllConnections(deps.sql, { email, clientId, after, limit: PAGE, now: deps.now() })
+    yield* page
+    after = page.at(-1)
+    if (page.length < PAGE) return
+  }
 }
 
 /**

@@ -15,6 +15,7 @@ import {
   insertIdentity,
   insertUser,
   lockIdentities,
+  listUsers as queryUsers,
   setAdministrators,
   setDisabled,
   type UserRow,
@@ -57,8 +58,8 @@ export async function admit(deps: Base, identity: ExternalIdentity, ip: string |
     recordRepeatable(
       deps,
       'user.refused',
-      { ip, detail: { issuer: identity.issuer, verified } },
-      `${identity.issuer} ${verified}`,
+      { ip, detail: { issuer: identity.issuer, email: identity.email.slice(0, 320), verified } },
+      `${identity.issuer} ${verified} ${identity.email}`,
     )
     throw verified
       ? new AppError(
@@ -197,4 +198,17 @@ export async function useSignInLink(deps: Base, token: string, ip: string | null
     )
   }
   return { userId: used.user_id }
+}
+
+const PAGE = 200
+
+/** All users, by address, read in pages. */
+export async function* listUsers({ sql }: Base): AsyncGenerator<UserRow> {
+  let after: UserRow | undefined
+  for (;;) {
+    const page = await queryUsers(sql, { after, limit: PAGE })
+    yield* page
+    after = page.at(-1)
+    if (page.length < PAGE) return
+  }
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { generateKeyPairSync } from 'node:crypto'
-import { rmSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runCommand } from '../support/command.ts'
@@ -120,11 +120,14 @@ describe('client add', () => {
     expect(line.split('\t').slice(1, 3)).toEqual(['operator', 'authorization_code,refresh_token'])
   })
 
-  test.skipIf(onPostgres)('where there is no database says that it made one, and where', async () => {
+  test.skipIf(onPostgres)('makes no database where there is none, and says where to run it', async () => {
     const elsewhere = await emptyDatabase()
-    const { code, stderr } = await runCommand(['client', 'list'], elsewhere.env)
-    expect([code, stderr]).toEqual([0, expect.stringContaining(`There was no database in ${elsewhere.env.DATA_DIR}`)])
-    expect((await runCommand(['client', 'list'], elsewhere.env)).stderr).toBe('')
+    expect(await runCommand(['client', 'list'], elsewhere.env)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `There is no database in ${elsewhere.env.DATA_DIR}. Run this in the directory of the server or with -C DIR; "serve" creates a database.\n`,
+    })
+    expect(existsSync(join(elsewhere.env.DATA_DIR!, 'postgres'))).toBe(false)
     await elsewhere.drop()
   })
 
@@ -240,22 +243,16 @@ describe('client add', () => {
     expect((await client('list')).stdout).toBe(before)
   })
 
-  test.each([[['add']], [['add', 'two', 'names']], [['remove']], [['list', 'what']], [['rename', 'x']], [[]]] as [
-    string[],
-  ][])('explains its use for: client %j', async args => {
-    expect(await client(...args)).toEqual({
-      code: 1,
-      stdout: '',
-      stderr: expect.stringMatching(/^Usage: mcp-oauth-server client add NAME .*\n$/),
-    })
-  })
-
-  test('an unknown option is named', async () => {
-    expect(await client('add', 'x', '--scopes', 'mcp')).toEqual({
-      code: 1,
-      stdout: '',
-      stderr: "Unknown option '--scopes'; see: mcp-oauth-server help\n",
-    })
+  test.each([
+    [['add'], "error: missing required argument 'name'\n(mcp-oauth-server client add --help shows the usage)"],
+    [['add', 'two', 'names'], "error: too many arguments for 'add'. Expected 1 argument but got 2: two, names."],
+    [['remove'], "error: missing required argument 'id'"],
+    [['list', 'what'], "error: too many arguments for 'list'. Expected 0 arguments but got 1: what."],
+    [['remov', 'x'], "error: unknown command 'remov'\n(Did you mean remove?)"],
+    [['add', 'x', '--scopes', 'mcp'], "error: unknown option '--scopes'\n(Did you mean --scope?)"],
+    [[], 'Usage: mcp-oauth-server client [options] [command]'],
+  ] as [string[], string][])('wrong usage is explained, with exit code 2: client %j', async (args, message) => {
+    expect(await client(...args)).toEqual({ code: 2, stdout: '', stderr: expect.stringContaining(message) })
   })
 })
 
@@ -265,6 +262,18 @@ test('client list shows a line for each: id, where it came from, grants, scopes 
   const lines = (await client('list')).stdout.trimEnd().split('\n')
   expect(lines).toContain([id, 'operator', 'client_credentials', 'mcp', 'Nightly job'].join('\t'))
   expect(lines.find(line => line.startsWith(dynamic))).toMatch(/\tdynamic\trefresh_token,device_code\t\S+\tAn app$/)
+  const listed = JSON.parse((await client('list', '--json')).stdout) as Record<string, unknown>[]
+  expect(listed.find(one => one.id === id)).toEqual({
+    id,
+    name: 'Nightly job',
+    source: 'operator',
+    auth_method: 'client_secret_basic',
+    grant_types: ['client_credentials'],
+    scope: ['mcp'],
+    redirect_uris: [],
+    created_at: expect.stringMatching(/^\d{4}-.*Z$/),
+    used_at: null,
+  })
 })
 
 describe('client remove', () => {

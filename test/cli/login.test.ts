@@ -112,7 +112,7 @@ describe('login URL', () => {
   test('says in one line that nothing answers', async () => {
     const origin = `http://127.0.0.1:${await freePort()}`
     expect(await runCommand(['login', `${origin}/mcp`])).toEqual({
-      code: 1,
+      code: 3,
       stdout: '',
       stderr: expect.stringMatching(new RegExp(`^${origin} cannot be reached: .+\n$`)),
     })
@@ -267,9 +267,9 @@ describe('login URL', () => {
 
   test.each([[[]], [['http://a.example/', 'http://b.example/']]])('explains its use for: login %j', async args => {
     expect(await runCommand(['login', ...args])).toEqual({
-      code: 1,
+      code: 2,
       stdout: '',
-      stderr: expect.stringMatching(/^Usage: mcp-oauth-server login URL .*\n$/),
+      stderr: expect.stringMatching(/^error: .*\n\(mcp-oauth-server login --help shows the usage\)\n$/),
     })
   })
 

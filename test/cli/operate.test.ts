@@ -26,38 +26,47 @@ describe('without a database', () => {
     const { code, stdout, stderr } = await runCommand([name])
     expect([code, stderr]).toEqual([0, ''])
     for (const command of [
-      ...['serve', 'login URL', 'client add NAME', 'client list', 'client remove ID', 'user link EMAIL'],
-      ...['user invite EMAIL', 'user promote EMAIL', 'user demote EMAIL', 'key rotate', 'migrate', 'help, --version'],
+      ...['serve', 'login URL', 'migrate', 'status', 'client add NAME', 'client list', 'client rotate-secret ID'],
+      ...['client remove ID', 'user list', 'user link EMAIL', 'user invite EMAIL', 'user promote EMAIL'],
+      ...['user demote EMAIL', 'user disable EMAIL', 'user enable EMAIL', 'connection list', 'connection end ID...'],
+      ...['upstream list', 'upstream check [NAME]', 'upstream trust NAME', 'key list', 'key rotate', 'audit list'],
+      ...['audit tail', 'audit export', 'completion SHELL'],
     ])
-      expect(stdout).toContain(`\n  ${command} `.trimEnd())
+      expect(stdout).toContain(`\n  ${command} `)
   })
 
   test.each(['--version', '-v'])('%s prints the version alone', async name => {
     expect(await runCommand([name])).toEqual({ code: 0, stdout: `${packageJson.version}\n`, stderr: '' })
   })
 
-  test.each(['serv', 'constructor', '--port'])('%s is not a command', async name => {
-    expect(await runCommand([name])).toEqual({
+  test.each([
+    [['serv'], "error: unknown command 'serv'\n(Did you mean serve?)\n"],
+    [['constructor'], "error: unknown command 'constructor'\n"],
+    [['--port'], "error: unknown option '--port'\n"],
+    [['serve', 'now'], "error: too many arguments for 'serve'. Expected 0 arguments but got 1: now."],
+    [['migrate', 'now'], "error: too many arguments for 'migrate'. Expected 0 arguments but got 1: now."],
+    [['key'], 'Usage: mcp-oauth-server key [options] [command]\n'],
+  ] as [string[], string][])('wrong usage is explained, with exit code 2: %j', async (args, message) => {
+    expect(await runCommand(args)).toEqual({ code: 2, stdout: '', stderr: expect.stringContaining(message) })
+  })
+
+  test('another shell than bash, zsh and fish has no completion', async () => {
+    expect(await runCommand(['completion', 'tcsh'])).toEqual({
       code: 1,
       stdout: '',
-      stderr: `There is no command "${name}"; see: mcp-oauth-server help\n`,
+      stderr: 'There is no completion for tcsh; use bash, zsh, fish\n',
     })
   })
 
-  test.each([['serve'], ['migrate']])('%s takes no further words', async name => {
-    expect(await runCommand([name, 'now'])).toEqual({
-      code: 1,
-      stdout: '',
-      stderr: "Unexpected argument 'now'; see: mcp-oauth-server help\n",
-    })
-  })
-
-  test('key wants to know what to do', async () => {
-    expect(await runCommand(['key'])).toEqual({
-      code: 1,
-      stdout: '',
-      stderr: 'Usage: mcp-oauth-server key rotate [--revoke]\n',
-    })
+  test('bash completes commands and options', async () => {
+    const { stdout } = await runCommand(['completion', 'bash'])
+    const complete = async (...words: string[]) => {
+      const ask = `${stdout}\nCOMP_WORDS=(mcp-oauth-server "$@"); COMP_CWORD=$#; _mcp_oauth_server; echo "\${COMPREPLY[*]}"`
+      return (await Bun.$`bash -c ${ask} bash ${words}`.text()).trim()
+    }
+    expect(await complete('conn')).toBe('connection')
+    expect(await complete('client', 'r')).toBe('rotate-secret remove')
+    expect(await complete('client', 'add', 'My app', '--re')).toBe('--redirect-uri')
   })
 })
 

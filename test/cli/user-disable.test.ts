@@ -97,15 +97,15 @@ describe('user disable', () => {
   })
 
   test.each([
-    [['promote', 'nobody@example.com'], /^There is no user with the address nobody@example\.com\n$/],
-    [['demote', 'nobody@example.com'], /^There is no user with the address nobody@example\.com\n$/],
-    [['demote', 'ada@example.com', '--admin'], /^Usage: /],
-    [['disable', 'nobody@example.com'], /^There is no user with the address nobody@example\.com\n$/],
-    [['enable', 'nobody@example.com'], /^There is no user with the address nobody@example\.com\n$/],
-    [['disable'], /^Usage: mcp-oauth-server user link EMAIL .*disable EMAIL \| enable EMAIL\n$/],
-    [['disable', 'ada@example.com', '--admin'], /^Usage: /],
-    [['toString', 'ada@example.com'], /^Usage: /],
-  ] as [string[], RegExp][])('refuses: user %j', async (args, message) => {
-    expect(await user(...args)).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(message) })
+    [['promote', 'nobody@example.com'], 1, /^There is no user with the address nobody@example\.com\n$/],
+    [['demote', 'nobody@example.com'], 1, /^There is no user with the address nobody@example\.com\n$/],
+    [['demote', 'ada@example.com', '--admin'], 2, /^error: unknown option '--admin'/],
+    [['disable', 'nobody@example.com'], 1, /^There is no user with the address nobody@example\.com\n$/],
+    [['enable', 'nobody@example.com'], 1, /^There is no user with the address nobody@example\.com\n$/],
+    [['disable'], 2, /^error: missing required argument 'email'/],
+    [['disable', 'ada@example.com', '--admin'], 2, /^error: unknown option '--admin'/],
+    [['toString', 'ada@example.com'], 2, /^error: unknown command 'toString'/],
+  ] as [string[], number, RegExp][])('refuses: user %j', async (args, code, message) => {
+    expect(await user(...args)).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
   })
 })

@@ -57,11 +57,11 @@ test('user invite lets an address in, whatever its case, and says what happens n
 })
 
 test.each([
-  [['link'], /^Usage: mcp-oauth-server user link EMAIL/],
-  [['invite', 'a@example.com', 'b@example.com'], /^Usage: /],
-  [['delete', 'a@example.com'], /^Usage: /],
-  [['link', 'ada'], /^ada is not an e-mail address\n$/],
-  [['link', 'ada@example.com', '--root'], /^Unknown option '--root'; see: mcp-oauth-server help\n$/],
-] as [string[], RegExp][])('refuses: user %j', async (args, message) => {
-  expect(await user(...args)).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(message) })
+  [['link'], 2, /^error: missing required argument 'email'/],
+  [['invite', 'a@example.com', 'b@example.com'], 2, /^error: too many arguments for 'invite'/],
+  [['delete', 'a@example.com'], 2, /^error: unknown command 'delete'/],
+  [['link', 'ada'], 1, /^ada is not an e-mail address\n$/],
+  [['link', 'ada@example.com', '--root'], 2, /^error: unknown option '--root'/],
+] as [string[], number, RegExp][])('refuses: user %j', async (args, code, message) => {
+  expect(await user(...args)).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
 })

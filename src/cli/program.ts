@@ -1,0 +1,272 @@
+/** The commands with their options and help. What a command does is in a module beside this one, loaded when it runs. */
+import { Command, CommanderError, Help, Option } from 'commander'
+import packageJson from '../../package.json' with { type: 'json' }
+import { completionScript } from './completion.ts'
+import { print } from './terminal.ts'
+
+const NAME = packageJson.name
+
+/** Builds the program. Nothing is read or opened before a command runs. */
+export function openProgram(): Command {
+  const program = new Command(NAME)
+    .description('An OAuth authorization server made for MCP')
+    .version(packageJson.version, '-v, --version', 'Print the version')
+    .helpOption('-h, --help', 'Show help')
+    .option('-C, --directory <dir>', 'Use the configuration and data of this directory')
+    .option('--env-file <file>', 'Read the configuration from this file (repeatable)', collect)
+    .hook('preAction', async command => {
+      const { directory, envFile = [] } = command.opts<{ directory?: string; envFile?: string[] }>()
+      if (directory !== undefined || envFile.length > 0)
+        (await import('./environment.ts')).setEnvironment(directory, envFile)
+    })
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureHelp({
+      subcommandTerm: usage,
+      // All commands in one list, which suggestions for a wrong word are not made from.
+      formatHelp(command, help) {
+        if (!command.parent) help.visibleCommands = () => leaves(command)
+        return Help.prototype.formatHelp.call(help, command, help)
+      },
+    })
+  defineServer(program)
+  defineClients(program)
+  defineUsers(program)
+  defineConnections(program)
+  defineUpstreams(program)
+  defineKeys(program)
+  defineAudit(program)
+  program
+    .command('completion <shell>')
+    .description('Print a script that completes commands in bash, zsh or fish')
+    .action((shell: string) => print(completionScript(program, shell)))
+  program.addHelpText(
+    'after',
+    `
+The configuration comes from the environment, or from a file .env in the current directory; see the README.
+${NAME} COMMAND --help shows the options of a command.`,
+  )
+  for (const command of leaves(program))
+    command.showHelpAfterError(`(${NAME} ${fullName(command)} --help shows the usage)`)
+  return program
+}
+
+/**
+ * Runs one command.
+ *
+ * @returns the exit code: 0, 2 for wrong usage, and undefined while the server runs. Other errors are thrown.
+ */
+export async function runProgram(args: readonly string[]): Promise<number | undefined> {
+  const program = openProgram()
+  let isServing = false
+  program.hook('postAction', (_, command) => {
+    isServing = command.name() === 'serve'
+  })
+  try {
+    const { operands, unknown } = openProgram().parseOptions([...args])
+    const isBare = operands.length === 0 && unknown.length === 0
+    await program.parseAsync(isBare ? [...args, 'serve'] : [...args], { from: 'user' })
+    return isServing ? undefined : 0
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    throw error
+  }
+}
+
+function defineServer(program: Command): void {
+  program
+    .command('serve')
+    .description('Start the server (the default)')
+    .option('--port <port>', 'Port to listen on, as PORT')
+    .option('--host <address>', 'Address to listen on, as HOST')
+    .option('--data-dir <dir>', 'Directory of the embedded database, as DATA_DIR')
+    .action(async options => (await import('./serve.ts')).serve(options))
+  program
+    .command('login <url>')
+    .description('Sign in to any MCP server by device code, and call it')
+    .option('--client-id <id>', 'Use this client instead of registering one')
+    .option('--scope <scope>', 'Scope to request (repeatable; default: what the server asks for)', collect)
+    .option('--json', 'Print the tokens on standard output')
+    .addHelpText(
+      'after',
+      examples('login https://mcp.example.com/mcp', 'login https://mcp.example.com/mcp --json >tokens.json'),
+    )
+    .action(async (url, options) => (await import('./login.ts')).login(url, options))
+  program
+    .command('migrate')
+    .description('Bring the database schema up to date, and stop')
+    .action(async () => (await import('./migrate.ts')).migrateDatabase())
+  program
+    .command('status')
+    .description('Show the configuration in effect, the database and what is missing for production')
+    .addOption(json())
+    .action(async options => (await import('./status.ts')).showStatus(options))
+}
+
+function defineClients(program: Command): void {
+  const client = group(program, 'client', 'Clients that operators add')
+  client
+    .command('add <name>')
+    .description('Add a client, and print its id and secret')
+    .option(
+      '--grant <type>',
+      'device_code, refresh_token, authorization_code or client_credentials (repeatable; default: the first two, or refresh_token and authorization_code with --redirect-uri)',
+      collect,
+    )
+    .option('--scope <scope>', 'Scope it may ask for (repeatable; default: mcp:tools:read and mcp:tools:call)', collect)
+    .option('--redirect-uri <uri>', 'Where it may send its user’s browser (repeatable)', collect)
+    .option('--confidential', 'Give it a secret: for a web app that can keep one')
+    .option('--auth <method>', 'client_secret_basic, client_secret_post, private_key_jwt or none')
+    .option('--jwks <file|url>', 'Its public keys, for private_key_jwt')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      examples(
+        'client add "Nightly job" --grant client_credentials',
+        'client add "Web app" --redirect-uri https://app.example.com/callback --confidential',
+      ),
+    )
+    .action(async (name, options) => (await import('./client.ts')).add(name, options))
+  client
+    .command('list')
+    .description('List the clients: id, who added it, grant types, scopes, name')
+    .addOption(json())
+    .action(async options => (await import('./client.ts')).list(options))
+  client
+    .command('rotate-secret <id>')
+    .description('Give a client a new secret; the old one stops working at once')
+    .addOption(json())
+    .action(async (id, options) => (await import('./client.ts')).rotateSecret(id, options))
+  client
+    .command('remove <id>')
+    .description('Remove a client and end its connections')
+    .action(async id => (await import('./client.ts')).remove(id))
+}
+
+function defineUsers(program: Command): void {
+  const user = group(program, 'user', 'People who may sign in')
+  const define = (name: string, description: string, isAdmin = false) => {
+    const command = user.command(`${name} <email>`).description(description)
+    if (isAdmin) command.option('--admin', 'As an administrator')
+    command.action(async (email, options) => (await import('./user.ts')).change(name, email, options))
+  }
+  user
+    .command('list')
+    .description('List the users: address, role, state, last sign-in, name')
+    .addOption(json())
+    .action(async options => (await import('./user.ts')).list(options))
+  define('link', 'Print a one-time sign-in link', true)
+  define('invite', 'Let somebody sign in with this address', true)
+  define('promote', 'Make somebody an administrator')
+  define('demote', 'Unmake one, and disconnect the apps that administer this server for them')
+  define('disable', 'Sign somebody out, end their connections and let them in no more')
+  define('enable', 'Let them in again')
+}
+
+function defineConnections(program: Command): void {
+  const connection = group(program, 'connection', 'Apps that are connected as somebody')
+  connection
+    .command('list')
+    .description('List the connections: id, user, client, scopes, resource, last renewal')
+    .option('--user <email>', 'Only those of this user')
+    .option('--client <id>', 'Only those of this client')
+    .addOption(json())
+    .action(async options => (await import('./connection.ts')).list(options))
+  connection
+    .command('end <id...>')
+    .description('End connections: their tokens stop working within a second')
+    .action(async ids => (await import('./connection.ts')).end(ids))
+}
+
+function defineUpstreams(program: Command): void {
+  const upstream = group(program, 'upstream', 'MCP servers behind this one')
+  upstream
+    .command('list')
+    .description('Show the MCP servers behind this one: state, era, tools, errors')
+    .addOption(json())
+    .action(async options => (await import('./upstream.ts')).list(options))
+  upstream
+    .command('check [name]')
+    .description('Try each of them, and say what is wrong')
+    .addOption(json())
+    .action(async (name, options) => (await import('./upstream.ts')).check(name, options))
+  upstream
+    .command('trust <name>')
+    .description('Accept the changed tools of one')
+    .action(async name => (await import('./upstream.ts')).trust(name))
+}
+
+function defineKeys(program: Command): void {
+  const key = group(program, 'key', 'Keys that sign access tokens')
+  key
+    .command('list')
+    .description('List the signing keys: id, from when it signs, until when it counts')
+    .addOption(json())
+    .action(async options => (await import('./key.ts')).list(options))
+  key
+    .command('rotate')
+    .description(
+      'Sign with a new key, five minutes after it is published; the old one stays valid for the tokens it signed',
+    )
+    .option('--revoke', 'Sign with it at once, and refuse every access token from before')
+    .action(async options => (await import('./key.ts')).rotate(options))
+}
+
+function defineAudit(program: Command): void {
+  const audit = group(program, 'audit', 'The audit log')
+  const filtered = (command: Command) =>
+    command
+      .option('--event <name>', 'Only this event, such as user.signed_in')
+      .option('--user <email>', 'Only events of the users with this address')
+      .option('--client <id>', 'Only events of this client')
+      .option('--ip <address>', 'Only events from this address')
+      .addOption(json())
+  const ranged = (command: Command) =>
+    filtered(command)
+      .option('--since <time>', 'From this time on, such as 2026-11-01 or 2026-11-01T12:00:00Z')
+      .option('--until <time>', 'Before this time')
+  ranged(audit.command('list'))
+    .description('List events, newest first')
+    .option('--limit <n>', 'How many at most', '50')
+    .action(async options => (await import('./audit.ts')).list(options))
+  filtered(audit.command('tail'))
+    .description('Print events as they happen')
+    .action(async options => (await import('./audit.ts')).tail(options))
+  ranged(audit.command('export'))
+    .description('Print all events, newest first, as CSV or with --json as JSON lines')
+    .addHelpText('after', examples('audit export --since 2026-11-01 >november.csv'))
+    .action(async options => (await import('./audit.ts')).exportAll(options))
+}
+
+function group(program: Command, name: string, description: string): Command {
+  return program.command(name).description(description)
+}
+
+function json(): Option {
+  return new Option('--json', 'Print JSON')
+}
+
+function collect(value: string, earlier: string[] = []): string[] {
+  return [...earlier, value]
+}
+
+function examples(...lines: string[]): string {
+  return `\nExamples:\n${lines.map(line => `  ${NAME} ${line}`).join('\n')}`
+}
+
+/** The commands that do something, below their groups. */
+export function leaves(command: Command): Command[] {
+  return command.commands.flatMap(child => (child.commands.length > 0 ? leaves(child) : [child]))
+}
+
+function fullName(command: Command): string {
+  return command.parent?.parent ? `${command.parent.name()} ${command.name()}` : command.name()
+}
+
+function usage(command: Command): string {
+  const words = command.registeredArguments.map(argument => {
+    const name = `${argument.name().toUpperCase()}${argument.variadic ? '...' : ''}`
+    return argument.required ? name : `[${name}]`
+  })
+  return [fullName(command), ...words].join(' ')
+}

@@ -1,0 +1,63 @@
+import packageJson from '../../package.json' with { type: 'json' }
+import { databaseVersion } from '../../sql/index.ts'
+import { listUpstreamStatus } from '../../sql/upstream-status.ts'
+import { type Config, SECRET_VARIABLES } from '../config.ts'
+import { readConfig, withDeps } from './environment.ts'
+import { missingForProduction } from './greeting.ts'
+import { secretFileWarnings } from './secret-files.ts'
+import { print, printJson } from './terminal.ts'
+
+/** Servers store the state of their upstreams at least every 30 s. */
+const FRESH_MS = 60_000
+
+/** What is configured, what the database is, whether the server answers, and what is missing for production. */
+export async function showStatus({ json }: { json?: boolean }): Promise<void> {
+  await withDeps(async deps => {
+    const config = readConfig()
+    const asked = performance.now()
+    const version = await databaseVersion(deps.sql)
+    const database = {
+      kind: config.DATABASE_URL ? 'PostgreSQL' : 'embedded PostgreSQL',
+      version,
+      milliseconds: Math.round((performance.now() - asked) * 10) / 10,
+    }
+    const replicas = await listUpstreamStatus(deps.sql, new Date(deps.now().getTime() - FRESH_MS))
+    const status = {
+      version: packageJson.version,
+      base_url: config.BASE_URL,
+      server: await serverState(config),
+      database,
+      upstreams: replicas.map(({ server, status }) => ({ server, upstreams: status })),
+      missing: [...secretFileWarnings(config), ...missingForProduction(deps)],
+      settings: settings(config),
+    }
+    if (json) return printJson(status)
+    print(`mcp-oauth-server ${status.version} at ${status.base_url}: ${status.server}`)
+    print(`${database.kind} ${database.version}, answers in ${database.milliseconds} ms`)
+    if (status.missing.length > 0)
+      print(`\nBefore others can use it:\n${status.missing.map(item => `  - ${item}`).join('\n')}`)
+    print('\nSettings:')
+    for (const [name, value] of Object.entries(status.settings)) print(`  ${name}=${value}`)
+  })
+}
+
+/** `up`, `stopping`, `database away`, or why there is no answer. */
+async function serverState({ HOST, PORT }: Config): Promise<string> {
+  const host = HOST === '0.0.0.0' ? '127.0.0.1' : HOST === '::' ? '[::1]' : HOST.includes(':') ? `[${HOST}]` : HOST
+  try {
+    const answer = await fetch(`http://${host}:${PORT}/readyz`, { signal: AbortSignal.timeout(5_000) })
+    if (answer.ok) return 'up'
+    return ((await answer.json()) as { status?: string }).status === 'stopping' ? 'stopping' : 'not ready'
+  } catch {
+    return `nothing answers at ${HOST}:${PORT}`
+  }
+}
+
+/** The configuration in effect, without its secrets. */
+function settings(config: Config): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(config)
+      .filter(([, value]) => value !== undefined && String(value) !== '')
+      .map(([name, value]) => [name, SECRET_VARIABLES.includes(name) ? '(set)' : String(value)]),
+  )
+}

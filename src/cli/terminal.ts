@@ -1,0 +1,71 @@
+/** What a person at a terminal reads, and what a program reads from a pipe. */
+
+/** A result, on standard output. */
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+/** A message to the person, on standard error. Not with `console.error`, which Bun writes in red. */
+export function say(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2))
+}
+
+type Cell = string | number | Date | null
+
+interface Table {
+  columns: readonly string[]
+  rows: AsyncIterable<readonly Cell[]> | Iterable<readonly Cell[]>
+}
+
+/** Rows whose columns are aligned together; more are not kept in memory. */
+const PAGE = 100
+
+/** On a terminal: a header, aligned columns, and times relative to `now`. In a pipe: columns divided by tabs. */
+export async function printTable({ columns, rows }: Table, now: Date): Promise<void> {
+  if (!process.stdout.isTTY) {
+    for await (const row of rows) print(row.map(cell => plain(cell)).join('\t'))
+    return
+  }
+  let page: string[][] = [columns.map(name => name.toUpperCase())]
+  for await (const row of rows) {
+    page.push(row.map(cell => (cell instanceof Date ? relativeTime(cell, now) : plain(cell) || '-')))
+    if (page.length <= PAGE) continue
+    printAligned(page)
+    page = []
+  }
+  printAligned(page)
+}
+
+function plain(cell: Cell): string {
+  return cell instanceof Date ? cell.toISOString() : String(cell ?? '')
+}
+
+function printAligned(rows: string[][]): void {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]!.length)))
+  for (const row of rows)
+    print(
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join('  ')
+        .trimEnd(),
+    )
+}
+
+const UNITS = [
+  ['year', 365 * 86_400],
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+  ['second', 1],
+] as const
+
+/** Such as `3 minutes ago`. */
+export function relativeTime(time: Date, now: Date): string {
+  const seconds = Math.round((time.getTime() - now.getTime()) / 1000)
+  const [unit, length] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? ['second', 1]
+  return new Intl.RelativeTimeFormat('en', { numeric: 'auto' }).format(Math.trunc(seconds / length), unit)
+}

@@ -1,0 +1,142 @@
+/** Commands that list users, connections, keys and events, and end connections. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
+import { follow, runCommand, startCommand } from '../support/command.ts'
+import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+setDefaultTimeout(60_000)
+
+let server: TestServer
+let client: string
+let ada: string
+beforeAll(async () => {
+  server = await startServer()
+  client = await registerClient(server, { client_name: 'Ada’s app' })
+  ada = await signIn(server, 'ada@example.com', { admin: true })
+  await signIn(server, 'bob@example.com')
+})
+afterAll(() => server.close())
+
+const run = (...args: string[]) => runCommand(args, server.env)
+const TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/
+
+test('user list: address, role, state, last sign-in and name; with --json all of it', async () => {
+  expect((await run('user', 'invite', 'guest@example.com')).code).toBe(0)
+  expect((await run('user', 'disable', 'bob@example.com')).code).toBe(0)
+  const { stdout } = await run('user', 'list')
+  expect(stdout.split('\n').map(line => line.split('\t').slice(0, 3))).toEqual([
+    ['ada@example.com', 'administrator', expect.any(String)],
+    ['bob@example.com', 'user', 'disabled'],
+    ['guest@example.com', 'user', 'invited'],
+    [''],
+  ])
+  const users = JSON.parse((await run('user', 'list', '--json')).stdout) as Record<string, unknown>[]
+  expect(users[0]).toEqual({
+    id: expect.any(String),
+    email: 'ada@example.com',
+    name: expect.any(String),
+    is_admin: true,
+    invited_at: expect.anything(),
+    disabled_at: null,
+    created_at: expect.stringMatching(TIME),
+    signed_in_at: expect.stringMatching(TIME),
+  })
+})
+
+test('connection list and end: the tokens of a connection that was ended are refused within a second', async () => {
+  const { access_token } = await deviceTokens(server, client, ada)
+  expect((await rpc(server, access_token, 'tools/list')).status).toBe(200)
+  const of = (...args: string[]) => run('connection', 'list', ...args)
+  const line = (await of('--user', 'Ada@example.com', '--client', client)).stdout
+  const [id, email, name, scope, resource, renewed] = line.trimEnd().split('\t')
+  expect([email, name, scope, resource, renewed]).toEqual([
+    'ada@example.com',
+    'Ada’s app',
+    'mcp:tools:read mcp:tools:call',
+    `${server.base}/mcp`,
+    expect.stringMatching(TIME),
+  ])
+  expect((await of('--user', 'bob@example.com')).stdout).toBe('')
+  expect(JSON.parse((await of('--client', client, '--json')).stdout)).toMatchObject([{ id, email, client_id: client }])
+
+  expect(await run('connection', 'end', id!)).toEqual({ code: 0, stdout: `Ended ${id}.\n`, stderr: '' })
+  while ((await rpc(server, access_token, 'tools/list')).status !== 401) await Bun.sleep(20)
+  expect((await of()).stdout).toBe('')
+  expect(await run('connection', 'end', id!)).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: `No longer connected, or never was: ${id}\n`,
+  })
+  expect(await run('connection', 'end', 'x')).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: 'x is not the id of a connection; see: mcp-oauth-server connection list\n',
+  })
+})
+
+test('key list: what signs, since when, and what it replaced', async () => {
+  const keys = async () => JSON.parse((await run('key', 'list', '--json')).stdout) as Record<string, unknown>[]
+  const [first] = await keys()
+  expect(first).toEqual({
+    kid: expect.any(String),
+    created_at: expect.stringMatching(TIME),
+    signs_at: expect.stringMatching(TIME),
+    retired_at: null,
+  })
+  expect((await run('key', 'rotate')).code).toBe(0)
+  expect((await keys()).map(({ kid }) => kid)).toEqual([expect.any(String), first!.kid])
+  expect((await run('key', 'list')).stdout).toContain(`${first!.kid}\t`)
+})
+
+test('audit list, export and tail: filtered, as columns, CSV and JSON lines', async () => {
+  const list = async (...args: string[]) => (await run('audit', 'list', ...args)).stdout.trimEnd().split('\n')
+  expect((await list('--event', 'user.disabled'))[0]!.split('\t').slice(1, 3)).toEqual([
+    'user.disabled',
+    'bob@example.com',
+  ])
+  expect(await list('--limit', '2')).toHaveLength(2)
+  expect(
+    JSON.parse((await list('--event', 'device.approved', '--user', 'ada@example.com', '--json'))[0]!),
+  ).toMatchObject({
+    event: 'device.approved',
+    email: 'ada@example.com',
+    client_id: client,
+  })
+  expect(await list('--until', '2020-01-01')).toEqual([''])
+  const { stdout } = await run('audit', 'export', '--event', 'client.registered')
+  expect(stdout.split('\n')[0]).toBe('at,event,email,client_id,grant_id,ip,detail')
+  expect(stdout.split('\n')[1]).toMatch(new RegExp(`^[^,]+,client.registered,,${client},,127.0.0.1,name=Ada’s app$`))
+
+  const tail = startCommand(['audit', 'tail', '--event', 'user.enabled', '--json'], server.env)
+  const events = follow(tail.stdout)
+  const seen = events.until(/"event":"user.enabled"/)
+  let ended = false
+  void seen.then(() => {
+    ended = true
+  })
+  while (!ended) await run('user', 'enable', 'bob@example.com')
+  tail.kill()
+})
+
+test.each([
+  [['--event', 'user.flew'], 'There is no event user.flew; use user.signed_in, '],
+  [['--since', 'yesterday'], '--since yesterday is not a time such as 2026-11-01 or 2026-11-01T12:00:00Z'],
+  [['--limit', '0'], '--limit must be a whole number, at least 1'],
+])('audit list refuses %j', async (args, message) => {
+  const { code, stderr } = await run('audit', 'list', ...args)
+  expect([code, stderr]).toEqual([1, expect.stringContaining(message)])
+})
+
+test('status: version, server, database, settings without secrets', async () => {
+  const { code, stdout } = await run('status', '--json')
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({
+    base_url: server.env.BASE_URL,
+    server: 'up',
+    database: { version: expect.stringMatching(/^\d+/), milliseconds: expect.any(Number) },
+    settings: { PORT: server.env.PORT },
+  })
+  for (const secret of [server.env.AUTH_SECRET, server.env.DATABASE_URL])
+    if (secret) expect(stdout).not.toContain(secret)
+  expect((await run('status')).stdout).toMatch(/^mcp-oauth-server \S+ at http:\S+: up\n(embedded )?PostgreSQL /)
+})

@@ -179,13 +179,16 @@ export async function postponeRefresh(sql: Queries, postponed: AccountKey & { af
       and user_id = ${postponed.userId}`
 }
 
-/** Stores scopes that the upstream requires, for the next time the user links the account. */
+/** Stores scopes that the upstream requires, for the next time the user links the account, and notifies all replicas. */
 export async function wantScopes(sql: Queries, wanted: AccountKey & { scope: string[] }): Promise<void> {
   await sql`
-    update upstream_accounts
-    set wanted_scope = ${wanted.scope}
-    where upstream = ${wanted.upstream}
-      and user_id = ${wanted.userId}`
+    with wanting as (
+      update upstream_accounts
+      set wanted_scope = ${wanted.scope}
+      where upstream = ${wanted.upstream}
+        and user_id = ${wanted.userId}
+    )
+    select pg_notify(${UPSTREAM_CHANNEL}, ${`refreshed ${wanted.userId} ${wanted.upstream}`})`
 }
 
 export async function touchUpstreamAccount(sql: Queries, key: AccountKey, now: Date): Promise<void> {

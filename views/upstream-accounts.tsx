@@ -8,8 +8,8 @@ export interface ServerAccount {
   name: string
   /** The host that gets its tokens. */
   host: string
-  /** `ended`: it was linked, but the server no longer accepts it. */
-  state: 'linked' | 'not_linked' | 'ended'
+  /** `wants_more`: the server needs more access than was allowed. `ended`: the server no longer accepts it. */
+  state: 'linked' | 'wants_more' | 'not_linked' | 'ended'
   /** The server's name for the account. */
   account: string | undefined
   scope: string[]
@@ -48,6 +48,7 @@ const pageOf = (name: string) => `/account/upstreams/${name}`
 
 function State({ server: { state } }: { server: ServerAccount }) {
   if (state === 'linked') return <span class="badge good">linked</span>
+  if (state === 'wants_more') return <span class="badge warn">asks for more access</span>
   if (state === 'ended') return <span class="badge warn">link it again</span>
   return <span class="badge">not linked</span>
 }
@@ -76,7 +77,7 @@ function Facts({ server }: { server: ServerAccount }) {
           </>
         )}
         .
-        {linkedAt !== undefined && state === 'linked' ? (
+        {linkedAt !== undefined && (state === 'linked' || state === 'wants_more') ? (
           <>
             {' '}
             Linked <Time iso={linkedAt} />

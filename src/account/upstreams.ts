@@ -6,10 +6,10 @@ import type { Base } from '../base.ts'
 import type { LinkableServer, PersonAccounts } from '../gateway/accounts/types.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { onward, page, seeOther } from '../http/pages.ts'
-import { readParams } from '../http/params.ts'
+import { queryParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
-import { SignInRequired } from '../lib/errors.ts'
+import { AppError, SignInRequired } from '../lib/errors.ts'
 
 const LINK = 'link-account'
 const UNLINK = 'unlink-account'
@@ -17,6 +17,13 @@ const UNLINK = 'unlink-account'
 export const unlinkToken = (base: Base, viewer: Viewer): string => csrfToken(base, viewer, UNLINK)
 
 const personOf = ({ userId, email }: Viewer) => ({ id: userId, email })
+
+const notYours = (email: string) =>
+  new AppError(
+    'This link is for somebody else',
+    `You are signed in as ${email}, and it was made for another person. Nothing was linked. If you use both, sign out and open it again.`,
+    { status: 403 },
+  )
 
 export async function serversOf(accounts: PersonAccounts | undefined, viewer: Viewer): Promise<ServerAccount[]> {
   return ((await accounts?.list(personOf(viewer))) ?? []).map(shown)
@@ -44,8 +51,10 @@ export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: Pe
     )
     .get(
       '/account/upstreams/:name',
-      async ({ viewer, params: { name } }) => {
+      async ({ viewer, request, params: { name } }) => {
         const { email } = viewer
+        const { for: tag } = queryParams(request)
+        if (tag !== undefined && !accounts.isFor(personOf(viewer), tag)) throw notYours(email)
         const server = (await serversOf(accounts, viewer)).find(known => known.name === name)
         if (server?.state === 'linked') return page(linkedPage({ email, csrf: unlinkToken(deps, viewer), server }))
         const question = await accounts.question(personOf(viewer), name)

@@ -47,11 +47,8 @@ export async function performCall(
   try {
     const held = exchange.era === '2026' && MAY_ASK.has(exchange.method) ? resume(deps, course) : undefined
     if (held) return await deps.held.proceed(held, exchange)
-    return (await answerAboutAccount(deps, course)) ?? (await attempt(deps, course, true))
+    return (await answerAboutAccount(deps, course)) ?? (await attemptLinked(deps, course))
   } catch (error) {
-    // Its tokens may have ended meanwhile.
-    if (upstream.account && error instanceof UpstreamFailure && error.failure.reason === 'unlinked')
-      return askToLink(deps, course)
     throw conclude(deps, course, error)
   }
 }
@@ -67,6 +64,18 @@ function resume(deps: CallsDeps, course: Course): HeldCall | undefined {
   const { requestState: _, inputResponses: __, ...rest } = params
   course.params = rest
   return undefined
+}
+
+/** The tokens of a linked account may end or prove insufficient during a call. */
+async function attemptLinked(deps: CallsDeps, course: Course): Promise<Record<string, unknown>> {
+  try {
+    return await attempt(deps, course, true)
+  } catch (error) {
+    const reason = error instanceof UpstreamFailure ? error.failure.reason : undefined
+    if (course.upstream.account && (reason === 'unlinked' || reason === 'more_scope'))
+      return askToLink(deps, course, reason)
+    throw error
+  }
 }
 
 /** @param again Whether to retry with a new session if the old one was lost: the call did not run in it. */

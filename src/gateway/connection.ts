@@ -41,6 +41,7 @@ export type FailureReason =
   | 'session_lost'
   | 'protocol'
   | 'unlinked'
+  | 'more_scope'
   | 'for_people'
 
 export interface Failure {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Log } from '../lib/log.ts'
 import { type Failure, UpstreamFailure } from './connection.ts'
+import type { Elicitation } from './elicitations.ts'
 import type { LogLevel } from './eras.ts'
 import type { CallRecord, Exchange, Outcome } from './exchange.ts'
 import { failureError, outcomeOf } from './failures.ts'
@@ -20,6 +21,8 @@ export interface CallsDeps {
   states: RequestStates
   /** Called for every `tools/call`, `prompts/get` and `resources/read`, successful or not. */
   onCall(record: CallRecord): void
+  /** A session was asked to open a page. */
+  onElicitation(elicitation: Elicitation): void
 }
 
 /** A call in progress. */

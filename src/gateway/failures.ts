@@ -15,6 +15,7 @@ const MEANING: Readonly<Record<FailureReason, { outcome: Outcome; words: string 
   protocol: { outcome: 'protocol_error', words: 'sent an invalid MCP message' },
   busy: { outcome: 'busy', words: 'is busy' },
   unlinked: { outcome: 'denied', words: 'needs an account of yours, which is not linked' },
+  more_scope: { outcome: 'denied', words: 'needs more access to your account than you have allowed' },
   for_people: { outcome: 'denied', words: 'is for people, who link accounts of their own' },
   cancelled: { outcome: 'cancelled', words: 'did not finish: the call was cancelled' },
 }

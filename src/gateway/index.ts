@@ -13,6 +13,7 @@ import type { UpstreamConfig } from './config.ts'
 import type { Connection, ConnectionEvents } from './connection.ts'
 import { type CallsDeps, plainly } from './course.ts'
 import { describeHub, describeUpstream } from './describing.ts'
+import { openElicitations } from './elicitations.ts'
 import { namedBy, requestAt } from './endpoint.ts'
 import type { CallRecord, Exchange, Gateway, GatewayCaller, GatewayChange } from './exchange.ts'
 import { openHeldCalls } from './held.ts'
@@ -51,12 +52,14 @@ export function openGateway(deps: GatewayDeps): Gateway {
   let upstreams = new Map<string, Upstream>()
   const observers = new Set<(change: GatewayChange) => void>()
   const listeners = openListeners()
+  const elicitations = openElicitations(listeners.send)
   const states = openRequestStates(deps)
   const callsDeps: CallsDeps = {
     log: deps.log,
     states,
     held: openHeldCalls(states),
     onCall: deps.onCall,
+    onElicitation: elicitation => elicitations.asked(elicitation),
   }
   const visible = (caller: GatewayCaller) =>
     [...upstreams.values()].filter(({ config }) => mayUse(config.users, caller))
@@ -79,7 +82,8 @@ export function openGateway(deps: GatewayDeps): Gateway {
     return openLinkable(upstream, {
       isLinkedNow: caller => accounts.isLinkedNow(config, caller),
       isLinked: caller => accounts.isLinked(config, caller),
-      linkUrl: () => accounts.linkUrl(config),
+      waitUntilLinked: (caller, ms, signal) => accounts.waitUntilLinked(config, caller, ms, signal),
+      linkUrl: caller => accounts.linkUrl(config, caller),
     })
   }
 
@@ -90,6 +94,7 @@ export function openGateway(deps: GatewayDeps): Gateway {
     await upstreams.get(name)?.accountChanged(principal)
     for (const kind of ['tools', 'prompts', 'resources'] as const)
       tell({ endpoint: name, kind, principal, first: false })
+    elicitations.complete(name, principal)
   }
 
   /** Applies a configuration; only changed entries stop or start. @returns whether anything changed. */

@@ -1,34 +1,93 @@
-/** Calls of people who have linked no account at an upstream that wants one: they are told where to do that. */
+/**
+ * Calls of people who have not linked an account at an upstream that needs one, or have allowed it too little: the client
+ * is asked to open the page where they do that (URL elicitation), or told its address.
+ */
+import { randomUUID } from 'node:crypto'
 import { type CallsDeps, type Course, done } from './course.ts'
-import { resultFor } from './eras.ts'
+import { declares, MAY_ASK, resultFor } from './eras.ts'
+import type { Exchange } from './exchange.ts'
 import { isConnect } from './linkable.ts'
-import { INVALID_REQUEST, RpcError } from './messages.ts'
+import { INVALID_REQUEST, isObject, RpcError, URL_ELICITATION_REQUIRED } from './messages.ts'
 
-/** @returns nothing if the call may go on. */
-export async function answerAboutAccount(
-  deps: CallsDeps,
-  course: Course,
-): Promise<Record<string, unknown> | undefined> {
-  const { upstream, exchange, params } = course
+type Json = Record<string, unknown>
+
+/** The key of our question among `inputRequests`. */
+const KEY = 'mcp-oauth-server/link'
+/** How long a retry waits for the person; SDK clients give up after 60 s. */
+const WAIT_MS = 45_000
+const URL_MODE = { elicitation: { url: {} } }
+const URL_MODE_SINCE = '2025-11-25'
+
+/** Settles a call that is about linking. @returns undefined if it goes on to the upstream, with `course.params`. */
+export async function answerAboutAccount(deps: CallsDeps, course: Course): Promise<Json | undefined> {
+  const { upstream, exchange } = course
   const { account, config } = upstream
   if (!account) return undefined
-  const isAboutLinking = exchange.method === 'tools/call' && isConnect(upstream, params.name)
-  if (!(await account.isLinked(exchange.caller))) return askToLink(deps, course)
-  if (!isAboutLinking || upstream.listNow('tools', exchange.caller)?.has(String(params.name))) return undefined
-  return done(deps, course, textResult(course, `Your account at ${config.name} is linked.`, false))
+  const answer = takeAnswer(course)
+  if (answer !== undefined && answer !== 'accept') return done(deps, course, text(course, NOT_OPENED, true))
+  const isLinked =
+    answer === 'accept'
+      ? await account.waitUntilLinked(exchange.caller, WAIT_MS, exchange.signal)
+      : await account.isLinked(exchange.caller)
+  if (!isLinked) {
+    if (answer === undefined) return askToLink(deps, course, 'unlinked')
+    const url = account.linkUrl(exchange.caller)
+    return done(
+      deps,
+      course,
+      text(
+        course,
+        `Your account at ${config.name} is not linked yet. Open ${url} in a browser to link it, then try again.`,
+        true,
+      ),
+    )
+  }
+  const { name } = course.params
+  const isAboutLinking = exchange.method === 'tools/call' && isConnect(upstream, name)
+  if (!isAboutLinking || upstream.listNow('tools', exchange.caller)?.has(String(name))) return undefined
+  return done(deps, course, text(course, `Your account at ${config.name} is linked.`, false))
 }
 
-/** The answer to a call that needs an account which is not linked (any more). */
-export function askToLink(deps: CallsDeps, course: Course): Record<string, unknown> {
-  const { upstream, exchange, params } = course
+const NOT_OPENED = 'The user did not open the page.'
+
+/** What a retry says of our question, which the upstream does not get to see. */
+function takeAnswer(course: Course): unknown {
+  const { inputResponses, ...rest } = course.params
+  if (!isObject(inputResponses) || !Object.hasOwn(inputResponses, KEY)) return undefined
+  const { [KEY]: mine, ...others } = inputResponses
+  course.params = Object.keys(others).length > 0 ? { ...rest, inputResponses: others } : rest
+  return isObject(mine) ? mine.action : 'cancel'
+}
+
+/** @param why No account is linked (any more), or the upstream needs more than it was allowed. */
+export function askToLink(deps: CallsDeps, course: Course, why: 'unlinked' | 'more_scope'): Json {
+  const { upstream, exchange } = course
   const { name } = upstream.config
   const url = upstream.account!.linkUrl(exchange.caller)
-  const words = `This needs your account at ${name}, which is not linked to this server yet. Open ${url} in a browser to link it, then try again.`
+  const need =
+    why === 'unlinked'
+      ? `This needs your account at ${name}, which is not linked to this server yet.`
+      : `This needs more access to your account at ${name} than you have allowed.`
+  if (canOpenPages(exchange)) {
+    const message = `${need} Link it in your browser to go on.`
+    if (exchange.era === '2026') {
+      const question = { method: 'elicitation/create', params: { mode: 'url', message, url } }
+      return done(deps, course, { resultType: 'input_required', inputRequests: { [KEY]: question } })
+    }
+    const elicitationId = randomUUID()
+    deps.onElicitation({ elicitationId, upstream: name, caller: exchange.caller })
+    throw new RpcError(URL_ELICITATION_REQUIRED, need, { elicitations: [{ mode: 'url', elicitationId, url, message }] })
+  }
+  const words = `${need} Open ${url} in a browser to link it, then try again.`
   if (exchange.method !== 'tools/call') throw new RpcError(INVALID_REQUEST, words, { url })
-  return done(deps, course, textResult(course, words, !isConnect(upstream, params.name)))
+  return done(deps, course, text(course, words, !isConnect(upstream, course.params.name)))
 }
 
-function textResult({ exchange }: Course, text: string, isError: boolean): Record<string, unknown> {
-  const result = { content: [{ type: 'text', text }], ...(isError ? { isError } : {}) }
+function canOpenPages({ era, revision, method, capabilities }: Exchange): boolean {
+  return MAY_ASK.has(method) && declares(capabilities, URL_MODE) && (era === '2026' || revision >= URL_MODE_SINCE)
+}
+
+function text({ exchange }: Course, words: string, isError: boolean): Json {
+  const result = { content: [{ type: 'text', text: words }], ...(isError ? { isError } : {}) }
   return resultFor(exchange.era, '2025', exchange.method, result, { sharable: false, ttlMs: 0 }, undefined)
 }

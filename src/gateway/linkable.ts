@@ -2,10 +2,11 @@
  * An upstream that people use with accounts of their own, as it looks to who has linked none: it lists one tool, which
  * says where to do that, and nothing is asked of it.
  */
+import type { AccountAt } from './credential.ts'
 import type { ServerDescription } from './handshake.ts'
 import { nameInHub } from './hub-names.ts'
 import type { Kind } from './lists.ts'
-import type { AccountAt, Upstream, Visible } from './upstream.ts'
+import type { Upstream, Visible } from './upstream.ts'
 
 /** The tool's name before an upstream's prefix. */
 const CONNECT = 'connect'

@@ -11,6 +11,8 @@ export type Told = GatewayChange & { first: boolean }
 
 export interface Listeners {
   tell(change: Told): void
+  /** Sends a notification to a caller's session, if it listens here. */
+  send(caller: GatewayCaller, notification: RpcNotification): void
   /** At `/mcp/{name}`. */
   at(upstream: Upstream, caller: GatewayCaller, filter: ListenFilter, deliver: Deliver): Promise<Listening>
   inHub(hub: Hub, caller: GatewayCaller, filter: ListenFilter, deliver: Deliver): Promise<Listening>
@@ -25,7 +27,7 @@ const QUIET_MS = 1_000
 const MOST_URIS = 1_000
 
 export function openListeners(): Listeners {
-  const everybody = new Set<(change: Told) => void>()
+  const everybody = new Map<(change: Told) => void, { caller: GatewayCaller; deliver: Deliver }>()
 
   /** @param endpoint Undefined: all of them, for the hub. */
   function follow(
@@ -52,13 +54,18 @@ export function openListeners(): Listeners {
         if (endpoint === undefined) for (const each of ['tools', 'prompts', 'resources'] as const) send(each)
       } else if (endpoint === undefined || (changed === endpoint && !first)) send(kind)
     }
-    everybody.add(hear)
+    everybody.set(hear, { caller, deliver })
     return () => everybody.delete(hear)
   }
 
   return {
     tell: change => {
-      for (const hear of everybody) hear(change)
+      for (const hear of everybody.keys()) hear(change)
+    },
+    send({ principal, session }, notification) {
+      if (session === undefined) return
+      for (const { caller, deliver } of everybody.values())
+        if (caller.principal === principal && caller.session === session) deliver(notification)
     },
     async at(upstream, caller, filter, deliver) {
       const uris = filter.resourceSubscriptions?.slice(0, MOST_URIS) ?? []

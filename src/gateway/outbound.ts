@@ -7,6 +7,7 @@ import { isIP } from 'node:net'
 import { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import packageJson from '../../package.json' with { type: 'json' }
+import { challengeOf } from './challenge.ts'
 import { fail, UpstreamFailure } from './connection.ts'
 import type { Credential } from './credential.ts'
 import { isMetadataAddress } from './metadata-addresses.ts'
@@ -57,6 +58,7 @@ export async function sendHttp(url: string, request: OutboundRequest): Promise<R
 
 /**
  * As {@link sendHttp}, with a credential. A rejected one (401) is replaced once, which is safe: the upstream did nothing.
+ * One that lacks scopes (RFC 6750 3.1) is reported to its owner.
  *
  * @throws UpstreamFailure
  */
@@ -70,6 +72,12 @@ export async function sendWith(
   const ready = credential.header()
   const header = typeof ready === 'string' ? ready : await ready
   const response = await send(header)
+  if (response.status === 403) {
+    const { error, scope } = challengeOf(response.headers.get('www-authenticate'))
+    if (error !== 'insufficient_scope' || !scope || !(await credential.wants(scope))) return response
+    await response.body?.cancel()
+    throw fail('more_scope', `HTTP 403: the upstream needs the scopes ${scope.join(' ').slice(0, 300)}`)
+  }
   if (response.status !== 401) return response
   const another = await credential.renewed(header)
   if (another === undefined) return response

@@ -66,7 +66,8 @@ export type PoolEvents = Pick<LinkOptions, 'onList' | 'onListChanged' | 'warn'> 
 }
 
 /** Whether a failure says nothing about the upstream itself. */
-const isAboutPerson = ({ reason }: Failure) => reason === 'unlinked' || reason === 'for_people'
+const isAboutPerson = ({ reason }: Failure) =>
+  reason === 'unlinked' || reason === 'more_scope' || reason === 'for_people'
 /** A process that has run this long did not crash at startup. */
 const SETTLED_MS = 60_000
 const SWEEP_MS = 1_000

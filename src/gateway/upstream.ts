@@ -2,6 +2,7 @@
 import type { Queries } from '../../sql/index.ts'
 import type { UpstreamConfig } from './config.ts'
 import { UpstreamFailure } from './connection.ts'
+import type { AccountAt } from './credential.ts'
 import type { GatewayCaller, ListenFilter, Listening, UpstreamStatus } from './exchange.ts'
 import { grantable, type Listener } from './feed.ts'
 import type { ServerDescription } from './handshake.ts'
@@ -53,14 +54,6 @@ export interface Upstream {
   /** Call it when changed tools were accepted, here or on another replica. */
   trusted(): void
   status(): Omit<UpstreamStatus, 'stderr'>
-}
-
-export interface AccountAt {
-  /** At once if it is in memory. */
-  isLinkedNow(caller: GatewayCaller): boolean | undefined
-  isLinked(caller: GatewayCaller): Promise<boolean>
-  /** Where a caller links theirs. */
-  linkUrl(caller: GatewayCaller): string
 }
 
 export type Visible = ReadonlyMap<string, Entry>

@@ -6,8 +6,8 @@ import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi
 import { z } from 'zod'
 import { AppError } from '../../lib/errors.ts'
 import { SafeFetchError } from '../../lib/safe-fetch.ts'
+import { challengeOf } from '../challenge.ts'
 import type { UpstreamConfig } from '../config.ts'
-import { challengeOf } from './challenge.ts'
 import { isReachable, type Reach, urlOf } from './reach.ts'
 
 export interface Discovered {

@@ -6,16 +6,18 @@
  */
 import { listUpstreamAccounts } from '../../../sql/upstream-accounts.ts'
 import type { Base } from '../../base.ts'
+import { hmac, sameBytes } from '../../lib/crypto.ts'
 import { AppError } from '../../lib/errors.ts'
 import type { UpstreamConfig } from '../config.ts'
 import { fail } from '../connection.ts'
 import type { Credential } from '../credential.ts'
 import type { GatewayCaller } from '../exchange.ts'
 import { mayUse } from '../policy.ts'
-import { callbackOf, clientDocument } from './client-identity.ts'
+import { openBells } from './bells.ts'
+import { clientDocument } from './client-identity.ts'
 import { type Discovered, discover } from './discovery.ts'
 import { type Ending, endAccount } from './end.ts'
-import { type Account, openAccountMemory } from './memory.ts'
+import { type Account, accountKey, openAccountMemory } from './memory.ts'
 import { personCredential } from './person-credential.ts'
 import { openReach, urlOf } from './reach.ts'
 import { openRefreshes } from './refresh.ts'
@@ -31,7 +33,9 @@ export interface Accounts extends PersonAccounts {
   isLinkedNow(config: UpstreamConfig, caller: GatewayCaller): boolean | undefined
   isLinked(config: UpstreamConfig, caller: GatewayCaller): Promise<boolean>
   /** Where a person links their account. */
-  linkUrl(config: UpstreamConfig): string
+  linkUrl(config: UpstreamConfig, caller: GatewayCaller): string
+  /** Resolves once it is linked with all that the upstream asked for. @returns false if that takes longer. */
+  waitUntilLinked(config: UpstreamConfig, caller: GatewayCaller, ms: number, signal: AbortSignal): Promise<boolean>
   /** An account has changed, here or elsewhere. */
   changed(upstream: string, userId: string): void
   /** @param isCurrent Whether changes are heard of. */
@@ -42,11 +46,18 @@ export interface Accounts extends PersonAccounts {
 /** What was found out about a server stays true for that long; that it failed, not so long. */
 const FOUND_MS = 300_000
 const FAILED_MS = 5_000
+const WATCH_MS = 5_000
+
+/** Tells whose link it is, so that nobody links an account because of a link that was made for somebody else. */
+function tagOf(base: Base, userId: string): string {
+  return hmac(base.secrets.csrf, `link of ${userId}`).toString('base64url').slice(0, 16)
+}
 
 export function openAccounts(base: Base): Accounts {
   let configs = new Map<string, UpstreamConfig>()
   const memory = openAccountMemory(base)
-  const refreshes = openRefreshes(base, memory)
+  const bells = openBells()
+  const refreshes = openRefreshes(base, memory, bells)
   const discoveries = new Map<string, { fingerprint: string; until: number; found: Promise<Discovered> }>()
   const ending = new Set<Promise<void>>()
 
@@ -120,10 +131,27 @@ export function openAccounts(base: Base): Accounts {
       const userId = userOf(caller)
       return userId !== undefined && isUsable(await memory.find(config, userId))
     },
-    linkUrl: ({ name }) => callbackOf(base, name).replace(/\/callback$/, ''),
+    async waitUntilLinked(config, caller, ms, signal) {
+      const userId = userOf(caller)
+      if (userId === undefined) return false
+      const deadline = base.now().getTime() + ms
+      for (;;) {
+        const account = await memory.find(config, userId)
+        if (account?.tokens && account.row.wanted_scope.length === 0) return true
+        const left = deadline - base.now().getTime()
+        if (left <= 0 || signal.aborted) return false
+        await bells.wait(accountKey(config.name, userId), Math.min(left, WATCH_MS), signal)
+        if (!memory.isCurrent()) memory.forget(config.name, userId)
+      }
+    },
+    linkUrl(config, caller) {
+      const page = `${base.config.BASE_URL}/account/upstreams/${config.name}`
+      const userId = userOf(caller)
+      return userId === undefined ? page : `${page}?for=${tagOf(base, userId)}`
+    },
     changed(upstream, userId) {
       memory.forget(upstream, userId)
-      refreshes.wake(upstream, userId)
+      bells.ring(accountKey(upstream, userId))
     },
     trust: memory.trust,
     async close() {
@@ -141,7 +169,7 @@ export function openAccounts(base: Base): Accounts {
         return {
           name: config.name,
           host: new URL(urlOf(config)).host,
-          state: isLinked ? 'linked' : row ? 'ended' : 'not_linked',
+          state: isLinked ? (row.wanted_scope.length > 0 ? 'wants_more' : 'linked') : row ? 'ended' : 'not_linked',
           account: row?.account ?? null,
           scope: isLinked ? row.scope : [],
           linkedAt: row?.linked_at,
@@ -149,6 +177,7 @@ export function openAccounts(base: Base): Accounts {
         }
       })
     },
+    isFor: (person, tag) => sameBytes(Buffer.from(tag), Buffer.from(tagOf(base, person.id))),
     async question(person, name) {
       const config = linkable(person, name)
       const found = await discoverOnce(config)

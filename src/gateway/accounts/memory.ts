@@ -37,13 +37,14 @@ export interface AccountMemory {
   forget(upstream: string, userId: string): void
   /** @param isCurrent Whether changes are heard of; else everything is looked up. */
   trust(isCurrent: boolean): void
+  isCurrent(): boolean
 }
 
 const MOST = 10_000
 /** Tokens are renewed this long before they expire, or after three quarters of a shorter life. */
 const MARGIN_MS = 60_000
 
-const keyOf = (upstream: string, userId: string) => `${userId} ${upstream}`
+export const accountKey = (upstream: string, userId: string) => `${userId} ${upstream}`
 
 /** Tokens go with one person, one upstream and one address of it: sealed ones of another row are no tokens. */
 const aboutOf = (upstream: string, userId: string, url: string) => JSON.stringify(['account', upstream, userId, url])
@@ -84,9 +85,9 @@ export function openAccountMemory(base: Base): AccountMemory {
   }
 
   return {
-    now: (config, userId) => (current ? kept.get(keyOf(config.name, userId))?.account : undefined),
+    now: (config, userId) => (current ? kept.get(accountKey(config.name, userId))?.account : undefined),
     find(config, userId) {
-      const key = keyOf(config.name, userId)
+      const key = accountKey(config.name, userId)
       const slot = kept.get(key)
       if (slot && current) return slot.ready
       const made: { ready: Promise<Account | null>; account?: Account | null } = { ready: load(config, userId) }
@@ -102,7 +103,8 @@ export function openAccountMemory(base: Base): AccountMemory {
       kept.set(key, made)
       return made.ready
     },
-    forget: (upstream, userId) => void kept.delete(keyOf(upstream, userId)),
+    isCurrent: () => current,
+    forget: (upstream, userId) => void kept.delete(accountKey(upstream, userId)),
     trust(isCurrent) {
       current = isCurrent
       kept.clear()

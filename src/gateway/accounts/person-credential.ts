@@ -1,5 +1,5 @@
 /** A person's token for one upstream, as a call asks for it. */
-import { touchUpstreamAccount } from '../../../sql/upstream-accounts.ts'
+import { touchUpstreamAccount, wantScopes } from '../../../sql/upstream-accounts.ts'
 import type { Base } from '../../base.ts'
 import type { UpstreamConfig } from '../config.ts'
 import { fail } from '../connection.ts'
@@ -17,6 +17,8 @@ export interface CredentialDeps {
 const YOUNG_MS = 10_000
 /** How exactly it is known when an account was used last. */
 const USED_MS = 600_000
+/** Scopes beyond those granted that are remembered. */
+const MOST_SCOPES = 50
 
 export function personCredential(
   { base, memory, refreshes }: CredentialDeps,
@@ -63,6 +65,19 @@ export function personCredential(
       await refreshes.end(config, account, 'refused')
       throw fail('unlinked', 'the token was refused, and there is none to renew it with')
     },
-    wants: async () => false,
+    async wants(scope) {
+      const account = await memory.find(config, userId)
+      if (!account?.tokens) return false
+      const { row } = account
+      const missing = scope.filter(name => !row.scope.includes(name))
+      // What it has got already it need not be asked for: that is a refusal.
+      if (missing.length === 0) return false
+      const wanted = [...new Set([...row.wanted_scope, ...missing])].slice(0, MOST_SCOPES)
+      if (wanted.length > row.wanted_scope.length) {
+        await wantScopes(base.sql, { ...key, scope: wanted })
+        memory.forget(config.name, userId)
+      }
+      return true
+    },
   }
 }

@@ -20,8 +20,9 @@ import type { Base } from '../../base.ts'
 import { SafeFetchError } from '../../lib/safe-fetch.ts'
 import type { UpstreamConfig } from '../config.ts'
 import { fail } from '../connection.ts'
+import type { Bells } from './bells.ts'
 import { authenticationOf, configuredClient, forgetClient } from './client-identity.ts'
-import { type Account, type AccountMemory, sealTokens, type Tokens } from './memory.ts'
+import { type Account, type AccountMemory, accountKey, sealTokens, type Tokens } from './memory.ts'
 import { openReach, requestOptions } from './reach.ts'
 
 /** Longer than an exchange with one retry may take. */
@@ -39,14 +40,11 @@ export interface Refreshes {
   refresh(config: UpstreamConfig, account: Account): Promise<Account>
   /** Takes tokens away that are of no use any more. */
   end(config: UpstreamConfig, account: Account, ended: AccountEnd): Promise<void>
-  /** Something about the account has changed: who waits for it looks again. */
-  wake(upstream: string, userId: string): void
 }
 
-export function openRefreshes(base: Base, memory: AccountMemory): Refreshes {
+/** @param bells Ring when an account changes. */
+export function openRefreshes(base: Base, memory: AccountMemory, bells: Bells): Refreshes {
   const running = new Map<string, Promise<Account>>()
-  const waiting = new Map<string, PromiseWithResolvers<void>>()
-  const keyOf = (upstream: string, userId: string) => `${userId} ${upstream}`
 
   async function end(config: UpstreamConfig, { row }: Account, ended: AccountEnd): Promise<void> {
     const { user_id: userId } = row
@@ -141,7 +139,7 @@ export function openRefreshes(base: Base, memory: AccountMemory): Refreshes {
 
   async function renew(config: UpstreamConfig, before: Account): Promise<Account> {
     const { user_id: userId } = before.row
-    const key = keyOf(config.name, userId)
+    const key = accountKey(config.name, userId)
     const deadline = base.now().getTime() + TURN_MS
     for (let account = before; ; ) {
       const { row, tokens } = account
@@ -156,7 +154,7 @@ export function openRefreshes(base: Base, memory: AccountMemory): Refreshes {
       if (await takeRefreshTurn(base.sql, turn)) await exchange(config, account, tokens)
       else if (row.failures > 0 || now.getTime() > deadline)
         throw fail('unreachable', 'its authorization server did not renew the token a moment ago')
-      else await changed(key)
+      else await bells.wait(key, WATCH_MS)
       memory.forget(config.name, userId)
       const found = await memory.find(config, userId)
       if (!found) throw fail('unlinked', 'the account is not linked any more')
@@ -164,16 +162,9 @@ export function openRefreshes(base: Base, memory: AccountMemory): Refreshes {
     }
   }
 
-  /** Resolves when somebody says so, or after a while. */
-  async function changed(key: string): Promise<void> {
-    const ring = waiting.get(key) ?? Promise.withResolvers<void>()
-    waiting.set(key, ring)
-    await Promise.race([ring.promise, Bun.sleep(WATCH_MS)])
-  }
-
   return {
     refresh(config, account) {
-      const key = keyOf(config.name, account.row.user_id)
+      const key = accountKey(config.name, account.row.user_id)
       let renewing = running.get(key)
       if (!renewing) {
         renewing = renew(config, account).finally(() => running.delete(key))
@@ -182,11 +173,6 @@ export function openRefreshes(base: Base, memory: AccountMemory): Refreshes {
       return renewing
     },
     end,
-    wake(upstream, userId) {
-      const key = keyOf(upstream, userId)
-      waiting.get(key)?.resolve()
-      waiting.delete(key)
-    },
   }
 }
 

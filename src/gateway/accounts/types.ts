@@ -17,7 +17,7 @@ export interface LinkableServer {
   name: string
   /** Where its tokens go. */
   host: string
-  state: 'linked' | 'not_linked' | 'ended'
+  state: 'linked' | 'wants_more' | 'not_linked' | 'ended'
   account: string | null
   scope: string[]
   linkedAt: Date | undefined
@@ -35,6 +35,8 @@ export interface LinkQuestion {
 
 export interface PersonAccounts {
   list(person: Person): Promise<LinkableServer[]>
+  /** Whether a link that a client was given is this person's. */
+  isFor(person: Person, tag: string): boolean
   /** @throws AppError 404 if there is nothing to link. */
   question(person: Person, name: string): Promise<LinkQuestion>
   /** @returns where the browser goes. @throws AppError */

@@ -172,6 +172,7 @@ export function linkedPage({ email, csrf, server }: { email: string; csrf: strin
         <Facts server={server} />
         <p class="links">
           <a href="/account">Your servers and apps</a>
+          <a href={`${pageOf(server.name)}?again=1`}>Link another account</a>
         </p>
       </div>
       <UnlinkForm name={server.name} csrf={csrf} />

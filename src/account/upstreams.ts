@@ -53,10 +53,11 @@ export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: Pe
       '/account/upstreams/:name',
       async ({ viewer, request, params: { name } }) => {
         const { email } = viewer
-        const { for: tag } = queryParams(request)
+        const { for: tag, again } = queryParams(request)
         if (tag !== undefined && !accounts.isFor(personOf(viewer), tag)) throw notYours(email)
         const server = (await serversOf(accounts, viewer)).find(known => known.name === name)
-        if (server?.state === 'linked') return page(linkedPage({ email, csrf: unlinkToken(deps, viewer), server }))
+        if (server?.state === 'linked' && again === undefined)
+          return page(linkedPage({ email, csrf: unlinkToken(deps, viewer), server }))
         const question = await accounts.question(personOf(viewer), name)
         return page(linkPage({ ...question, email, csrf: csrfToken(deps, viewer, LINK) }))
       },

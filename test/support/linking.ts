@@ -19,7 +19,7 @@ export async function personAt(here: TestServer, there: TestServer, email: strin
 
 /** Answers the question whether to link. @returns where the browser goes. */
 export async function beginLink(here: TestServer, cookie: string, name: string): Promise<URL> {
-  const shown = await here.get(`/account/upstreams/${name}`, { Cookie: cookie, ...HTML })
+  const shown = await here.get(`/account/upstreams/${name}?again=1`, { Cookie: cookie, ...HTML })
   expect(shown.status).toBe(200)
   const action = `/account/upstreams/${name}/link`
   const csrf = csrfOf(await shown.text(), action)

@@ -80,7 +80,7 @@ export function openAccountMemory(base: Base): AccountMemory {
       ...(tokens ? { tokens } : {}),
       header: tokens ? `Bearer ${tokens.accessToken}` : '',
       expiresAt,
-      refreshAt: expiresAt - Math.min(MARGIN_MS, life / 4),
+      refreshAt: tokens?.refreshToken === undefined ? expiresAt : expiresAt - Math.min(MARGIN_MS, life / 4),
     }
   }
 

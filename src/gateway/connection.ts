@@ -5,11 +5,12 @@ export interface Connection {
   /**
    * Sends one message; answers arrive through {@link ConnectionEvents.onMessage}. Resolves when the message is sent.
    *
-   * @param options.headers HTTP: additional headers of this request (`Mcp-Param-*`, trace context).
-   * @param options.signal HTTP: aborts the request and its answer stream.
+   * @param headers HTTP: additional headers of this request (`Mcp-Param-*`, trace context).
    * @throws UpstreamFailure if it could not be sent.
    */
-  send(message: Message, options?: { headers?: Record<string, string>; signal?: AbortSignal }): Promise<void>
+  send(message: Message, headers?: Record<string, string>): Promise<void>
+  /** HTTP only: aborts a request and its answer stream. */
+  abort?(id: Id): void
   close(): Promise<void>
 }
 

@@ -22,7 +22,10 @@ export async function openHttpSse(spec: HttpSpec, events: ConnectionEvents): Pro
     else if (event === 'message') for (const message of parseMessages(data)) events.onMessage(message, bytes)
   })
   const follow = async () => {
-    for await (const chunk of readChunks(response)) reader.push(chunk)
+    await readChunks(response, chunk => {
+      reader.push(chunk)
+      return false
+    })
     throw fail('unreachable', 'the stream ended')
   }
   void follow().catch(error => {
@@ -34,11 +37,11 @@ export async function openHttpSse(spec: HttpSpec, events: ConnectionEvents): Pro
   const url = await endpoint.promise
 
   return {
-    async send(message, options = {}) {
+    async send(message, more) {
       if (signal.aborted) throw fail('cancelled', 'the connection was closed')
       const answer = await sendWith(spec.credential, url, {
         method: 'POST',
-        headers: { ...spec.headers, ...options.headers, 'Content-Type': 'application/json' },
+        headers: { ...spec.headers, ...more, 'Content-Type': 'application/json' },
         body: JSON.stringify(message),
         signal,
       })

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
 import type { Credential } from './credential.ts'
 import { answers, failureOf, mediaTypeOf, parseMessages, readRefusal } from './http-answers.ts'
-import { isRequest, isResponse, type Message, type RpcRequest } from './messages.ts'
+import { type Id, isRequest, isResponse, type Message, type RpcRequest } from './messages.ts'
 import { metaOf, PROTOCOL_VERSION, targetOf } from './names.ts'
 import { type OutboundRequest, readBody, readChunks, sendWith } from './outbound.ts'
 import { encodeHeaderValue } from './param-headers.ts'
@@ -30,6 +30,8 @@ const FAREWELL_MS = 2_000
 
 export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
   const closing = new AbortController()
+  /** Requests without an answer. */
+  const requests = new Map<Id, AbortController>()
   let sessionId: string | undefined
   /** 2025: the negotiated revision. */
   let revision: string | undefined
@@ -67,10 +69,10 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
       }
     })
     try {
-      for await (const chunk of readChunks(response)) {
+      await readChunks(response, chunk => {
         reader.push(chunk)
-        if (answered) break
-      }
+        return answered
+      })
     } finally {
       const id = reader.lastEventId()
       if (id !== undefined) resumed.lastEventId = id
@@ -178,49 +180,40 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
     }
   }
 
-  /** A signal that aborts with the connection or the caller. */
-  function until(signal: AbortSignal | undefined): { signal: AbortSignal; done(): void } {
-    if (!signal) return { signal: closing.signal, done: () => {} }
+  async function answer(message: RpcRequest, extra: Record<string, string> | undefined): Promise<void> {
     const controller = new AbortController()
-    const end = () => controller.abort()
-    if (signal.aborted || closing.signal.aborted) end()
-    signal.addEventListener('abort', end)
-    closing.signal.addEventListener('abort', end)
-    const done = () => {
-      signal.removeEventListener('abort', end)
-      closing.signal.removeEventListener('abort', end)
+    requests.set(message.id, controller)
+    try {
+      await request(message, extra, controller.signal)
+    } catch (error) {
+      const failure = error instanceof UpstreamFailure ? error.failure : unexpected(error, controller.signal)
+      // Whatever it still sends is not read.
+      controller.abort()
+      events.onFailure?.(message.id, failure)
+    } finally {
+      requests.delete(message.id)
     }
-    return { signal: controller.signal, done }
   }
 
   return {
-    async send(message, options = {}) {
+    async send(message, extra) {
       if (closing.signal.aborted) throw fail('cancelled', 'the connection was closed')
-      const { signal, done } = until(options.signal)
-      if (isRequest(message)) {
-        const failed = (failure: Failure) => events.onFailure?.(message.id, failure)
-        void request(message, options.headers, signal)
-          .catch(error => failed(error instanceof UpstreamFailure ? error.failure : unexpected(error, signal)))
-          .finally(done)
-        return
+      if (isRequest(message)) return void answer(message, extra)
+      const hadSession = sessionId !== undefined
+      const response = await post(message, extra, closing.signal)
+      if (!response.ok) {
+        const refusal = await readRefusal(response, undefined, hadSession)
+        if (refusal.stale) noticeStale()
+        throw new UpstreamFailure(refusal.failure)
       }
-      try {
-        const hadSession = sessionId !== undefined
-        const response = await post(message, options.headers, signal)
-        if (!response.ok) {
-          const refusal = await readRefusal(response, undefined, hadSession)
-          if (refusal.stale) noticeStale()
-          throw new UpstreamFailure(refusal.failure)
-        }
-        await response.body?.cancel()
-        if ('method' in message && message.method === 'notifications/initialized') void followServer()
-      } finally {
-        done()
-      }
+      await response.body?.cancel()
+      if ('method' in message && message.method === 'notifications/initialized') void followServer()
     },
+    abort: id => requests.get(id)?.abort(),
     async close() {
       if (closing.signal.aborted) return
       closing.abort()
+      for (const controller of requests.values()) controller.abort()
       events.onClose({ reason: 'cancelled', detail: 'the connection was closed' })
       if (sessionId === undefined || stale) return
       const signal = AbortSignal.timeout(FAREWELL_MS)

@@ -8,7 +8,7 @@ import { Readable } from 'node:stream'
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 import packageJson from '../../package.json' with { type: 'json' }
 import { challengeOf } from './challenge.ts'
-import { fail, UpstreamFailure } from './connection.ts'
+import { fail, type UpstreamFailure } from './connection.ts'
 import type { Credential } from './credential.ts'
 import { isMetadataAddress } from './metadata-addresses.ts'
 
@@ -85,24 +85,53 @@ export async function sendWith(
   return send(another)
 }
 
-/** Streams the decompressed body. @throws UpstreamFailure if it breaks off or has an unknown encoding. */
-export async function* readChunks(response: Response): AsyncGenerator<Uint8Array> {
+/**
+ * Reads the decompressed body piece by piece, until `take` returns true.
+ *
+ * @throws UpstreamFailure if it breaks off or has an unknown encoding. What `take` throws is passed on.
+ */
+export async function readChunks(response: Response, take: (chunk: Uint8Array) => boolean): Promise<void> {
   if (!response.body) return
-  const encoding = response.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity'
-  try {
-    if (encoding === 'identity') {
-      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) yield chunk
-      return
-    }
-    const open = DECODERS[encoding]
-    if (!open) throw fail('malformed', 'the answer has an unsupported content encoding')
-    const source = Readable.fromWeb(response.body as never)
-    const decoded = open()
-    source.on('error', error => decoded.destroy(error))
-    for await (const chunk of source.pipe(decoded)) yield chunk as Uint8Array
-  } catch (error) {
-    if (error instanceof UpstreamFailure) throw error
+  const { next, stop } = piecesOf(response.body, response.headers.get('content-encoding'))
+  const broken = (error: unknown) => {
     throw fail('unreachable', `the answer broke off: ${describe(error)}`)
+  }
+  try {
+    for (;;) {
+      const { done, value } = await next().catch(broken)
+      if (done || take(value!)) return
+    }
+  } finally {
+    stop()
+  }
+}
+
+interface Pieces {
+  next(): Promise<{ done?: boolean | undefined; value?: Uint8Array | undefined }>
+  stop(): void
+}
+
+function piecesOf(body: ReadableStream<Uint8Array>, encoding: string | null): Pieces {
+  const name = encoding?.trim().toLowerCase() ?? 'identity'
+  if (name === 'identity') {
+    const reader = body.getReader()
+    return { next: () => reader.read(), stop: () => void reader.cancel().catch(() => {}) }
+  }
+  const open = DECODERS[name]
+  if (!open) {
+    void body.cancel()
+    throw fail('malformed', 'the answer has an unsupported content encoding')
+  }
+  const source = Readable.fromWeb(body as never)
+  const decoded = open()
+  source.on('error', error => decoded.destroy(error))
+  const pieces = source.pipe(decoded)[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+  return {
+    next: () => pieces.next(),
+    stop() {
+      source.destroy()
+      decoded.destroy()
+    },
   }
 }
 
@@ -121,11 +150,12 @@ export async function readBody(response: Response, maxBytes: number): Promise<{ 
   }
   const chunks: Uint8Array[] = []
   let bytes = 0
-  for await (const chunk of readChunks(response)) {
+  await readChunks(response, chunk => {
     bytes += chunk.length
     if (bytes > maxBytes) throw tooLarge(maxBytes)
     chunks.push(chunk)
-  }
+    return false
+  })
   return { text: Buffer.concat(chunks).toString('utf8'), bytes }
 }
 

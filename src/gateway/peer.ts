@@ -46,7 +46,6 @@ export interface CallOptions {
   headers?: Record<string, string>
   /** 2026 over HTTP: closing the stream cancels the request, so no notification is sent. */
   cancelByClosing?: boolean
-  signal?: AbortSignal
 }
 
 export interface PeerEvents {
@@ -78,7 +77,6 @@ interface Pending {
   limitAt: number
   pausedAt: number | undefined
   timer: NodeJS.Timeout | undefined
-  controller: AbortController | undefined
 }
 
 /** Maximum number of unanswered requests from the upstream; more are dropped. */
@@ -192,7 +190,7 @@ export async function openPeer(
     end(id, call => {
       if (!call.options.cancelByClosing && !closed)
         void notify('notifications/cancelled', { requestId: id, reason: REASONS[failure.reason] ?? 'aborted' })
-      call.controller?.abort()
+      connection.abort?.(id)
       call.reject(new UpstreamFailure(failure))
     })
   }
@@ -206,11 +204,9 @@ export async function openPeer(
   return {
     call(method, params, options) {
       if (closed) return Promise.reject(new UpstreamFailure(closed))
-      if (options.signal?.aborted) return Promise.reject(fail('cancelled', 'the caller disconnected'))
       const id = nextId++
       const { promise, resolve, reject } = Promise.withResolvers<PeerAnswer>()
       const startedAt = performance.now()
-      const controller = new AbortController()
       const call: Pending = {
         resolve,
         reject,
@@ -219,12 +215,9 @@ export async function openPeer(
         limitAt: startedAt + Math.min(options.timeout, options.maxTimeout),
         pausedAt: undefined,
         timer: undefined,
-        controller,
       }
       pending.set(id, call)
       watch(id, call)
-      const leave = () => cancel(id, { reason: 'cancelled', detail: 'the caller disconnected' })
-      options.signal?.addEventListener('abort', leave)
       options.onStart?.({
         id,
         pause() {
@@ -241,14 +234,11 @@ export async function openPeer(
         cancel: failure => cancel(id, failure),
       })
       const message: RpcRequest = { jsonrpc: '2.0', id, method, params: withToken(params, id) }
-      const sending = connection.send(message, {
-        signal: controller.signal,
-        ...(options.headers ? { headers: options.headers } : {}),
-      })
+      const sending = connection.send(message, options.headers)
       sending.catch(error =>
         end(id, () => reject(error instanceof UpstreamFailure ? error : fail('unreachable', String(error)))),
       )
-      return options.signal ? promise.finally(() => options.signal?.removeEventListener('abort', leave)) : promise
+      return promise
     },
     notify,
     inFlight: () => pending.size,

@@ -1,18 +1,18 @@
-/** The metrics of this process, in the format of Prometheus. Features name and keep their own; here they are collected. */
+/** The metrics of this process, in Prometheus format. Features define their own metrics here. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 const PREFIX = 'mcp_oauth_'
-/** Seconds: from an answer out of memory to a call that takes as long as it may. */
+/** Seconds, from answers from memory to the longest calls. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60]
 
 export interface Metrics {
-  /** Labels have few values: none is a user, a client or a tool. */
+  /** Labels must have few values: no users, clients or tools. */
   counter<L extends string>(name: string, help: string, labels: readonly L[]): Counter<L>
-  /** Of durations, in seconds. */
+  /** A histogram of durations, in seconds. */
   histogram<L extends string>(name: string, help: string, labels: readonly L[]): Histogram<L>
-  /** Read whenever the metrics are: a number, or one for each value of a label. */
+  /** Calls `read` for each scrape: it returns a number, or one for each value of a label. */
   gauge(name: string, help: string, read: () => number | Iterable<readonly [string, number]>, label?: string): void
-  /** All of them, as Prometheus reads them. */
+  /** All metrics, in Prometheus format. */
   text(): Promise<string>
   readonly contentType: string
 }
@@ -21,7 +21,7 @@ export function openMetrics(): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
-  /** An app that is made a second time goes on with the same metrics. */
+  /** Reuses a metric that already exists, when an app is created a second time. */
   const once = <M>(name: string, make: () => M) => (registry.getSingleMetric(PREFIX + name) as M | undefined) ?? make()
   return {
     counter: (name, help, labelNames) =>

@@ -1,14 +1,14 @@
-/** `auth` of an entry: whose account is used at an upstream that wants OAuth, and what its servers do not say themselves. */
+/** The field `auth` of an entry: whose account is used at an upstream with OAuth, and settings that discovery cannot find. */
 import { z } from 'zod'
 import { isLoopbackHost } from '../lib/networks.ts'
 import { type Path, problem, type Report } from './config-source.ts'
 
 export interface Auth {
-  /** `user`: each person's own account. `client`: the operator's, by client credentials (RFC 6749 4.4). */
+  /** `user`: each user's own account. `client`: the operator's, with client credentials (RFC 6749 4.4). */
   type: 'user' | 'client'
   clientId?: string
   clientSecret?: string
-  /** Absent: what the upstream asks for. */
+  /** Default: the scopes that the upstream requires. */
   scopes?: string[]
   issuer?: string
   authorizationEndpoint?: string
@@ -17,8 +17,8 @@ export interface Auth {
 }
 
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
-const written = z.string({ error: 'must be text in quotes' }).min(1, { error: 'must not be empty' })
-const scopes = z.array(written.regex(SCOPE, { error: 'must be one scope, without spaces and quotes' }), {
+const written = z.string({ error: 'must be a string in quotes' }).min(1, { error: 'must not be empty' })
+const scopes = z.array(written.regex(SCOPE, { error: 'must be one scope, without spaces or quotes' }), {
   error: 'must be a list of scopes, such as ["notes:read"]',
 })
 
@@ -41,7 +41,7 @@ export const authSchema = z.preprocess(
 )
 export const AUTH_FIELDS: readonly string[] = Object.keys(settings.shape)
 
-/** @param expand Fills variables in. @param url The upstream's own. */
+/** @param url The upstream's URL. @param expand Expands variables. */
 export function readAuth(
   entry: z.output<typeof authSchema>,
   url: string,
@@ -72,7 +72,7 @@ export function readAuth(
   const missing = missingFrom(auth)
   if (missing) problem(report, [...path, 'auth'], missing)
   if (!isProtected(url))
-    problem(report, [...path, 'url'], 'must be https where tokens are sent; http only on this machine')
+    problem(report, [...path, 'url'], 'must be https because tokens are sent there; http only on this machine')
   return auth
 }
 
@@ -83,13 +83,13 @@ function missingFrom(auth: Auth): string | undefined {
   if (auth.authorizationEndpoint && !auth.tokenEndpoint)
     return 'has an "authorization_endpoint" without "token_endpoint"'
   if (auth.tokenEndpoint && !auth.clientId)
-    return 'needs "client_id" beside "token_endpoint": without metadata there is no registration'
+    return 'needs "client_id" with "token_endpoint", since registration requires metadata'
   if (auth.tokenEndpoint && auth.type === 'user' && !auth.authorizationEndpoint)
-    return 'needs "authorization_endpoint" beside "token_endpoint"'
+    return 'needs "authorization_endpoint" with "token_endpoint"'
   return undefined
 }
 
-/** Whether what is sent there can be read by nobody on the way. */
+/** Whether traffic to the URL is protected: https, or http to this machine. */
 function isProtected(text: string): boolean {
   const url = URL.parse(text)
   if (!url || url.username || url.password) return false

@@ -1,4 +1,4 @@
-/** What `WWW-Authenticate: Bearer …` says (RFC 6750 3, RFC 9728 5.1). */
+/** The parameters of `WWW-Authenticate: Bearer …` (RFC 6750 3, RFC 9728 5.1). */
 export interface Challenge {
   error?: string
   scope?: string[]

@@ -1,22 +1,22 @@
 import type { GatewayCaller } from './exchange.ts'
 
-/** What an upstream is told about the caller: read before every request, so it may change during a connection. */
+/** The credential of a caller at an upstream. It is requested before every request, so it may change during a connection. */
 export interface Credential {
-  /** The value of Authorization: at once while it is fresh. @throws UpstreamFailure if there is none. */
+  /** The Authorization header value; synchronous while it is fresh. @throws UpstreamFailure if there is none. */
   header(): string | Promise<string>
-  /** Another one, after the upstream has refused this (401). @returns nothing if there is no other. @throws UpstreamFailure */
+  /** A new value after the upstream refused this one (401). @returns undefined if there is none. @throws UpstreamFailure */
   renewed(refused: string): Promise<string | undefined>
-  /** The upstream wants more than it was given (403 `insufficient_scope`). @returns whether its owner can be asked for that. */
+  /** Call it when the upstream requires more scope (403 `insufficient_scope`). @returns whether the user can be asked for it. */
   wants(scope: readonly string[]): Promise<boolean>
 }
 
-/** Callers' own accounts at one upstream. */
+/** The accounts of callers at one upstream. */
 export interface AccountAt {
-  /** At once if it is in memory. */
+  /** Undefined if it is not in memory. */
   isLinkedNow(caller: GatewayCaller): boolean | undefined
   isLinked(caller: GatewayCaller): Promise<boolean>
-  /** Resolves once it is linked with all that the upstream asked for. @returns false if that takes longer. */
+  /** Resolves once it is linked with all scopes that the upstream requires. @returns false if that takes longer than `ms`. */
   waitUntilLinked(caller: GatewayCaller, ms: number, signal: AbortSignal): Promise<boolean>
-  /** Where a caller links theirs. */
+  /** The page where the caller links an account. */
   linkUrl(caller: GatewayCaller): string
 }

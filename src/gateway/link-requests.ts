@@ -1,6 +1,6 @@
 /**
- * Calls of people who have not linked an account at an upstream that needs one, or have allowed it too little: the client
- * is asked to open the page where they do that (URL elicitation), or told its address.
+ * Answers calls of users who have not linked an account at an upstream that requires one, or have granted too little: the
+ * client is asked to open the page for linking (URL elicitation), or gets its address as text.
  */
 import { randomUUID } from 'node:crypto'
 import { type CallsDeps, type Course, done } from './course.ts'
@@ -13,12 +13,12 @@ type Json = Record<string, unknown>
 
 /** The key of our question among `inputRequests`. */
 const KEY = 'mcp-oauth-server/link'
-/** How long a retry waits for the person; SDK clients give up after 60 s. */
+/** How long a retry waits for the user; SDK clients time out after 60 s. */
 const WAIT_MS = 45_000
 const URL_MODE = { elicitation: { url: {} } }
 const URL_MODE_SINCE = '2025-11-25'
 
-/** Settles a call that is about linking. @returns undefined if it goes on to the upstream, with `course.params`. */
+/** Answers a call that requires linking. @returns undefined if it can proceed to the upstream, with `course.params`. */
 export async function answerAboutAccount(deps: CallsDeps, course: Course): Promise<Json | undefined> {
   const { upstream, exchange } = course
   const { account, config } = upstream
@@ -50,7 +50,7 @@ export async function answerAboutAccount(deps: CallsDeps, course: Course): Promi
 
 const NOT_OPENED = 'The user did not open the page.'
 
-/** What a retry says of our question, which the upstream does not get to see. */
+/** Removes the answer to our question from a retry, so that the upstream does not see it. @returns its action. */
 function takeAnswer(course: Course): unknown {
   const { inputResponses, ...rest } = course.params
   if (!isObject(inputResponses) || !Object.hasOwn(inputResponses, KEY)) return undefined
@@ -59,17 +59,17 @@ function takeAnswer(course: Course): unknown {
   return isObject(mine) ? mine.action : 'cancel'
 }
 
-/** @param why No account is linked (any more), or the upstream needs more than it was allowed. */
+/** @param why No account is linked, or the upstream needs more scopes than were granted. */
 export function askToLink(deps: CallsDeps, course: Course, why: 'unlinked' | 'more_scope'): Json {
   const { upstream, exchange } = course
   const { name } = upstream.config
   const url = upstream.account!.linkUrl(exchange.caller)
   const need =
     why === 'unlinked'
-      ? `This needs your account at ${name}, which is not linked to this server yet.`
-      : `This needs more access to your account at ${name} than you have allowed.`
+      ? `This requires your account at ${name}, which is not linked to this server yet.`
+      : `This requires more access to your account at ${name} than you have granted.`
   if (canOpenPages(exchange)) {
-    const message = `${need} Link it in your browser to go on.`
+    const message = `${need} Link it in your browser to continue.`
     if (exchange.era === '2026') {
       const question = { method: 'elicitation/create', params: { mode: 'url', message, url } }
       return done(deps, course, { resultType: 'input_required', inputRequests: { [KEY]: question } })

@@ -1,6 +1,6 @@
 /**
- * An upstream that people use with accounts of their own, as it looks to who has linked none: it lists one tool, which
- * says where to do that, and nothing is asked of it.
+ * An upstream that requires users' own accounts, as seen by a user without one: it lists a single tool, which returns the
+ * address of the page for linking, and no request is sent to it.
  */
 import type { AccountAt } from './credential.ts'
 import type { ServerDescription } from './handshake.ts'
@@ -8,28 +8,28 @@ import { nameInHub } from './hub-names.ts'
 import type { Kind } from './lists.ts'
 import type { Upstream, Visible } from './upstream.ts'
 
-/** The tool's name before an upstream's prefix. */
+/** The tool's name without the upstream's prefix. */
 const CONNECT = 'connect'
 
-/** The tool's whole name, the same at the upstream's endpoint and in the hub. */
+/** The tool's full name, the same at the upstream's endpoint and in the hub. */
 export function connectNameOf(upstream: string): string {
   return nameInHub([{ upstream, name: CONNECT }])
     .keys()
     .next().value!
 }
 
-/** Whether a call is of that tool. */
+/** Whether a call is for that tool. */
 export const isConnect = ({ account, config }: Upstream, name: unknown): boolean =>
   account !== undefined && (name === CONNECT || name === connectNameOf(config.name))
 
-/** Capabilities are told once, so what may come with an account is announced before. */
+/** Capabilities are announced only once, so those that an account may add are announced in advance. */
 const ANNOUNCED = { listChanged: true }
 
 export function openLinkable(upstream: Upstream, account: AccountAt): Upstream {
   const { name } = upstream.config
   const unlinked: ServerDescription = {
     capabilities: { tools: ANNOUNCED, prompts: ANNOUNCED, resources: ANNOUNCED },
-    instructions: `${name} needs an account of yours, which is not linked yet: call ${connectNameOf(name)}.`,
+    instructions: `${name} requires the user's own account, which is not linked yet: call ${connectNameOf(name)}.`,
   }
   const tools: Visible = new Map([
     [
@@ -39,7 +39,7 @@ export function openLinkable(upstream: Upstream, account: AccountAt): Upstream {
         item: {
           name: connectNameOf(name),
           title: `Link your account at ${name}`,
-          description: `Links the user's own account at ${name}, whose tools are listed afterwards. Answers with the address of a page that the user opens in a browser.`,
+          description: `Returns the address of a page where the user links their account at ${name}; the tools of ${name} become available afterwards. Use it when the user wants to use ${name}, and ask them to open the page in a browser.`,
           inputSchema: { type: 'object', properties: {} },
           annotations: { readOnlyHint: true, openWorldHint: true },
         },

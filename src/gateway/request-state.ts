@@ -1,6 +1,6 @@
 /**
- * What a client of 2026 carries from `input_required` to its retry: sealed, and bound to who asked for what with which
- * arguments, so that it opens nothing else. Any replica can read it.
+ * The state that a 2026 client carries from `input_required` to its retry: sealed, and bound to caller, request and
+ * arguments, so that it cannot be used for anything else. Any replica can read it.
  */
 import { createHash } from 'node:crypto'
 import { seal, unseal } from '../lib/crypto.ts'
@@ -9,22 +9,22 @@ import { canonical } from './lists.ts'
 import { INVALID_PARAMS, RpcError } from './messages.ts'
 
 export interface RequestState {
-  /** The id of a call that is held open at the upstream. */
+  /** The id of a held call. */
   held?: string
-  /** Keys of the pages to open before the call is made again. */
+  /** Keys of the pages to open before the call is repeated. */
   pages?: string[]
 }
 
 export interface RequestStates {
   seal(binding: string, state: RequestState): string
-  /** @returns nothing if the state is not ours. @throws RpcError if it belongs to another request, or is too old. */
+  /** @returns undefined if the state is not ours. @throws RpcError if it belongs to another request, or has expired. */
   open(binding: string, sealed: unknown): RequestState | undefined
 }
 
-/** How long a client may take for its answer, in milliseconds. */
+/** How long a client may take to answer, in milliseconds. */
 export const ANSWER_MS = 600_000
 
-/** What a retry must repeat: who, where, what, and with which arguments. */
+/** Hash of what a retry must repeat: caller, upstream, method, target and arguments. */
 export function bindingOf(upstream: string, { caller, method }: Exchange, params: Record<string, unknown>): string {
   const { name, uri, arguments: args } = params
   const text = canonical([caller.principal, caller.clientId, upstream, method, name ?? uri ?? null, args ?? null])
@@ -43,7 +43,7 @@ export function openRequestStates({ now, sealKey }: { now(): Date; sealKey: Uint
       try {
         state = JSON.parse(unseal(sealKey, Buffer.from(sealed, 'base64url')))
       } catch {
-        return undefined // sealed by somebody else, or not at all: an upstream's own
+        return undefined // not sealed by us: the state of an upstream
       }
       if (state.binding !== binding) throw new RpcError(INVALID_PARAMS, 'requestState belongs to another request')
       if (state.expiresAt <= now().getTime()) throw notWaiting()

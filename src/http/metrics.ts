@@ -1,4 +1,4 @@
-/** Where the metrics are read: at a port of their own, which is not published, or at the server's with a token. */
+/** Serves metrics: on a separate, unpublished port, or on the server's port with a token. */
 import { Elysia, NotFoundError } from 'elysia'
 import type { Base } from '../base.ts'
 import { sameBytes } from '../lib/crypto.ts'
@@ -7,7 +7,7 @@ import type { Metrics } from '../metrics.ts'
 import { bearerToken } from './authorization.ts'
 import { UNLOGGED } from './routes.ts'
 
-/** `GET /metrics` for whoever has METRICS_TOKEN. */
+/** `GET /metrics` with METRICS_TOKEN. */
 export const metrics = ({ config, metrics }: Base) =>
   new Elysia({ name: 'metrics' }).get(
     '/metrics',
@@ -15,7 +15,7 @@ export const metrics = ({ config, metrics }: Base) =>
       if (config.METRICS_TOKEN === undefined) throw new NotFoundError()
       const token = bearerToken(request)
       if (token === undefined || !sameBytes(Buffer.from(token), Buffer.from(config.METRICS_TOKEN)))
-        throw new OAuthError('invalid_token', 'The metrics need METRICS_TOKEN as bearer token', {
+        throw new OAuthError('invalid_token', 'The metrics require METRICS_TOKEN as bearer token', {
           status: 401,
           headers: { 'WWW-Authenticate': 'Bearer' },
         })
@@ -24,7 +24,7 @@ export const metrics = ({ config, metrics }: Base) =>
     UNLOGGED,
   )
 
-/** What listens on METRICS_PORT. */
+/** The app that listens on METRICS_PORT. */
 export const metricsApp = ({ metrics }: Base) => new Elysia().get('/metrics', () => exposition(metrics))
 
 async function exposition(metrics: Metrics): Promise<Response> {

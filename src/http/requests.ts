@@ -1,4 +1,4 @@
-/** What is known of each request: its id, who sent it, and what the log and the metrics say when it has been answered. */
+/** Tracks each request: its id and sender, the access log, and duration metrics. */
 import { randomBytes } from 'node:crypto'
 import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
@@ -6,7 +6,7 @@ import { networkOf } from '../lib/networks.ts'
 import { clientAddress, isTrustedPeer } from './client-address.ts'
 import type { Routes } from './routes.ts'
 
-/** Who sent a request, as far as it has proved that. */
+/** The authenticated sender of a request. */
 interface Sender {
   client?: string
   user?: string
@@ -22,13 +22,13 @@ interface Seen {
 
 const seen = new WeakMap<Request, Seen>()
 
-/** Names the sender of a request in the log. */
+/** Adds the sender of a request to its log line. */
 export function identify(request: Request, sender: Sender): void {
   const known = seen.get(request)
   if (known) known.sender = { ...known.sender, ...sender }
 }
 
-/** What finds the lines of the log about a request. */
+/** The id of a request, which identifies its log lines. */
 export function requestId(request: Request): string | undefined {
   return seen.get(request)?.id
 }
@@ -38,7 +38,7 @@ const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']
 export const requests = (base: Base, routes: Routes) => {
   const { config, log, metrics } = base
   const ids = openIds()
-  const durations = metrics.histogram('http_request_duration_seconds', 'Time until an answer begins', [
+  const durations = metrics.histogram('http_request_duration_seconds', 'Time until the response starts', [
     'method',
     'route',
     'status',
@@ -47,7 +47,7 @@ export const requests = (base: Base, routes: Routes) => {
   const plugin = new Elysia({ name: 'requests' }).onRequest(({ request, server, set }) => {
     const given = request.headers.get('x-request-id')
     const id = given && /^[\w.:-]{1,100}$/.test(given) && isTrustedPeer(config, request, server) ? given : ids()
-    // Its address is gone when it has been answered.
+    // The address is no longer available after the response.
     const network = config.ACCESS_LOG ? networkOf(clientAddress(base, request, server)) : undefined
     seen.set(request, { id, beganAt: performance.now(), network })
     set.headers['X-Request-Id'] = id
@@ -78,7 +78,7 @@ export const requests = (base: Base, routes: Routes) => {
   })
 }
 
-/** Ids that are unique among all servers. */
+/** Generates ids that are unique across servers. */
 function openIds(): () => string {
   const server = randomBytes(6).toString('base64url')
   let count = 0
@@ -86,8 +86,8 @@ function openIds(): () => string {
 }
 
 /**
- * The pattern of the route: in the rest of an address there may be a secret. What clients look for under `/.well-known/`
- * and do not find tells much about them, so its words are kept.
+ * The pattern of the route, since the actual path may contain a secret. Only for `/.well-known/` are the words of the path
+ * kept, because they show which metadata clients look for.
  */
 function printablePath(route: string | undefined, request: Request): string {
   if (route !== undefined && !route.startsWith('/.well-known/')) return route

@@ -137,7 +137,7 @@ describe('/metrics', () => {
     expect([refused.status, refused.headers.get('www-authenticate'), await refused.json()]).toEqual([
       401,
       'Bearer',
-      { error: 'invalid_token', error_description: 'The metrics need METRICS_TOKEN as bearer token' },
+      { error: 'invalid_token', error_description: 'The metrics require METRICS_TOKEN as bearer token' },
     ])
     expect((await server.get('/metrics')).status).toBe(401)
   })

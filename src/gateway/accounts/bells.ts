@@ -1,4 +1,4 @@
-/** Waiting for something to change: a ring ends the wait of everyone who listens to that key. */
+/** Lets callers wait for a change: a ring wakes all that wait for the key. */
 export interface Bells {
   ring(key: string): void
   /** Resolves at the next ring, after `ms`, or when the signal aborts. */

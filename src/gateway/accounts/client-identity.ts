@@ -1,6 +1,6 @@
 /**
- * As which client we ask an authorization server: as the operator registered us, as our client id metadata document says,
- * or as the server registered us by itself (RFC 7591), once.
+ * Our client identity at an upstream's authorization server: the operator's registration, our client id metadata document,
+ * or dynamic registration (RFC 7591), done once.
  */
 import {
   type AuthorizationServer,
@@ -30,7 +30,7 @@ export const callbackOf = ({ config }: Pick<Base, 'config'>, upstream: string): 
 
 export const DOCUMENT_PATH = '/.well-known/mcp-oauth-server/client.json'
 
-/** What we say of ourselves, in our document and to who registers us. */
+/** Our client metadata, for our document and for registration. */
 function metadataOf({ config }: Pick<Base, 'config'>, redirectUris: string[]) {
   const { host, hostname } = new URL(config.BASE_URL)
   return {
@@ -43,7 +43,7 @@ function metadataOf({ config }: Pick<Base, 'config'>, redirectUris: string[]) {
   }
 }
 
-/** Our client id metadata document. @param upstreams Names of those that people link accounts at. */
+/** Our client id metadata document. @param upstreams Names of upstreams at which users link accounts. */
 export function clientDocument(base: Pick<Base, 'config'>, upstreams: readonly string[]) {
   return {
     client_id: base.config.BASE_URL + DOCUMENT_PATH,
@@ -55,7 +55,7 @@ export function clientDocument(base: Pick<Base, 'config'>, upstreams: readonly s
   }
 }
 
-/** @throws AppError if the server takes none of them. */
+/** @throws AppError if the server supports none of these. */
 export async function clientAt(
   base: Base,
   config: UpstreamConfig,
@@ -70,7 +70,7 @@ export async function clientAt(
   if (typeof server.registration_endpoint !== 'string')
     throw cannotLink(
       config,
-      `the authorization server ${server.issuer} registers nobody: register this server there, with the redirect URI ${callbackOf(base, config.name)}, and write "client_id" into "auth"`,
+      `the authorization server ${server.issuer} does not support registration: register this server there, with the redirect URI ${callbackOf(base, config.name)}, and set "client_id" in "auth"`,
     )
   return (await storedClient(base, config, server)) ?? (await register(base, config, reach, server))
 }
@@ -82,7 +82,7 @@ export function configuredClient({ auth }: UpstreamConfig, server?: Authorizatio
   return { id: auth.clientId, secret: auth.clientSecret, method: methodAt(server) }
 }
 
-/** How a secret is sent: RFC 8414 2 has Basic where a server does not say. */
+/** How to send a secret. The default is Basic (RFC 8414 2). */
 function methodAt(server: AuthorizationServer | undefined): KnownClient['method'] {
   const methods: unknown = server?.token_endpoint_auth_methods_supported
   if (!Array.isArray(methods) || methods.includes('client_secret_basic')) return 'client_secret_basic'
@@ -121,9 +121,9 @@ async function register(
   } catch (error) {
     base.log.warn(
       { upstream: config.name, issuer, detail: (error as Error).message },
-      'an authorization server did not register us',
+      'registration at an authorization server failed',
     )
-    throw cannotLink(config, `the authorization server ${issuer} did not register us`)
+    throw cannotLink(config, `registration at the authorization server ${issuer} failed`)
   }
   const sealed = seal(base.secrets.upstreamAccounts, JSON.stringify(client), aboutOf(at))
   return openClient(base, at, await insertUpstreamClient(base.sql, { ...at, client: sealed, now: base.now() }))
@@ -131,7 +131,7 @@ async function register(
 
 const METHODS = ['none', 'client_secret_basic', 'client_secret_post'] as const
 
-/** Forgets a registration that its server refuses, so that the next attempt registers anew. */
+/** Deletes a registration that its server no longer accepts, so that the next attempt registers again. */
 export async function forgetClient(base: Base, config: UpstreamConfig, issuer: string): Promise<void> {
   await deleteUpstreamClient(base.sql, { issuer, redirectUri: callbackOf(base, config.name) })
 }

@@ -1,6 +1,6 @@
 /**
- * From an upstream's address to the authorization server that guards it, as the MCP specification has it: its challenge,
- * protected resource metadata (RFC 9728), authorization server metadata (RFC 8414) or OpenID configuration.
+ * Finds the authorization server of an upstream, following the MCP specification: the upstream's challenge, protected
+ * resource metadata (RFC 9728), and authorization server metadata (RFC 8414) or OpenID configuration.
  */
 import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi'
 import { z } from 'zod'
@@ -11,9 +11,9 @@ import type { UpstreamConfig } from '../config.ts'
 import { isReachable, type Reach, urlOf } from './reach.ts'
 
 export interface Discovered {
-  /** What tokens are asked for (RFC 8707). */
+  /** The resource to request tokens for (RFC 8707). */
   resource: string
-  /** What the upstream asks for; nothing: what its authorization server gives by itself. */
+  /** The scopes that the upstream requires; undefined: the authorization server's default. */
   scope: string[] | undefined
   server: AuthorizationServer
 }
@@ -25,14 +25,14 @@ const resourceSchema = z.object({
 })
 type ResourceMetadata = z.output<typeof resourceSchema>
 
-/** A step of the chain that failed. @param detail For the operator, in words that follow the step's. */
+/** The error for a failed step. @param detail For the operator's log. */
 export function cannotLink(config: UpstreamConfig, detail: string, advice = OPERATOR): AppError {
-  return new AppError(`${config.name} cannot be linked now`, advice, {
+  return new AppError(`${config.name} cannot be linked at the moment`, advice, {
     status: 502,
     detail: `${config.name}: ${detail}`,
   })
 }
-const OPERATOR = 'Its sign-in could not be found or used. Try again later, or tell the operator of this server.'
+const OPERATOR = 'Its sign-in service could not be found or used. Try again later, or tell the operator of this server.'
 
 /** @throws AppError whose detail names the step that failed. */
 export async function discover(config: UpstreamConfig, reach: Reach): Promise<Discovered> {
@@ -55,7 +55,7 @@ export async function discover(config: UpstreamConfig, reach: Reach): Promise<Di
   }
 }
 
-/** What the operator names stands above metadata. */
+/** Endpoints configured by the operator override metadata. */
 function withEndpoints({ auth }: UpstreamConfig, server: AuthorizationServer): AuthorizationServer {
   const { authorizationEndpoint, tokenEndpoint, revocationEndpoint } = auth ?? {}
   return {
@@ -66,7 +66,7 @@ function withEndpoints({ auth }: UpstreamConfig, server: AuthorizationServer): A
   }
 }
 
-/** The challenge of a request without a token. An upstream that answers otherwise is asked for its metadata all the same. */
+/** Gets the challenge from a request without a token. Without one, discovery continues with the default metadata addresses. */
 async function askUpstream(config: UpstreamConfig, reach: Reach) {
   try {
     const response = await reach(urlOf(config), {
@@ -80,7 +80,7 @@ async function askUpstream(config: UpstreamConfig, reach: Reach) {
   }
 }
 
-/** @returns nothing where there is none, as with servers of 2025-03-26: their own origin is the authorization server. */
+/** @returns undefined if there is none, as with servers of MCP 2025-03-26, whose own origin is the authorization server. */
 async function findResource(
   config: UpstreamConfig,
   reach: Reach,
@@ -96,16 +96,16 @@ async function findResource(
     if (json === undefined) continue
     const parsed = resourceSchema.safeParse(json)
     if (!parsed.success)
-      throw cannotLink(config, `${what} has no valid ${String(parsed.error.issues[0]?.path[0] ?? 'JSON')}`)
+      throw cannotLink(config, `${what} does not have a valid ${String(parsed.error.issues[0]?.path[0] ?? 'JSON')}`)
     if (!isWithin(urlOf(config), parsed.data.resource))
-      throw cannotLink(config, `${what} is about another resource, ${parsed.data.resource.slice(0, 200)}`)
+      throw cannotLink(config, `${what} is for another resource, ${parsed.data.resource.slice(0, 200)}`)
     return parsed.data
   }
   if (named !== undefined) throw cannotLink(config, `there is no protected resource metadata at ${named}`)
   return undefined
 }
 
-/** RFC 9728 3.3: a resource is the upstream itself, or stands above it in the path. */
+/** RFC 9728 3.3: the resource must be the upstream itself, or a parent of its path. */
 function isWithin(url: string, resource: string): boolean {
   const [inner, outer] = [new URL(url), URL.parse(resource)]
   if (!outer || outer.origin !== inner.origin || outer.hash || outer.search) return false
@@ -113,7 +113,7 @@ function isWithin(url: string, resource: string): boolean {
   return outer.pathname === inner.pathname || inner.pathname.startsWith(prefix)
 }
 
-/** In the order of the specification: RFC 8414, OpenID with the path inserted, OpenID with the path in front. */
+/** Tries the addresses in the specification's order: RFC 8414, OpenID with the path inserted, OpenID with the path in front. */
 async function findServer(config: UpstreamConfig, reach: Reach, issuer: string): Promise<AuthorizationServer> {
   if (!isReachable(config, issuer))
     throw cannotLink(config, `the authorization server ${issuer.slice(0, 200)} is not at an https URL`)
@@ -145,29 +145,29 @@ function checkServer(config: UpstreamConfig, server: AuthorizationServer): void 
       throw wrong('has no authorization endpoint at an https URL')
     const methods: unknown = server.code_challenge_methods_supported
     if (!Array.isArray(methods) || !methods.includes('S256'))
-      throw wrong('does not say that it supports PKCE with S256')
+      throw wrong('does not announce support for PKCE with S256')
   }
   if (typeof server.token_endpoint !== 'string' || !isReachable(config, server.token_endpoint))
     throw wrong('has no token endpoint at an https URL')
 }
 
-/** @returns nothing if there is no such document. */
+/** @returns undefined if there is no such document. */
 async function readJson(config: UpstreamConfig, reach: Reach, url: string, what: string): Promise<unknown> {
   try {
     const response = await reach(url)
     if (response.status >= 400 && response.status < 500) return undefined
-    if (response.status !== 200) throw cannotLink(config, `${what} is answered with status ${response.status}`)
+    if (response.status !== 200) throw cannotLink(config, `${what} was answered with status ${response.status}`)
     return await response.json()
   } catch (error) {
     throw explain(config, what, error)
   }
 }
 
-/** Nothing of what a server said: only what is wrong with it. */
+/** Converts an error, without quoting anything that a server sent. */
 function explain(config: UpstreamConfig, what: string, error: unknown): AppError {
   if (error instanceof AppError) return error
   if (error instanceof SafeFetchError) return cannotLink(config, `${what} ${error.detail}`)
   if (error instanceof SyntaxError) return cannotLink(config, `${what} is not JSON`)
-  // Of oauth4webapi: what must hold is in the message, what was sent is in the cause.
-  return cannotLink(config, `${what} is not right: ${(error as Error).message}`)
+  // From oauth4webapi: the message has the violated rule; what the server sent is only in the cause.
+  return cannotLink(config, `${what} is invalid: ${(error as Error).message}`)
 }

@@ -1,4 +1,4 @@
-/** Accounts that end: unlinked by their person, or with the person or the upstream. Revoked where they are from (RFC 7009). */
+/** Ends linked accounts: unlinked by the user, or because the user or the upstream is gone. Revokes their tokens (RFC 7009). */
 import { processRevocationResponse, revocationRequest } from 'oauth4webapi'
 import { deleteUpstreamAccount, type UpstreamAccountRow } from '../../../sql/upstream-accounts.ts'
 import { record } from '../../audit/events.ts'
@@ -11,9 +11,9 @@ import { openReach, requestOptions } from './reach.ts'
 export type Ending = 'user' | 'disabled' | 'removed'
 
 /**
- * Forgets an account here at once, and has its tokens revoked at the upstream's server if that offers it.
+ * Deletes an account at once, and then revokes its tokens at the authorization server if that supports it.
  *
- * @returns nothing if there was no account; `revoked` never rejects.
+ * @returns undefined if there was no account; `revoked` never rejects.
  */
 export async function endAccount(
   base: Base,
@@ -36,7 +36,7 @@ async function revoke(base: Base, config: UpstreamConfig, row: UpstreamAccountRo
   const server = { issuer: row.issuer, revocation_endpoint: tokens.revocationEndpoint }
   const { client } = tokens
   try {
-    // The refresh token takes the access tokens with it (RFC 7009 2.1).
+    // Revoking the refresh token also revokes the access tokens (RFC 7009 2.1).
     const response = await revocationRequest(
       server,
       { client_id: client.id },
@@ -48,7 +48,10 @@ async function revoke(base: Base, config: UpstreamConfig, row: UpstreamAccountRo
     return true
   } catch (error) {
     const { name } = error as Error
-    base.log.warn({ upstream: row.upstream, user: row.user_id, error: name }, 'tokens of an account were not revoked')
+    base.log.warn(
+      { upstream: row.upstream, user: row.user_id, error: name },
+      'could not revoke the tokens of an account',
+    )
     return false
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Accounts of people at upstream servers that want OAuth of their own (`auth` in the file): found (`discovery`), linked
- * (`trips`, as the client that `client-identity` says), renewed (`refresh`) and ended (`end`). Calls ask for a credential
- * here; tokens leave this folder only as the Authorization header of requests to their upstream. Where those servers may
- * be is up to `reach`. The other OAuth, that clients use towards us, is in `oauth/`.
+ * Users' accounts at upstream servers that require OAuth (`auth` in the file). `discovery` finds the authorization server,
+ * `trips` links an account, using our `client-identity`, `refresh` renews tokens, and `end` unlinks. Calls get a credential
+ * here; tokens leave this folder only as the Authorization header of requests to their upstream. `reach` restricts the
+ * addresses of these servers. The OAuth server for our own clients is in `oauth/`.
  */
 import { listUpstreamAccounts } from '../../../sql/upstream-accounts.ts'
 import type { Base } from '../../base.ts'
@@ -25,30 +25,30 @@ import { beginTrip, finishTrip } from './trips.ts'
 import type { Person, PersonAccounts } from './types.ts'
 
 export interface Accounts extends PersonAccounts {
-  /** The upstreams that there are now. */
+  /** Sets the current upstreams. */
   serve(configs: readonly UpstreamConfig[]): void
-  /** @returns nothing for an upstream without `auth`. */
+  /** @returns undefined for an upstream without `auth`. */
   credentialFor(config: UpstreamConfig, caller: GatewayCaller): Credential | undefined
-  /** Whether a caller's account is linked: at once if it is in memory. */
+  /** Whether a caller's account is linked; undefined if it is not in memory. */
   isLinkedNow(config: UpstreamConfig, caller: GatewayCaller): boolean | undefined
   isLinked(config: UpstreamConfig, caller: GatewayCaller): Promise<boolean>
-  /** Where a person links their account. */
+  /** The page where the caller links an account. */
   linkUrl(config: UpstreamConfig, caller: GatewayCaller): string
-  /** Resolves once it is linked with all that the upstream asked for. @returns false if that takes longer. */
+  /** Resolves once it is linked with all scopes that the upstream requires. @returns false if that takes longer than `ms`. */
   waitUntilLinked(config: UpstreamConfig, caller: GatewayCaller, ms: number, signal: AbortSignal): Promise<boolean>
-  /** An account has changed, here or elsewhere. */
+  /** Call it when an account has changed, on any replica. */
   changed(upstream: string, userId: string): void
-  /** @param isCurrent Whether changes are heard of. */
+  /** @param isCurrent Whether notifications of changes arrive. */
   trust(isCurrent: boolean): void
   close(): Promise<void>
 }
 
-/** What was found out about a server stays true for that long; that it failed, not so long. */
+/** How long discovery results are cached, and how long failures. */
 const FOUND_MS = 300_000
 const FAILED_MS = 5_000
 const WATCH_MS = 5_000
 
-/** Tells whose link it is, so that nobody links an account because of a link that was made for somebody else. */
+/** Identifies the user that a link was made for, so that a user cannot be tricked into using somebody else's link. */
 function tagOf(base: Base, userId: string): string {
   return hmac(base.secrets.csrf, `link of ${userId}`).toString('base64url').slice(0, 16)
 }
@@ -61,11 +61,11 @@ export function openAccounts(base: Base): Accounts {
   const discoveries = new Map<string, { fingerprint: string; until: number; found: Promise<Discovered> }>()
   const ending = new Set<Promise<void>>()
 
-  /** @throws AppError 404 for what this person may not link. */
+  /** @throws AppError 404 if this user cannot link an account there. */
   function linkable(person: Person, name: string): UpstreamConfig {
     const config = configs.get(name)
     if (config?.auth?.type !== 'user' || !mayUse(config.users, { user: person, clientId: '' }))
-      throw new AppError('There is no such server', 'Look at your account page for those that there are.', {
+      throw new AppError('There is no such server', 'Your account page lists the servers that you can link.', {
         status: 404,
       })
     return config
@@ -84,7 +84,7 @@ export function openAccounts(base: Base): Accounts {
     return entry.found
   }
 
-  /** What the upstream asks for, what it asked for later, and a way to stay linked. */
+  /** The scopes that the upstream requires, those that it required later, and `offline_access` if supported. */
   async function scopeFor(config: UpstreamConfig, userId: string, { scope, server }: Discovered) {
     const account = await memory.find(config, userId)
     const wanted = account
@@ -118,7 +118,7 @@ export function openAccounts(base: Base): Accounts {
     credentialFor(config, caller) {
       if (config.auth === undefined) return undefined
       const userId = userOf(caller)
-      if (userId === undefined) throw fail('for_people', 'a machine has no account there')
+      if (userId === undefined) throw fail('for_people', 'a machine cannot have an account there')
       return personCredential({ base, memory, refreshes }, config, userId)
     },
     isLinkedNow(config, caller) {

@@ -1,4 +1,4 @@
-/** Accounts that calls have asked for, unsealed, so that a call needs no database; notifications keep that true. */
+/** Caches recently used accounts, unsealed, so that calls need no database; notifications keep it current. */
 import { findUpstreamAccount, type UpstreamAccountRow } from '../../../sql/upstream-accounts.ts'
 import type { Base } from '../../base.ts'
 import { seal, unseal } from '../../lib/crypto.ts'
@@ -6,61 +6,61 @@ import type { UpstreamConfig } from '../config.ts'
 import type { KnownClient } from './client-identity.ts'
 import { urlOf } from './reach.ts'
 
-/** What is sealed of an account. */
+/** The sealed part of an account. */
 export interface Tokens {
   accessToken: string
   refreshToken?: string
-  /** To which they were given, and where they are renewed and revoked. */
+  /** The client that they were issued to. */
   client: KnownClient
   tokenEndpoint: string
   revocationEndpoint?: string
   resource: string
 }
 
-/** An account as it is known. */
+/** A cached account. */
 export interface Account {
   row: UpstreamAccountRow
-  /** Absent: it is not linked any more, or to another address than the upstream has now. */
+  /** Absent if it is no longer linked, or was linked to a different address of the upstream. */
   tokens?: Tokens
-  /** The value of Authorization. */
+  /** The Authorization header value. */
   header: string
-  /** Milliseconds; never, if the upstream did not say. */
+  /** Milliseconds since 1970; Infinity if unknown. */
   expiresAt: number
-  /** Before it expires. */
+  /** When to refresh, before it expires. */
   refreshAt: number
 }
 
 export interface AccountMemory {
-  /** What is in memory: nothing if nobody has asked yet, null for somebody without an account. */
+  /** The cached account: undefined if it is not cached, null if the user has none. */
   now(config: UpstreamConfig, userId: string): Account | null | undefined
   find(config: UpstreamConfig, userId: string): Promise<Account | null>
   forget(upstream: string, userId: string): void
-  /** @param isCurrent Whether changes are heard of; else everything is looked up. */
+  /** @param isCurrent Whether notifications of changes arrive; without them every account is looked up. */
   trust(isCurrent: boolean): void
   isCurrent(): boolean
 }
 
 const MOST = 10_000
-/** Tokens are renewed this long before they expire, or after three quarters of a shorter life. */
+/** Tokens are refreshed this long before they expire, or after three quarters of a short lifetime. */
 const MARGIN_MS = 60_000
 
 export const accountKey = (upstream: string, userId: string) => `${userId} ${upstream}`
 
-/** Tokens go with one person, one upstream and one address of it: sealed ones of another row are no tokens. */
+/** Binds sealed tokens to the user, the upstream and its address, so that they cannot be moved to another row. */
 const aboutOf = (upstream: string, userId: string, url: string) => JSON.stringify(['account', upstream, userId, url])
 
 export function sealTokens(base: Base, config: UpstreamConfig, userId: string, tokens: Tokens): Buffer {
   return seal(base.secrets.upstreamAccounts, JSON.stringify(tokens), aboutOf(config.name, userId, urlOf(config)))
 }
 
-/** @returns nothing if they cannot be read, as after a change of AUTH_SECRET. */
+/** @returns undefined if they cannot be unsealed, as after a change of AUTH_SECRET. */
 export function unsealTokens(base: Base, row: UpstreamAccountRow): Tokens | undefined {
   if (!row.tokens) return undefined
   try {
     const about = aboutOf(row.upstream, row.user_id, row.url)
     return JSON.parse(unseal(base.secrets.upstreamAccounts, row.tokens, about))
   } catch {
-    base.log.warn({ upstream: row.upstream, user: row.user_id }, 'tokens of a linked account cannot be read')
+    base.log.warn({ upstream: row.upstream, user: row.user_id }, 'cannot unseal the tokens of a linked account')
     return undefined
   }
 }

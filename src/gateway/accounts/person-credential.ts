@@ -1,4 +1,4 @@
-/** A person's token for one upstream, as a call asks for it. */
+/** A user's credential for one upstream. */
 import { touchUpstreamAccount, wantScopes } from '../../../sql/upstream-accounts.ts'
 import type { Base } from '../../base.ts'
 import type { UpstreamConfig } from '../config.ts'
@@ -13,11 +13,11 @@ export interface CredentialDeps {
   refreshes: Refreshes
 }
 
-/** A token that was refused this soon after it came is not renewed again. */
+/** A token refused within this time after it was issued is not refreshed again. */
 const YOUNG_MS = 10_000
-/** How exactly it is known when an account was used last. */
+/** Resolution of the time of last use. */
 const USED_MS = 600_000
-/** Scopes beyond those granted that are remembered. */
+/** Maximum number of additional scopes that are stored. */
 const MOST_SCOPES = 50
 
 export function personCredential(
@@ -31,7 +31,7 @@ export function personCredential(
     if (row.used_at && now - row.used_at.getTime() < USED_MS) return
     row.used_at = new Date(now)
     touchUpstreamAccount(base.sql, key, row.used_at).catch(error => {
-      base.log.debug({ detail: (error as Error).message }, 'could not note that an account was used')
+      base.log.debug({ detail: (error as Error).message }, 'could not store the last use of an account')
     })
   }
 
@@ -41,7 +41,7 @@ export function personCredential(
     if (now < account.refreshAt) return account.header
     const refreshing = refreshes.refresh(config, account)
     if (now >= account.expiresAt) return (await refreshing).header
-    // It is good for a while yet.
+    // It is still valid for a while.
     refreshing.catch(() => {})
     return account.header
   }
@@ -63,14 +63,14 @@ export function personCredential(
       if (base.now().getTime() - account.row.refreshed_at.getTime() < YOUNG_MS) return undefined
       if (account.tokens.refreshToken !== undefined) return (await refreshes.refresh(config, account)).header
       await refreshes.end(config, account, 'refused')
-      throw fail('unlinked', 'the token was refused, and there is none to renew it with')
+      throw fail('unlinked', 'the token was refused, and there is no refresh token')
     },
     async wants(scope) {
       const account = await memory.find(config, userId)
       if (!account?.tokens) return false
       const { row } = account
       const missing = scope.filter(name => !row.scope.includes(name))
-      // What it has got already it need not be asked for: that is a refusal.
+      // If all were already granted, asking the user again would not help.
       if (missing.length === 0) return false
       const wanted = [...new Set([...row.wanted_scope, ...missing])].slice(0, MOST_SCOPES)
       if (wanted.length > row.wanted_scope.length) {

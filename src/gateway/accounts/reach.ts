@@ -1,6 +1,6 @@
 /**
- * How far the OAuth servers of an upstream may be: on the public internet over https, where the operator's own entry leads
- * (its origin, and what `auth` names), and on this machine if the entry is there, too.
+ * Restricts the addresses of an upstream's OAuth servers: the public internet over https, the origins in the operator's
+ * entry (its URL, and those in `auth`), and this machine if the upstream is on it, too.
  */
 import { allowInsecureRequests, customFetch } from 'oauth4webapi'
 import { isLoopbackHost } from '../../lib/networks.ts'
@@ -10,10 +10,10 @@ import { isMetadataAddress } from '../metadata-addresses.ts'
 import { USER_AGENT } from '../outbound.ts'
 
 const TIMEOUT_MS = 10_000
-/** Of a document or a token answer. */
+/** Maximum size of a metadata document or token response. */
 const MAX_BYTES = 256 * 1024
 
-/** What is asked of one upstream's servers. @throws SafeFetchError if there is no answer. */
+/** Sends a request to one of the upstream's servers. @throws SafeFetchError if there is no response. */
 export type Reach = (url: string, request?: SafeRequest) => Promise<Response>
 
 export function openReach(outbound: Outbound, config: UpstreamConfig): Reach {
@@ -35,7 +35,7 @@ export function openReach(outbound: Outbound, config: UpstreamConfig): Reach {
   }
 }
 
-/** Whether a browser may be sent there, and secrets. */
+/** Whether secrets and browsers may be sent there: https, or http on this machine if the upstream is on it, too. */
 export function isReachable(config: UpstreamConfig, target: string): boolean {
   const url = URL.parse(target)
   if (!url || url.username || url.password) return false
@@ -43,10 +43,10 @@ export function isReachable(config: UpstreamConfig, target: string): boolean {
   return url.protocol === 'http:' && isLoopbackHost(url.hostname) && isLoopbackHost(new URL(urlOf(config)).hostname)
 }
 
-/** For functions of oauth4webapi: it may use http where {@link Reach} lets it. */
+/** Options for functions of oauth4webapi. */
 export function requestOptions(reach: Reach) {
   return {
-    // It is Reach that decides.
+    // Reach decides whether http is allowed.
     [allowInsecureRequests]: true,
     [customFetch]: (
       url: string,
@@ -60,8 +60,8 @@ export function requestOptions(reach: Reach) {
   }
 }
 
-/** The address of an upstream that people have accounts at: those are HTTP, always. */
+/** The URL of an upstream with `auth`, which is always HTTP. */
 export function urlOf({ transport }: UpstreamConfig): string {
-  if (transport.type !== 'http') throw new TypeError('an upstream with accounts has a URL')
+  if (transport.type !== 'http') throw new TypeError('an upstream with accounts must have a URL')
   return transport.url
 }

@@ -1,6 +1,6 @@
 /**
- * New tokens for an account: asked for once, whoever on whichever replica wants them. Whose turn it is stands in the row,
- * so that no transaction waits for somebody else's server.
+ * Refreshes the tokens of an account, once across all replicas. The row says which replica does it, so that no transaction
+ * stays open while another server answers.
  */
 import {
   processRefreshTokenResponse,
@@ -25,7 +25,7 @@ import { authenticationOf, configuredClient, forgetClient } from './client-ident
 import { type Account, type AccountMemory, accountKey, sealTokens, type Tokens } from './memory.ts'
 import { openReach, requestOptions } from './reach.ts'
 
-/** Longer than an exchange with one retry may take. */
+/** Longer than a refresh with one retry can take. */
 const TURN_MS = 30_000
 const WATCH_MS = 1_000
 const PAUSE_MS = 5_000
@@ -33,12 +33,12 @@ const PAUSE_MOST_MS = 300_000
 
 export interface Refreshes {
   /**
-   * The account with tokens that are newer than these.
+   * Refreshes the tokens. @returns the account with newer tokens.
    *
-   * @throws UpstreamFailure `unlinked` if the person must link it again, `unreachable` if its server does not answer.
+   * @throws UpstreamFailure `unlinked` if the user must link it again, `unreachable` if its server does not answer.
    */
   refresh(config: UpstreamConfig, account: Account): Promise<Account>
-  /** Takes tokens away that are of no use any more. */
+  /** Deletes tokens that no longer work. */
   end(config: UpstreamConfig, account: Account, ended: AccountEnd): Promise<void>
 }
 
@@ -78,7 +78,7 @@ export function openRefreshes(base: Base, memory: AccountMemory, bells: Bells): 
     try {
       return await send()
     } catch (error) {
-      // The answer may have been lost on its way: a server that rotates tokens gives the same again, at once.
+      // The response may have been lost. Retry at once: a server that rotates tokens then returns the same ones.
       if (error instanceof SafeFetchError) return send()
       throw error
     }
@@ -120,21 +120,24 @@ export function openRefreshes(base: Base, memory: AccountMemory, bells: Bells): 
     if (code === 'invalid_client' && config.auth?.clientId === undefined) {
       await forgetClient(base, config, row.issuer)
       await end(config, account, 'refused')
-      throw fail('unlinked', 'the authorization server does not know us any more')
+      throw fail('unlinked', 'the authorization server no longer knows our client')
     }
     const detail = isKnownCode(code)
       ? code
       : error instanceof SafeFetchError
         ? `the token endpoint ${error.detail}`
-        : 'an answer that is not one'
+        : 'the response is invalid'
     const pause = Math.min(PAUSE_MS * 2 ** row.failures, PAUSE_MOST_MS)
     const after = new Date(base.now().getTime() + pause)
     await postponeRefresh(base.sql, { upstream: config.name, userId: row.user_id, after })
     memory.forget(config.name, row.user_id)
-    base.log.warn({ upstream: config.name, user: row.user_id, detail }, 'tokens of a linked account were not renewed')
+    base.log.warn(
+      { upstream: config.name, user: row.user_id, detail },
+      'could not refresh the tokens of a linked account',
+    )
     const details = { userId: row.user_id, detail: { upstream: config.name, why: detail } }
     recordRepeatable(base, 'upstream.refresh_failed', details)
-    throw fail('unreachable', `its authorization server did not renew the token: ${detail}`)
+    throw fail('unreachable', `its authorization server did not refresh the token: ${detail}`)
   }
 
   async function renew(config: UpstreamConfig, before: Account): Promise<Account> {
@@ -143,21 +146,21 @@ export function openRefreshes(base: Base, memory: AccountMemory, bells: Bells): 
     const deadline = base.now().getTime() + TURN_MS
     for (let account = before; ; ) {
       const { row, tokens } = account
-      if (!tokens || !row.tokens) throw fail('unlinked', 'the account is not linked any more')
+      if (!tokens || !row.tokens) throw fail('unlinked', 'the account is no longer linked')
       if (row.refreshed_at.getTime() !== before.row.refreshed_at.getTime()) return account
       if (tokens.refreshToken === undefined) {
         await end(config, account, 'expired')
-        throw fail('unlinked', 'the token has expired, and there is none to renew it with')
+        throw fail('unlinked', 'the token has expired, and there is no refresh token')
       }
       const now = base.now()
       const turn = { upstream: config.name, userId, tokens: row.tokens, now, until: new Date(now.getTime() + TURN_MS) }
       if (await takeRefreshTurn(base.sql, turn)) await exchange(config, account, tokens)
       else if (row.failures > 0 || now.getTime() > deadline)
-        throw fail('unreachable', 'its authorization server did not renew the token a moment ago')
+        throw fail('unreachable', 'its authorization server has just failed to refresh the token')
       else await bells.wait(key, WATCH_MS)
       memory.forget(config.name, userId)
       const found = await memory.find(config, userId)
-      if (!found) throw fail('unlinked', 'the account is not linked any more')
+      if (!found) throw fail('unlinked', 'the account is no longer linked')
       account = found
     }
   }
@@ -176,13 +179,13 @@ export function openRefreshes(base: Base, memory: AccountMemory, bells: Bells): 
   }
 }
 
-/** The operator may have changed the secret since. */
+/** The client of the tokens with the currently configured secret, which may have changed. */
 function configuredClientOf(config: UpstreamConfig, { client }: Tokens): Tokens['client'] {
   const { clientSecret } = config.auth ?? {}
   return clientSecret === undefined ? client : { ...client, secret: clientSecret }
 }
 
-/** @returns nothing if the answer does not say. */
+/** @returns null if the response has no expires_in. */
 export function expiryOf({ expires_in: seconds }: TokenEndpointResponse, now: Date): Date | null {
   return seconds === undefined ? null : new Date(now.getTime() + Math.min(seconds, LONGEST_S) * 1000)
 }
@@ -199,5 +202,5 @@ const CODES = [
   'server_error',
   'slow_down',
 ]
-/** What a server says beside its codes may hold anything, tokens included. */
+/** Only known codes are logged: other text from a server may contain anything, even tokens. */
 export const isKnownCode = (code: unknown): code is string => CODES.includes(code as string)

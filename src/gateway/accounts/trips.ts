@@ -1,4 +1,4 @@
-/** A person's way to an upstream's authorization server and back (authorization code and PKCE). */
+/** The round trip of a user to an upstream's authorization server (authorization code with PKCE), which links an account. */
 import {
   AuthorizationResponseError,
   type AuthorizationServer,
@@ -30,7 +30,7 @@ import type { Traveller } from './types.ts'
 
 const TRIP_MS = 600_000
 
-/** What a trip must remember. */
+/** The stored state of a trip. */
 interface Trip {
   url: string
   verifier: string
@@ -45,7 +45,7 @@ interface Trip {
 
 const aboutOf = (state: string, userId: string) => JSON.stringify(['trip', state, userId])
 
-/** @returns where the browser goes. @throws AppError */
+/** Starts a trip. @returns the URL to send the browser to. @throws AppError */
 export async function beginTrip(
   base: Base,
   config: UpstreamConfig,
@@ -89,14 +89,14 @@ export async function beginTrip(
     code_challenge_method: 'S256',
     resource,
     ...(scope && scope.length > 0 ? { scope: scope.join(' ') } : {}),
-    // OpenID Connect Core 11: without it a provider ignores offline_access.
+    // OpenID Connect Core 11: without prompt=consent a provider ignores offline_access.
     ...(scope?.includes('offline_access') ? { prompt: 'consent' } : {}),
   }
   for (const [name, value] of Object.entries(params)) url.searchParams.set(name, value)
   return url
 }
 
-/** @param params Of the callback. @throws AppError: nothing is linked then. */
+/** Completes a trip and links the account. @param params Of the callback. @throws AppError if nothing was linked. */
 export async function finishTrip(
   base: Base,
   config: UpstreamConfig,
@@ -111,9 +111,10 @@ export async function finishTrip(
     upstream: config.name,
     now: base.now(),
   })
-  if (!taken) throw failed(base, config, traveller, LOST, 'no such trip of this session')
+  if (!taken) throw failed(base, config, traveller, LOST, 'this session has no such trip')
   const trip: Trip = JSON.parse(unseal(base.secrets.upstreamAccounts, taken.request, aboutOf(state, userId)))
-  if (trip.url !== urlOf(config)) throw failed(base, config, traveller, LOST, 'the server has moved meanwhile')
+  if (trip.url !== urlOf(config))
+    throw failed(base, config, traveller, LOST, 'the address of the server has changed since')
   const answer = await exchange(base, config, traveller, trip, params, state)
   const now = base.now()
   const scope = answer.scope === undefined ? trip.scope : answer.scope.split(' ').filter(Boolean)
@@ -152,7 +153,7 @@ async function exchange(
 ): Promise<TokenEndpointResponse> {
   const identity = { client_id: client.id }
   try {
-    // The issuer first (RFC 9207): a code of another server goes nowhere.
+    // Checks the issuer first (RFC 9207), so that the code of another server is not sent anywhere.
     const validated = validateAuthResponse(server, identity, params, state)
     const response = await authorizationCodeGrantRequest(
       server,
@@ -166,27 +167,27 @@ async function exchange(
     return await processAuthorizationCodeResponse(server, identity, response)
   } catch (error) {
     if (error instanceof AuthorizationResponseError && error.error === 'access_denied')
-      throw failed(base, config, traveller, DENIED, 'the person did not allow it')
+      throw failed(base, config, traveller, DENIED, 'the user denied access')
     if (error instanceof ResponseBodyError && error.error === 'invalid_client' && config.auth?.clientId === undefined)
       await forgetClient(base, config, server.issuer)
     throw failed(base, config, traveller, undefined, detailOf(error))
   }
 }
 
-/** Of an error, what a server cannot have put there. */
+/** Describes an error without any text from the server. */
 function detailOf(error: unknown): string {
   if (error instanceof SafeFetchError) return `the token endpoint ${error.detail}`
   const code = (error as { error?: unknown }).error
   if (error instanceof AuthorizationResponseError || error instanceof ResponseBodyError)
-    return isKnownCode(code) ? code : 'refused with a code that is not known'
+    return isKnownCode(code) ? code : 'refused with an unknown error code'
   return (error as Error).message
 }
 
 const LOST = {
-  title: 'This was started elsewhere or too long ago',
-  advice: 'Nothing was linked. Start again from your account page, in this browser.',
+  title: 'This was started in another browser or too long ago',
+  advice: 'Nothing was linked. Start again from your account page in this browser.',
 }
-const DENIED = { title: 'Nothing was linked', advice: 'The other server says that you did not allow it.' }
+const DENIED = { title: 'Nothing was linked', advice: 'The other server reports that you denied access.' }
 
 function failed(
   base: Base,
@@ -200,7 +201,7 @@ function failed(
   return new AppError(words.title, words.advice, { detail: `${config.name}: ${why}` })
 }
 
-/** As whom the upstream knows the person, where it says (OpenID Connect). */
+/** The user's name at the upstream, if there is an id token (OpenID Connect). */
 function accountOf(answer: TokenEndpointResponse): string | null {
   const claims = getValidatedIdTokenClaims(answer)
   const known = ['email', 'preferred_username', 'name', 'sub'].map(name => claims?.[name])

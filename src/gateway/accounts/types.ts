@@ -1,6 +1,6 @@
-/** What the pages of a person ask about their accounts at upstream servers. */
+/** The interface of linked accounts for the account pages. */
 
-/** Whose trip to an authorization server it is: nobody else's browser ends it. */
+/** The user and browser session of a trip, which only that session can complete. */
 export interface Traveller {
   userId: string
   sessionHash: Uint8Array
@@ -12,10 +12,10 @@ export interface Person {
   email: string
 }
 
-/** A server that a person may link an account at, or has. */
+/** A server at which a user has linked, or can link, an account. */
 export interface LinkableServer {
   name: string
-  /** Where its tokens go. */
+  /** The host that gets its tokens. */
   host: string
   state: 'linked' | 'wants_more' | 'not_linked' | 'ended'
   account: string | null
@@ -24,26 +24,26 @@ export interface LinkableServer {
   usedAt: Date | null
 }
 
-/** What a person is asked before they go to the upstream's authorization server. */
+/** What the user confirms before going to the upstream's authorization server. */
 export interface LinkQuestion {
   name: string
   host: string
-  /** Of the authorization server. */
+  /** Host of the authorization server. */
   signInHost: string
   scope: string[]
 }
 
 export interface PersonAccounts {
   list(person: Person): Promise<LinkableServer[]>
-  /** Whether a link that a client was given is this person's. */
+  /** Whether a link that a client got was made for this user. */
   isFor(person: Person, tag: string): boolean
-  /** @throws AppError 404 if there is nothing to link. */
+  /** @throws AppError 404 if the user cannot link an account there. */
   question(person: Person, name: string): Promise<LinkQuestion>
-  /** @returns where the browser goes. @throws AppError */
+  /** @returns the URL to send the browser to. @throws AppError */
   begin(person: Person, traveller: Traveller, name: string): Promise<URL>
-  /** @param params Of the callback. @throws AppError: nothing is linked then. */
+  /** @param params Of the callback. @throws AppError if nothing was linked. */
   finish(person: Person, traveller: Traveller, name: string, params: URLSearchParams): Promise<void>
   unlink(person: Person, name: string, ip: string | null): Promise<void>
-  /** The client id metadata document. */
+  /** Our client id metadata document. */
   document(): Record<string, unknown>
 }

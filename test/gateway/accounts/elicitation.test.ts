@@ -54,7 +54,7 @@ describe('a session of 2025-11-25 that can open pages', () => {
       elicitationId: expect.any(String),
       url: expect.stringMatching(PAGE),
       message:
-        'This needs your account at notes, which is not linked to this server yet. Link it in your browser to go on.',
+        'This requires your account at notes, which is not linked to this server yet. Link it in your browser to continue.',
     })
     await link(server, upstream, ada, 'notes')
     expect(await completed.promise).toBe(asked!.elicitationId)
@@ -121,7 +121,7 @@ describe('a client of 2026-07-28 that can open pages', () => {
           params: {
             mode: 'url',
             message:
-              'This needs your account at notes, which is not linked to this server yet. Link it in your browser to go on.',
+              'This requires your account at notes, which is not linked to this server yet. Link it in your browser to continue.',
             url: expect.stringMatching(PAGE),
           },
         },

@@ -30,7 +30,7 @@ beforeEach(async () => {
   await ada.link()
 })
 
-const NOT_LINKED = 'This needs your account at notes, which is not linked to this server yet.'
+const NOT_LINKED = 'This requires your account at notes, which is not linked to this server yet.'
 
 describe('a token', () => {
   test('is renewed before it expires, and the call does not wait for that', async () => {
@@ -133,7 +133,7 @@ test('two people with 100 calls each at once never see each other’s data', asy
 
 test('a call that needs more scopes asks for them together with those that were allowed', async () => {
   expect(await ada.call('write_note')).toMatch(
-    /^This needs more access to your account at notes than you have allowed\. Open http/,
+    /^This requires more access to your account at notes than you have granted\. Open http/,
   )
   expect(await ada.call()).toBe('ada')
   expect(await (await server.get('/account', { Cookie: ada.cookie })).text()).toContain('asks for more access')

@@ -25,21 +25,20 @@ const PATIENCE_MS = 2_000
 export function openCircuit(now: () => Date, tripsAt = 5): Circuit {
   let failures = 0
   let until = 0
-  let trial = false
   const left = () => until - now().getTime()
 
   return {
     async admit() {
       const wait = left()
-      if (failures >= tripsAt && (wait > 0 || trial))
+      if (failures >= tripsAt && wait > 0)
         throw fail('unreachable', `failed to start ${failures} times; next attempt in ${seconds(wait)}`)
       if (wait > PATIENCE_MS) throw fail('unreachable', `failed to start; next attempt in ${seconds(wait)}`)
-      trial = failures >= tripsAt
+      // The only trial for a while, whether or not anybody hears how it ended.
+      if (failures >= tripsAt) until = now().getTime() + OPEN_MS
       if (wait > 0) await Bun.sleep(wait)
     },
     failed() {
       failures++
-      trial = false
       const pause =
         failures >= tripsAt
           ? Math.min(OPEN_MS * 2 ** (failures - tripsAt), OPEN_MOST_MS)
@@ -49,7 +48,6 @@ export function openCircuit(now: () => Date, tripsAt = 5): Circuit {
     succeeded() {
       failures = 0
       until = 0
-      trial = false
     },
     get open() {
       return failures >= tripsAt

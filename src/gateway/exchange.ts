@@ -98,6 +98,14 @@ export interface CallRecord {
   reference?: string
 }
 
+/** An upstream that cannot be used now, in words for its users. */
+export interface AwayUpstream {
+  name: string
+  reason: string
+  /** When the next attempt is allowed; absent: at once. */
+  retryAt?: Date
+}
+
 export interface UpstreamStatus {
   name: string
   transport: 'stdio' | 'http'
@@ -151,6 +159,8 @@ export interface Gateway {
   ): Promise<Listening>
   /** For `upstream list`, `whoami` and metrics. */
   status(): readonly UpstreamStatus[]
+  /** The upstreams that this caller may use, but cannot at the moment. */
+  away(caller: GatewayCaller): readonly AwayUpstream[]
   /** Accepts a tool's changed description (`onChange: block`). @returns how many were accepted. */
   trust(name: string): Promise<number>
   /** Reloads the file; only changed entries stop or start. @throws UsageError if the file is invalid; the old configuration then stays. */

@@ -16,6 +16,7 @@ import { describeHub, describeUpstream } from './describing.ts'
 import { openElicitations } from './elicitations.ts'
 import { namedBy, requestAt } from './endpoint.ts'
 import type { CallRecord, Exchange, Gateway, GatewayCaller, GatewayChange } from './exchange.ts'
+import { wordsOf } from './failures.ts'
 import { openHeldCalls } from './held.ts'
 import { openHub } from './hub.ts'
 import { openLinkable } from './linkable.ts'
@@ -205,6 +206,13 @@ export function openGateway(deps: GatewayDeps): Gateway {
         }
       })
     },
+    away: caller =>
+      visible(caller).flatMap(({ config: { name }, pool }) => {
+        const away = pool.away(caller)
+        if (!away) return []
+        const reason = away.reason === 'starting' ? 'is still starting' : wordsOf(away.reason)
+        return [{ name, reason, ...(away.retryAt ? { retryAt: away.retryAt } : {}) }]
+      }),
     async trust(name) {
       const accepted = await trustTools(deps.sql, name)
       upstreams.get(name)?.trusted()

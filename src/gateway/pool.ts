@@ -5,7 +5,14 @@
 import type { Log } from '../lib/log.ts'
 import { type Circuit, openCircuit } from './circuit.ts'
 import type { UpstreamConfig } from './config.ts'
-import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
+import {
+  type Connection,
+  type ConnectionEvents,
+  type Failure,
+  type FailureReason,
+  fail,
+  UpstreamFailure,
+} from './connection.ts'
 import type { Credential } from './credential.ts'
 import { carried } from './eras.ts'
 import type { GatewayCaller } from './exchange.ts'
@@ -47,6 +54,8 @@ export interface Pool {
   links(): Iterable<Link>
   /** HTTP: reports the outcome of a call, for the circuit breaker. */
   reportCall(caller: GatewayCaller, failure: Failure | undefined): void
+  /** Why the upstream cannot be used for this caller now. @returns undefined if it can, as far as is known. */
+  away(caller: GatewayCaller): { reason: FailureReason | 'starting'; retryAt?: Date } | undefined
   endPrincipal(principal: string): Promise<void>
   /** Opens no new connections, and closes existing ones when their calls have ended. */
   retire(): void
@@ -65,6 +74,13 @@ export type PoolEvents = Pick<LinkOptions, 'onList' | 'onListChanged' | 'warn'> 
   onLink(link: Link): void
 }
 
+interface Circuits {
+  start: Circuit
+  crash: Circuit
+  /** The last failure, until something succeeds. */
+  failure: Failure | undefined
+}
+
 /** Whether a failure says nothing about the upstream itself. */
 const isAboutPerson = ({ reason }: Failure) =>
   reason === 'unlinked' || reason === 'more_scope' || reason === 'for_people'
@@ -77,7 +93,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
   const links = new Map<string, Link>()
   const keys = new WeakMap<Link, string>()
   const starting = new Map<string, Promise<Link>>()
-  const circuits = new Map<string, { start: Circuit; crash: Circuit }>()
+  const circuits = new Map<string, Circuits>()
   const slots = new WeakMap<Link, Slots>()
   const shared = transport.type === 'http' ? openSlots(config.concurrency, config.queue) : undefined
   let speaks: Speaks | undefined
@@ -95,11 +111,17 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
   }
 
   /** Per principal if the configuration is, so that one principal's failures do not affect others. */
-  function circuitsOf(caller: GatewayCaller): { start: Circuit; crash: Circuit } {
-    const key = config.perPrincipal ? caller.principal : ''
+  const circuitKey = (caller: GatewayCaller) => (config.perPrincipal ? caller.principal : '')
+
+  function circuitsOf(caller: GatewayCaller): Circuits {
+    const key = circuitKey(caller)
     let found = circuits.get(key)
     if (!found) {
-      found = { start: openCircuit(deps.now), crash: openCircuit(deps.now, Number.POSITIVE_INFINITY) }
+      found = {
+        start: openCircuit(deps.now),
+        crash: openCircuit(deps.now, Number.POSITIVE_INFINITY),
+        failure: undefined,
+      }
       circuits.set(key, found)
     }
     return found
@@ -156,11 +178,10 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
         onList: events.onList,
         onListChanged: events.onListChanged,
         onStale: forget,
-        onClose: (ended, failure) => onClose(ended, failure, circuit.crash),
+        onClose: (ended, failure) => onClose(ended, failure, circuit),
       })
       made = link
-      circuit.start.succeeded()
-      lastError = undefined
+      succeeded(circuit)
       if (known !== link.speaks) memory.rememberEra(link.speaks)
       speaks = link.speaks
       if (closed) {
@@ -172,7 +193,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     } catch (error) {
       // A person without an account is nothing that is wrong with the upstream.
       if (!(error instanceof UpstreamFailure) || isAboutPerson(error.failure)) throw error
-      note(error.failure, 'could not be started')
+      note(error.failure, 'could not be started', circuit)
       if (error.failure.reason !== 'busy' && error.failure.reason !== 'cancelled') circuit.start.failed()
       throw error
     }
@@ -185,7 +206,15 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     if (!timer) timer = setInterval(sweep, SWEEP_MS)
   }
 
-  function note({ reason, detail }: Failure, what: string): void {
+  function succeeded(circuit: Circuits): void {
+    circuit.start.succeeded()
+    circuit.failure = undefined
+    lastError = undefined
+  }
+
+  function note(failure: Failure, what: string, circuit: Circuits): void {
+    const { reason, detail } = failure
+    if (reason !== 'busy' && reason !== 'cancelled') circuit.failure = failure
     lastError = `${reason}: ${detail}`
     deps.log.warn({ upstream: name, reason, detail }, `the upstream ${what}`)
   }
@@ -197,14 +226,14 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     link.retire(config.maxTimeout)
   }
 
-  function onClose(link: Link, failure: Failure, crash: Circuit): void {
+  function onClose(link: Link, failure: Failure, circuit: Circuits): void {
     const key = keys.get(link)
     if (key !== undefined && links.get(key) === link) links.delete(key)
     if (failure.reason === 'cancelled' || closed) return
     restarts++
-    note(failure, 'ended')
-    if (performance.now() - link.startedAt > SETTLED_MS) crash.succeeded()
-    crash.failed()
+    note(failure, 'ended', circuit)
+    if (performance.now() - link.startedAt > SETTLED_MS) circuit.crash.succeeded()
+    circuit.crash.failed()
   }
 
   let timer: NodeJS.Timeout | undefined
@@ -256,12 +285,19 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     links: () => links.values(),
     reportCall(caller, failure) {
       if (transport.type !== 'http') return
-      const { start } = circuitsOf(caller)
-      if (!failure) start.succeeded()
+      const circuit = circuitsOf(caller)
+      if (!failure) succeeded(circuit)
       else if (failure.reason === 'unreachable' && failure.status === undefined) {
-        note(failure, 'could not be reached')
-        start.failed()
+        note(failure, 'could not be reached', circuit)
+        circuit.start.failed()
       }
+    },
+    away(caller) {
+      if (starting.has(keyFor(caller))) return { reason: 'starting' }
+      const circuit = circuits.get(circuitKey(caller))
+      if (!circuit?.failure) return undefined
+      const retryAt = circuit.start.retryAt() ?? circuit.crash.retryAt()
+      return { reason: circuit.failure.reason, ...(retryAt ? { retryAt } : {}) }
     },
     async endPrincipal(principal) {
       const ended = [...links].filter(([, link]) => link.owner === principal)

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { DEVICE_CODE_GRANT, deviceTokens, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
 import { type Front, startFront, tokenFor } from '../support/front.ts'
+import { startScripted } from '../support/scripted.ts'
 import { startUpstream } from '../support/upstreams/start.ts'
 
 let server: Front
@@ -194,4 +195,33 @@ describe('what is there', () => {
     const answer = await rpc(server, atHub, 'tools/call', { name: 'fixture__nothing' })
     expect(await answer.json()).toMatchObject({ error: { code: -32602 } })
   })
+})
+
+test('whoami names the servers that do not work, to those who may use them, and why', async () => {
+  const ofAda = { command: 'there-is-no-such-program', users: ['ada@example.com'] }
+  using away = startScripted({ tools: [{ name: 'anything' }] })
+  await server.configure({ ...servers(), away: away.entry, broken: ofAda })
+  const unavailable = async (token: string) => {
+    const { result } = (await (await rpc(server, token, 'tools/call', { name: 'whoami' })).json()) as {
+      result: { structuredContent: { unavailable_servers?: object[] } }
+    }
+    return result.structuredContent.unavailable_servers
+  }
+  expect(await unavailable(atHub)).toBeUndefined()
+  await rpc(server, atHub, 'tools/list')
+  const broken = {
+    name: 'broken',
+    reason: 'The server "broken" could not be started',
+    retry_at: expect.stringMatching(/^20\d\d-.*Z$/),
+  }
+  expect(await unavailable(atHub)).toEqual([broken])
+  away[Symbol.dispose]()
+  await rpc(server, atHub, 'tools/call', { name: 'away__anything' })
+  expect(await unavailable(atHub)).toEqual([
+    { name: 'away', reason: 'The server "away" cannot be reached', retry_at: expect.any(String) },
+    broken,
+  ])
+  const bob = await tokenFor(server, undefined, 'mcp', 'bob@example.com')
+  expect((await unavailable(bob))?.map(one => (one as { name: string }).name)).toEqual(['away'])
+  await server.configure(servers())
 })

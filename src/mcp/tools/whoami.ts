@@ -1,13 +1,14 @@
 import { z } from 'zod'
 import { findUserById } from '../../../sql/users.ts'
 import { lookUpClient } from '../../oauth/memory.ts'
+import { gatewayCaller } from '../access.ts'
 import { READ_ONLY, type Tool } from './tool.ts'
 
 export const whoami: Tool = {
   name: 'whoami',
   title: 'Who am I',
   description:
-    'Returns the signed-in user, the client and the granted scopes. Use it to find out who this connection acts for and what it may do.',
+    'Returns the signed-in user, the client, the granted scopes, and the servers that do not work at the moment. Use it to find out who this connection acts for and what it may do.',
   input: z.object({}),
   output: z.object({
     user: z
@@ -18,6 +19,16 @@ export const whoami: Tool = {
     scope: z.array(z.string()),
     resource: z.string().describe('URL of the MCP endpoint that the token is valid for'),
     expires_at: z.string().describe('When the access token expires, ISO 8601'),
+    unavailable_servers: z
+      .array(
+        z.object({
+          name: z.string(),
+          reason: z.string(),
+          retry_at: z.string().optional().describe('When the next attempt is allowed, ISO 8601; absent: now'),
+        }),
+      )
+      .optional()
+      .describe('Servers behind this one that the connection may use, but that do not work at the moment'),
   }),
   annotations: READ_ONLY,
   scopes: [],
@@ -27,12 +38,22 @@ export const whoami: Tool = {
       lookUpClient(deps, caller.clientId),
       caller.userId ? findUserById(deps.sql, caller.userId) : undefined,
     ])
+    const away = deps.gateway?.away(gatewayCaller(caller)) ?? []
     return {
       user: user ? { id: user.id, email: user.email, name: user.name, admin: user.is_admin } : null,
       client: { id: caller.clientId, name: client?.name ?? '' },
       scope: [...caller.scope],
       resource: caller.audience,
       expires_at: new Date(caller.expiresAt * 1000).toISOString(),
+      ...(away.length > 0
+        ? {
+            unavailable_servers: away.map(({ name, reason, retryAt }) => ({
+              name,
+              reason: `The server "${name}" ${reason}`,
+              ...(retryAt ? { retry_at: retryAt.toISOString() } : {}),
+            })),
+          }
+        : {}),
     }
   },
 }

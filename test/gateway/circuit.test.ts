@@ -1,0 +1,62 @@
+/** When an upstream that fails is tried again. */
+import { describe, expect, test } from 'bun:test'
+import { openCircuit } from '../../src/gateway/circuit.ts'
+
+function circuit() {
+  let ms = Date.UTC(2026, 0, 1)
+  const opened = openCircuit(() => new Date(ms))
+  const isAdmitted = () =>
+    opened.admit().then(
+      () => true,
+      () => false,
+    )
+  const pass = (seconds: number) => {
+    ms += seconds * 1000
+  }
+  return { ...opened, isAdmitted, pass, opened }
+}
+
+async function open(one: ReturnType<typeof circuit>): Promise<void> {
+  for (let i = 0; i < 5; i++) {
+    one.pass(60)
+    expect(await one.isAdmitted()).toBe(true)
+    one.failed()
+  }
+}
+
+describe('a circuit', () => {
+  test('opens after five failures in a row for 30 s, then lets one trial through; success closes it', async () => {
+    const one = circuit()
+    await open(one)
+    expect(one.opened.open).toBe(true)
+    one.pass(29)
+    expect(await one.isAdmitted()).toBe(false)
+    one.pass(1)
+    expect([await one.isAdmitted(), await one.isAdmitted()]).toEqual([true, false])
+    one.succeeded()
+    expect([one.opened.open, await one.isAdmitted(), await one.isAdmitted()]).toEqual([false, true, true])
+  })
+
+  test('stays open for twice as long after each trial that fails, at most five minutes', async () => {
+    const one = circuit()
+    await open(one)
+    for (const seconds of [30, 60, 120, 240, 300, 300]) {
+      one.pass(seconds - 1)
+      expect(await one.isAdmitted()).toBe(false)
+      one.pass(1)
+      expect(await one.isAdmitted()).toBe(true)
+      one.failed()
+    }
+  })
+
+  test('lets another trial through if nobody heard how the first one ended, as of a call that was cancelled', async () => {
+    const one = circuit()
+    await open(one)
+    one.pass(30)
+    expect(await one.isAdmitted()).toBe(true)
+    one.pass(29)
+    expect(await one.isAdmitted()).toBe(false)
+    one.pass(1)
+    expect(await one.isAdmitted()).toBe(true)
+  })
+})

@@ -3,7 +3,6 @@
  * for concurrent callers, and closed when idle; after failures there is a pause.
  */
 import type { Log } from '../lib/log.ts'
-import { type Circuit, openCircuit } from './circuit.ts'
 import type { UpstreamConfig } from './config.ts'
 import {
   type Connection,
@@ -18,6 +17,7 @@ import { carried } from './eras.ts'
 import type { GatewayCaller } from './exchange.ts'
 import { expandFor } from './expand.ts'
 import type { Speaks } from './handshake.ts'
+import { openHealth } from './health.ts'
 import { openHttp } from './http.ts'
 import { openHttpSse } from './http-sse.ts'
 import { type Link, type LinkOptions, openLink } from './link.ts'
@@ -74,18 +74,9 @@ export type PoolEvents = Pick<LinkOptions, 'onList' | 'onListChanged' | 'warn'> 
   onLink(link: Link): void
 }
 
-interface Circuits {
-  start: Circuit
-  crash: Circuit
-  /** The last failure, until something succeeds. */
-  failure: Failure | undefined
-}
-
 /** Whether a failure says nothing about the upstream itself. */
 const isAboutPerson = ({ reason }: Failure) =>
   reason === 'unlinked' || reason === 'more_scope' || reason === 'for_people'
-/** A process that has run this long did not crash at startup. */
-const SETTLED_MS = 60_000
 const SWEEP_MS = 1_000
 
 export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory, events: PoolEvents): Pool {
@@ -93,12 +84,11 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
   const links = new Map<string, Link>()
   const keys = new WeakMap<Link, string>()
   const starting = new Map<string, Promise<Link>>()
-  const circuits = new Map<string, Circuits>()
+  const health = openHealth(deps, config)
   const slots = new WeakMap<Link, Slots>()
   const shared = transport.type === 'http' ? openSlots(config.concurrency, config.queue) : undefined
   let speaks: Speaks | undefined
   let restarts = 0
-  let lastError: string | undefined
   let closed = false
 
   function keyFor(caller: GatewayCaller): string {
@@ -108,23 +98,6 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     return config.isolation === 'session' && caller.session !== undefined
       ? `${caller.principal} ${caller.session}`
       : caller.principal
-  }
-
-  /** Per principal if the configuration is, so that one principal's failures do not affect others. */
-  const circuitKey = (caller: GatewayCaller) => (config.perPrincipal ? caller.principal : '')
-
-  function circuitsOf(caller: GatewayCaller): Circuits {
-    const key = circuitKey(caller)
-    let found = circuits.get(key)
-    if (!found) {
-      found = {
-        start: openCircuit(deps.now),
-        crash: openCircuit(deps.now, Number.POSITIVE_INFINITY),
-        failure: undefined,
-      }
-      circuits.set(key, found)
-    }
-    return found
   }
 
   async function connect(
@@ -157,9 +130,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
   }
 
   async function start(key: string, caller: GatewayCaller): Promise<Link> {
-    const circuit = circuitsOf(caller)
-    await circuit.start.admit()
-    await circuit.crash.admit()
+    await health.admit(caller)
     const known = await memory.era()
     let made: Link | undefined
     try {
@@ -178,10 +149,10 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
         onList: events.onList,
         onListChanged: events.onListChanged,
         onStale: forget,
-        onClose: (ended, failure) => onClose(ended, failure, circuit),
+        onClose: (ended, failure) => onClose(ended, failure, caller),
       })
       made = link
-      succeeded(circuit)
+      health.succeeded(caller)
       if (known !== link.speaks) memory.rememberEra(link.speaks)
       speaks = link.speaks
       if (closed) {
@@ -193,8 +164,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     } catch (error) {
       // A person without an account is nothing that is wrong with the upstream.
       if (!(error instanceof UpstreamFailure) || isAboutPerson(error.failure)) throw error
-      note(error.failure, 'could not be started', circuit)
-      if (error.failure.reason !== 'busy' && error.failure.reason !== 'cancelled') circuit.start.failed()
+      health.failed(caller, error.failure, 'could not be started')
       throw error
     }
   }
@@ -206,19 +176,6 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     if (!timer) timer = setInterval(sweep, SWEEP_MS)
   }
 
-  function succeeded(circuit: Circuits): void {
-    circuit.start.succeeded()
-    circuit.failure = undefined
-    lastError = undefined
-  }
-
-  function note(failure: Failure, what: string, circuit: Circuits): void {
-    const { reason, detail } = failure
-    if (reason !== 'busy' && reason !== 'cancelled') circuit.failure = failure
-    lastError = `${reason}: ${detail}`
-    deps.log.warn({ upstream: name, reason, detail }, `the upstream ${what}`)
-  }
-
   function forget(link: Link): void {
     const key = keys.get(link)
     if (key !== undefined && links.get(key) === link) links.delete(key)
@@ -226,14 +183,12 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     link.retire(config.maxTimeout)
   }
 
-  function onClose(link: Link, failure: Failure, circuit: Circuits): void {
+  function onClose(link: Link, failure: Failure, caller: GatewayCaller): void {
     const key = keys.get(link)
     if (key !== undefined && links.get(key) === link) links.delete(key)
     if (failure.reason === 'cancelled' || closed) return
     restarts++
-    note(failure, 'ended', circuit)
-    if (performance.now() - link.startedAt > SETTLED_MS) circuit.crash.succeeded()
-    circuit.crash.failed()
+    health.ended(caller, failure, performance.now() - link.startedAt)
   }
 
   let timer: NodeJS.Timeout | undefined
@@ -260,7 +215,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
         const key = keyFor(caller)
         const link = links.get(key)
         if (link && !link.stale) {
-          if (transport.type === 'http' && circuitsOf(caller).start.open) await circuitsOf(caller).start.admit()
+          if (transport.type === 'http') await health.admitCall(caller)
           return link
         }
         let begun = starting.get(key)
@@ -285,20 +240,11 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     links: () => links.values(),
     reportCall(caller, failure) {
       if (transport.type !== 'http') return
-      const circuit = circuitsOf(caller)
-      if (!failure) succeeded(circuit)
-      else if (failure.reason === 'unreachable' && failure.status === undefined) {
-        note(failure, 'could not be reached', circuit)
-        circuit.start.failed()
-      }
+      if (!failure) health.succeeded(caller)
+      else if (failure.reason === 'unreachable' && failure.status === undefined)
+        health.failed(caller, failure, 'could not be reached')
     },
-    away(caller) {
-      if (starting.has(keyFor(caller))) return { reason: 'starting' }
-      const circuit = circuits.get(circuitKey(caller))
-      if (!circuit?.failure) return undefined
-      const retryAt = circuit.start.retryAt() ?? circuit.crash.retryAt()
-      return { reason: circuit.failure.reason, ...(retryAt ? { retryAt } : {}) }
-    },
+    away: caller => (starting.has(keyFor(caller)) ? { reason: 'starting' } : health.away(caller)),
     async endPrincipal(principal) {
       const ended = [...links].filter(([, link]) => link.owner === principal)
       for (const [key] of ended) links.delete(key)
@@ -315,16 +261,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
       await Promise.all([...links.values()].map(link => link.close()))
     },
     get state() {
-      const open = [...circuits.values()].find(({ start }) => start.open)
-      const paused = open?.start ?? [...circuits.values()].map(({ crash }) => crash).find(circuit => circuit.retryAt())
-      return {
-        speaks,
-        starting: starting.size,
-        restarts,
-        lastError,
-        open: open !== undefined,
-        retryAt: paused?.retryAt(),
-      }
+      return { speaks, starting: starting.size, restarts, ...health.state }
     },
   }
 }

@@ -82,6 +82,7 @@ export const configSchema = z.object({
     .string()
     .regex(/^postgres(ql)?:\/\//, { error: 'must look like postgres://user:password@host:5432/database' })
     .optional(),
+  DATABASE_WAIT: seconds(60, 0, 3600),
   DATA_DIR: z.string().default('./data'),
   HOST: z.string().default('127.0.0.1'),
   PORT: port.default(3000),
@@ -242,4 +243,23 @@ function isNetwork(value: string): boolean {
   const version = isIP(address ?? '')
   if (version === 0 || more !== undefined) return false
   return bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+}
+
+/**
+ * Variables that look like a misspelt one of ours, such as `ADMIN_EMAIL`.
+ *
+ * @returns a sentence for each.
+ */
+export function misspeltVariables(env: Record<string, string | undefined>): string[] {
+  const known = Object.keys(configSchema.shape).filter(key => key.includes('_'))
+  return Object.keys(env).flatMap(name => {
+    const [, plain = name, file = ''] = /^(.*?)(_FILE)?$/.exec(name) ?? []
+    const meant = known.find(key => withoutEnding(key) === withoutEnding(plain.toUpperCase()))
+    return meant && meant !== plain ? [`${name} is not a setting of this server; use ${meant}${file}`] : []
+  })
+}
+
+/** Singular and plural, with and without separators, are the same word. */
+function withoutEnding(name: string): string {
+  return name.replaceAll(/[_-]/g, '').replace(/S$/, '')
 }

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { configSchema, parseConfig } from '../src/config.ts'
+import { configSchema, misspeltVariables, parseConfig } from '../src/config.ts'
 import { UsageError } from '../src/lib/errors.ts'
 import { ROOT, runCommand } from './support/command.ts'
 
@@ -47,10 +47,23 @@ describe('.env.example', async () => {
   })
 })
 
+test('a misspelt variable is named with the one that is meant', () => {
+  const env = { ADMIN_EMAIL: 'a@example.com', BASEURL: 'https://a', ALLOWED_DOMAIN_FILE: 'x', PATH: '/bin', PORTS: '1' }
+  expect(misspeltVariables(env)).toEqual([
+    'ADMIN_EMAIL is not a setting of this server; use ADMIN_EMAILS',
+    'BASEURL is not a setting of this server; use BASE_URL',
+    'ALLOWED_DOMAIN_FILE is not a setting of this server; use ALLOWED_DOMAINS_FILE',
+  ])
+  expect(
+    misspeltVariables({ ADMIN_EMAILS: 'a@example.com', AUTH_SECRET_FILE: 'x', NEXTAUTH_URL: 'https://a' }),
+  ).toEqual([])
+})
+
 describe('parseConfig', () => {
   test('needs nothing', () => {
     expect(parse({})).toEqual({
       BASE_URL: 'http://localhost:3000',
+      DATABASE_WAIT: 60,
       DATA_DIR: './data',
       HOST: '127.0.0.1',
       PORT: 3000,
@@ -246,30 +259,34 @@ describe('serve with what it cannot use', () => {
   test.each([
     [
       'a DATABASE_URL where nothing listens',
-      { DATABASE_URL: 'postgres://me:hunter2@127.0.0.1:1/x', AUTH_SECRET: SECRET },
+      { DATABASE_URL: 'postgres://me:hunter2@127.0.0.1:1/x', AUTH_SECRET: SECRET, DATABASE_WAIT: '0' },
+      3,
       /^The database cannot be used: .*127\.0\.0\.1:1.*\. Check DATABASE_URL\.\n$/,
     ],
     [
       'a DATA_DIR that is a file',
       { DATA_DIR: file },
+      1,
       /^DATA_DIR \(.*\/file\) cannot be used: .*\. It must be a directory owned by the user who runs the server\.\n$/,
     ],
     [
       'a DATA_DIR that is too long for a socket',
       { DATA_DIR: `/tmp/${'x'.repeat(100)}` },
+      1,
       /^DATA_DIR is too long .*\n$/,
     ],
     [
       'a HOST that is not of this machine',
       { DATA_DIR: dir, HOST: '192.0.2.1' },
+      1,
       /^Cannot listen on port 3000 of 192\.0\.2\.1 \(EADDRNOTAVAIL\); set HOST .*\n$/,
     ],
-  ])('says in one line what is wrong with %s', async (_, env, message) => {
+  ])('says in one line what is wrong with %s', async (_, env, exitCode, message) => {
     const { code, stdout, stderr } = await runCommand(['serve'], { LOG_LEVEL: 'error', ...env } as Record<
       string,
       string
     >)
-    expect({ code, stdout, stderr }).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(message) })
+    expect({ code, stdout, stderr }).toEqual({ code: exitCode, stdout: '', stderr: expect.stringMatching(message) })
     expect(stderr).not.toContain('hunter2')
   })
 })

@@ -11,6 +11,7 @@ export const AUDIT_EVENTS = {
     'A sign-in was refused: by the provider, because the user is not allowed, or because of an invalid link',
   'user.link_created': 'An operator created a one-time sign-in link',
   'user.signed_out_everywhere': 'Somebody ended all their sessions and connections',
+  'user.invited': 'An operator let somebody sign in with an address',
   'user.promoted': 'An operator made somebody an administrator',
   'user.demoted': 'An operator removed an administrator’s rights',
   'user.disabled': 'An operator disabled a user',

@@ -10,6 +10,7 @@ import { UnreachableError, UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { upstreamScopes } from '../mcp/endpoints.ts'
 import { openScopes, type Scopes } from '../oauth/scopes.ts'
+import { withAddress } from './address.ts'
 
 /**
  * Chooses where the configuration and the data are (`-C`, `--env-file`). What these files say counts, and not a file `.env`
@@ -67,7 +68,7 @@ export function environment(): Record<string, string | undefined> {
  * @throws UsageError if there is no embedded database here: only `serve` creates one.
  */
 export async function withDeps<T>(work: (deps: Deps) => Promise<T>): Promise<T> {
-  const config = readConfig()
+  const config = withAddress(readConfig())
   if (!config.DATABASE_URL && !existsSync(join(config.DATA_DIR, 'postgres')))
     throw new UsageError(
       `There is no database in ${resolve(config.DATA_DIR)}. Run this in the directory of the server or with -C DIR; "serve" creates a database.`,

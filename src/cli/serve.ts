@@ -1,9 +1,12 @@
 import { createApp } from '../app.ts'
+import { type Config, misspeltVariables } from '../config.ts'
+import { databaseProblem, isAway } from '../db/index.ts'
 import { type Deps, openDeps } from '../deps.ts'
 import { metricsApp } from '../http/metrics.ts'
 import { UsageError } from '../lib/errors.ts'
-import { openLog } from '../lib/log.ts'
+import { type Log, openLog } from '../lib/log.ts'
 import { startSweeper } from '../sweeper.ts'
+import { writeAddress } from './address.ts'
 import { environment, override, readConfig } from './environment.ts'
 import { greet } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
@@ -27,7 +30,7 @@ export async function serve({ port, host, dataDir }: ServeOptions): Promise<void
   const log = openLog(config.LOG_LEVEL)
   requireFreePort(config.HOST, config.PORT, 'PORT')
   if (config.METRICS_PORT !== undefined) requireFreePort(config.HOST, config.METRICS_PORT, 'METRICS_PORT')
-  const deps = await openDeps(config, { log, serving: true, env: environment() })
+  const deps = await waitForDatabase(config, log, () => openDeps(config, { log, serving: true, env: environment() }))
   const sweeper = startSweeper(deps)
   const close = async () => {
     sweeper.stop()
@@ -55,8 +58,24 @@ export async function serve({ port, host, dataDir }: ServeOptions): Promise<void
     await close()
     throw error
   }
-  greeted = greet(deps, secretFileWarnings(config))
+  writeAddress(config)
+  greeted = greet(deps, [...misspeltVariables(environment()), ...secretFileWarnings(config)])
   await greeted
+}
+
+const RETRY_MS = 2_000
+
+/** A database that starts later than this server is waited for, DATABASE_WAIT seconds at most. */
+async function waitForDatabase<T>({ DATABASE_WAIT }: Config, log: Log, open: () => Promise<T>): Promise<T> {
+  for (const until = performance.now() + DATABASE_WAIT * 1000; ; ) {
+    try {
+      return await open()
+    } catch (error) {
+      if (!isAway(error) || performance.now() + RETRY_MS > until) throw error
+      log.warn({ detail: databaseProblem(error) }, 'waiting for the database')
+      await Bun.sleep(RETRY_MS)
+    }
+  }
 }
 
 /**

@@ -2,7 +2,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { databaseVersion } from '../../sql/index.ts'
 import { listUpstreamStatus } from '../../sql/upstream-status.ts'
 import { type Config, SECRET_VARIABLES } from '../config.ts'
-import { readConfig, withDeps } from './environment.ts'
+import { withDeps } from './environment.ts'
 import { missingForProduction } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
 import { print, printJson } from './terminal.ts'
@@ -13,7 +13,7 @@ const FRESH_MS = 60_000
 /** What is configured, what the database is, whether the server answers, and what is missing for production. */
 export async function showStatus({ json }: { json?: boolean }): Promise<void> {
   await withDeps(async deps => {
-    const config = readConfig()
+    const { config } = deps
     const asked = performance.now()
     const version = await databaseVersion(deps.sql)
     const database = {

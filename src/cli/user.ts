@@ -1,3 +1,4 @@
+import { record } from '../audit/events.ts'
 import type { Deps } from '../deps.ts'
 import { UsageError } from '../lib/errors.ts'
 import { revokeGrantsOfUser } from '../oauth/tokens.ts'
@@ -22,7 +23,8 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
     say(`Signs in ${email} (${role}). Works once, for ${LINK_MINUTES} minutes.`)
   },
   async invite(deps, email, isAdmin) {
-    await inviteEnabled(deps, email, isAdmin)
+    const { id } = await inviteEnabled(deps, email, isAdmin)
+    record(deps, 'user.invited', { userId: id })
     print(`${email} can now sign in with any provider that has verified this address.`)
     if (deps.providers.size === 0)
       say('No provider is configured; create a one-time link with: mcp-oauth-server user link')

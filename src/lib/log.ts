@@ -1,9 +1,10 @@
 import { constants, fstatSync, openSync, writeSync } from 'node:fs'
 import { type DestinationStream, type Logger, pino } from 'pino'
+import pretty from 'pino-pretty'
 
 export type Log = Logger
 
-/** Structured log: one JSON object per line on standard output. Callers must not pass secrets. */
+/** Structured log on standard output: JSON lines, or text on a terminal. Callers must not pass secrets. */
 export function openLog(level: string): Log {
   return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, standardOutput())
 }
@@ -11,8 +12,18 @@ export function openLog(level: string): Log {
 /** One per process, even with several servers in it. */
 let destination: DestinationStream | undefined
 function standardOutput(): DestinationStream {
-  destination ??= openDestination()
+  destination ??= process.stdout.isTTY ? openTerminal() : openDestination()
   return destination
+}
+
+function openTerminal(): DestinationStream {
+  return pretty({
+    destination: STANDARD_OUTPUT,
+    sync: true,
+    translateTime: 'SYS:HH:MM:ss',
+    singleLine: true,
+    errorLikeObjectKeys: [],
+  })
 }
 
 const STANDARD_OUTPUT = 1

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
 import { migrations } from '../../sql/migrations/index.ts'
 import { rotateKeys } from '../../src/oauth/keys.ts'
-import { runCommand, startCommand } from '../support/command.ts'
+import { follow, runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
 import { serve } from '../support/processes.ts'
@@ -18,6 +18,7 @@ import {
   startServer,
   type TestServer,
 } from '../support/server.ts'
+import { startProxy } from '../support/tcp-proxy.ts'
 
 setDefaultTimeout(60_000)
 
@@ -320,4 +321,46 @@ test('without a provider the start prints the link of an administrator there is,
   } finally {
     await database.drop()
   }
+})
+
+test.skipIf(!onPostgres)('serve waits for a database that is not up yet', async () => {
+  const database = await emptyDatabase()
+  const url = new URL(database.env.DATABASE_URL!)
+  const target = Number(url.port || 5432)
+  url.host = `127.0.0.1:${await freePort()}`
+  const port = await freePort()
+  const env = { ...database.env, DATABASE_URL: url.href, PORT: String(port), BASE_URL: `http://localhost:${port}` }
+  const child = startCommand(['serve'], env)
+  const output = follow(child.stdout)
+  await output.until(/waiting for the database/)
+  const proxy = await startProxy(target, Number(url.port))
+  await output.until(/is listening on/)
+  child.kill('SIGKILL')
+  await child.exited
+  await proxy.close()
+  await database.drop()
+})
+
+test.skipIf(!onPostgres)('with DATABASE_WAIT=0 it gives up at once, with exit code 3', async () => {
+  const env = {
+    DATABASE_URL: `postgres://127.0.0.1:${await freePort()}/x`,
+    DATABASE_WAIT: '0',
+    AUTH_SECRET: 'x'.repeat(32),
+  }
+  const { code, stderr } = await runCommand(['serve'], { ...env, PORT: String(await freePort()) })
+  expect([code, stderr]).toEqual([3, expect.stringContaining('The database cannot be used: ')])
+})
+
+test.skipIf(onPostgres)('-C DIR uses the data of that directory, and the address of the server there', async () => {
+  const database = await emptyDatabase()
+  const { DATA_DIR } = database.env
+  const port = await freePort()
+  const server = startCommand(['serve', '--port', String(port), '--data-dir', `${DATA_DIR}/data`])
+  await follow(server.stdout).until(/is listening on/)
+  const { code, stdout } = await runCommand(['-C', DATA_DIR!, 'user', 'link', 'ada@example.com'])
+  expect([code, stdout]).toEqual([0, expect.stringMatching(new RegExp(`^http://localhost:${port}/auth/signin/link`))])
+  expect((await runCommand(['-C', '/nowhere', 'user', 'list'])).stderr).toBe('There is no directory /nowhere\n')
+  server.kill('SIGTERM')
+  expect(await server.exited).toBe(0)
+  await database.drop()
 })

@@ -11,7 +11,7 @@ export interface TcpProxy {
   close(): Promise<void>
 }
 
-export async function startProxy(target: number): Promise<TcpProxy> {
+export async function startProxy(target: number, port = 0): Promise<TcpProxy> {
   const sockets = new Set<Socket>()
   let hanging = false
   const follow = (from: Socket, to: Socket) => {
@@ -29,7 +29,7 @@ export async function startProxy(target: number): Promise<TcpProxy> {
     follow(client, upstream)
     follow(upstream, client)
   })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  await new Promise<void>(resolve => server.listen(port, '127.0.0.1', resolve))
   const cut = () => {
     for (const socket of sockets) socket.destroy()
   }

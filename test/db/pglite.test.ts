@@ -14,10 +14,11 @@ import fs, {
 import { join } from 'node:path'
 import { connect, type Database } from '../../src/db/index.ts'
 import { lockDataDir } from '../../src/db/lock.ts'
+import { UsageError } from '../../src/lib/errors.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { registerClient } from '../support/flows.ts'
 import { run, serve, start } from '../support/processes.ts'
-import { emptyDatabase, onPostgres, startServer } from '../support/server.ts'
+import { emptyDatabase, migratedDatabase, onPostgres, startServer } from '../support/server.ts'
 
 // Generous: it is for a machine that is busy with other things.
 setDefaultTimeout(60_000)
@@ -27,8 +28,8 @@ afterEach(async () => {
   for (const undo of cleanup.splice(0).reverse()) await undo()
 })
 
-async function newDataDir(): Promise<string> {
-  const { env, drop } = await emptyDatabase()
+async function newDataDir(make = migratedDatabase): Promise<string> {
+  const { env, drop } = await make()
   cleanup.push(drop)
   return env.DATA_DIR!
 }
@@ -67,7 +68,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
   })
 
   test('a child that outlives a killed server does not keep its lock', async () => {
-    const dir = await newDataDir()
+    const dir = await newDataDir(emptyDatabase)
     const lock = join(import.meta.dir, '../../src/db/lock.ts')
     const script = `import { lockDataDir } from ${JSON.stringify(lock)}
       await lockDataDir(${JSON.stringify(dir)}, 'test')
@@ -90,19 +91,20 @@ describe.skipIf(onPostgres)('the embedded database', () => {
   })
 
   test('auth-secret is made with a new database only: beside one that has keys its loss is a sentence', async () => {
-    const dir = await newDataDir()
+    const dir = await newDataDir(emptyDatabase)
     await (await startServer({ DATA_DIR: dir })).close()
     const path = join(dir, 'auth-secret')
     const secret = readFileSync(path, 'utf8')
-    const refusal = async () => {
-      const { code, output } = await run(['serve'], { DATA_DIR: dir, LOG_LEVEL: 'silent', PORT: '1' })
-      expect(code).toBe(1)
-      return output.trim()
-    }
+    const refusal = () =>
+      startServer({ DATA_DIR: dir }).then(
+        () => 'started',
+        error => (error instanceof UsageError ? error.message : Promise.reject(error)),
+      )
     rmSync(path)
-    expect(await refusal()).toBe(
-      `${path} is missing, but the database beside it was created with that secret: restore the file from a backup, or set AUTH_SECRET to its content. If it is lost, move DATA_DIR away to start over.`,
-    )
+    expect(await run(['serve'], { DATA_DIR: dir, LOG_LEVEL: 'silent', PORT: '1' })).toEqual({
+      code: 1,
+      output: `${path} is missing, but the database beside it was created with that secret: restore the file from a backup, or set AUTH_SECRET to its content. If it is lost, move DATA_DIR away to start over.\n`,
+    })
     expect(existsSync(path)).toBe(false)
     const unreadable = (code: string) =>
       `${path} cannot be read (${code}); it must be a file with the secret, readable by the user who runs the server`
@@ -181,7 +183,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
   })
 
   test('a first start that was cut short half way begins anew', async () => {
-    const dataDir = await newDataDir()
+    const dataDir = await newDataDir(emptyDatabase)
     const partial = join(dataDir, 'postgres.partial')
     mkdirSync(partial)
     writeFileSync(join(partial, 'PG_VERSION'), 'half')
@@ -235,7 +237,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
   })
 
   test('an overlong data directory is refused with the reason, before anything is made', async () => {
-    const dataDir = join(await newDataDir(), 'x'.repeat(100))
+    const dataDir = join(await newDataDir(emptyDatabase), 'x'.repeat(100))
     await expect(open(dataDir)).rejects.toThrow('too long for a Unix socket')
     expect(existsSync(dataDir)).toBe(false)
   })

@@ -175,7 +175,7 @@ async function problemOf({ method, path, body, type, html }: Shot): Promise<stri
       ...bearerOf(path),
       ...(type ? { 'Content-Type': type } : {}),
     },
-    signal: AbortSignal.timeout(5_000),
+    signal: AbortSignal.timeout(30_000),
   })
   const kind = answer.headers.get('content-type') ?? ''
   if (kind.startsWith('text/event-stream')) {

@@ -1,7 +1,7 @@
-/** 100,000 rows in every table that grows. */
+/** 20,000 rows in every table that grows. */
 import type { Queries } from '../../sql/index.ts'
 
-export const ROWS = 100_000
+export const ROWS = 20_000
 
 /** One user, client and grant for every row of the others, so that none of them is special. */
 export async function fillTables(sql: Queries): Promise<void> {

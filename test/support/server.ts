@@ -9,7 +9,7 @@ import type { Outbound } from '../../src/lib/safe-fetch.ts'
 import { migratedDatabase, onPostgres } from './database.ts'
 import { freePort } from './ports.ts'
 
-export { emptyDatabase, migratedDatabase, onPostgres } from './database.ts'
+export { emptyDatabase, migratedDatabase, onPostgres, RACES } from './database.ts'
 
 export interface TestServer {
   base: string
@@ -49,7 +49,7 @@ export async function startServer(
   prepare?: Prepare,
 ): Promise<TestServer> {
   const port = await freePort()
-  const database = await migratedDatabase()
+  const database = env.DATA_DIR ? { env: {}, drop: async () => {} } : await migratedDatabase()
   const fullEnv = {
     BASE_URL: `http://localhost:${port}`,
     HOST: '127.0.0.1',

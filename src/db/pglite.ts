@@ -27,6 +27,8 @@ const START_PARAMS = [
     'max_parallel_workers_per_gather=0',
     'max_parallel_maintenance_workers=0',
   ].flatMap(setting => ['-c', setting]),
+  // By default 160 MB, all of it touched at the start. What the database reads is in the kernel's cache as well.
+  ...['-c', 'shared_buffers=16MB'],
   // Of the sync methods, fsync() is the one that reaches the file system layer below.
   ...['-c', 'fsync=on', '-c', 'wal_sync_method=fsync'],
 ]

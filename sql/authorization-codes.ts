@@ -16,6 +16,7 @@ export interface NewAuthorizationCode {
 }
 
 export interface AuthorizationCodeRow {
+  client_id: string
   user_id: string
   redirect_uri: string
   scope: string[]
@@ -61,21 +62,19 @@ export async function insertAuthorizationCode(sql: Queries, code: NewAuthorizati
   return rows.length === 1
 }
 
-/** Finds a client's code, used or not. */
+/** Finds a code, used or not. */
 export async function findAuthorizationCode(
   sql: Queries,
   codeHash: Uint8Array,
-  clientId: string,
 ): Promise<AuthorizationCodeRow | undefined> {
   const [row] = await sql<AuthorizationCodeRow[]>`
     select
-      code.user_id, code.redirect_uri, code.scope, code.resource, code.code_challenge, code.expires_at,
+      code.client_id, code.user_id, code.redirect_uri, code.scope, code.resource, code.code_challenge, code.expires_at,
       code.consumed_at, code.grant_id, account.disabled_at is not null as user_disabled,
       account.is_admin as user_is_admin
     from authorization_codes as code
     join users as account on account.id = code.user_id
-    where code.code_hash = ${codeHash}
-      and code.client_id = ${clientId}`
+    where code.code_hash = ${codeHash}`
   return row
 }
 

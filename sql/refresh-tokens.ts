@@ -19,12 +19,8 @@ export interface RefreshTokenRow {
   refreshed_agent: string | null
 }
 
-/** Finds a client's refresh token with its grant, and locks both for the rest of the transaction. */
-export async function lockRefreshToken(
-  sql: Queries,
-  tokenHash: Uint8Array,
-  clientId: string,
-): Promise<RefreshTokenRow | undefined> {
+/** Finds a refresh token with its grant, and locks both for the rest of the transaction. */
+export async function lockRefreshToken(sql: Queries, tokenHash: Uint8Array): Promise<RefreshTokenRow | undefined> {
   const [row] = await sql<RefreshTokenRow[]>`
     select
       token.grant_id, granted.client_id, granted.user_id, granted.scope, granted.resource,
@@ -36,7 +32,6 @@ export async function lockRefreshToken(
     join grants as granted on granted.id = token.grant_id
     join users as account on account.id = granted.user_id
     where token.token_hash = ${tokenHash}
-      and granted.client_id = ${clientId}
     for update of token, granted`
   return row
 }
@@ -88,19 +83,17 @@ export async function rotateRefreshToken(
     values (${rotate.successorHash}, ${rotate.grantId}, ${rotate.now}, ${rotate.expiresAt})`
 }
 
-/** The grant of a client's refresh token, for revocation. */
+/** The grant of a refresh token, for revocation. */
 export async function findRefreshGrant(
   sql: Queries,
   tokenHash: Uint8Array,
-  clientId: string,
-): Promise<string | undefined> {
-  const [row] = await sql<{ grant_id: string }[]>`
-    select token.grant_id
+): Promise<{ id: string; client_id: string } | undefined> {
+  const [row] = await sql<{ id: string; client_id: string }[]>`
+    select granted.id, granted.client_id
     from refresh_tokens as token
     join grants as granted on granted.id = token.grant_id
-    where token.token_hash = ${tokenHash}
-      and granted.client_id = ${clientId}`
-  return row?.grant_id
+    where token.token_hash = ${tokenHash}`
+  return row
 }
 
 /** Deletes at most `limit` tokens that expired before `before`, used or not. @returns how many. */

@@ -75,9 +75,9 @@ export const account = (deps: AccountDeps) => {
     )
     .post(
       '/account/disconnect',
-      async ({ request, viewer }) => {
+      async ({ request, server, viewer }) => {
         const params = checkParams(await readParams(request), endSchema)
-        requireCsrf(deps, request, viewer, END, params as Record<string, string>)
+        requireCsrf(deps, { request, server }, viewer, END, params as Record<string, string>)
         const before = await listConnections(deps, viewer.userId)
         await revokeGrant(deps, { grantId: params.id, userId: viewer.userId, by: 'user' })
         // Even if it had already ended, the page shows what is left.
@@ -92,9 +92,9 @@ export const account = (deps: AccountDeps) => {
     )
     .post(
       '/account/forget',
-      async ({ request, viewer }) => {
+      async ({ request, server, viewer }) => {
         const params = checkParams(await readParams(request), forgetSchema)
-        requireCsrf(deps, request, viewer, FORGET, params as Record<string, string>)
+        requireCsrf(deps, { request, server }, viewer, FORGET, params as Record<string, string>)
         await revokeGrantsOfUser(deps, { userId: viewer.userId, clientId: params.client_id }, 'user')
         return seeOther('/account')
       },
@@ -102,8 +102,8 @@ export const account = (deps: AccountDeps) => {
     )
     .post(
       '/account/signout-everywhere',
-      async ({ request, viewer }) => {
-        requireCsrf(deps, request, viewer, END_ALL, await readParams(request))
+      async ({ request, server, viewer }) => {
+        requireCsrf(deps, { request, server }, viewer, END_ALL, await readParams(request))
         // Sessions first, so that none of them can approve anything new.
         const cookie = await endAllSessions(deps, viewer)
         await revokeGrantsOfUser(deps, { userId: viewer.userId }, 'user')

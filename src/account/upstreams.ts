@@ -66,7 +66,7 @@ export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: Pe
     .post(
       '/account/upstreams/:name/link',
       async ({ viewer, request, server, params: { name } }) => {
-        requireCsrf(deps, request, viewer, LINK, await readParams(request))
+        requireCsrf(deps, { request, server }, viewer, LINK, await readParams(request))
         const handled = { request, server }
         const { href, host } = await accounts.begin(personOf(viewer), traveller(handled, viewer), name)
         return onward(onwardPage({ href, to: host }), href)
@@ -88,7 +88,7 @@ export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: Pe
     .post(
       '/account/upstreams/:name/unlink',
       async ({ viewer, request, server, params: { name } }) => {
-        requireCsrf(deps, request, viewer, UNLINK, await readParams(request))
+        requireCsrf(deps, { request, server }, viewer, UNLINK, await readParams(request))
         await accounts.unlink(personOf(viewer), name, clientAddress(deps, request, server))
         return seeOther('/account')
       },

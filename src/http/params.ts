@@ -12,6 +12,16 @@ const TYPED_LIMIT = 100
 /** Parameters of one request. A missing or empty parameter (RFC 6749 3.1) is absent. */
 export type Params = Readonly<Record<string, string>>
 
+/** Exceptions to how parameters are read. */
+export interface Reading {
+  /** The name of a parameter typed by a user: its value is made printable instead of being refused. */
+  typed?: string
+  /** Collects repeated parameters instead of refusing the request; the first value of each name counts. */
+  repeated?: Repeated
+}
+
+export type Repeated = [name: string, value: string][]
+
 /** Camel-case names that are accepted in JSON. */
 const JSON_ALIASES: Record<string, string> = {
   clientId: 'client_id',
@@ -24,35 +34,34 @@ const JSON_ALIASES: Record<string, string> = {
 /**
  * Reads the parameters of a POST body, form-encoded or JSON. In JSON, `scope` may be an array.
  *
- * @param typed The name of a parameter typed by a user, if any: its value is made printable instead of being refused.
  * @throws OAuthError `invalid_request` if the body is malformed or too large, or a parameter is repeated or not a string.
  */
-export async function readParams(request: Request, typed?: string): Promise<Params> {
+export async function readParams(request: Request, reading: Reading = {}): Promise<Params> {
   const type = (request.headers.get('content-type') ?? '').split(';')[0]!.trim().toLowerCase()
   const text = await readText(request, BODY_LIMIT)
-  if (type === 'application/json') return jsonParams(text, typed)
-  if (type === 'application/x-www-form-urlencoded' || (type === '' && text === '')) return parseParams(text, typed)
+  if (type === 'application/json') return jsonParams(text, reading)
+  if (type === 'application/x-www-form-urlencoded' || (type === '' && text === '')) return parseParams(text, reading)
   throw new OAuthError(
     'invalid_request',
     'The content type must be application/x-www-form-urlencoded or application/json',
   )
 }
 
-/** The parameters of a query string. @param typed, @throws OAuthError as {@link readParams}. */
-export function queryParams(request: Request, typed?: string): Params {
+/** The parameters of a query string. @throws OAuthError as {@link readParams}. */
+export function queryParams(request: Request, reading?: Reading): Params {
   const mark = request.url.indexOf('?')
-  return parseParams(mark < 0 ? '' : request.url.slice(mark + 1).split('#')[0]!, typed)
+  return parseParams(mark < 0 ? '' : request.url.slice(mark + 1).split('#')[0]!, reading)
 }
 
-/** The parameters of a form-encoded text. @param typed, @throws OAuthError as {@link readParams}. */
-export function parseParams(encoded: string, typed?: string): Params {
+/** The parameters of a form-encoded text. @throws OAuthError as {@link readParams}. */
+export function parseParams(encoded: string, reading: Reading = {}): Params {
   if (encoded.split('&', MAX_PARAMETERS + 1).length > MAX_PARAMETERS) {
     throw new OAuthError('invalid_request', `There must be at most ${MAX_PARAMETERS} parameters`)
   }
-  return collect(new URLSearchParams(encoded), typed)
+  return collect(new URLSearchParams(encoded), reading)
 }
 
-function jsonParams(text: string, typed?: string): Params {
+function jsonParams(text: string, reading: Reading): Params {
   let body: unknown
   try {
     body = parseJson(text)
@@ -72,31 +81,34 @@ function jsonParams(text: string, typed?: string): Params {
       entries.push([name, value.join(' ')])
     else throw new OAuthError('invalid_request', `The parameter ${printable(name)} must be a string`)
   }
-  return collect(entries, typed)
+  return collect(entries, reading)
 }
 
-function collect(entries: Iterable<[string, string]>, typed?: string): Params {
+function collect(entries: Iterable<[string, string]>, { typed, repeated }: Reading): Params {
   const params: Record<string, string> = Object.create(null)
   const seen = new Set<string>()
   for (const [name, given] of entries) {
     const value = name === typed ? printableText(given.replace(/\p{C}/gu, ' '), TYPED_LIMIT) : given
-    const repeated = seen.has(name)
+    const isRepeated = seen.has(name) && !(name === 'resource' && params[name] === value)
     seen.add(name)
-    if (repeated && name !== 'resource') {
-      throw new OAuthError('invalid_request', `The parameter ${printable(name)} is given more than once`)
-    }
-    if (repeated && params[name] !== value) {
-      throw new OAuthError('invalid_target', 'A token is valid for one resource only; request one at a time') // as RFC 8707 2 allows
-    }
+    if (isRepeated && !repeated) throw repetition(name)
     if (!value.isWellFormed())
       throw new OAuthError('invalid_request', `The parameter ${printable(name)} is not valid Unicode`)
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
     if (/[\u0000-\u001f\u007f]/.test(value)) {
       throw new OAuthError('invalid_request', `The parameter ${printable(name)} contains control characters`)
     }
-    if (value !== '') params[name] = value
+    if (isRepeated) repeated!.push([name, value])
+    else if (value !== '') params[name] = value
   }
   return params
+}
+
+/** The error for a repeated parameter (RFC 6749 3.1); RFC 8707 2 allows to refuse several resources. */
+export function repetition(name: string): OAuthError {
+  if (name === 'resource')
+    return new OAuthError('invalid_target', 'A token is valid for one resource only; request one at a time')
+  return new OAuthError('invalid_request', `The parameter ${printable(name)} is given more than once`)
 }
 
 /** A parameter name for an error message, if it looks like one. */

@@ -1,8 +1,10 @@
 /** The guard for pages of signed-in users, and CSRF tokens for their forms. Sessions are stored in `signin/sessions`. */
 import { Elysia } from 'elysia'
+import { recordRepeatable } from '../audit/events.ts'
 import type { Base } from '../base.ts'
 import { hmac, sameBytes } from '../lib/crypto.ts'
 import { AppError, SignInRequired } from '../lib/errors.ts'
+import { clientAddress, type Handled } from './client-address.ts'
 import { isFragmentRequest } from './pages.ts'
 import type { Params } from './params.ts'
 
@@ -54,10 +56,10 @@ export function csrfToken(base: Base, viewer: Viewer, interaction: string): stri
  *
  * @throws AppError 403 if it comes from another site or lacks the interaction's token.
  */
-export function requireCsrf(base: Base, request: Request, viewer: Viewer, interaction: string, params: Params): void {
-  requireSameSite(base, request)
+export function requireCsrf(base: Base, handled: Handled, viewer: Viewer, interaction: string, params: Params): void {
+  requireSameSite(base, handled, viewer)
   const expected = Buffer.from(csrfToken(base, viewer, interaction))
-  if (!sameBytes(expected, Buffer.from(params.csrf ?? ''))) throw forged('a wrong CSRF token')
+  if (!sameBytes(expected, Buffer.from(params.csrf ?? ''))) throw forged(base, handled, 'wrong CSRF token', viewer)
 }
 
 /**
@@ -65,18 +67,21 @@ export function requireCsrf(base: Base, request: Request, viewer: Viewer, intera
  * old browsers) Origin must be ours. `Origin: null` is refused, since a form can cause it; no Origin at all comes from
  * programs and very old browsers, for which the form's token is the protection.
  */
-export function requireSameSite(base: Base, request: Request): void {
-  const site = request.headers.get('sec-fetch-site')
-  const origin = request.headers.get('origin')
+export function requireSameSite(base: Base, handled: Handled, viewer?: Viewer): void {
+  const { headers } = handled.request
+  const site = headers.get('sec-fetch-site')
+  const origin = headers.get('origin')
   if (site !== null ? site !== 'same-origin' : origin !== null && origin !== new URL(base.config.BASE_URL).origin) {
-    throw forged(`a state change from another site (${site ?? 'by its Origin'})`)
+    throw forged(base, handled, 'from another site', viewer)
   }
 }
 
-/** @param detail For the operator's log. */
-export function forged(detail: string): AppError {
+/** Records a forged form. @param reason For the audit log, one of a few. @returns the error to throw. */
+export function forged(base: Base, { request, server }: Handled, reason: string, viewer?: Viewer): AppError {
+  const ip = clientAddress(base, request, server)
+  recordRepeatable(base, 'form.refused', { userId: viewer?.userId ?? null, ip, detail: { reason } }, reason)
   return new AppError('This form has expired', 'Reload the page and submit the form again, with cookies enabled.', {
     status: 403,
-    detail,
+    detail: `a form was refused: ${reason}`,
   })
 }

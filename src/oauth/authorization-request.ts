@@ -3,12 +3,19 @@
  * redirect URI are known to be valid, an error is shown as a page; after that it is returned to the client.
  */
 import type { ClientRow } from '../../sql/clients.ts'
-import type { Params } from '../http/params.ts'
+import { recordRepeatable } from '../audit/events.ts'
+import { type Params, type Repeated, repetition } from '../http/params.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
 import { findClient } from './clients/index.ts'
 import { matchesRedirectUri } from './clients/redirect-uris.ts'
 import type { OAuthDeps } from './deps.ts'
 import { narrowScope, requestableScope } from './scopes.ts'
+
+/** The parameters of an authorization request, not yet checked. */
+export interface Asked {
+  params: Params
+  repeated: Repeated
+}
 
 export interface AuthorizationRequest {
   client: ClientRow
@@ -26,18 +33,44 @@ export interface RedirectTarget {
   state: string | undefined
 }
 
-/** @throws AppError if the client or the redirect URI is not valid, so that no response can be sent. */
-export async function findRedirectTarget(deps: OAuthDeps, params: Params, ip: string | null): Promise<RedirectTarget> {
-  const client = await requireClient(deps, params.client_id, ip)
-  return { client, redirectUri: requireRedirectUri(client, params.redirect_uri), state: params.state }
+/** If one of these is repeated, it is unclear where a response should go. */
+const TARGET_PARAMETERS = ['client_id', 'redirect_uri', 'state']
+
+/** @throws AppError or OAuthError if the client or the redirect URI is not valid, so that no response can be sent. */
+export async function findRedirectTarget(
+  deps: OAuthDeps,
+  { params, repeated }: Asked,
+  ip: string | null,
+): Promise<RedirectTarget> {
+  const twice = repeated.find(([name]) => TARGET_PARAMETERS.includes(name))
+  if (twice) throw repetition(twice[0])
+  let client: ClientRow | undefined
+  try {
+    client = await requireClient(deps, params.client_id, ip)
+    return { client, redirectUri: requireRedirectUri(client, params.redirect_uri), state: params.state }
+  } catch (error) {
+    if (error instanceof AppError)
+      recordRefused(deps, error.detail ?? error.title, { clientId: client?.id ?? null, ip })
+    throw error
+  }
+}
+
+/** @param reason One of a few. */
+export function recordRefused(
+  deps: OAuthDeps,
+  reason: string,
+  who: { clientId: string | null; userId?: string | null; ip: string | null },
+): void {
+  recordRepeatable(deps, 'authorization.refused', { ...who, detail: { reason: reason.slice(0, 200) } }, reason)
 }
 
 /** @throws OAuthError to return to the client's redirect URI. */
 export function checkAuthorizationRequest(
   deps: OAuthDeps,
   target: RedirectTarget,
-  params: Params,
+  { params, repeated: [twice] }: Asked,
 ): AuthorizationRequest {
+  if (twice) throw repetition(twice[0])
   for (const check of CHECKS) check(params, target.client)
   return {
     ...target,
@@ -81,7 +114,7 @@ function requireRedirectUri(client: ClientRow, asked: string | undefined): strin
     'This app uses a redirect address that it did not register',
     'Nothing was sent. Go back to the app and connect again. If that does not help, contact its developers.',
     {
-      detail: `redirect_uri not registered for ${client.id}`,
+      detail: 'the redirect_uri is not registered',
     },
   )
 }

@@ -3,16 +3,18 @@ import { Elysia } from 'elysia'
 import { answerPage, consentPage, refusedRequestPage } from '../../views/consent.tsx'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { onward, page, seeOther } from '../http/pages.ts'
-import { type Params, queryParams, readParams } from '../http/params.ts'
+import { queryParams, type Repeated, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
 import { OAuthError, SignInRequired } from '../lib/errors.ts'
 import {
+  type Asked,
   type AuthorizationRequest,
   checkAuthorizationRequest,
   findRedirectTarget,
   promptsOf,
   type RedirectTarget,
+  recordRefused,
 } from './authorization-request.ts'
 import { clientLabel } from './clients/names.ts'
 import { describeRedirect, isTrustedRedirect } from './clients/redirect-targets.ts'
@@ -24,8 +26,7 @@ import { alreadyDecided, decideOnce, findKept, type KeptRequest, keepRequest } f
 const PATH = '/api/oauth/authorize'
 
 /** A request to the endpoint. `kept` is set when the user returns from signing in. */
-interface Arrival extends Handled {
-  params: Params
+interface Arrival extends Handled, Asked {
   kept?: KeptRequest
 }
 
@@ -33,11 +34,22 @@ export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
   const app = new Elysia({ name: 'oauth-authorize' }).use(session(deps))
   for (const path of [PATH, '/authorize']) {
     app
-      .get(path, ({ request, server }) => begin(deps, { request, server, params: queryParams(request) }), PAGE)
-      .post(path, async ({ request, server }) => begin(deps, { request, server, params: await readParams(request) }), {
-        parse: 'none',
-        ...PAGE,
-      })
+      .get(
+        path,
+        ({ request, server }) => {
+          const repeated: Repeated = []
+          return begin(deps, { request, server, params: queryParams(request, { repeated }), repeated })
+        },
+        PAGE,
+      )
+      .post(
+        path,
+        async ({ request, server }) => {
+          const repeated: Repeated = []
+          return begin(deps, { request, server, params: await readParams(request, { repeated }), repeated })
+        },
+        { parse: 'none', ...PAGE },
+      )
   }
   return app
     .get(
@@ -45,7 +57,7 @@ export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
       async ({ request, server, params: { id } }) => {
         const kept = await findKept(deps, id)
         if (kept.decided) throw alreadyDecided()
-        return begin(deps, { request, server, params: kept.params, kept })
+        return begin(deps, { request, server, ...kept, kept })
       },
       { signedIn: true, ...PAGE },
     )
@@ -56,7 +68,7 @@ export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
         const id = form.request ?? ''
         const viewer = await deps.viewers.find(request)
         if (!viewer) throw new SignInRequired(`${PATH}/${id}`)
-        requireCsrf(deps, request, viewer, interactionOf(id), form)
+        requireCsrf(deps, { request, server }, viewer, interactionOf(id), form)
         const kept = await findKept(deps, id)
         return decide(deps, viewer, kept, form.decision === 'approve', clientAddress(deps, request, server))
       },
@@ -71,13 +83,13 @@ export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
 async function begin(deps: OAuthDeps & { viewers: Viewers }, arrival: Arrival): Promise<Response> {
   const { request, server, params, kept } = arrival
   const ip = clientAddress(deps, request, server)
-  const target = await findRedirectTarget(deps, params, ip)
+  const target = await findRedirectTarget(deps, arrival, ip)
   const viewer = await deps.viewers.find(request)
-  const keep = async () => kept ?? (await keepRequest(deps, params, { viewer, ip }))
+  const keep = async () => kept ?? (await keepRequest(deps, arrival, { viewer, ip }))
   const prompt = promptsOf(params)
   if (!viewer && !prompt.has('none')) throw new SignInRequired(`${PATH}/${(await keep()).id}`)
   try {
-    const checked = checkAuthorizationRequest(deps, target, params)
+    const checked = checkAuthorizationRequest(deps, target, arrival)
     if (!viewer) throw new OAuthError('login_required', 'Nobody is signed in')
     // prompt=login requires a sign-in that happened after this request (OpenID Connect Core 3.1.2.1).
     if (prompt.has('login') && !(kept && viewer.signedInAt >= kept.createdAt))
@@ -88,7 +100,7 @@ async function begin(deps: OAuthDeps & { viewers: Viewers }, arrival: Arrival): 
     if (prompt.has('none')) throw new OAuthError('consent_required', 'The user must give consent')
     return showConsent(deps, viewer, asked, (await keep()).id)
   } catch (error) {
-    return answerError(deps, target, error)
+    return answerError(deps, target, error, { userId: viewer?.userId, ip })
   }
 }
 
@@ -100,9 +112,9 @@ async function decide(
   approved: boolean,
   ip: string | null,
 ): Promise<Response> {
-  const target = await findRedirectTarget(deps, kept.params, ip)
+  const target = await findRedirectTarget(deps, kept, ip)
   try {
-    const checked = checkAuthorizationRequest(deps, target, kept.params)
+    const checked = checkAuthorizationRequest(deps, target, kept)
     const request = { ...checked, scope: grantableBy(viewer, checked.scope) }
     if (approved && request.scope.length === 0)
       throw new OAuthError('invalid_scope', 'The user cannot grant any of the requested scopes')
@@ -114,14 +126,23 @@ async function decide(
     const href = answerUrl(deps, target, answer)
     return onward(answerPage({ decision, href, destination: describeRedirect(target.redirectUri) }), href)
   } catch (error) {
-    return answerError(deps, target, error)
+    return answerError(deps, target, error, { userId: viewer.userId, ip })
   }
 }
 
+/** Normal results of `prompt=none` (OpenID Connect Core 3.1.2.6), which are not recorded as refusals. */
+const ANSWERS_TO_NONE = ['login_required', 'consent_required']
+
 /** Returns an error to the client (RFC 6749 4.1.2.1): by a redirect if the target is trusted, else through a page with a link. */
-function answerError(deps: OAuthDeps, target: RedirectTarget, error: unknown): Promise<Response> | Response {
+function answerError(
+  deps: OAuthDeps,
+  target: RedirectTarget,
+  error: unknown,
+  { userId = null, ip }: { userId?: string | null | undefined; ip: string | null },
+): Promise<Response> | Response {
   if (!(error instanceof OAuthError) || error.status === 429) throw error
   const { error: code, description } = error
+  if (!ANSWERS_TO_NONE.includes(code)) recordRefused(deps, description, { clientId: target.client.id, userId, ip })
   const href = answerUrl(deps, target, { error: code, error_description: description })
   if (isTrustedRedirect(target.client, target.redirectUri)) return seeOther(href)
   const destination = describeRedirect(target.redirectUri)

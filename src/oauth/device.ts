@@ -40,7 +40,7 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
       '/api/oauth/device',
       async context => {
         const { client, params, ip, userAgent } = await authenticateRequest(deps, context)
-        requireGrantType(client, DEVICE_CODE_GRANT)
+        requireGrantType(deps, client, DEVICE_CODE_GRANT, ip)
         return noStoreJson(
           await requestDeviceAuthorization(deps, {
             client,
@@ -56,14 +56,16 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
     .get(
       '/auth/device',
       ({ request, viewer }) =>
-        page(deviceEntryPage({ ...entryProps(deps, viewer), code: queryParams(request, 'code').code ?? '' })),
+        page(
+          deviceEntryPage({ ...entryProps(deps, viewer), code: queryParams(request, { typed: 'code' }).code ?? '' }),
+        ),
       { signedIn: true, ...PAGE },
     )
     .post(
       '/api/oauth/device/verify',
       async ({ request, server, viewer }) => {
-        const params = await readParams(request, 'user_code')
-        requireCsrf(deps, request, viewer, ENTER, params)
+        const params = await readParams(request, { typed: 'user_code' })
+        requireCsrf(deps, { request, server }, viewer, ENTER, params)
         const ip = clientAddress(deps, request, server)
         const entered = await enterOrExplain(deps, viewer, params.user_code ?? '', ip, request)
         if (entered instanceof Response) return entered
@@ -89,7 +91,7 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
       '/api/oauth/device/authorize',
       async ({ request, server, viewer }) => {
         const params = checkParams(await readParams(request), decisionSchema)
-        requireCsrf(deps, request, viewer, params.id, params as Record<string, string>)
+        requireCsrf(deps, { request, server }, viewer, params.id, params as Record<string, string>)
         const entered = await requireEntered(deps, viewer, params.id)
         const decided = await decideDeviceRequest(
           deps,

@@ -2,6 +2,7 @@
 
 import { Elysia } from 'elysia'
 import type { ClientRow } from '../../sql/clients.ts'
+import { recordRepeatable } from '../audit/events.ts'
 import { noStoreJson } from '../http/json.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { authenticateRequest, invalidClient } from './clients/authentication.ts'
@@ -13,15 +14,22 @@ export const introspect = (deps: OAuthDeps) =>
   new Elysia({ name: 'oauth-introspect' }).post(
     '/api/oauth/introspect',
     async context => {
-      const { client, params } = await authenticateRequest(deps, context)
-      if (client.auth_method === 'none') throw invalidClient(false, 'a public client asked for introspection')
+      const { client, params, ip } = await authenticateRequest(deps, context)
+      if (client.auth_method === 'none') {
+        recordRefused(deps, client, ip, 'a public client')
+        throw invalidClient(false, 'a public client asked for introspection')
+      }
       if (params.token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing')
-      return noStoreJson(await describeToken(deps, client, params.token))
+      return noStoreJson(await describeToken(deps, client, params.token, ip))
     },
     { parse: 'none' },
   )
 
-async function describeToken(deps: OAuthDeps, client: ClientRow, token: string) {
+function recordRefused(deps: OAuthDeps, client: ClientRow, ip: string | null, reason: string): void {
+  recordRepeatable(deps, 'introspection.refused', { clientId: client.id, ip, detail: { reason } }, reason)
+}
+
+async function describeToken(deps: OAuthDeps, client: ClientRow, token: string, ip: string | null) {
   let principal: Principal
   try {
     principal = await verifyAccessToken(deps, token)
@@ -30,8 +38,10 @@ async function describeToken(deps: OAuthDeps, client: ClientRow, token: string) 
     throw error
   }
   // Anyone can register or publish a document, so such clients can introspect only their own tokens (RFC 7662 4).
-  if ((client.source === 'dynamic' || client.source === 'metadata') && principal.clientId !== client.id)
+  if ((client.source === 'dynamic' || client.source === 'metadata') && principal.clientId !== client.id) {
+    recordRefused(deps, client, ip, 'token of another client')
     return { active: false }
+  }
   return {
     active: true,
     token_type: 'Bearer',

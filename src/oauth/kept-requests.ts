@@ -12,13 +12,13 @@ import {
 } from '../../sql/authorization-requests.ts'
 import { record } from '../audit/events.ts'
 import { inTransaction } from '../db/index.ts'
-import { type Params, parseParams } from '../http/params.ts'
+import { parseParams, type Repeated } from '../http/params.ts'
 import type { Viewer } from '../http/session.ts'
 import { hashSecret, hmac, SECRET_KINDS, sameBytes, seal, unseal } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
 import { networkOf } from '../lib/networks.ts'
 import { LIMITS, takeHit } from '../limits.ts'
-import type { AuthorizationRequest } from './authorization-request.ts'
+import type { Asked, AuthorizationRequest } from './authorization-request.ts'
 import { issueAuthorizationCode, rememberConsent } from './consents.ts'
 import type { OAuthDeps } from './deps.ts'
 
@@ -27,9 +27,8 @@ const KEEP_MS = 30 * 60_000
 /** About what fits into a URL that servers and proxies accept. */
 const MAX_CHARACTERS = 16_384
 
-export interface KeptRequest {
+export interface KeptRequest extends Asked {
   id: string
-  params: Params
   createdAt: Date
   decided: boolean
 }
@@ -42,10 +41,10 @@ export interface KeptRequest {
  */
 export async function keepRequest(
   deps: OAuthDeps,
-  params: Params,
+  { params, repeated }: Asked,
   { viewer, ip }: { viewer: Viewer | undefined; ip: string | null },
 ): Promise<KeptRequest> {
-  const encoded = new URLSearchParams(params as Record<string, string>).toString()
+  const encoded = new URLSearchParams([...Object.entries(params), ...repeated]).toString()
   if (encoded.length > MAX_CHARACTERS)
     throw new AppError(
       'This app’s request is too long',
@@ -60,7 +59,7 @@ export async function keepRequest(
     now,
     expiresAt: new Date(now.getTime() + KEEP_MS),
   })
-  return { id, params, createdAt: now, decided: false }
+  return { id, params, repeated, createdAt: now, decided: false }
 }
 
 /** @throws AppError 404 if the request does not exist or has expired. */
@@ -72,8 +71,9 @@ export async function findKept(deps: OAuthDeps, id: string): Promise<KeptRequest
       'Go back to the app and connect again. A request is valid for half an hour.',
       { status: 404 },
     )
-  const params = parseParams(unseal(deps.secrets.authorizationRequests, row.parameters))
-  return { id, params, createdAt: row.created_at, decided: row.decision !== null }
+  const repeated: Repeated = []
+  const params = parseParams(unseal(deps.secrets.authorizationRequests, row.parameters), { repeated })
+  return { id, params, repeated, createdAt: row.created_at, decided: row.decision !== null }
 }
 
 /**
@@ -127,8 +127,8 @@ async function isRepeatable(
   const before = await findAuthorizationRequest(deps.sql, id, deps.now())
   if (before?.decision !== decision || !sameBytes(before.session_hash!, viewer.sessionHash)) return false
   if (decision === 'denied') return true
-  const code = await findAuthorizationCode(deps.sql, codeHash, clientId)
-  return code !== undefined && code.consumed_at === null && code.expires_at > deps.now()
+  const code = await findAuthorizationCode(deps.sql, codeHash)
+  return code?.client_id === clientId && code.consumed_at === null && code.expires_at > deps.now()
 }
 
 /** The code of a decision: derived, not random, so that submitting the form again yields the same code. */

@@ -21,8 +21,9 @@ import { requestableScope } from './scopes.ts'
 const PATH = '/api/oauth/register'
 
 export const register = (deps: OAuthDeps) => {
-  const handle = async ({ request, server }: Handled) => {
-    const trusted = mayRegister(deps, request)
+  const handle = async (handled: Handled) => {
+    const { request, server } = handled
+    const trusted = mayRegister(deps, handled)
     const ip = clientAddress(deps, request, server)
     const network = networkOf(ip)
     takeHit(deps.limits, deps.now(), LIMITS.registrations, network)
@@ -35,9 +36,9 @@ export const register = (deps: OAuthDeps) => {
   return new Elysia({ name: 'oauth-register' })
     .post(PATH, handle, { parse: 'none', ...CROSS_ORIGIN })
     .post('/register', handle, { parse: 'none', ...CROSS_ORIGIN }) // for MCP 2025-03-26 clients that do not read metadata
-    .get(`${PATH}/:id`, async ({ request, params }) =>
+    .get(`${PATH}/:id`, async ({ request, server, params }) =>
       noStoreJson(
-        clientInformation(deps, await requireManager(deps, request, params.id), {
+        clientInformation(deps, await requireManager(deps, { request, server }, params.id), {
           managementToken: bearerToken(request),
         }),
       ),
@@ -45,7 +46,7 @@ export const register = (deps: OAuthDeps) => {
     .put(
       `${PATH}/:id`,
       async ({ request, server, params }) => {
-        const client = requireUnshared(await requireManager(deps, request, params.id))
+        const client = requireUnshared(await requireManager(deps, { request, server }, params.id))
         const changed = await changeRegistration(deps, client, await readMetadata(request))
         recordRepeatable(deps, 'client.updated', { clientId: client.id, ip: clientAddress(deps, request, server) })
         return noStoreJson(clientInformation(deps, requireUnshared(changed), { managementToken: bearerToken(request) }))
@@ -54,8 +55,8 @@ export const register = (deps: OAuthDeps) => {
     )
     .delete(
       `${PATH}/:id`,
-      async ({ request, params }) => {
-        const client = requireUnshared(await requireManager(deps, request, params.id))
+      async ({ request, server, params }) => {
+        const client = requireUnshared(await requireManager(deps, { request, server }, params.id))
         if (!(await removeClient(deps, client.id, { unlessShared: true }))) requireUnshared(undefined)
         return new Response(null, { status: 204, headers: { 'Cache-Control': 'no-store' } })
       },
@@ -64,29 +65,39 @@ export const register = (deps: OAuthDeps) => {
 }
 
 /** @returns whether the request has the initial access token (RFC 7591 3). @throws OAuthError if it may not register a client. */
-function mayRegister(deps: OAuthDeps, request: Request): boolean {
+function mayRegister(deps: OAuthDeps, handled: Handled): boolean {
   const { REGISTRATION, INITIAL_ACCESS_TOKEN } = deps.config
-  const token = /^bearer (.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+  const token = /^bearer (.+)$/i.exec(handled.request.headers.get('authorization') ?? '')?.[1]
   if (REGISTRATION === 'closed') {
+    recordRefused(deps, handled, 'registration is closed')
     throw new OAuthError('access_denied', 'Registration is closed; ask the operator of this server for a client id', {
       status: 403,
     })
   }
   if (token !== undefined) {
     if (INITIAL_ACCESS_TOKEN && sameBytes(hashSecret(token), hashSecret(INITIAL_ACCESS_TOKEN))) return true
+    recordRefused(deps, handled, 'wrong initial access token')
     throw notAllowed('The initial access token is not valid', 'Bearer error="invalid_token"')
   }
-  if (REGISTRATION === 'token')
+  if (REGISTRATION === 'token') {
+    recordRefused(deps, handled, 'no initial access token')
     throw notAllowed('Registration needs an initial access token; ask the operator of this server', 'Bearer')
+  }
   return false
 }
 
 /** Finds the client by its registration access token (RFC 7592 2). Unknown clients get the same error as a wrong token. */
-async function requireManager(deps: OAuthDeps, request: Request, id: string): Promise<ClientRow> {
-  const token = bearerToken(request)
+async function requireManager(deps: OAuthDeps, handled: Handled, id: string): Promise<ClientRow> {
+  const token = bearerToken(handled.request)
   const client = token !== undefined && isIssuedId(id) ? await lookUpClient(deps, id) : undefined
   if (client?.registration_token_hash && sameBytes(hashSecret(token!), client.registration_token_hash)) return client
+  recordRefused(deps, handled, 'wrong registration access token', client?.id)
   throw notAllowed('The registration access token is not valid for this client', 'Bearer error="invalid_token"')
+}
+
+function recordRefused(deps: OAuthDeps, { request, server }: Handled, reason: string, clientId?: string): void {
+  const who = { clientId: clientId ?? null, ip: clientAddress(deps, request, server) }
+  recordRepeatable(deps, 'registration.refused', { ...who, detail: { reason } }, reason)
 }
 
 function notAllowed(description: string, challenge: string): OAuthError {

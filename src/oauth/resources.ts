@@ -42,6 +42,12 @@ function normalized(uri: string): string | undefined {
   return `${url.protocol}//${url.host}${path.replace(/\/$/, '')}${url.search}`
 }
 
+/** Whether two spellings mean the same resource. */
+export function isSameResource(one: string, other: string): boolean {
+  const uri = normalized(one)
+  return uri !== undefined && uri === normalized(other)
+}
+
 export function openResources(config: Config): Resources {
   const urlOf = (path: string) => `${config.BASE_URL}${path}`
   const hub: Resource = {

@@ -2,6 +2,7 @@
 
 import { Elysia } from 'elysia'
 import { findRefreshGrant } from '../../sql/refresh-tokens.ts'
+import { recordRepeatable } from '../audit/events.ts'
 import { noStoreJson } from '../http/json.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
 import { hashSecret, isSecret } from '../lib/crypto.ts'
@@ -14,18 +15,20 @@ export const revoke = (deps: OAuthDeps) =>
   new Elysia({ name: 'oauth-revoke' }).post(
     '/api/oauth/revoke',
     async context => {
-      const { client, params } = await authenticateRequest(deps, context)
+      const { client, params, ip } = await authenticateRequest(deps, context)
       if (params.token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing')
-      await revokeForClient(deps, params.token, client.id)
+      await revokeForClient(deps, params.token, client.id, ip)
       return noStoreJson({}) // also for an invalid token, which needs no revocation (RFC 7009 2.2)
     },
     { parse: 'none', ...CROSS_ORIGIN },
   )
 
-async function revokeForClient(deps: OAuthDeps, token: string, clientId: string): Promise<void> {
+async function revokeForClient(deps: OAuthDeps, token: string, clientId: string, ip: string | null): Promise<void> {
+  const refuse = () => recordRepeatable(deps, 'revocation.refused', { clientId, ip })
   if (isSecret('refreshToken', token)) {
-    const grantId = await findRefreshGrant(deps.sql, hashSecret(token), clientId)
-    if (grantId) await revokeGrant(deps, { grantId, by: 'client' })
+    const grant = await findRefreshGrant(deps.sql, hashSecret(token))
+    if (grant && grant.client_id !== clientId) refuse()
+    else if (grant) await revokeGrant(deps, { grantId: grant.id, by: 'client' })
     return
   }
   let principal: Awaited<ReturnType<typeof verifyAccessToken>>
@@ -35,7 +38,7 @@ async function revokeForClient(deps: OAuthDeps, token: string, clientId: string)
     if (error instanceof OAuthError) return // already invalid
     throw error
   }
-  if (principal.clientId !== clientId) return
+  if (principal.clientId !== clientId) return refuse()
   if (principal.grantId) await revokeGrant(deps, { grantId: principal.grantId, by: 'client' })
   else await revokeToken(deps, principal)
 }

@@ -35,7 +35,7 @@ export const token = (deps: OAuthDeps) => {
         const ip = clientAddress(deps, request, server)
         const client = credentials ? await authenticateClient(deps, credentials, ip) : undefined
         if (client) identify(request, { client: client.id })
-        if (client) requireGrantType(client, DEVICE_CODE_GRANT)
+        if (client) requireGrantType(deps, client, DEVICE_CODE_GRANT, ip)
         return noStoreJson(await grantDeviceCode(deps, { client, params, ip }))
       },
       { parse: 'none', ...CROSS_ORIGIN },
@@ -44,6 +44,6 @@ export const token = (deps: OAuthDeps) => {
 
 function issueTokens(deps: OAuthDeps, request: TokenRequest): Promise<TokenResponse> {
   const { type, handler } = findGrant(request.params.grant_type)
-  requireGrantType(request.client, type)
+  requireGrantType(deps, request.client, type, request.ip)
   return handler(deps, request)
 }

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import type { Base } from '../base.ts'
+import type { Handled } from '../http/client-address.ts'
 import { readCookie, setCookie } from '../http/cookies.ts'
 import type { Params } from '../http/params.ts'
 import { forged, requireSameSite } from '../http/session.ts'
@@ -21,12 +22,12 @@ export function formToken(base: Base, request: Request): { csrf: string; cookie:
 }
 
 /** @throws AppError 403 if the form was not loaded by this browser from this server. */
-export function requireOwnForm(base: Base, request: Request, params: Params): void {
-  requireSameSite(base, request)
-  const browser = browserOf(base, request)
-  if (!browser) throw forged('a sign-in form without its cookie')
+export function requireOwnForm(base: Base, handled: Handled, params: Params): void {
+  requireSameSite(base, handled)
+  const browser = browserOf(base, handled.request)
+  if (!browser) throw forged(base, handled, 'no cookie')
   if (!sameBytes(Buffer.from(tokenFor(base, browser)), Buffer.from(params.csrf ?? '')))
-    throw forged('a sign-in form with a wrong CSRF token')
+    throw forged(base, handled, 'wrong CSRF token')
 }
 
 function browserOf(base: Base, request: Request): string | undefined {

@@ -45,7 +45,7 @@ export const signin = (deps: SignInDeps) =>
       '/auth/signin/link',
       async ({ request, server }) => {
         const params = await readParams(request)
-        requireOwnForm(deps, request, params)
+        requireOwnForm(deps, { request, server }, params)
         const { userId } = await useSignInLink(deps, params.token ?? '', clientAddress(deps, request, server))
         const remembered = readCookie(deps.config, request, RETURN_COOKIE) ?? ''
         const returnTo = localPath(Buffer.from(remembered, 'base64url').toString())
@@ -55,9 +55,9 @@ export const signin = (deps: SignInDeps) =>
     )
     .post(
       '/auth/signin/:provider',
-      async ({ request, trips, params: { provider: id } }) => {
+      async ({ request, server, trips, params: { provider: id } }) => {
         const params = await readParams(request)
-        requireOwnForm(deps, request, params)
+        requireOwnForm(deps, { request, server }, params)
         const provider = requireProvider(deps, id)
         const trip = newTrip(provider, localPath(params.return_to))
         const { href } = await provider.start(trip)
@@ -92,11 +92,11 @@ export const signin = (deps: SignInDeps) =>
     )
     .post(
       '/auth/signout',
-      async ({ request }) => {
+      async ({ request, server }) => {
         const params = await readParams(request)
         const viewer = await deps.viewers.find(request)
         if (!viewer) return seeOther('/')
-        requireCsrf(deps, request, viewer, 'signout', params)
+        requireCsrf(deps, { request, server }, viewer, 'signout', params)
         return seeOther('/', { 'Set-Cookie': await endSession(deps, viewer) })
       },
       { parse: 'none', ...PAGE },

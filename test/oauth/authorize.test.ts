@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { createHash } from 'node:crypto'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { sweep } from '../../src/sweeper.ts'
 import { newestEvents } from '../support/audit.ts'
@@ -201,9 +202,60 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect(await stranger.text()).toContain('error=login_required')
   })
 
-  test('a repeated parameter is refused without a redirect', async () => {
-    const answer = await server.get(`/api/oauth/authorize?${query()}&state=again`, { Cookie: ada })
-    expect([answer.status, answer.headers.get('location')]).toEqual([400, null])
+  test.each(['client_id', 'redirect_uri', 'state'])(
+    '%s given twice says nothing of where to answer: a page',
+    async name => {
+      for (const cookie of [ada, '']) {
+        const twice = `${query({ client_id: house })}&${name}=again`
+        const answer = await server.get(`/api/oauth/authorize?${twice}`, { Cookie: cookie, ...HTML })
+        expect([answer.status, answer.headers.get('location')]).toEqual([400, null])
+        expect(await answer.text()).toContain(`The parameter ${name} is given more than once`)
+      }
+    },
+  )
+
+  test.each([
+    [
+      'resource=BASE/mcp&resource=BASE/api/sse',
+      'invalid_target',
+      'A token is valid for one resource only; request one at a time',
+    ],
+    ['prompt=none&prompt=login', 'invalid_request', 'The parameter prompt is given more than once'],
+    ['prompt=consent&prompt=consent', 'invalid_request', 'The parameter prompt is given more than once'],
+    ['scope=mcp', 'invalid_request', 'The parameter scope is given more than once'],
+    ['code_challenge=x', 'invalid_request', 'The parameter code_challenge is given more than once'],
+    ['unheard_of=1&unheard_of=2', 'invalid_request', 'The parameter unheard_of is given more than once'],
+  ])(
+    'any other parameter given twice is told to the client, signed in first or on the way: %s',
+    async (more, ...why) => {
+      const asked = (client_id: string) =>
+        `/api/oauth/authorize?${query({ client_id })}&${more.replaceAll('BASE', encodeURIComponent(server.base))}`
+      const told = async (answer: Response) => {
+        const { origin, searchParams } = new URL(answer.headers.get('location')!)
+        expect([answer.status, origin, Object.fromEntries(searchParams)]).toEqual([
+          303,
+          'https://app.example',
+          { error: why[0], error_description: why[1], state: 'xyz', iss: server.base },
+        ])
+      }
+      await told(await server.get(asked(house), { Cookie: ada }))
+      const before = await server.get(asked(house))
+      if (more.startsWith('prompt=none')) await told(before)
+      else {
+        const path = decodeURIComponent(KEPT.exec(before.headers.get('location')!)![1]!)
+        await told(await server.get(path, { Cookie: ada }))
+      }
+      const unknown = await server.get(asked(client), { Cookie: ada, ...HTML })
+      expect([unknown.status, (await unknown.text()).includes(`error=${why[0]}`)]).toEqual([400, true])
+    },
+  )
+
+  test('the same resource twice is one', async () => {
+    const resource = encodeURIComponent(`${server.base}/mcp`)
+    const answer = await server.get(`/api/oauth/authorize?${query()}&resource=${resource}&resource=${resource}`, {
+      Cookie: ada,
+    })
+    expect(answer.status).toBe(200)
   })
 
   test('the same form sent twice, or ten times at once, gives one code; the first decision stands', async () => {
@@ -384,6 +436,17 @@ describe('the code exchange (RFC 6749 4.1.3, RFC 7636 4.6, RFC 9700 2.1.1)', () 
     })
     expect(await errorOf(await exchange(code, { client_id: thief }))).toEqual([400, 'invalid_grant'])
     expect((await exchange(code)).status).toBe(200)
+  })
+
+  test.each([
+    ['shorter than 43 characters', 'a'.repeat(42)],
+    ['longer than 128', 'a'.repeat(129)],
+    ['of other characters', `${'a'.repeat(42)}+`],
+    ['not in ASCII', `${'a'.repeat(42)}é`],
+  ])('a verifier %s proves nothing, though it is the one of the challenge (RFC 7636 4.1)', async (_, code_verifier) => {
+    const code_challenge = createHash('sha256').update(code_verifier).digest('base64url')
+    const code = await freshCode({ code_challenge })
+    expect(await errorOf(await exchange(code, { code_verifier }))).toEqual([400, 'invalid_grant'])
   })
 
   test('a code is good for a minute', async () => {

@@ -2,7 +2,15 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose'
 import { addClient, removeClient } from '../../src/oauth/clients/index.ts'
 import { rotateKeys } from '../../src/oauth/keys.ts'
-import { basic, deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
+import {
+  basic,
+  DEVICE_CODE_GRANT,
+  deviceTokens,
+  registerClient,
+  rpc,
+  signIn,
+  type TokenAnswer,
+} from '../support/flows.ts'
 import { RACES, startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
@@ -241,7 +249,7 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     expect(await body(refresh(first.refresh_token, { scope: 'nonsense' }, thief))).toEqual(REFUSED)
     expect(await alive(second.access_token)).toBe(false)
     expect(await body(refresh(second.refresh_token, {}, LAPTOP))).toEqual(REFUSED)
-    expect(await eventsOf(first)).toEqual(['refresh.rotated', 'refresh.reused', 'grant.revoked'])
+    expect(await eventsOf(first)).toEqual(['refresh.rotated', 'refresh.reused', 'grant.revoked', 'refresh.refused'])
   })
 
   test('it is where the family was last refreshed from that counts, not where it began', async () => {
@@ -293,6 +301,23 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     const narrowed = await body<TokenAnswer>(refresh(refresh_token, { scope: 'mcp:tools:read openid no_such_scope' }))
     expect(narrowed.scope).toBe('mcp:tools:read')
     expect(await body(refresh(narrowed.refresh_token))).toMatchObject({ scope: 'mcp:tools:read mcp:tools:call' })
+  })
+
+  test('ignores words that were dropped at the start: of administration, unknown ones, and those beyond the client', async () => {
+    const { id } = await addClient(server.deps, {
+      name: 'Reader',
+      grantTypes: [DEVICE_CODE_GRANT, 'refresh_token'],
+      redirectUris: [],
+      scope: ['mcp:tools:read', 'admin'],
+    })
+    const scope = 'mcp:tools:read mcp:tools:call admin no_such_scope openid'
+    const tokens = await deviceTokens(server, id, ada, { scope })
+    expect(tokens.scope).toBe('mcp:tools:read')
+    const again = await body<TokenAnswer>(refresh(tokens.refresh_token, { client_id: id, scope }))
+    expect(again.scope).toBe('mcp:tools:read')
+    expect(await body(refresh(again.refresh_token, { client_id: id, scope: 'admin' }))).toMatchObject({
+      error: 'invalid_scope',
+    })
   })
 
   test('dies of 30 idle days; rotation does not prolong the grant’s 90 days', async () => {

@@ -106,6 +106,18 @@ describe('parameters', () => {
     expect([answer.status, ((await answer.json()) as { error: string }).error]).toEqual([400, 'invalid_request'])
   })
 
+  test('in JSON with a byte-order mark are refused: parsers differ in whether they skip it', async () => {
+    const answer = await fetch(`${server.base.replace('localhost', '127.0.0.1')}/api/oauth/device`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: `\ufeff{"client_id":"${client}"}`,
+    })
+    expect([answer.status, await answer.json()]).toEqual([
+      400,
+      { error: 'invalid_request', error_description: 'The request body is not valid JSON' },
+    ])
+  })
+
   test('are not mistaken for repeated because a value looks like a name', async () => {
     const answer = await server.postJson('/api/oauth/device', {
       client_id: client,

@@ -11,7 +11,7 @@ import {
   listClients as queryClients,
   updateClientSecret,
 } from '../../../sql/clients.ts'
-import { record } from '../../audit/events.ts'
+import { record, recordRepeatable } from '../../audit/events.ts'
 import { hashSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
@@ -34,8 +34,10 @@ export function isIssuedId(clientId: string): boolean {
 }
 
 /** @throws OAuthError `unauthorized_client` if the client did not register for the grant type (RFC 6749 5.2). */
-export function requireGrantType(client: ClientRow, grantType: GrantType): void {
+export function requireGrantType(deps: OAuthDeps, client: ClientRow, grantType: GrantType, ip: string | null): void {
   if (!client.grant_types.includes(grantType)) {
+    const detail = { grant: grantType }
+    recordRepeatable(deps, 'client.unauthorized', { clientId: client.id, ip, detail }, grantType)
     throw new OAuthError('unauthorized_client', `This client is not registered for the grant type ${grantType}`)
   }
 }

@@ -11,6 +11,7 @@ import type { Params } from '../../http/params.ts'
 import { hashSecret, isSecret, newSecret, sameBytes } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
+import { isSameResource } from '../resources.ts'
 import { withoutAdmin } from '../scopes.ts'
 import { grantExpiry, issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
 import { countGuess, requireFewGuesses } from './guesses.ts'
@@ -23,14 +24,10 @@ export async function grantAuthorizationCode(
   if (params.code === undefined) throw new OAuthError('invalid_request', 'The parameter code is missing')
   requireFewGuesses(deps, ip)
   const codeHash = hashSecret(params.code)
-  const code = isSecret('authorizationCode', params.code)
-    ? await findAuthorizationCode(deps.sql, codeHash, client.id)
-    : undefined
-  if (!code) countGuess(deps, ip)
+  const code = isSecret('authorizationCode', params.code) ? await findAuthorizationCode(deps.sql, codeHash) : undefined
+  if (code?.client_id !== client.id) countGuess(deps, ip)
   // Check the proof before replay: only the rightful client may trigger the revocation of the code's grant.
-  checkRedirectUri(code, params)
-  checkVerifier(code, params)
-  checkResource(deps, code, params)
+  requireProof(deps, client, code, params, ip)
   if (code.consumed_at) return refuseReplay(deps, client, code, ip)
   const scope = code.user_is_admin ? code.scope : withoutAdmin(code.scope)
   if (code.expires_at.getTime() <= deps.now().getTime() || code.user_disabled || scope.length === 0) throw invalidCode()
@@ -49,7 +46,7 @@ export async function grantAuthorizationCode(
   })
   if (!consumed) {
     // A concurrent request with the same proof was faster, so this is a replay.
-    const now = await findAuthorizationCode(deps.sql, codeHash, client.id)
+    const now = await findAuthorizationCode(deps.sql, codeHash)
     if (now?.consumed_at) return refuseReplay(deps, client, now, ip)
     throw invalidCode()
   }
@@ -81,24 +78,46 @@ async function refuseReplay(
   throw invalidCode()
 }
 
-/** OAuth 2.1 omits redirect_uri from the token request; if it is sent, it must match the authorization request. */
-function checkRedirectUri(code: AuthorizationCodeRow | undefined, params: Params): asserts code {
-  if (!code || (params.redirect_uri !== undefined && params.redirect_uri !== code.redirect_uri)) throw invalidCode()
+/** @throws OAuthError, after recording it, unless the code was issued to this client and the verifier is right. */
+function requireProof(
+  deps: OAuthDeps,
+  client: ClientRow,
+  code: AuthorizationCodeRow | undefined,
+  params: Params,
+  ip: string | null,
+): asserts code {
+  const problem = problemOf(client, code, params)
+  if (!problem) return
+  const { reason, error = invalidCode() } = problem
+  const who = { clientId: client.id, userId: code?.user_id ?? null, ip }
+  recordRepeatable(deps, 'authorization.exchange_refused', { ...who, detail: { reason } }, reason)
+  throw error
 }
 
-function checkVerifier(code: AuthorizationCodeRow, params: Params): void {
-  if (params.code_verifier === undefined)
-    throw new OAuthError('invalid_request', 'The parameter code_verifier is missing')
-  // RFC 7636 4.1
-  if (!/^[A-Za-z0-9._~-]{43,128}$/.test(params.code_verifier)) throw invalidCode()
-  const challenge = createHash('sha256').update(params.code_verifier).digest('base64url')
-  if (!sameBytes(Buffer.from(challenge), Buffer.from(code.code_challenge))) throw invalidCode()
-}
-
-function checkResource(deps: OAuthDeps, code: AuthorizationCodeRow, params: Params): void {
-  if (params.resource !== undefined && deps.resources.find(params.resource).url !== code.resource) {
-    throw new OAuthError('invalid_target', 'The resource is not the one that was granted')
+/** @returns the reason for the audit log, and the error for the client unless that is `invalid_grant`. */
+function problemOf(
+  client: ClientRow,
+  code: AuthorizationCodeRow | undefined,
+  params: Params,
+): { reason: string; error?: OAuthError } | undefined {
+  const { redirect_uri: redirectUri, code_verifier: verifier, resource } = params
+  if (!code) return { reason: 'unknown code' }
+  if (code.client_id !== client.id) return { reason: 'code of another client' }
+  // OAuth 2.1 omits redirect_uri from the token request; if it is sent, it must match the authorization request.
+  if (redirectUri !== undefined && redirectUri !== code.redirect_uri) return { reason: 'wrong redirect_uri' }
+  if (verifier === undefined) {
+    const error = new OAuthError('invalid_request', 'The parameter code_verifier is missing')
+    return { reason: 'no code_verifier', error }
   }
+  // RFC 7636 4.1
+  if (!/^[A-Za-z0-9._~-]{43,128}$/.test(verifier)) return { reason: 'wrong code_verifier' }
+  const challenge = createHash('sha256').update(verifier).digest('base64url')
+  if (!sameBytes(Buffer.from(challenge), Buffer.from(code.code_challenge))) return { reason: 'wrong code_verifier' }
+  if (resource !== undefined && !isSameResource(resource, code.resource)) {
+    const error = new OAuthError('invalid_target', 'The resource is not the one that was granted')
+    return { reason: 'another resource', error }
+  }
+  return undefined
 }
 
 function invalidCode(): OAuthError {

@@ -1,7 +1,7 @@
 /** The device authorization grant's token request (RFC 8628 3.4, 3.5). */
 import { randomUUID } from 'node:crypto'
 import { type PolledDeviceCode, pollDeviceCode } from '../../../sql/device-codes.ts'
-import { record } from '../../audit/events.ts'
+import { record, recordRepeatable } from '../../audit/events.ts'
 import { hashSecret, isSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
@@ -34,6 +34,8 @@ export async function grantDeviceCode(
       })
     : undefined
   if (!polled) countGuess(deps, ip)
+  if (!polled || polled.outcome === 'used')
+    recordRepeatable(deps, 'device.poll_refused', { clientId: client?.id ?? polled?.client_id ?? null, ip })
   if (polled?.outcome !== 'approved') throw refusal(polled)
   const scope = polled.user_is_admin ? polled.granted_scope : withoutAdmin(polled.granted_scope)
   if (scope.length === 0) throw refusal({ ...polled, outcome: 'denied' })

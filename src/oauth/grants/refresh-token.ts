@@ -6,21 +6,31 @@
  * judged by its origin. From the network and program that last refreshed, it is probably a process that was suspended: it
  * is refused, but nothing is revoked. From anywhere else it is a replay, and the grant is revoked.
  */
+import type { ClientRow } from '../../../sql/clients.ts'
 import { lockRefreshToken, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
 import { inTransaction } from '../../db/index.ts'
+import type { Params } from '../../http/params.ts'
 import { hashSecret, hmac, isSecret, SECRET_KINDS } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { networkOf } from '../../lib/networks.ts'
 import type { OAuthDeps } from '../deps.ts'
-import { allows, withoutAdmin } from '../scopes.ts'
+import { isSameResource } from '../resources.ts'
+import { allows, parseScope, requestableScope, withoutAdmin } from '../scopes.ts'
 import { issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
 import { countGuess, requireFewGuesses } from './guesses.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
 
 const RETRY_MS = 30_000
 
-type Outcome = 'rotated' | 'retried' | 'stale' | 'reused' | 'dead'
+type Outcome = 'rotated' | 'retried' | 'stale' | 'reused' | 'dead' | 'foreign' | 'unknown'
+
+/** Outcomes that are recorded as a refusal; others have an event of their own. */
+const REFUSALS: Partial<Record<Outcome, string>> = {
+  dead: 'it has ended',
+  foreign: 'token of another client',
+  unknown: 'unknown token',
+}
 
 /** The origin of a request, to distinguish the client's own processes from a thief. */
 interface Origin {
@@ -40,11 +50,11 @@ export async function grantRefreshToken(
   const { outcome, token, scope } = isSecret('refreshToken', presented)
     ? await inTransaction(deps, async sql => {
         const tokenHash = hashSecret(presented)
-        const found = await lockRefreshToken(sql, tokenHash, client.id)
-        const decided = outcomeOf(deps, found, origin)
+        const found = await lockRefreshToken(sql, tokenHash)
+        const decided = outcomeOf(deps, client, found, origin)
         // Validate before consuming: an invalid request must not cost the client its token.
         const isGood = decided === 'rotated' || decided === 'retried'
-        const narrowed = found && isGood ? narrowedScope(deps, found, params) : []
+        const narrowed = found && isGood ? narrowedScope(deps, client, found, params, ip) : []
         if (found && decided === 'rotated') {
           await rotateRefreshToken(sql, {
             tokenHash,
@@ -57,10 +67,12 @@ export async function grantRefreshToken(
         }
         return { outcome: decided, token: found, scope: narrowed }
       })
-    : { outcome: 'dead' as const, token: undefined, scope: [] }
+    : { outcome: 'unknown' as const, token: undefined, scope: [] }
 
-  if (!token) countGuess(deps, ip)
+  if (outcome === 'unknown' || outcome === 'foreign') countGuess(deps, ip)
   const who = { clientId: client.id, userId: token?.user_id ?? null, grantId: token?.grant_id ?? null, ip }
+  const reason = REFUSALS[outcome]
+  if (reason) recordRepeatable(deps, 'refresh.refused', { ...who, detail: { reason } }, reason)
   // Stale reuse revokes nothing, so it can repeat indefinitely.
   if (outcome === 'stale') recordRepeatable(deps, 'refresh.stale', who)
   if (token && outcome === 'reused') {
@@ -81,9 +93,11 @@ export async function grantRefreshToken(
   return { ...response, refresh_token: successor }
 }
 
-function outcomeOf(deps: OAuthDeps, token: RefreshTokenRow | undefined, origin: Origin): Outcome {
+function outcomeOf(deps: OAuthDeps, client: ClientRow, token: RefreshTokenRow | undefined, origin: Origin): Outcome {
   const now = deps.now().getTime()
-  if (!token || token.ended || token.grant_expires_at.getTime() <= now) return 'dead'
+  if (!token) return 'unknown'
+  if (token.client_id !== client.id) return 'foreign'
+  if (token.ended || token.grant_expires_at.getTime() <= now) return 'dead'
   if (scopeOf(token).length === 0) return 'dead'
   if (!token.consumed_at) return token.expires_at.getTime() <= now ? 'dead' : 'rotated'
   // Only the latest used token can be retried: the successor of an older one has already been used.
@@ -103,17 +117,32 @@ function scopeOf(token: RefreshTokenRow): string[] {
 }
 
 /** The scope of the new access token: the grant's, or less (RFC 6749 6). The resource cannot change. */
-function narrowedScope(deps: OAuthDeps, token: RefreshTokenRow, params: TokenRequest['params']): string[] {
-  if (params.resource !== undefined && deps.resources.find(params.resource).url !== token.resource) {
-    throw new OAuthError('invalid_target', 'The resource is not the one that was granted')
+function narrowedScope(
+  deps: OAuthDeps,
+  client: ClientRow,
+  token: RefreshTokenRow,
+  params: Params,
+  ip: string | null,
+): string[] {
+  const refused = (reason: string, error: OAuthError) => {
+    const who = { clientId: client.id, userId: token.user_id, grantId: token.grant_id, ip }
+    recordRepeatable(deps, 'refresh.refused', { ...who, detail: { reason } }, reason)
+    return error
+  }
+  if (params.resource !== undefined && !isSameResource(params.resource, token.resource)) {
+    const error = new OAuthError('invalid_target', 'The resource is not the one that was granted')
+    throw refused('another resource', error)
   }
   const granted = scopeOf(token)
   if (params.scope === undefined) return granted
-  // Clients repeat their original request; ignore what was dropped then and what has been lost since.
-  const asked = [...new Set(params.scope.split(' '))].filter(scope => deps.scopes.has(scope))
-  const wanted = asked.filter(scope => granted.includes(scope) || !token.scope.includes(scope))
+  // Clients repeat their original request; ignore what would be dropped from it now.
+  const requestable = requestableScope(deps.scopes, client)
+  const wanted = parseScope(params.scope).filter(
+    scope => deps.scopes.has(scope) && allows(requestable, scope) && (scope !== 'admin' || token.user_is_admin),
+  )
   if (wanted.length === 0 || !wanted.every(scope => allows(granted, scope))) {
-    throw new OAuthError('invalid_scope', 'The scope is wider than what was granted; ask the user again')
+    const error = new OAuthError('invalid_scope', 'The scope is wider than what was granted; ask the user again')
+    throw refused('wider scope', error)
   }
   return wanted
 }

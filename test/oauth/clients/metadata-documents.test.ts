@@ -168,15 +168,21 @@ describe('a client id that is the address of a document', () => {
   })
 })
 
-test('a document with a client_secret, or a duplicate member, describes no client', async () => {
+test('a document with a client_secret, a member twice or a byte-order mark describes no client', async () => {
   await refused(publish({ client_secret: 'everybody can read it' }))
-  const url = publish()
-  const body = JSON.stringify(documentOf(url)).replace('{', '{"client_id":"https://other.example/x",')
-  host.answers.set(new URL(url).pathname, (write, end) => {
-    write(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
-    end()
-  })
-  await refused(url)
+  for (const change of [
+    (json: string) => json.replace('{', '{"client_id":"https://other.example/x",'),
+    (json: string) => `\ufeff${json}`,
+  ]) {
+    const url = publish()
+    const body = change(JSON.stringify(documentOf(url)))
+    const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}`
+    host.answers.set(new URL(url).pathname, (write, end) => {
+      write(`${head}\r\n\r\n${body}`)
+      end()
+    })
+    await refused(url)
+  }
 })
 
 test('a member that is null is one that is absent', async () => {

@@ -67,7 +67,7 @@ export async function insertClient(sql: Queries, client: NewClient): Promise<Cli
       on conflict (fingerprint) do update set shared = true
       returning *
     )
-    select inserted.*, case when id = ${client.id} then pg_notify(${CHANNEL}, 'client ' || id)::text end as notified
+    select inserted.*, case when id = ${client.id} then pg_notify(${CHANNEL}, 'added ' || id)::text end as notified
     from inserted`
   return row!
 }

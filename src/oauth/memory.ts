@@ -14,7 +14,7 @@ import { type KeyRing, loadKeys } from './keys.ts'
 import type { Principal } from './principal.ts'
 
 const CLIENT_LIMIT = 10_000
-/** For how long an id that no client has is answered without a look, as the id of a client is, and for how many. */
+/** Unknown client ids are cached for a minute, so that they are not told apart from known ones by the time of a query. */
 const UNKNOWN_MS = 60_000
 const UNKNOWN_LIMIT = 10_000
 const USER_LIMIT = 10_000
@@ -54,8 +54,10 @@ export interface Memory {
   onRevoked: Set<(subject: string) => void>
   /** Called for every changed user, from any replica. */
   onUserChanged: Set<(userId: string) => void>
-  /** Grows with every client that is added or changed, so that what was read before is not kept after it. */
+  /** Incremented on every change of a client, so that a row read before the change is not cached after it. */
   clientChanges: number
+  /** Incremented when a client is added, so that an earlier lookup that found none is not cached afterwards. */
+  clientAdditions: number
   /** Whether notifications arrive, so that this state is current. */
   current: boolean
   close(): Promise<void>
@@ -78,6 +80,7 @@ export async function openMemory(base: Base): Promise<Memory> {
     onRevoked: new Set(),
     onUserChanged: new Set(),
     clientChanges: 0,
+    clientAdditions: 0,
     current: false,
     close: async () => {},
   }
@@ -110,6 +113,7 @@ async function apply(base: Base, memory: Memory, payload: string): Promise<void>
   const subject = payload.slice(space + 1)
   if (kind === 'revoked') remember({ ...base, memory }, subject)
   else if (kind === 'client') forgetClients(memory, subject)
+  else if (kind === 'added') noteAddedClient(memory, subject)
   else if (kind === 'user') forgetUsers(memory, subject)
   else if (kind === 'keys') memory.keys = await loadKeys(base)
 }
@@ -137,13 +141,18 @@ function forgetUsers(memory: Memory, id?: string): void {
   }
 }
 
-/** Drops what is known of a client that was added or changed, or of all; what is being looked up meanwhile is not kept. */
+/** Drops a changed client, or all of them, from memory. Lookups in progress are not cached. */
 export function forgetClients(memory: Memory, id?: string): void {
   memory.clientChanges++
   for (const clients of [memory.clients, memory.unknownClients]) {
     if (id === undefined) clients.clear()
     else clients.delete(id)
   }
+}
+
+function noteAddedClient(memory: Memory, id: string): void {
+  memory.clientAdditions++
+  memory.unknownClients.delete(id)
 }
 
 function refuse(memory: Memory, subject: string, until: number): void {
@@ -171,11 +180,12 @@ export async function lookUpClient(deps: MemoryDeps, id: string): Promise<Client
   if (known) return known
   const now = deps.now().getTime()
   if ((memory.unknownClients.get(id) ?? 0) > now) return undefined
-  const { clientChanges } = memory
+  const { clientChanges, clientAdditions } = memory
   const found = await findClient(deps.sql, id)
   if (memory.clientChanges !== clientChanges) return found
   if (found) rememberClient(memory, found)
-  else if (memory.current) bounded(memory.unknownClients, UNKNOWN_LIMIT).set(id, now + UNKNOWN_MS)
+  else if (memory.current && memory.clientAdditions === clientAdditions)
+    bounded(memory.unknownClients, UNKNOWN_LIMIT).set(id, now + UNKNOWN_MS)
   return found
 }
 

@@ -39,10 +39,7 @@ const insertNamed = (id: string) =>
 
 describe('an id that no client has', () => {
   test('is looked up once a minute, as seldom as the id of a client', async () => {
-    const { memory } = server.deps
-    const { clientChanges } = memory
-    const client = await registerClient(server)
-    while (memory.clientChanges === clientChanges) await Bun.sleep(10) // until the server has heard of it
+    const client = await andHeard(() => registerClient(server))
     const statements = countStatements(server.deps)
     const looks = async (id: string) => {
       statements.take()
@@ -79,12 +76,14 @@ describe('an id that no client has', () => {
 })
 
 test('a client that changes while it is looked up is not remembered as it was', async () => {
-  const { id } = await addClient(server.deps, {
-    name: 'Changing',
-    grantTypes: ['client_credentials'],
-    redirectUris: [],
-    scope: ['mcp'],
-  })
+  const { id } = await andHeard(() =>
+    addClient(server.deps, {
+      name: 'Changing',
+      grantTypes: ['client_credentials'],
+      redirectUris: [],
+      scope: ['mcp'],
+    }),
+  )
   const newSecret = Buffer.alloc(32, 2)
   const restore = duringLook(() => updateClientSecret(other.deps.sql, { id, secretHash: newSecret }))
   await lookUpClient(server.deps, id)
@@ -94,17 +93,25 @@ test('a client that changes while it is looked up is not remembered as it was', 
 
 /** Lets something change, and the server hear of it, while the answer of its next look is on the way. @returns how to end that. */
 function duringLook(change: () => Promise<unknown>): () => void {
-  const { memory, sql } = server.deps
+  const { sql } = server.deps
   server.deps.sql = new Proxy(sql, {
     async apply(target, self, args) {
       const answer = await Reflect.apply(target as never, self, args)
-      const { clientChanges } = memory
-      await change()
-      while (memory.clientChanges === clientChanges) await Bun.sleep(10)
+      await andHeard(change)
       return answer
     },
   })
   return () => {
     server.deps.sql = sql
   }
+}
+
+/** Changes something, and waits until the server has heard of it. */
+async function andHeard<T>(change: () => Promise<T>): Promise<T> {
+  const { memory } = server.deps
+  const heard = () => memory.clientChanges + memory.clientAdditions
+  const before = heard()
+  const result = await change()
+  while (heard() === before) await Bun.sleep(10)
+  return result
 }

@@ -1,7 +1,7 @@
 /**
  * Rate limits per replica, in memory: with n replicas the effective limits are n times as high. They keep one network from
  * filling the database or guessing secrets. Wrong user codes must be limited across replicas, and are counted in the
- * database instead (`oauth/device-requests.ts`).
+ * database instead (`oauth/user-code-guesses.ts`).
  */
 import { OAuthError } from './lib/errors.ts'
 import { networkOf } from './lib/networks.ts'

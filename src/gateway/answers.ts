@@ -1,5 +1,5 @@
 /** Turns an upstream's answer to a call into the answer for a client of either era. */
-import type { CallsDeps, Course } from './course.ts'
+import type { CallsDeps, Course } from './call-state.ts'
 import { declares, errorFor, MAY_ASK, neededFor, resultFor } from './eras.ts'
 import type { Link } from './link.ts'
 import { kindOfMethod, LISTS } from './lists.ts'
@@ -13,7 +13,7 @@ import {
   UNSUPPORTED_VERSION,
   URL_ELICITATION_REQUIRED,
 } from './messages.ts'
-import { targetOf } from './names.ts'
+import { targetOf } from './protocol.ts'
 import { isQuestion, urlQuestions } from './questions.ts'
 import { bindingOf } from './request-state.ts'
 

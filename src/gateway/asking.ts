@@ -1,6 +1,6 @@
 /** Questions (elicitation, sampling, roots) from an upstream to the client of a call: passed on, held for a retry, or refused. */
 import { randomUUID } from 'node:crypto'
-import { type CallsDeps, type Course, conclude, concluded, done, type Prepared } from './course.ts'
+import { type CallsDeps, type Course, conclude, concluded, done, type Prepared } from './call-state.ts'
 import { declares, neededFor, type Question } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import type { HeldCall } from './held.ts'

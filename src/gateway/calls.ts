@@ -4,8 +4,8 @@
  */
 import { answered, answerOfOurs } from './answers.ts'
 import { askClient, hasOpened, heldCall, NOT_OPENED, refuse } from './asking.ts'
+import { type CallsDeps, type Course, conclude, done, type Prepared } from './call-state.ts'
 import { fail, UpstreamFailure } from './connection.ts'
-import { type CallsDeps, type Course, conclude, done, type Prepared } from './course.ts'
 import { carriedOf, MAY_ASK, paramsFor, traceHeaders } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import type { HeldCall } from './held.ts'

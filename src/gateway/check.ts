@@ -6,8 +6,8 @@ import { UpstreamFailure } from './connection.ts'
 import type { GatewayCaller } from './exchange.ts'
 import { wordsOf } from './failures.ts'
 import type { PoolDeps } from './pool.ts'
-import { openSupervisor } from './process.ts'
 import { openStdio } from './stdio.ts'
+import { openSupervisor } from './supervisor.ts'
 import { openUpstream, type Upstream } from './upstream.ts'
 
 export interface CheckedUpstream {

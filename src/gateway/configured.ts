@@ -10,8 +10,8 @@ import { openAccounts } from './accounts/index.ts'
 import { readServers, type UpstreamConfig } from './config.ts'
 import type { CallRecord, Gateway, UpstreamStatus } from './exchange.ts'
 import { openGateway } from './index.ts'
-import { openSupervisor } from './process.ts'
 import { openStdio } from './stdio.ts'
+import { openSupervisor } from './supervisor.ts'
 import { watchFile } from './watch.ts'
 
 /** How often a server checks whether to store the status of its upstreams. */

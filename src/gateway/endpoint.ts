@@ -1,6 +1,7 @@
 /** Requests at `/mcp/{name}`: one upstream, with its own names, URIs and pagination. */
+
+import type { CallsDeps } from './call-state.ts'
 import { performCall } from './calls.ts'
-import type { CallsDeps } from './course.ts'
 import { resultFor } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import { isConnect } from './linkable.ts'

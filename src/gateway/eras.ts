@@ -2,7 +2,7 @@
  * Translates requests, results and errors between the eras. Within one era only ids, progress tokens and the envelope
  * change. The upstream's objects are modified in place, not copied.
  */
-import type { Era } from './handshake.ts'
+import type { Era } from './era-detection.ts'
 import { kindOfMethod } from './lists.ts'
 import {
   INTERNAL_ERROR,
@@ -23,7 +23,7 @@ import {
   PROTOCOL_VERSION,
   SERVER_INFO,
   SUBSCRIPTION_ID,
-} from './names.ts'
+} from './protocol.ts'
 
 /** Requests whose answer may be `input_required` (2026-07-28, "Multi Round-Trip Requests"). */
 export const MAY_ASK: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read'])

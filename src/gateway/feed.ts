@@ -2,12 +2,13 @@
  * Change notifications of one connection, for any number of listeners with one upstream subscription. 2025 upstreams
  * send `list_changed` unasked and `updated` after `resources/subscribe`; 2026 upstreams answer one `subscriptions/listen`.
  */
+
+import { type Era, ourEnvelope } from './era-detection.ts'
 import { withoutSubscription } from './eras.ts'
 import type { ListenFilter } from './exchange.ts'
-import { type Era, ourEnvelope } from './handshake.ts'
 import { isObject, type RpcNotification } from './messages.ts'
-import { metaOf, SUBSCRIPTION_ID } from './names.ts'
 import type { Peer, PeerCall } from './peer.ts'
+import { metaOf, SUBSCRIPTION_ID } from './protocol.ts'
 
 /** A listener for changed resources. */
 export interface Listener {

@@ -7,9 +7,9 @@ import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFai
 import type { Credential } from './credential.ts'
 import { answers, failureOf, mediaTypeOf, parseMessages, readRefusal } from './http-answers.ts'
 import { type Id, isRequest, isResponse, type Message, type RpcRequest } from './messages.ts'
-import { metaOf, PROTOCOL_VERSION, targetOf } from './names.ts'
 import { type OutboundRequest, readBody, readChunks, sendWith } from './outbound.ts'
 import { encodeHeaderValue } from './param-headers.ts'
+import { metaOf, PROTOCOL_VERSION, targetOf } from './protocol.ts'
 import { openEventReader } from './sse.ts'
 
 export interface HttpSpec {

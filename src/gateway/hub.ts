@@ -2,8 +2,9 @@
  * Requests at the hub: names and URIs prefixed with their upstream, and the lists of all upstreams on one page. An
  * upstream that is unavailable is missing from lists but never fails the others.
  */
+
+import { type CallsDeps, plainly } from './call-state.ts'
 import { performCall } from './calls.ts'
-import { type CallsDeps, plainly } from './course.ts'
 import { listKey, methodNotFound, pageOf, refuseHidden } from './endpoint.ts'
 import type { Exchange, GatewayCaller } from './exchange.ts'
 import { mapItem, mapResultUris, type Named, nameInHub, schemeOf, uriFromHub, uriInHub } from './hub-names.ts'

@@ -1,6 +1,6 @@
 /** The lists of one connection: fetched on demand and cached until they change or expire. */
 import { fail } from './connection.ts'
-import { type Era, ourEnvelope, type ServerDescription } from './handshake.ts'
+import { type Era, ourEnvelope, type ServerDescription } from './era-detection.ts'
 import { type Catalogue, fetchAll, KINDS, type Kind, LISTS } from './lists.ts'
 import { isObject, METHOD_NOT_FOUND } from './messages.ts'
 import type { Peer } from './peer.ts'

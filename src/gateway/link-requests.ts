@@ -3,7 +3,7 @@
  * client is asked to open the page for linking (URL elicitation), or gets its address as text.
  */
 import { randomUUID } from 'node:crypto'
-import { type CallsDeps, type Course, done } from './course.ts'
+import { type CallsDeps, type Course, done } from './call-state.ts'
 import { declares, MAY_ASK, resultFor } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import { isConnect } from './linkable.ts'

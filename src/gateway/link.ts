@@ -4,9 +4,9 @@
  */
 
 import { type Connection, type ConnectionEvents, type Failure, UpstreamFailure } from './connection.ts'
+import { type Era, type Handshake, type HandshakeOptions, type ServerDescription, shakeHands } from './era-detection.ts'
 import { declares, isAtLeast, type LogLevel, neededFor, type Question } from './eras.ts'
 import { type Feed, openFeed } from './feed.ts'
-import { type Era, type Handshake, type HandshakeOptions, type ServerDescription, shakeHands } from './handshake.ts'
 import { openLinkLists } from './link-lists.ts'
 import type { Catalogue, Kind } from './lists.ts'
 import {

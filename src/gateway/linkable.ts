@@ -3,7 +3,7 @@
  * address of the page for linking, and no request is sent to it.
  */
 import type { AccountAt } from './credential.ts'
-import type { ServerDescription } from './handshake.ts'
+import type { ServerDescription } from './era-detection.ts'
 import { nameInHub } from './hub-names.ts'
 import type { Kind } from './lists.ts'
 import type { Upstream, Visible } from './upstream.ts'

@@ -16,7 +16,7 @@ import {
 } from '../../sql/upstreams.ts'
 import type { Log } from '../lib/log.ts'
 import type { UpstreamConfig } from './config.ts'
-import type { ServerDescription, Speaks } from './handshake.ts'
+import type { ServerDescription, Speaks } from './era-detection.ts'
 import { type Catalogue, catalogueOf, fingerprintOf, itemsOf, KINDS, type Kind } from './lists.ts'
 import { isObject } from './messages.ts'
 

@@ -13,10 +13,10 @@ import {
   UpstreamFailure,
 } from './connection.ts'
 import type { Credential } from './credential.ts'
+import type { Speaks } from './era-detection.ts'
 import { carried } from './eras.ts'
 import type { GatewayCaller } from './exchange.ts'
 import { expandFor } from './expand.ts'
-import type { Speaks } from './handshake.ts'
 import { openHealth } from './health.ts'
 import { openHttp } from './http.ts'
 import { openHttpSse } from './http-sse.ts'

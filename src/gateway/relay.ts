@@ -1,9 +1,9 @@
 /** Passes an upstream's notifications about a running call on to the client. */
-import type { Course } from './course.ts'
+import type { Course } from './call-state.ts'
 import { type LogLevel, logLevelOf } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import type { RpcNotification } from './messages.ts'
-import { LOG_LEVEL, metaOf } from './names.ts'
+import { LOG_LEVEL, metaOf } from './protocol.ts'
 
 /** Token bucket for the notifications of one call. */
 const BURST = 1_000

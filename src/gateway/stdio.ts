@@ -7,11 +7,11 @@ import type { Transport } from './expand.ts'
 import { splitLines } from './lines.ts'
 import { type Id, isMessage, isObject, isRequest, isResponse, type Message } from './messages.ts'
 import { paceOf } from './pace.ts'
-import type { ManagedChild, Supervisor } from './process.ts'
+import type { ManagedChild, Supervisor } from './supervisor.ts'
 
 export interface StdioSpec extends Omit<Extract<Transport, { type: 'stdio' }>, 'type'> {
   upstream: string
-  /** `user:<id>`, `client:<id>`, or `SHARED` of process.ts. */
+  /** `user:<id>`, `client:<id>`, or `SHARED` of supervisor.ts. */
   principal: string
   /** Maximum size of one message, in either direction. */
   maxBytes: number

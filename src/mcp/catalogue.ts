@@ -11,7 +11,7 @@ import {
   RpcError,
   type RpcNotification,
 } from '../gateway/messages.ts'
-import { metaOf, SERVER_INFO as SERVER_INFO_KEY } from '../gateway/names.ts'
+import { metaOf, SERVER_INFO as SERVER_INFO_KEY } from '../gateway/protocol.ts'
 import { allows } from '../oauth/scopes.ts'
 import { type Caller, gatewayCaller } from './access.ts'
 import { INSTRUCTIONS, SERVER_INFO } from './identity.ts'

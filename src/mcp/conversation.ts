@@ -16,7 +16,7 @@ import {
   type RpcRequest,
   type RpcResponse,
 } from '../gateway/messages.ts'
-import { LEGACY, LEGACY_REVISIONS } from '../gateway/names.ts'
+import { LEGACY, LEGACY_REVISIONS } from '../gateway/protocol.ts'
 import type { Caller } from './access.ts'
 import { type Catalogue, errorBody } from './catalogue.ts'
 import type { Prepared } from './core.ts'

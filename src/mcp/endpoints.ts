@@ -1,8 +1,7 @@
-/** Publishes the endpoints of upstream servers as protected resources, and ends the processes of revoked principals. */
+/** Publishes the endpoints of upstream servers as protected resources. */
 
 import type { Gateway } from '../gateway/exchange.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
-import { lookUpUser } from '../oauth/memory.ts'
 import type { Resource } from '../oauth/resources.ts'
 
 /** Publishes the current endpoints and scopes, now and whenever they change. */
@@ -35,23 +34,4 @@ export function upstreamScopes(endpoints: ReturnType<Gateway['endpoints']>): Rec
  */
 export function upstreamResource({ resources }: Pick<OAuthDeps, 'resources'>, name: string): Resource {
   return resources.at(`/mcp/${name}`) ?? { ...resources.hub, audiences: [] }
-}
-
-/** Ends the processes of users who were disabled and of clients that were removed. */
-export function endWithPrincipals(deps: OAuthDeps, gateway: Gateway): void {
-  const { memory, log } = deps
-  const end = (ending: Promise<void>) =>
-    ending.catch(error => {
-      log.error({ err: { message: (error as Error).message } }, 'could not end the processes of a principal')
-    })
-  memory.onRevoked.add(subject => {
-    if (subject.startsWith('client:')) void end(gateway.endPrincipal(subject))
-  })
-  memory.onUserChanged.add(userId => {
-    void end(
-      lookUpUser(deps, userId).then(async user => {
-        if (!user || user.disabled) await gateway.endPrincipal(`user:${userId}`)
-      }),
-    )
-  })
 }

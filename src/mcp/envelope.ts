@@ -11,6 +11,7 @@ import {
   RpcError,
   UNSUPPORTED_VERSION,
 } from '../gateway/messages.ts'
+import { decodeHeaderValue } from '../gateway/param-headers.ts'
 import {
   CLIENT_CAPABILITIES,
   CLIENT_INFO,
@@ -19,8 +20,7 @@ import {
   metaOf,
   PROTOCOL_VERSION,
   targetOf,
-} from '../gateway/names.ts'
-import { decodeHeaderValue } from '../gateway/param-headers.ts'
+} from '../gateway/protocol.ts'
 import { UNKNOWN_CLIENT } from './identity.ts'
 import { headerOf } from './transport/messages.ts'
 

@@ -7,7 +7,8 @@
  * - `envelope` detects the era. `modern` serves 2026-07-28; `conversation` serves earlier revisions, over `legacy-http`
  *   (sessions, whose ids are in `session-ids`) and `legacy-sse` (the transport of 2024-11-05).
  * - `transport/` is the wire format and whatever outlives a request: messages, event streams, sessions, resumption.
- * - `access` identifies callers, `endpoints` publishes the addresses of upstream servers, `counts` counts limited things.
+ * - `access` identifies callers, `endpoints` publishes the addresses of upstream servers, `counts` counts limited things,
+ *   `disabled-users` ends the upstream processes of disabled users.
  */
 
 import { Elysia } from 'elysia'
@@ -23,8 +24,9 @@ import { type Caller, gatewayCaller, personOf } from './access.ts'
 import { openCatalogue } from './catalogue.ts'
 import { type Prepared, prepare } from './core.ts'
 import { openCounts } from './counts.ts'
+import { endWithPrincipals } from './disabled-users.ts'
 import { discoveryDocument } from './discovery-document.ts'
-import { endWithPrincipals, publishEndpoints, upstreamResource } from './endpoints.ts'
+import { publishEndpoints, upstreamResource } from './endpoints.ts'
 import { type Envelope, readEnvelope } from './envelope.ts'
 import { openLegacyHttp } from './legacy-http.ts'
 import { openLegacySse } from './legacy-sse.ts'

@@ -4,7 +4,7 @@
  */
 import { insertRevocation } from '../../sql/revocations.ts'
 import { INVALID_REQUEST, type Message } from '../gateway/messages.ts'
-import { LEGACY_REVISIONS } from '../gateway/names.ts'
+import { LEGACY_REVISIONS } from '../gateway/protocol.ts'
 import { isWithinLimit } from '../limits.ts'
 import { isRevoked, remember, rememberUntil } from '../oauth/memory.ts'
 import { type Caller, ownerOf, personOf } from './access.ts'

@@ -8,7 +8,7 @@ import {
   type RpcNotification,
   type RpcRequest,
 } from '../gateway/messages.ts'
-import { MODERN, SERVER_INFO as SERVER_INFO_KEY, SUBSCRIPTION_ID } from '../gateway/names.ts'
+import { MODERN, SERVER_INFO as SERVER_INFO_KEY, SUBSCRIPTION_ID } from '../gateway/protocol.ts'
 import type { Caller } from './access.ts'
 import { type Call, type Catalogue, errorBody } from './catalogue.ts'
 import type { Prepared } from './core.ts'

@@ -5,7 +5,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { isObject } from '../gateway/messages.ts'
-import { LEGACY_REVISIONS } from '../gateway/names.ts'
+import { LEGACY_REVISIONS } from '../gateway/protocol.ts'
 import { seal, unseal } from '../lib/crypto.ts'
 import { printableText } from '../lib/text.ts'
 import type { Principal } from '../oauth/principal.ts'

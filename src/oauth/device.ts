@@ -16,13 +16,9 @@ import { requireGrantType } from './clients/index.ts'
 import { clientLabel } from './clients/names.ts'
 import { grantableBy } from './consents.ts'
 import type { OAuthDeps } from './deps.ts'
-import {
-  decideDeviceRequest,
-  enterUserCode,
-  findEnteredRequest,
-  requestDeviceAuthorization,
-} from './device-requests.ts'
+import { decideDeviceRequest, findEnteredRequest, requestDeviceAuthorization } from './device-requests.ts'
 import { DEVICE_CODE_GRANT } from './grants/types.ts'
+import { enterUserCode } from './user-code-guesses.ts'
 import { formatUserCode } from './user-codes.ts'
 
 /** The CSRF interaction of the code form; each request has its own. */

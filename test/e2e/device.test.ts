@@ -205,7 +205,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const first = await requestDevice(server, client)
     server.clock.advance(601)
     await enter(page, first.user_code)
-    expect(await page.getByRole('alert').textContent()).toContain('expires after some minutes')
+    expect(await page.getByRole('alert').textContent()).toContain('expires after a few minutes')
     const second = await requestDevice(server, client)
     await enter(page, second.user_code)
     server.clock.advance(601)

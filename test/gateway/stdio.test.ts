@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { UpstreamFailure } from '../../src/gateway/connection.ts'
 import { splitLines } from '../../src/gateway/lines.ts'
-import { openSupervisor, type Supervisor } from '../../src/gateway/process.ts'
 import { openStdio } from '../../src/gateway/stdio.ts'
+import { openSupervisor, type Supervisor } from '../../src/gateway/supervisor.ts'
 import { childSpec, connect, keptLog, lives, until } from '../support/gateway-children.ts'
 
 const open: Supervisor[] = []

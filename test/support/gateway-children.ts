@@ -2,8 +2,8 @@
 import { resolve } from 'node:path'
 import type { ConnectionEvents, Failure } from '../../src/gateway/connection.ts'
 import type { Id, Message, RpcResponse } from '../../src/gateway/messages.ts'
-import type { Supervisor } from '../../src/gateway/process.ts'
 import { openStdio, type StdioSpec } from '../../src/gateway/stdio.ts'
+import type { Supervisor } from '../../src/gateway/supervisor.ts'
 import type { Log } from '../../src/lib/log.ts'
 import { openLog } from '../../src/lib/log.ts'
 

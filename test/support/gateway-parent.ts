@@ -1,5 +1,5 @@
 /** A server that starts one child and waits to be killed: `gateway-parent.ts STATE_DIR MODE METHOD`. */
-import { openSupervisor } from '../../src/gateway/process.ts'
+import { openSupervisor } from '../../src/gateway/supervisor.ts'
 import { childSpec, connect, keptLog } from './gateway-children.ts'
 
 const [stateDir, mode, method] = process.argv.slice(2)

@@ -30,9 +30,9 @@ import {
   PROTOCOL_VERSION,
   SERVER_INFO,
   SUBSCRIPTION_ID,
-} from '../../src/gateway/names.ts'
-import { openSupervisor } from '../../src/gateway/process.ts'
+} from '../../src/gateway/protocol.ts'
 import { openStdio } from '../../src/gateway/stdio.ts'
+import { openSupervisor } from '../../src/gateway/supervisor.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { migratedDatabase, timeSources } from './server.ts'
 

@@ -1,6 +1,6 @@
 /** An HTTP upstream of 2026-07-28 whose tools misbehave, each in the way of its name. */
 import { gzipSync } from 'node:zlib'
-import { MODERN, SERVER_INFO } from '../../src/gateway/names.ts'
+import { MODERN, SERVER_INFO } from '../../src/gateway/protocol.ts'
 
 type Misbehaviour = (
   request: { id: number; params: Record<string, unknown> },

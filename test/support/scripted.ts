@@ -6,7 +6,7 @@
 import { join } from 'node:path'
 import type { Socket } from 'bun'
 import type { Id, RpcErrorBody, RpcRequest } from '../../src/gateway/messages.ts'
-import { MODERN, SERVER_INFO } from '../../src/gateway/names.ts'
+import { MODERN, SERVER_INFO } from '../../src/gateway/protocol.ts'
 import { ROOT } from './command.ts'
 
 type Json = Record<string, unknown>

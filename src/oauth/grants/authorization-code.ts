@@ -14,7 +14,7 @@ import type { OAuthDeps } from '../deps.ts'
 import { isSameResource } from '../resources.ts'
 import { withoutAdmin } from '../scopes.ts'
 import { grantExpiry, issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
-import { countGuess, requireFewGuesses } from './guesses.ts'
+import { countGuess, requireFewGuesses } from './token-guesses.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
 
 export async function grantAuthorizationCode(

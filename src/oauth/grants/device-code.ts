@@ -1,4 +1,4 @@
-/** The device authorization grant's token request (RFC 8628 3.4, 3.5). */
+/** The device authorization grant's token request (RFC 8628 3.4, 3.5). `sql/device-codes.ts` decides the outcome of a poll, such as `slow_down`. */
 import { randomUUID } from 'node:crypto'
 import { type PolledDeviceCode, pollDeviceCode } from '../../../sql/device-codes.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
@@ -7,7 +7,7 @@ import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
 import { withoutAdmin } from '../scopes.ts'
 import { grantExpiry, issueAccessToken, refreshExpiry } from '../tokens.ts'
-import { countGuess, requireFewGuesses } from './guesses.ts'
+import { countGuess, requireFewGuesses } from './token-guesses.ts'
 import type { DeviceTokenRequest, TokenResponse } from './types.ts'
 
 export async function grantDeviceCode(

@@ -18,7 +18,7 @@ import type { OAuthDeps } from '../deps.ts'
 import { isSameResource } from '../resources.ts'
 import { allows, parseScope, requestableScope, withoutAdmin } from '../scopes.ts'
 import { issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
-import { countGuess, requireFewGuesses } from './guesses.ts'
+import { countGuess, requireFewGuesses } from './token-guesses.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
 
 const RETRY_MS = 30_000

@@ -5,6 +5,7 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { fail, UpstreamFailure } from './connection.ts'
 import { isObject, type RpcResponse } from './messages.ts'
+import type { CallOptions, Peer } from './peer.ts'
 import {
   CLIENT_CAPABILITIES,
   CLIENT_INFO,
@@ -14,8 +15,7 @@ import {
   metaOf,
   PROTOCOL_VERSION,
   SERVER_INFO,
-} from './names.ts'
-import type { CallOptions, Peer } from './peer.ts'
+} from './protocol.ts'
 
 export type Era = '2026' | '2025'
 /** What an upstream speaks: an era, and for HTTP of 2025 whether it is the transport of 2024-11-05. */

@@ -1,0 +1,67 @@
+/** Looks up user codes that users type, and limits wrong guesses per session, user and network (RFC 8628 5.1). */
+import { claimDeviceCode } from '../../sql/device-codes.ts'
+import { countFailure, deleteEmptyThrottles, lockThrottles, type Throttle } from '../../sql/throttles.ts'
+import { record } from '../audit/events.ts'
+import { inTransaction } from '../db/index.ts'
+import type { Viewer } from '../http/session.ts'
+import { OAuthError } from '../lib/errors.ts'
+import { networkOf } from '../lib/networks.ts'
+import type { OAuthDeps } from './deps.ts'
+import { parseUserCode } from './user-codes.ts'
+
+/** Wrong codes allowed per session or user, and per network, within the window. */
+const WRONG_CODES = 5
+const WRONG_CODES_OF_NETWORK = 50
+const WRONG_CODES_WINDOW_MS = 15 * 60_000
+
+/** The result of entering a code: the request's id, or the number of tries left. */
+export type EnteredCode = { id: string } | { id: undefined; triesLeft: number }
+
+/**
+ * Looks up a user code that a signed-in user typed, and binds it to their session. All invalid codes look the same.
+ *
+ * @throws OAuthError `slow_down`, status 429, after too many wrong codes, even if this one is correct.
+ */
+export async function enterUserCode(
+  deps: OAuthDeps,
+  viewer: Viewer,
+  typed: string,
+  ip: string | null,
+): Promise<EnteredCode> {
+  const now = deps.now()
+  const network = `device:network:${networkOf(ip)}`
+  const own = [`device:session:${viewer.sessionHash.toString('base64url')}`, `device:user:${viewer.userId}`]
+  const keys = [...own, network]
+  const resetsAt = new Date(now.getTime() + WRONG_CODES_WINDOW_MS)
+  const left = ({ key, failures }: Throttle) => (key === network ? WRONG_CODES_OF_NETWORK : WRONG_CODES) - failures
+  // In one transaction, so that concurrent guesses are counted one after the other.
+  const { counters, full, id } = await inTransaction(deps, async sql => {
+    const counters = await lockThrottles(sql, { keys, now, resetsAt })
+    const full = counters.filter(counter => left(counter) <= 0)
+    if (full.length > 0) return { counters, full, id: undefined }
+    const userCode = parseUserCode(typed)
+    const claim = { sessionHash: viewer.sessionHash, userId: viewer.userId, now }
+    const id = userCode && (await claimDeviceCode(sql, { userCode, ...claim }))
+    await (id ? deleteEmptyThrottles(sql, keys) : countFailure(sql, keys))
+    return { counters, full, id }
+  })
+  if (full.length > 0) throw tooManyWrongCodes(full, network, now)
+  if (id) return { id }
+  record(deps, 'device.wrong_code', { userId: viewer.userId, ip })
+  return { id: undefined, triesLeft: Math.min(...counters.map(left)) - 1 }
+}
+
+/** The message says whether the network is blocked, since the user may not have entered a wrong code. */
+function tooManyWrongCodes(full: Throttle[], network: string, now: Date): OAuthError {
+  const resetsAt = Math.max(...full.map(({ resets_at }) => resets_at.getTime()))
+  const seconds = Math.ceil((resetsAt - now.getTime()) / 1000)
+  const minutes = Math.ceil(seconds / 60)
+  const wait = minutes === 1 ? 'Wait a minute' : `Wait ${minutes} minutes`
+  const whose = full.every(({ key }) => key === network)
+    ? 'Too many wrong codes were entered from your network, not necessarily by you'
+    : 'Too many wrong codes'
+  return new OAuthError('slow_down', `${whose}. ${wait}, then start again on your device.`, {
+    status: 429,
+    headers: { 'Retry-After': String(seconds) },
+  })
+}

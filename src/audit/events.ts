@@ -62,6 +62,7 @@ export const AUDIT_EVENTS = {
   'upstream.unlinked': 'A linked account was forgotten, by its person or with them or the server',
   'upstream.reloaded': 'The file of upstream servers was reloaded',
   'upstream.reload_failed': 'The file of upstream servers is invalid; the old configuration stays in place',
+  'upstream.tools_changed': 'An upstream server changed the description, schema or annotations of tools',
   'upstream.trusted': 'An operator accepted changed tools of an upstream server',
 } as const
 

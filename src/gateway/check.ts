@@ -1,10 +1,12 @@
 /** `upstream check`: connects to each upstream once, and counts what it offers. */
 import type { Base } from '../base.ts'
+import { recordChangedTools } from './auditing.ts'
 import { readServers } from './config.ts'
 import type { FileSource } from './configured.ts'
 import { UpstreamFailure } from './connection.ts'
 import type { GatewayCaller } from './exchange.ts'
 import { wordsOf } from './failures.ts'
+import type { ChangedTools } from './memory.ts'
 import type { PoolDeps } from './pool.ts'
 import { openStdio } from './stdio.ts'
 import { openSupervisor } from './supervisor.ts'
@@ -36,11 +38,13 @@ const CHECKER: GatewayCaller = {
 export async function checkUpstreams(base: Base, file: FileSource, only?: string): Promise<CheckedUpstream[]> {
   const supervisor = openSupervisor(base)
   const openChild: PoolDeps['openChild'] = (spec, events) => openStdio(supervisor, spec, events)
+  const onToolsChanged = (change: ChangedTools) => recordChangedTools(base, change)
   const configured = readServers(file).upstreams.filter(({ name }) => only === undefined || name === only)
   try {
     return await Promise.all(
       configured.map(async config => {
-        const upstream = openUpstream({ ...base, openChild, credentialFor: () => undefined }, config, () => {})
+        const deps = { ...base, openChild, credentialFor: () => undefined, onToolsChanged }
+        const upstream = openUpstream(deps, config, () => {})
         const checked = await check(upstream)
         const stderr = supervisor.children().flatMap(child => (child.upstream === config.name ? child.stderr : []))
         await upstream.pool.close()

@@ -6,9 +6,11 @@ import { sweepCatalogues } from '../../sql/upstreams.ts'
 import { record } from '../audit/events.ts'
 import type { Base, Sweep } from '../base.ts'
 import { UsageError } from '../lib/errors.ts'
+import { printableText } from '../lib/text.ts'
 import { openAccounts } from './accounts/index.ts'
+import { recordCall, recordChangedTools, recordReload } from './auditing.ts'
 import { readServers, type UpstreamConfig } from './config.ts'
-import type { CallRecord, Gateway, UpstreamStatus } from './exchange.ts'
+import type { Gateway, UpstreamStatus } from './exchange.ts'
 import { openGateway } from './index.ts'
 import { openStdio } from './stdio.ts'
 import { openSupervisor } from './supervisor.ts'
@@ -59,17 +61,18 @@ export async function openConfiguredGateway(
       durations.observe({ upstream: call.upstream, outcome: call.outcome }, call.milliseconds / 1000)
       recordCall(base, call)
     },
+    onToolsChanged: change => recordChangedTools(base, change),
   })
   measure(base, gateway)
   async function reloadFile(): Promise<void> {
     try {
-      await gateway.reload()
-      log.info({ path: file.path }, 'reloaded the file of upstream servers')
-      record(base, 'upstream.reloaded')
+      const reloaded = await gateway.reload()
+      log.info({ path: file.path, ...reloaded }, 'reloaded the file of upstream servers')
+      recordReload(base, reloaded)
     } catch (error) {
       if (!(error instanceof UsageError)) throw error
       log.error({ detail: error.message }, 'the file of upstream servers is invalid; keeping the old configuration')
-      record(base, 'upstream.reload_failed')
+      record(base, 'upstream.reload_failed', { detail: { problem: printableText(error.message, 1_000) } })
     }
   }
   const watching = watch ? await watchFile(file.path, () => void reloadFile()) : undefined
@@ -138,23 +141,4 @@ function storeStatus({ sql, now, log }: Base, gateway: Gateway): { stop(): Promi
       await deleteUpstreamStatus(sql, server).catch(failed)
     },
   }
-}
-
-function recordCall(base: Base, call: CallRecord): void {
-  const { caller, upstream, method, target, milliseconds, bytes, outcome, reference } = call
-  record(base, 'upstream.called', {
-    userId: caller.user?.id ?? null,
-    clientId: caller.clientId,
-    ip: caller.ip,
-    detail: {
-      upstream,
-      method,
-      target: target.slice(0, 200),
-      milliseconds: Math.round(milliseconds),
-      bytes,
-      outcome,
-      ...(reference ? { reference } : {}),
-      ...(call.arguments ? { arguments: JSON.stringify(call.arguments).slice(0, 10_000) } : {}),
-    },
-  })
 }

@@ -106,6 +106,13 @@ export interface AwayUpstream {
   retryAt?: Date
 }
 
+/** Names of the entries that a reload started, stopped, or both. */
+export interface Reloaded {
+  added: readonly string[]
+  changed: readonly string[]
+  removed: readonly string[]
+}
+
 export interface UpstreamStatus {
   name: string
   transport: 'stdio' | 'http'
@@ -164,7 +171,7 @@ export interface Gateway {
   /** Accepts a tool's changed description (`onChange: block`). @returns how many were accepted. */
   trust(name: string): Promise<number>
   /** Reloads the file; only changed entries stop or start. @throws UsageError if the file is invalid; the old configuration then stays. */
-  reload(): Promise<void>
+  reload(): Promise<Reloaded>
   /** Ends the processes and sessions of a disabled or removed user or client. */
   endPrincipal(principal: string): Promise<void>
   close(): Promise<void>

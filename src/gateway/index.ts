@@ -15,12 +15,13 @@ import type { Connection, ConnectionEvents } from './connection.ts'
 import { describeHub, describeUpstream } from './describing.ts'
 import { openElicitations } from './elicitations.ts'
 import { namedBy, requestAt } from './endpoint.ts'
-import type { CallRecord, Exchange, Gateway, GatewayCaller, GatewayChange } from './exchange.ts'
+import type { CallRecord, Exchange, Gateway, GatewayCaller, GatewayChange, Reloaded } from './exchange.ts'
 import { wordsOf } from './failures.ts'
 import { openHeldCalls } from './held.ts'
 import { openHub } from './hub.ts'
 import { openLinkable } from './linkable.ts'
 import { openListeners, type Told } from './listening.ts'
+import type { ChangedTools } from './memory.ts'
 import { INVALID_REQUEST, METHOD_NOT_FOUND, RpcError } from './messages.ts'
 import { mayUse, scopesOf } from './policy.ts'
 import type { ChildSpec } from './pool.ts'
@@ -46,6 +47,7 @@ export interface GatewayDeps {
   children(): readonly { upstream: string; stderr: readonly string[] }[]
   /** Every call, for the audit log. */
   onCall(record: CallRecord): void
+  onToolsChanged(change: ChangedTools): void
 }
 
 /** Does not start any upstream yet. @throws UsageError if the configuration is invalid. */
@@ -98,8 +100,8 @@ export function openGateway(deps: GatewayDeps): Gateway {
     elicitations.complete(name, principal)
   }
 
-  /** Applies a configuration; only changed entries stop or start. @returns whether anything changed. */
-  function apply(configs: readonly UpstreamConfig[]): boolean {
+  /** Applies a configuration; only changed entries stop or start. */
+  function apply(configs: readonly UpstreamConfig[]): Reloaded {
     const before = upstreams
     deps.accounts.serve(configs)
     upstreams = new Map(
@@ -112,7 +114,10 @@ export function openGateway(deps: GatewayDeps): Gateway {
     )
     const gone = [...before].filter(([name, upstream]) => upstreams.get(name) !== upstream)
     for (const [, upstream] of gone) upstream.pool.retire()
-    return gone.length > 0 || upstreams.size !== before.size
+    const [changed = [], removed = []] = [true, false].map(stays =>
+      gone.flatMap(([name]) => (upstreams.has(name) === stays ? [name] : [])),
+    )
+    return { added: [...upstreams.keys()].filter(name => !before.has(name)), changed, removed }
   }
 
   apply(deps.load())
@@ -219,7 +224,10 @@ export function openGateway(deps: GatewayDeps): Gateway {
       return accepted.length
     },
     async reload() {
-      if (apply(deps.load())) tell({ kind: 'endpoints', first: false })
+      const reloaded = apply(deps.load())
+      const { added, changed, removed } = reloaded
+      if (added.length + changed.length + removed.length > 0) tell({ kind: 'endpoints', first: false })
+      return reloaded
     },
     async endPrincipal(principal) {
       await Promise.all([...upstreams.values()].map(({ pool }) => pool.endPrincipal(principal)))

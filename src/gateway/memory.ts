@@ -52,7 +52,22 @@ const ERA_MS = 86_400_000
 /** Principals per upstream whose lists are kept in memory. */
 const MOST_PRINCIPALS = 1_000
 
-export function openMemory(deps: { sql: Queries; log: Log; now: () => Date }, config: UpstreamConfig): Memory {
+/** Tools whose description, schema or annotations differ from what is stored. */
+export interface ChangedTools {
+  upstream: string
+  tools: readonly string[]
+  /** They are hidden until they are accepted. */
+  blocked: boolean
+}
+
+interface MemoryDeps {
+  sql: Queries
+  log: Log
+  now(): Date
+  onToolsChanged(change: ChangedTools): void
+}
+
+export function openMemory(deps: MemoryDeps, config: UpstreamConfig): Memory {
   const { transport, name } = config
   const reachedHash = createHash('sha256')
     .update(JSON.stringify(transport.type === 'stdio' ? [transport.command, transport.args] : [transport.url]))
@@ -140,8 +155,11 @@ export function openMemory(deps: { sql: Queries; log: Log; now: () => Date }, co
         const { changes, changed, waiting } = compare(rows, tools, blocking)
         if (changes.length > 0)
           await upsertTools(deps.sql, { upstream: name, principal, now: deps.now(), rows: changes })
-        if (changed.length > 0)
-          deps.log.warn({ upstream: name, tools: changed, blocked: blocking }, 'tool descriptions have changed')
+        if (changed.length > 0) {
+          const change = { upstream: name, tools: changed, blocked: blocking }
+          deps.log.warn(change, 'tool descriptions have changed')
+          deps.onToolsChanged(change)
+        }
         return waiting
       } catch (error) {
         if (blocking) throw error

@@ -8,13 +8,14 @@ import type { GatewayCaller, ListenFilter, Listening, UpstreamStatus } from './e
 import { grantable, type Listener } from './feed.ts'
 import type { Link } from './link.ts'
 import { type Catalogue, type Entry, type Kind, LISTS } from './lists.ts'
-import { type Known, openMemory } from './memory.ts'
+import { type ChangedTools, type Known, openMemory } from './memory.ts'
 import { isObject } from './messages.ts'
 import { isAllowed } from './policy.ts'
 import { openPool, type Pool, type PoolDeps } from './pool.ts'
 
 export interface UpstreamDeps extends PoolDeps {
   sql: Queries
+  onToolsChanged(change: ChangedTools): void
 }
 
 export interface ListChange {

@@ -53,6 +53,7 @@ function openUpstreams(servers: Servers) {
         openChild: (spec, events) => openStdio(supervisor, spec, events),
         children: () => supervisor.children(),
         onCall: record => void records.push(record),
+        onToolsChanged: () => {},
       })
       deps.gateway = gateway
       return async () => {

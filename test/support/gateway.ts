@@ -74,6 +74,7 @@ export async function startGateway(servers: Record<string, unknown>): Promise<Te
       openChild: (spec, events) => openStdio(supervisor, spec, events),
       children: () => supervisor.children(),
       onCall: record => void records.push(record),
+      onToolsChanged: () => {},
     })
     return {
       gateway,

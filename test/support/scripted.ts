@@ -31,6 +31,8 @@ export interface Line {
 }
 
 export interface Scripted extends Disposable {
+  /** May be changed while it runs. */
+  script: Script
   /** For the `mcpServers` object. */
   entry: Json
   /** All messages that arrived, in order. */
@@ -172,6 +174,7 @@ export function startScripted(script: Script = {}): Scripted {
   }
 
   return {
+    script,
     entry: opened.entry,
     received,
     of: method => received.filter(message => message.method === method),

@@ -191,6 +191,41 @@ export async function wantScopes(sql: Queries, wanted: AccountKey & { scope: str
     select pg_notify(${UPSTREAM_CHANNEL}, ${`refreshed ${wanted.userId} ${wanted.upstream}`})`
 }
 
+/** Accounts at these upstreams. */
+export function listAccountsAt(
+  sql: Queries,
+  upstreams: readonly string[],
+  limit: number,
+): Promise<{ upstream: string; user_id: string }[]> {
+  return sql<{ upstream: string; user_id: string }[]>`
+    select upstream, user_id
+    from upstream_accounts
+    where upstream = any (${upstreams}::text[])
+    limit ${limit}`
+}
+
+/** Accounts at other upstreams than these, unused since `before`. */
+export function listLeftAccounts(
+  sql: Queries,
+  left: { upstreams: readonly string[]; before: Date; limit: number },
+): Promise<{ upstream: string; user_id: string }[]> {
+  return sql<{ upstream: string; user_id: string }[]>`
+    select upstream, user_id
+    from upstream_accounts
+    where upstream <> all (${left.upstreams}::text[])
+      and greatest(linked_at, refreshed_at, used_at) < ${left.before}
+    limit ${left.limit}`
+}
+
+export function listAccountsOfDisabled(sql: Queries, limit: number): Promise<{ upstream: string; user_id: string }[]> {
+  return sql<{ upstream: string; user_id: string }[]>`
+    select upstream_accounts.upstream, upstream_accounts.user_id
+    from users
+    join upstream_accounts on upstream_accounts.user_id = users.id
+    where users.disabled_at is not null
+    limit ${limit}`
+}
+
 export async function touchUpstreamAccount(sql: Queries, key: AccountKey, now: Date): Promise<void> {
   await sql`
     update upstream_accounts

@@ -1,3 +1,4 @@
+import { countUpstreamAccounts } from '../../sql/upstream-accounts.ts'
 import { listUpstreamStatus } from '../../sql/upstream-status.ts'
 import { trustTools } from '../../sql/upstreams.ts'
 import { record } from '../audit/events.ts'
@@ -28,8 +29,13 @@ async function listStates(deps: Deps, json: boolean | undefined): Promise<void> 
   const { upstreams } = readServers(configuredFile())
   const since = new Date(deps.now().getTime() - FRESH_MS)
   const servers = await listUpstreamStatus(deps.sql, since)
+  const linked = new Map((await countUpstreamAccounts(deps.sql)).map(row => [row.upstream, row.linked]))
   const rows = servers.flatMap(({ server, status }) =>
-    (status as UpstreamStatus[]).map(upstream => ({ server, ...upstream })),
+    (status as UpstreamStatus[]).map(upstream => ({
+      server,
+      ...upstream,
+      linkedAccounts: linked.get(upstream.name) ?? 0,
+    })),
   )
   if (json) return printJson(rows)
   if (rows.length === 0) {
@@ -41,6 +47,7 @@ async function listStates(deps: Deps, json: boolean | undefined): Promise<void> 
   for (const row of rows) {
     const { name, state, era, tools, connections, restarts, server } = row
     print([name, state, era ?? '-', tools ?? '-', connections, restarts, server].join('\t'))
+    if (row.linkedAccounts > 0) print(`  linked accounts: ${row.linkedAccounts}`)
     if (row.lastError) print(`  last error: ${printableText(row.lastError, 500)}`)
     if (row.blocked.length > 0)
       print(`  blocked until "upstream trust ${name}": ${row.blocked.map(tool => printableText(tool, 128)).join(', ')}`)
@@ -64,7 +71,9 @@ async function tryEach(deps: Deps, name: string | undefined, json: boolean | und
   if (wrong.length > 0) throw new UsageError(`${wrong.length} of ${checked.length} upstreams cannot be used`)
 }
 
-function describe({ name, problem, detail, stderr, era, tools, prompts, resources }: CheckedUpstream): string {
+function describe(checked: CheckedUpstream): string {
+  const { name, problem, detail, stderr, era, tools, prompts, resources, signInHost } = checked
+  if (signInHost !== undefined) return `${name}: ok (people sign in at ${signInHost})`
   if (problem === undefined)
     return `${name}: ok (${era ?? 'unknown era'}; ${tools} tools, ${prompts} prompts, ${resources} resources)`
   const lines = [`${name}: ${printableText(problem, 500)}`]

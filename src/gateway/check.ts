@@ -1,7 +1,11 @@
 /** `upstream check`: connects to each upstream once, and counts what it offers. */
 import type { Base } from '../base.ts'
+import { AppError } from '../lib/errors.ts'
+import { discover } from './accounts/discovery.ts'
+import { openAccounts } from './accounts/index.ts'
+import { openReach } from './accounts/reach.ts'
 import { recordChangedTools } from './auditing.ts'
-import { readServers } from './config.ts'
+import { readServers, type UpstreamConfig } from './config.ts'
 import type { FileSource } from './configured.ts'
 import { UpstreamFailure } from './connection.ts'
 import type { GatewayCaller } from './exchange.ts'
@@ -23,6 +27,8 @@ export interface CheckedUpstream {
   tools?: number
   prompts?: number
   resources?: number
+  /** Where people sign in to link an account; nothing more is tried then. */
+  signInHost?: string
 }
 
 /** A stand-in for a user, so that entries with `${user.…}` can be tried. */
@@ -38,12 +44,14 @@ const CHECKER: GatewayCaller = {
 export async function checkUpstreams(base: Base, file: FileSource, only?: string): Promise<CheckedUpstream[]> {
   const supervisor = openSupervisor(base)
   const openChild: PoolDeps['openChild'] = (spec, events) => openStdio(supervisor, spec, events)
+  const { credentialFor } = openAccounts(base)
   const onToolsChanged = (change: ChangedTools) => recordChangedTools(base, change)
   const configured = readServers(file).upstreams.filter(({ name }) => only === undefined || name === only)
   try {
     return await Promise.all(
       configured.map(async config => {
-        const deps = { ...base, openChild, credentialFor: () => undefined, onToolsChanged }
+        if (config.auth?.type === 'user') return checkSignIn(base, config)
+        const deps = { ...base, openChild, credentialFor, onToolsChanged }
         const upstream = openUpstream(deps, config, () => {})
         const checked = await check(upstream)
         const stderr = supervisor.children().flatMap(child => (child.upstream === config.name ? child.stderr : []))
@@ -53,6 +61,18 @@ export async function checkUpstreams(base: Base, file: FileSource, only?: string
     )
   } finally {
     await supervisor.closeAll()
+  }
+}
+
+/** Runs the discovery chain of an upstream that people link accounts at; the detail names the step that fails. */
+async function checkSignIn({ outbound }: Base, config: UpstreamConfig): Promise<CheckedUpstream> {
+  const { name } = config
+  try {
+    const { server } = await discover(config, openReach(outbound, config))
+    return { name, signInHost: new URL(server.authorization_endpoint!).host, stderr: [] }
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    return { name, problem: 'its sign-in cannot be used', detail: error.detail ?? error.title, stderr: [] }
   }
 }
 

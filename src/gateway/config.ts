@@ -44,6 +44,8 @@ export interface UpstreamConfig {
 }
 
 export interface Servers {
+  /** Names of `disabled` entries. */
+  disabled: string[]
   /** Sorted by name, without `disabled` entries. */
   upstreams: UpstreamConfig[]
   warnings: string[]
@@ -72,6 +74,7 @@ export function parseServers(text: string, source: ServersSource): Servers {
   const document = readSource(source.path, text)
   const report: Report = { problems: [], warnings: [], source: document }
   const upstreams: UpstreamConfig[] = []
+  const disabled: string[] = []
   const found = findServers(document.value, report)
   if (found) {
     for (const path of document.duplicates([found.key])) problem(report, path, 'is defined twice; keep one')
@@ -79,10 +82,11 @@ export function parseServers(text: string, source: ServersSource): Servers {
     for (const name of names) {
       const upstream = readEntry(name, found.servers[name], [found.key, name], names, report, source)
       if (upstream) upstreams.push(upstream)
+      else disabled.push(name)
     }
   }
   if (report.problems.length > 0) throw new UsageError(report.problems.join('\n'))
-  return { upstreams: upstreams.sort((a, b) => (a.name < b.name ? -1 : 1)), warnings: report.warnings }
+  return { disabled, upstreams: upstreams.sort((a, b) => (a.name < b.name ? -1 : 1)), warnings: report.warnings }
 }
 
 type Members = Record<string, unknown>

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { deleteUpstreamStatus, sweepUpstreamStatus, upsertUpstreamStatus } from '../../sql/upstream-status.ts'
+import { sweepUpstreamTrips } from '../../sql/upstream-trips.ts'
 import { sweepCatalogues } from '../../sql/upstreams.ts'
 import { record } from '../audit/events.ts'
 import type { Base, Sweep } from '../base.ts'
@@ -9,7 +10,7 @@ import { UsageError } from '../lib/errors.ts'
 import { printableText } from '../lib/text.ts'
 import { openAccounts } from './accounts/index.ts'
 import { recordCall, recordChangedTools, recordReload } from './auditing.ts'
-import { readServers, type UpstreamConfig } from './config.ts'
+import { readServers, type Servers } from './config.ts'
 import type { Gateway, UpstreamStatus } from './exchange.ts'
 import { openGateway } from './index.ts'
 import { openStdio } from './stdio.ts'
@@ -94,14 +95,15 @@ export function gatewaySweeps({ sql }: Base): Sweep[] {
   const ago = (now: Date, ms: number) => new Date(now.getTime() - ms)
   return [
     (now, limit) => sweepCatalogues(sql, ago(now, 30 * DAY_MS), limit),
+    (now, limit) => sweepUpstreamTrips(sql, now, limit),
     (now, limit) => sweepUpstreamStatus(sql, ago(now, DAY_MS), limit),
   ]
 }
 
-function load({ log }: Base, file: FileSource): UpstreamConfig[] {
-  const { upstreams, warnings } = readServers(file)
-  for (const warning of warnings) log.warn(warning)
-  return upstreams
+function load({ log }: Base, file: FileSource): Servers {
+  const servers = readServers(file)
+  for (const warning of servers.warnings) log.warn(warning)
+  return servers
 }
 
 /** How the upstreams are, by name. */

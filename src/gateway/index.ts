@@ -10,7 +10,7 @@ import type { Database } from '../db/index.ts'
 import type { Log } from '../lib/log.ts'
 import type { Accounts } from './accounts/index.ts'
 import { type CallsDeps, plainly } from './call-state.ts'
-import type { UpstreamConfig } from './config.ts'
+import type { Servers, UpstreamConfig } from './config.ts'
 import type { Connection, ConnectionEvents } from './connection.ts'
 import { describeHub, describeUpstream } from './describing.ts'
 import { openElicitations } from './elicitations.ts'
@@ -39,7 +39,7 @@ export interface GatewayDeps {
   /** Seals the state that clients carry for held calls; the same on every replica. */
   sealKey: Uint8Array
   /** Reads the file. @throws UsageError */
-  load(): readonly UpstreamConfig[]
+  load(): Pick<Servers, 'upstreams' | 'disabled'>
   openChild(spec: ChildSpec, events: ConnectionEvents): Promise<Connection>
   /** For upstreams that want OAuth. */
   accounts: Accounts
@@ -101,9 +101,9 @@ export function openGateway(deps: GatewayDeps): Gateway {
   }
 
   /** Applies a configuration; only changed entries stop or start. */
-  function apply(configs: readonly UpstreamConfig[]): Reloaded {
+  function apply({ upstreams: configs, disabled }: ReturnType<GatewayDeps['load']>): Reloaded {
     const before = upstreams
-    deps.accounts.serve(configs)
+    deps.accounts.serve(configs, disabled)
     upstreams = new Map(
       configs
         .toSorted((a, b) => (a.name < b.name ? -1 : 1))
@@ -231,6 +231,7 @@ export function openGateway(deps: GatewayDeps): Gateway {
     },
     async endPrincipal(principal) {
       await Promise.all([...upstreams.values()].map(({ pool }) => pool.endPrincipal(principal)))
+      if (principal.startsWith('user:')) await deps.accounts.endPerson(principal.slice('user:'.length))
     },
     async close() {
       callsDeps.held.close()

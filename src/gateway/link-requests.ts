@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { type CallsDeps, type Course, done } from './call-state.ts'
+import { fail } from './connection.ts'
 import { declares, MAY_ASK, resultFor } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import { isConnect } from './linkable.ts'
@@ -63,6 +64,7 @@ function takeAnswer(course: Course): unknown {
 export function askToLink(deps: CallsDeps, course: Course, why: 'unlinked' | 'more_scope'): Json {
   const { upstream, exchange } = course
   const { name } = upstream.config
+  if (!exchange.caller.user) throw fail('for_people', 'a machine has no account there')
   const url = upstream.account!.linkUrl(exchange.caller)
   const need =
     why === 'unlinked'

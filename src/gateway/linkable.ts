@@ -4,6 +4,7 @@
  */
 import type { AccountAt } from './credential.ts'
 import type { ServerDescription } from './era-detection.ts'
+import type { GatewayCaller } from './exchange.ts'
 import { nameInHub } from './hub-names.ts'
 import type { Kind } from './lists.ts'
 import type { Upstream, Visible } from './upstream.ts'
@@ -48,18 +49,19 @@ export function openLinkable(upstream: Upstream, account: AccountAt): Upstream {
     ],
   ])
   const nothing: Visible = new Map()
-  const listOf = (kind: Kind) => (kind === 'tools' ? tools : nothing)
+  // A machine cannot link anything.
+  const listOf = (kind: Kind, { user }: GatewayCaller) => (kind === 'tools' && user ? tools : nothing)
   return {
     ...upstream,
     account,
     describe: async (caller, patience) =>
       (await account.isLinked(caller)) ? upstream.describe(caller, patience) : unlinked,
     list: async (kind, caller, patience) =>
-      (await account.isLinked(caller)) ? upstream.list(kind, caller, patience) : listOf(kind),
+      (await account.isLinked(caller)) ? upstream.list(kind, caller, patience) : listOf(kind, caller),
     listNow(kind, caller) {
       const isLinked = account.isLinkedNow(caller)
       if (isLinked === undefined) return undefined
-      return isLinked ? upstream.listNow(kind, caller) : listOf(kind)
+      return isLinked ? upstream.listNow(kind, caller) : listOf(kind, caller)
     },
   }
 }

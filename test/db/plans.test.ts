@@ -18,6 +18,8 @@ const SMALL = new Set(['schema_migrations', 'signing_keys', 'upstream_eras', 'up
 /** Statements that are there to read all of something, and why that is all right. */
 const READ_ALL: Record<string, string> = {
   listRevocations: 'a replica that starts must know every revocation, and those that have expired are swept',
+  listLeftAccounts: 'once when a server starts',
+  listAccountsOfDisabled: 'once when a server starts',
   countUpstreamAccounts: 'an operator asks by a command how many there are',
 }
 

@@ -49,7 +49,7 @@ function openUpstreams(servers: Servers) {
         sql,
         db,
         sealKey: secrets.heldCalls,
-        load: () => parseServers(text, { path: 'mcp.json', env: process.env, readFile: () => '' }).upstreams,
+        load: () => parseServers(text, { path: 'mcp.json', env: process.env, readFile: () => '' }),
         openChild: (spec, events) => openStdio(supervisor, spec, events),
         children: () => supervisor.children(),
         onCall: record => void records.push(record),

@@ -70,7 +70,7 @@ export async function startGateway(servers: Record<string, unknown>): Promise<Te
       sql: deps.sql,
       db: deps.db,
       sealKey: Buffer.alloc(32, 7),
-      load: () => parseServers(text, { path: 'mcp.json', env: process.env, readFile: () => '' }).upstreams,
+      load: () => parseServers(text, { path: 'mcp.json', env: process.env, readFile: () => '' }),
       openChild: (spec, events) => openStdio(supervisor, spec, events),
       children: () => supervisor.children(),
       onCall: record => void records.push(record),

@@ -5,7 +5,6 @@
 import {
   type AuthorizationServer,
   type ClientAuth,
-  ClientSecretBasic,
   ClientSecretPost,
   dynamicClientRegistrationRequest,
   None,
@@ -144,5 +143,10 @@ function openClient(base: Base, at: { issuer: string; redirectUri: string }, sea
 
 export function authenticationOf({ secret, method }: KnownClient): ClientAuth {
   if (secret === undefined || method === 'none') return None()
-  return method === 'client_secret_post' ? ClientSecretPost(secret) : ClientSecretBasic(secret)
+  if (method === 'client_secret_post') return ClientSecretPost(secret)
+  // RFC 6749 2.3.1. Only what must be encoded is: many servers do not decode, and most client ids have a hyphen.
+  return (_, { client_id: id }, __, headers) =>
+    headers.set('authorization', `Basic ${btoa(`${formEncoded(id)}:${formEncoded(secret)}`)}`)
 }
+
+const formEncoded = (text: string) => new URLSearchParams([['', text]]).toString().slice(1)

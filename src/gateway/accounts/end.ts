@@ -1,6 +1,6 @@
 /** Ends linked accounts: unlinked by the user, or because the user or the upstream is gone. Revokes their tokens (RFC 7009). */
 import { processRevocationResponse, revocationRequest } from 'oauth4webapi'
-import { deleteUpstreamAccount, type UpstreamAccountRow } from '../../../sql/upstream-accounts.ts'
+import { type AccountKey, deleteUpstreamAccount, type UpstreamAccountRow } from '../../../sql/upstream-accounts.ts'
 import { record } from '../../audit/events.ts'
 import type { Base } from '../../base.ts'
 import type { UpstreamConfig } from '../config.ts'
@@ -8,6 +8,7 @@ import { authenticationOf } from './client-identity.ts'
 import { unsealTokens } from './memory.ts'
 import { openReach, requestOptions } from './reach.ts'
 
+/** By the user, with a disabled user, or with an upstream that was removed from the file. */
 export type Ending = 'user' | 'disabled' | 'removed'
 
 /**
@@ -17,24 +18,26 @@ export type Ending = 'user' | 'disabled' | 'removed'
  */
 export async function endAccount(
   base: Base,
-  config: UpstreamConfig,
-  userId: string,
+  config: UpstreamConfig | undefined,
+  { upstream, userId }: AccountKey,
   by: Ending,
   ip: string | null = null,
 ): Promise<{ revoked: Promise<void> } | undefined> {
-  const row = await deleteUpstreamAccount(base.sql, { upstream: config.name, userId })
+  const row = await deleteUpstreamAccount(base.sql, { upstream, userId })
   if (!row) return undefined
   const revoked = revoke(base, config, row).then(done =>
-    record(base, 'upstream.unlinked', { userId, ip, detail: { upstream: config.name, by, revoked: done } }),
+    record(base, 'upstream.unlinked', { userId, ip, detail: { upstream, by, revoked: done } }),
   )
   return { revoked }
 }
 
-async function revoke(base: Base, config: UpstreamConfig, row: UpstreamAccountRow): Promise<boolean> {
+async function revoke(base: Base, config: UpstreamConfig | undefined, row: UpstreamAccountRow): Promise<boolean> {
   const tokens = unsealTokens(base, row)
   if (!tokens?.revocationEndpoint) return false
   const server = { issuer: row.issuer, revocation_endpoint: tokens.revocationEndpoint }
   const { client } = tokens
+  const transport = { type: 'http', kind: 'auto', url: row.url, headers: {} } as const
+  const auth = config?.auth
   try {
     // Revoking the refresh token also revokes the access tokens (RFC 7009 2.1).
     const response = await revocationRequest(
@@ -42,7 +45,7 @@ async function revoke(base: Base, config: UpstreamConfig, row: UpstreamAccountRo
       { client_id: client.id },
       authenticationOf(client),
       tokens.refreshToken ?? tokens.accessToken,
-      requestOptions(openReach(base.outbound, config)),
+      requestOptions(openReach(base.outbound, { transport, ...(auth ? { auth } : {}) })),
     )
     await processRevocationResponse(response)
     return true

@@ -4,7 +4,13 @@
  * here; tokens leave this folder only as the Authorization header of requests to their upstream. `reach` restricts the
  * addresses of these servers. The OAuth server for our own clients is in `oauth/`.
  */
-import { listUpstreamAccounts } from '../../../sql/upstream-accounts.ts'
+import {
+  type AccountKey,
+  listAccountsAt,
+  listAccountsOfDisabled,
+  listLeftAccounts,
+  listUpstreamAccounts,
+} from '../../../sql/upstream-accounts.ts'
 import type { Base } from '../../base.ts'
 import { hmac, sameBytes } from '../../lib/crypto.ts'
 import { AppError } from '../../lib/errors.ts'
@@ -18,6 +24,7 @@ import { clientDocument } from './client-identity.ts'
 import { type Discovered, discover } from './discovery.ts'
 import { type Ending, endAccount } from './end.ts'
 import { type Account, accountKey, openAccountMemory } from './memory.ts'
+import { openOperatorCredentials } from './operator-credential.ts'
 import { personCredential } from './person-credential.ts'
 import { openReach, urlOf } from './reach.ts'
 import { openRefreshes } from './refresh.ts'
@@ -25,8 +32,10 @@ import { beginTrip, finishTrip } from './trips.ts'
 import type { Person, PersonAccounts } from './types.ts'
 
 export interface Accounts extends PersonAccounts {
-  /** Sets the current upstreams. */
-  serve(configs: readonly UpstreamConfig[]): void
+  /** Sets the current upstreams. Accounts at removed ones end; entries that are only disabled keep theirs. */
+  serve(configs: readonly UpstreamConfig[], disabled: readonly string[]): void
+  /** Call it when a user was disabled or removed. */
+  endPerson(userId: string): Promise<void>
   /** @returns undefined for an upstream without `auth`. */
   credentialFor(config: UpstreamConfig, caller: GatewayCaller): Credential | undefined
   /** Whether a caller's account is linked; undefined if it is not in memory. */
@@ -47,6 +56,9 @@ export interface Accounts extends PersonAccounts {
 const FOUND_MS = 300_000
 const FAILED_MS = 5_000
 const WATCH_MS = 5_000
+/** Accounts at an upstream that a starting server does not know end after a day without use. */
+const UNUSED_MS = 86_400_000
+const BATCH = 100
 
 /** Identifies the user that a link was made for, so that a user cannot be tricked into using somebody else's link. */
 function tagOf(base: Base, userId: string): string {
@@ -100,36 +112,72 @@ export function openAccounts(base: Base): Accounts {
     return user?.id
   }
 
+  const operatorCredential = openOperatorCredentials(base, discoverOnce)
+  /** Machines use the operator's own account, if there is a secret for it. */
+  const hasSecret = ({ auth }: UpstreamConfig) => auth?.clientSecret !== undefined
   const isUsable = (account: Account | null) => account?.tokens !== undefined
 
-  async function end(config: UpstreamConfig, userId: string, by: Ending, ip: string | null): Promise<void> {
-    const ended = await endAccount(base, config, userId, by, ip)
-    memory.forget(config.name, userId)
+  async function end(key: AccountKey, by: Ending, ip: string | null = null): Promise<void> {
+    const ended = await endAccount(base, configs.get(key.upstream), key, by, ip)
+    memory.forget(key.upstream, key.userId)
     if (!ended) return
     const { revoked } = ended
     ending.add(revoked)
     void revoked.finally(() => ending.delete(revoked))
   }
 
+  /** Ends what a query finds, batch by batch, in the background. */
+  async function endAll(by: Ending, find: (limit: number) => Promise<{ upstream: string; user_id: string }[]>) {
+    try {
+      for (let found = BATCH; found === BATCH; ) {
+        const rows = await find(BATCH)
+        found = rows.length
+        for (const row of rows) await end({ upstream: row.upstream, userId: row.user_id }, by)
+      }
+    } catch (error) {
+      base.log.warn({ detail: (error as Error).message }, 'could not end accounts at upstreams that were removed')
+    }
+  }
+
+  /** What ended while no server was running. Other replicas may have a newer file, so accounts in use stay. */
+  async function endLeft(known: string[]): Promise<void> {
+    const before = new Date(base.now().getTime() - UNUSED_MS)
+    await endAll('removed', limit => listLeftAccounts(base.sql, { upstreams: known, before, limit }))
+    await endAll('disabled', limit => listAccountsOfDisabled(base.sql, limit))
+  }
+
+  let known: Set<string> | undefined
+
   return {
-    serve(next) {
+    serve(next, disabled) {
       configs = new Map(next.map(config => [config.name, config]))
+      const before = known
+      known = new Set([...next.filter(({ auth }) => auth?.type === 'user').map(({ name }) => name), ...disabled])
+      if (!before) return void endLeft([...known])
+      const removed = [...before].filter(name => !known!.has(name))
+      if (removed.length > 0) void endAll('removed', limit => listAccountsAt(base.sql, removed, limit))
+    },
+    async endPerson(userId) {
+      for (const { upstream } of await listUpstreamAccounts(base.sql, userId))
+        await end({ upstream, userId }, 'disabled')
     },
     credentialFor(config, caller) {
       if (config.auth === undefined) return undefined
       const userId = userOf(caller)
+      if (config.auth.type === 'client' || (userId === undefined && hasSecret(config)))
+        return operatorCredential(config)
       if (userId === undefined) throw fail('for_people', 'a machine cannot have an account there')
       return personCredential({ base, memory, refreshes }, config, userId)
     },
     isLinkedNow(config, caller) {
       const userId = userOf(caller)
-      if (userId === undefined) return false
+      if (userId === undefined) return hasSecret(config)
       const account = memory.now(config, userId)
       return account === undefined ? undefined : isUsable(account)
     },
     async isLinked(config, caller) {
       const userId = userOf(caller)
-      return userId !== undefined && isUsable(await memory.find(config, userId))
+      return userId === undefined ? hasSecret(config) : isUsable(await memory.find(config, userId))
     },
     async waitUntilLinked(config, caller, ms, signal) {
       const userId = userOf(caller)
@@ -196,7 +244,8 @@ export function openAccounts(base: Base): Accounts {
       memory.forget(name, person.id)
     },
     async unlink(person, name, ip) {
-      await end(linkable(person, name), person.id, 'user', ip)
+      linkable(person, name)
+      await end({ upstream: name, userId: person.id }, 'user', ip)
     },
     document() {
       const names = [...configs.values()].flatMap(({ name, auth }) => (auth?.type === 'user' ? [name] : []))

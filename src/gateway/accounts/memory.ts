@@ -65,8 +65,15 @@ export function unsealTokens(base: Base, row: UpstreamAccountRow): Tokens | unde
   }
 }
 
+interface Slot {
+  /** The upstream's address when it was loaded: with another one the same row has no tokens. */
+  url: string
+  ready: Promise<Account | null>
+  account?: Account | null
+}
+
 export function openAccountMemory(base: Base): AccountMemory {
-  const kept = new Map<string, { ready: Promise<Account | null>; account?: Account | null }>()
+  const kept = new Map<string, Slot>()
   let current = false
 
   async function load(config: UpstreamConfig, userId: string): Promise<Account | null> {
@@ -85,12 +92,15 @@ export function openAccountMemory(base: Base): AccountMemory {
   }
 
   return {
-    now: (config, userId) => (current ? kept.get(accountKey(config.name, userId))?.account : undefined),
+    now(config, userId) {
+      const slot = kept.get(accountKey(config.name, userId))
+      return current && slot?.url === urlOf(config) ? slot.account : undefined
+    },
     find(config, userId) {
       const key = accountKey(config.name, userId)
       const slot = kept.get(key)
-      if (slot && current) return slot.ready
-      const made: { ready: Promise<Account | null>; account?: Account | null } = { ready: load(config, userId) }
+      if (slot?.url === urlOf(config) && current) return slot.ready
+      const made: Slot = { url: urlOf(config), ready: load(config, userId) }
       made.ready.then(
         account => {
           made.account = account

@@ -16,7 +16,8 @@ const MAX_BYTES = 256 * 1024
 /** Sends a request to one of the upstream's servers. @throws SafeFetchError if there is no response. */
 export type Reach = (url: string, request?: SafeRequest) => Promise<Response>
 
-export function openReach(outbound: Outbound, config: UpstreamConfig): Reach {
+/** @param config Or, of an upstream that is not in the file any more, its address. */
+export function openReach(outbound: Outbound, config: Pick<UpstreamConfig, 'transport' | 'auth'>): Reach {
   const url = urlOf(config)
   const { issuer, authorizationEndpoint, tokenEndpoint, revocationEndpoint } = config.auth ?? {}
   const named = [url, issuer, authorizationEndpoint, tokenEndpoint, revocationEndpoint]
@@ -61,7 +62,7 @@ export function requestOptions(reach: Reach) {
 }
 
 /** The URL of an upstream with `auth`, which is always HTTP. */
-export function urlOf({ transport }: UpstreamConfig): string {
+export function urlOf({ transport }: Pick<UpstreamConfig, 'transport'>): string {
   if (transport.type !== 'http') throw new TypeError('an upstream with accounts must have a URL')
   return transport.url
 }

@@ -116,9 +116,11 @@ export function linkPage(props: {
   host: string
   /** The host where the user signs in. */
   signInHost: string
+  /** Where the account was linked before, if that is somewhere else now. */
+  issuerBefore: string | undefined
   scope: string[]
 }) {
-  const { email, csrf, name, host, signInHost, scope } = props
+  const { email, csrf, name, host, signInHost, issuerBefore, scope } = props
   return (
     <Layout title={`Link ${name}`} email={email}>
       <div class="card">
@@ -127,6 +129,14 @@ export function linkPage(props: {
           You will sign in at <b safe>{signInHost}</b> and return here. Then every app that is connected to this server
           as <b safe>{email}</b> can use <b safe>{name}</b> with that account.
         </p>
+        {issuerBefore === undefined ? (
+          ''
+        ) : (
+          <p class="note warn">
+            Until now you signed in at <b safe>{issuerBefore}</b>. The server names another place now. If you do not
+            know why, ask the operator of this server first.
+          </p>
+        )}
         <dl class="facts">
           <dt>Server</dt>
           <dd safe>{host}</dd>

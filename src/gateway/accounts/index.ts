@@ -69,7 +69,7 @@ export function openAccounts(base: Base): Accounts {
   let configs = new Map<string, UpstreamConfig>()
   const memory = openAccountMemory(base)
   const bells = openBells()
-  const refreshes = openRefreshes(base, memory, bells)
+  const refreshes = openRefreshes(base, memory, bells, discoverOnce)
   const discoveries = new Map<string, { fingerprint: string; until: number; found: Promise<Discovered> }>()
   const ending = new Set<Promise<void>>()
 
@@ -231,7 +231,14 @@ export function openAccounts(base: Base): Accounts {
       const found = await discoverOnce(config)
       const scope = await scopeFor(config, person.id, found)
       const host = new URL(urlOf(config)).host
-      return { name, host, signInHost: new URL(found.server.authorization_endpoint!).host, scope: scope ?? [] }
+      const before = (await memory.find(config, person.id))?.row.issuer
+      return {
+        name,
+        host,
+        signInHost: new URL(found.server.authorization_endpoint!).host,
+        issuerBefore: before === found.server.issuer ? undefined : before,
+        scope: scope ?? [],
+      }
     },
     async begin(person, traveller, name) {
       const config = linkable(person, name)

@@ -22,6 +22,7 @@ import type { UpstreamConfig } from '../config.ts'
 import { fail } from '../connection.ts'
 import type { Bells } from './bells.ts'
 import { authenticationOf, configuredClient, forgetClient } from './client-identity.ts'
+import type { Discovered } from './discovery.ts'
 import { type Account, type AccountMemory, accountKey, sealTokens, type Tokens } from './memory.ts'
 import { openReach, requestOptions } from './reach.ts'
 
@@ -42,8 +43,13 @@ export interface Refreshes {
   end(config: UpstreamConfig, account: Account, ended: AccountEnd): Promise<void>
 }
 
-/** @param bells Ring when an account changes. */
-export function openRefreshes(base: Base, memory: AccountMemory, bells: Bells): Refreshes {
+/** @param bells Ring when an account changes. @param discover What the upstream says now of its authorization server. */
+export function openRefreshes(
+  base: Base,
+  memory: AccountMemory,
+  bells: Bells,
+  discover: (config: UpstreamConfig) => Promise<Discovered>,
+): Refreshes {
   const running = new Map<string, Promise<Account>>()
 
   async function end(config: UpstreamConfig, { row }: Account, ended: AccountEnd): Promise<void> {
@@ -84,9 +90,21 @@ export function openRefreshes(base: Base, memory: AccountMemory, bells: Bells): 
     }
   }
 
+  /** Whether the upstream has another authorization server now. One that cannot be found is not another one. */
+  async function hasMoved(config: UpstreamConfig, issuer: string): Promise<boolean> {
+    return discover(config).then(
+      ({ server }) => server.issuer !== issuer,
+      () => false,
+    )
+  }
+
   async function exchange(config: UpstreamConfig, account: Account, tokens: Tokens): Promise<void> {
     const { row } = account
     const key = { upstream: config.name, userId: row.user_id }
+    if (await hasMoved(config, row.issuer)) {
+      await end(config, account, 'issuer_changed')
+      throw fail('unlinked', 'the upstream names another authorization server than the one that issued the tokens')
+    }
     try {
       const answer = await ask(config, row.issuer, tokens)
       const now = base.now()

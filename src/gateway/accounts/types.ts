@@ -30,6 +30,8 @@ export interface LinkQuestion {
   host: string
   /** Host of the authorization server. */
   signInHost: string
+  /** The issuer that the account was linked at, if the upstream names another one now. */
+  issuerBefore: string | undefined
   scope: string[]
 }
 

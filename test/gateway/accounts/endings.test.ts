@@ -46,7 +46,7 @@ describe('an account ends, and its tokens are revoked,', () => {
     await server.configure(others)
     await expectRevoked()
     await server.configure(servers())
-    expect(await ada.call()).toStartWith('This needs your account at notes')
+    expect(await ada.call()).toStartWith('This requires your account at notes')
   })
 
   test('when its user is disabled', async () => {
@@ -63,7 +63,7 @@ test('tokens are for one address: an entry that leads elsewhere gets none of the
   expect(await ada.call()).toBe('ada')
   const other = startNotes()
   await server.configure({ ...servers(), notes: { url: other.url, auth: 'user' } })
-  expect(await ada.call()).toStartWith('This needs your account at notes')
+  expect(await ada.call()).toStartWith('This requires your account at notes')
   expect(other.seen.filter(({ authorization }) => authorization !== null)).toEqual([])
   await server.configure(servers())
   expect(await ada.call()).toBe('ada')
@@ -117,7 +117,7 @@ test('upstream check runs the discovery chain, and names the step that fails', a
   )
   expect(await check('user')).toMatchObject({
     problem: 'its sign-in cannot be used',
-    detail: expect.stringContaining(`notes: the authorization server metadata at ${place} is not right`),
+    detail: expect.stringContaining(`notes: the authorization server metadata at ${place} is invalid`),
   })
   notes.replace.clear()
 })

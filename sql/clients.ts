@@ -178,30 +178,52 @@ export async function deleteClient(
   return rows.length === 1
 }
 
+/** A place in the list of clients, oldest first: microseconds since 1970, which a Date would round, and the id. */
+export interface ClientPlace {
+  at: string
+  id: string
+}
+
 /**
- * Deletes at most `limit` self-registered clients from before `before` that never got a token and have no device code
- * left, so that nothing else is deleted with them. Notifies every replica. @returns how many.
+ * Looks at `limit` self-registered clients from before `before` that never got a token, oldest first, starting after the
+ * place that an earlier call came to. Deletes those without a device code left, so that nothing else is deleted with
+ * them. Notifies every replica.
+ *
+ * @returns how many it looked at, and the place of the last one.
  */
-export async function sweepUnusedClients(sql: Queries, before: Date, limit: number): Promise<number> {
-  const rows = await sql`
-    with deleted as (
+export async function sweepUnusedClients(
+  sql: Queries,
+  { before, after, limit }: { before: Date; after: ClientPlace | undefined; limit: number },
+): Promise<{ looked: number; end: ClientPlace }> {
+  const [row] = await sql<{ looked: number; end_at: string; end_id: string }[]>`
+    with candidates as materialized (
+      select id, created_at
+      from clients
+      where source in ('dynamic', 'metadata')
+        and used_at is null
+        and created_at < ${before}
+        and (created_at, id) > (timestamptz 'epoch' + ${after?.at ?? '0'}::bigint * interval '1 microsecond', ${after?.id ?? ''})
+      order by created_at, id
+      limit ${limit}
+      for update skip locked
+    ),
+    deleted as (
       delete from clients
       where id = any (array(
         select id
-        from clients
-        where source in ('dynamic', 'metadata')
-          and used_at is null
-          and created_at < ${before}
-          and (select id from device_codes where client_id = clients.id limit 1) is null
-        order by created_at
-        limit ${limit}
-        for update skip locked
+        from candidates
+        where (select id from device_codes where client_id = candidates.id limit 1) is null
       ))
       returning id
     )
-    select pg_notify(${CHANNEL}, 'client ' || id)
+    select
+      (select count(*)::int from candidates) as looked,
+      (select (extract(epoch from max(created_at)) * 1000000)::bigint from candidates) as end_at,
+      (select id from candidates order by created_at desc, id desc limit 1) as end_id,
+      count(pg_notify(${CHANNEL}, 'client ' || id)) as notified
     from deleted`
-  return rows.length
+  const { looked, end_at: at, end_id: id } = row!
+  return { looked, end: { at, id } }
 }
 
 /**

@@ -52,7 +52,9 @@ export interface Secrets {
 }
 
 /**
- * Registered with the sweeper by a feature. Deletes at most `limit` rows that are obsolete at `now`, skipping those that
- * another replica is deleting. @returns how many.
+ * Registered with the sweeper by a feature. Looks at no more than `limit` rows that may be obsolete at `now` and deletes
+ * those that are, skipping those that another replica is deleting.
+ *
+ * @returns how many it looked at. If that is `limit`, there may be more.
  */
 export type Sweep = (now: Date, limit: number) => Promise<number>

@@ -14,23 +14,23 @@ type SweeperDeps = Pick<Base, 'log' | 'now'> & { sweeps: readonly Sweep[] }
  * Runs one round of all sweeps. If one fails, the others continue, and it is retried in the next round.
  *
  * @param signal Ends the round after the current statement.
- * @returns how many rows were deleted.
+ * @returns how many rows the sweeps looked at; nearly all of them were deleted.
  */
 export async function sweep(deps: SweeperDeps, signal?: AbortSignal): Promise<number> {
   const now = deps.now()
   let total = 0
   for (const task of deps.sweeps) {
-    for (let swept = BATCH; swept === BATCH && !signal?.aborted; ) {
+    for (let looked = BATCH; looked === BATCH && !signal?.aborted; ) {
       const began = performance.now()
       try {
-        swept = await task(now, BATCH)
+        looked = await task(now, BATCH)
       } catch (error) {
         if (!signal?.aborted) explainFailure(deps, error)
         if (isAway(error)) return total
         break
       }
-      total += swept
-      if (swept === BATCH) await Bun.sleep(Math.max(PAUSE_MS, performance.now() - began))
+      total += looked
+      if (looked === BATCH) await Bun.sleep(Math.max(PAUSE_MS, performance.now() - began))
     }
   }
   return total

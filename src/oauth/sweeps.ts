@@ -1,9 +1,10 @@
 /** The rows of the authorization server that the sweeper deletes, and when. */
 import { sweepAuthorizationCodes } from '../../sql/authorization-codes.ts'
 import { sweepExpiredRequests, sweepSurplusRequests } from '../../sql/authorization-requests.ts'
-import { sweepUnusedClients, sweepUnusedDocuments } from '../../sql/clients.ts'
+import { type ClientPlace, sweepUnusedClients, sweepUnusedDocuments } from '../../sql/clients.ts'
 import { sweepDeviceCodes } from '../../sql/device-codes.ts'
 import { sweepExpiredGrants, sweepRevokedGrants } from '../../sql/grants.ts'
+import type { Queries } from '../../sql/index.ts'
 import { sweepRefreshTokens } from '../../sql/refresh-tokens.ts'
 import { sweepRevocations } from '../../sql/revocations.ts'
 import { sweepSigningKeys } from '../../sql/signing-keys.ts'
@@ -24,6 +25,16 @@ const UNUSED_CLIENT_MS = 7 * DAY_MS
 /** Maximum number of metadata documents of clients without tokens; older ones are fetched again when needed. */
 const UNUSED_DOCUMENTS = 2_000
 
+/** From the oldest on, so that those whose codes are open do not hide those behind them. */
+function unusedClients(sql: Queries, before: (now: Date) => Date): Sweep {
+  let after: ClientPlace | undefined
+  return async (now, limit) => {
+    const { looked, end } = await sweepUnusedClients(sql, { before: before(now), after, limit })
+    after = looked === limit ? end : undefined
+    return looked
+  }
+}
+
 export function oauthSweeps({ sql, config, memory }: OAuthDeps): Sweep[] {
   const ago = (now: Date, ms: number) => new Date(now.getTime() - ms)
   return [
@@ -39,7 +50,7 @@ export function oauthSweeps({ sql, config, memory }: OAuthDeps): Sweep[] {
     sweepRevoked(memory),
     (now, limit) => sweepUsedAssertions(sql, now, limit),
     (now, limit) => sweepSigningKeys(sql, ago(now, KEEP_MS + config.ACCESS_TOKEN_TTL * 1000), limit),
-    (now, limit) => sweepUnusedClients(sql, ago(now, UNUSED_CLIENT_MS), limit),
+    unusedClients(sql, now => ago(now, UNUSED_CLIENT_MS)),
     (_, limit) => sweepUnusedDocuments(sql, UNUSED_DOCUMENTS, limit),
   ]
 }

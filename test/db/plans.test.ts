@@ -26,7 +26,7 @@ const READ_ALL: Record<string, string> = {
 let server: TestServer
 beforeAll(async () => {
   server = await startServer()
-  await server.deps.db.begin(fillTables, 250_000)
+  await fillTables(server.deps.db)
 })
 afterAll(() => server.close())
 

@@ -1,14 +1,17 @@
 /** 20,000 rows in every table that grows. */
-import type { Queries } from '../../sql/index.ts'
+import type { Database } from '../../src/db/index.ts'
 
 export const ROWS = 20_000
 
-/** One user, client and grant for every row of the others, so that none of them is special. */
-export async function fillTables(sql: Queries): Promise<void> {
+/**
+ * One user, client and grant for every row of the others, so that none of them is special. All of it is over by 2022.
+ * Resolves when the database does nothing else any more.
+ */
+export async function fillTables(db: Database, rows = ROWS): Promise<void> {
   const time = "timestamptz '2020-01-01' + n * interval '10 minutes'"
   const hash = 'sha256(n::text::bytea)'
   const uuid = 'md5(n::text)::uuid'
-  const series = `from generate_series(1, ${ROWS}) as n`
+  const series = `from generate_series(1, ${rows}) as n`
   const scope = "array['mcp:tools:read']"
   const inserts = [
     `users (id, email, created_at) select ${uuid}, n || '@example.com', ${time}`,
@@ -44,7 +47,19 @@ export async function fillTables(sql: Queries): Promise<void> {
       select ${hash}, ${hash}, ${uuid}, 'upstream' || n, ${hash}, ${time}`,
     `throttles (key, failures, resets_at) select 'device:user:' || n, 1, ${time}`,
   ]
-  await sql.unsafe('set local statement_timeout = 0')
-  await sql.unsafe('set local session_replication_role = replica') // foreign keys are kept without being checked
-  for (const insert of inserts) await sql.unsafe(`insert into ${insert} ${series}`)
+  for (const insert of inserts) {
+    await answers(db)
+    await db.begin(async sql => {
+      await sql.unsafe('set local statement_timeout = 0')
+      await sql.unsafe('set local session_replication_role = replica') // foreign keys are kept without being checked
+      await sql.unsafe(`insert into ${insert} ${series}`)
+    }, 250_000)
+  }
+  await answers(db)
+}
+
+/** The embedded database keeps others waiting for so long meanwhile that they may believe it to be away. */
+async function answers(db: Database): Promise<void> {
+  const asked = () => db.sql`select 1`.then(() => true)
+  while (!(await asked().catch(() => false))) await Bun.sleep(100)
 }

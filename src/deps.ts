@@ -9,6 +9,7 @@ import type { Config } from './config.ts'
 import { openClock, type TimeSources } from './db/clock.ts'
 import { connect } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
+import { upkeepSweeps } from './db/upkeep.ts'
 import { type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway/configured.ts'
 import type { Gateway } from './gateway/exchange.ts'
 import type { Viewers } from './http/session.ts'
@@ -96,7 +97,13 @@ export async function openDeps(
     viewers: openViewers(base),
     gateway,
     reloadUpstreams: async () => gateway?.reloadFile(),
-    sweeps: [...oauthSweeps(oauth), ...signInSweeps(base), ...gatewaySweeps(base), ...auditSweeps(base)],
+    sweeps: [
+      ...oauthSweeps(oauth),
+      ...signInSweeps(base),
+      ...gatewaySweeps(base),
+      ...auditSweeps(base),
+      ...upkeepSweeps(base),
+    ],
     close: () => stack.disposeAsync(),
   }
 }

@@ -29,6 +29,8 @@ const START_PARAMS = [
   ].flatMap(setting => ['-c', setting]),
   // By default 160 MB, all of it touched at the start. What the database reads is in the kernel's cache as well.
   ...['-c', 'shared_buffers=16MB'],
+  // How much write-ahead log a checkpoint (upkeep.ts) keeps for reuse; by default 1 GB.
+  ...['-c', 'min_wal_size=32MB', '-c', 'max_wal_size=64MB'],
   // Of the sync methods, fsync() is the one that reaches the file system layer below.
   ...['-c', 'fsync=on', '-c', 'wal_sync_method=fsync'],
 ]

@@ -6,6 +6,7 @@ import { type Config, parseConfig } from '../config.ts'
 import { databaseProblem } from '../db/index.ts'
 import { type Deps, fileSource, openDeps } from '../deps.ts'
 import { readServers } from '../gateway/config.ts'
+import type { FileSource } from '../gateway/configured.ts'
 import { UnreachableError, UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { upstreamScopes } from '../mcp/endpoints.ts'
@@ -60,6 +61,13 @@ export function readScopes(): Scopes {
 /** The environment, for expanding variables in MCP_SERVERS. */
 export function environment(): Record<string, string | undefined> {
   return process.env
+}
+
+/** The file of upstream servers. @throws UsageError if none is configured. */
+export function upstreamFile(): FileSource {
+  const { MCP_SERVERS } = readConfig()
+  if (!MCP_SERVERS) throw new UsageError('MCP_SERVERS is not set, so there are no upstream servers')
+  return fileSource(MCP_SERVERS, process.env)
 }
 
 /**

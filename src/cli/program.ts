@@ -101,6 +101,12 @@ function defineServer(program: Command): void {
     .description('Show the configuration in effect, the database and what is missing for production')
     .addOption(json())
     .action(async options => (await import('./status.ts')).showStatus(options))
+  program
+    .command('doctor [url]')
+    .description('Check this server, or any MCP server from outside: what is wrong, and how to fix it')
+    .addOption(json())
+    .addHelpText('after', examples('doctor', 'doctor https://mcp.example.com/mcp'))
+    .action(async (url, options) => (await import('./doctor.ts')).examine(url, options))
 }
 
 function defineClients(program: Command): void {

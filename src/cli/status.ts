@@ -41,8 +41,8 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
   })
 }
 
-/** `up`, `stopping`, `database away`, or why there is no answer. */
-async function serverState({ HOST, PORT }: Config): Promise<string> {
+/** `up`, `stopping`, `not ready`, or that nothing answers. */
+export async function serverState({ HOST, PORT }: Config): Promise<string> {
   const host = HOST === '0.0.0.0' ? '127.0.0.1' : HOST === '::' ? '[::1]' : HOST.includes(':') ? `[${HOST}]` : HOST
   try {
     const answer = await fetch(`http://${host}:${PORT}/readyz`, { signal: AbortSignal.timeout(5_000) })

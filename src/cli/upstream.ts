@@ -2,31 +2,25 @@ import { countUpstreamAccounts } from '../../sql/upstream-accounts.ts'
 import { listUpstreamStatus } from '../../sql/upstream-status.ts'
 import { trustTools } from '../../sql/upstreams.ts'
 import { record } from '../audit/events.ts'
-import { type Deps, fileSource } from '../deps.ts'
+import type { Deps } from '../deps.ts'
 import { type CheckedUpstream, checkUpstreams } from '../gateway/check.ts'
 import { readServers } from '../gateway/config.ts'
 import type { UpstreamStatus } from '../gateway/exchange.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { printableText } from '../lib/text.ts'
-import { environment, readConfig, withDeps } from './environment.ts'
+import { upstreamFile, withDeps } from './environment.ts'
 import { print, printJson, say } from './terminal.ts'
 
 /** Every server stores the state of its upstreams at least every 30 s; older rows are of servers that have stopped. */
 const FRESH_MS = 60_000
-
-function configuredFile() {
-  const { MCP_SERVERS } = readConfig()
-  if (!MCP_SERVERS) throw new UsageError('MCP_SERVERS is not set, so there are no upstream servers')
-  return fileSource(MCP_SERVERS, environment())
-}
 
 export function list({ json }: { json?: boolean }): Promise<void> {
   return withDeps(deps => listStates(deps, json))
 }
 
 async function listStates(deps: Deps, json: boolean | undefined): Promise<void> {
-  const { upstreams } = readServers(configuredFile())
+  const { upstreams } = readServers(upstreamFile())
   const since = new Date(deps.now().getTime() - FRESH_MS)
   const servers = await listUpstreamStatus(deps.sql, since)
   const linked = new Map((await countUpstreamAccounts(deps.sql)).map(row => [row.upstream, row.linked]))
@@ -60,7 +54,7 @@ export function check(name: string | undefined, { json }: { json?: boolean }): P
 }
 
 async function tryEach(deps: Deps, name: string | undefined, json: boolean | undefined): Promise<void> {
-  const file = configuredFile()
+  const file = upstreamFile()
   for (const warning of readServers(file).warnings) say(warning)
   // The result contains what would be logged.
   const checked = await checkUpstreams({ ...deps, log: openLog('silent') }, file, name)

@@ -27,7 +27,16 @@ describe('without a database', () => {
     const { code, stdout, stderr } = await runCommand([name])
     expect([code, stderr]).toEqual([0, ''])
     for (const command of [
-      ...['serve', 'login URL', 'migrate', 'status', 'client add NAME', 'client list', 'client rotate-secret ID'],
+      ...[
+        'serve',
+        'login URL',
+        'migrate',
+        'status',
+        'doctor [URL]',
+        'client add NAME',
+        'client list',
+        'client rotate-secret ID',
+      ],
       ...['client remove ID', 'user list', 'user link EMAIL', 'user invite EMAIL', 'user promote EMAIL'],
       ...['user demote EMAIL', 'user disable EMAIL', 'user enable EMAIL', 'connection list', 'connection end ID...'],
       ...['upstream list', 'upstream check [NAME]', 'upstream trust NAME', 'key list', 'key rotate', 'audit list'],

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { UsageError } from '../lib/errors.ts'
 
-/** @throws UsageError for another shell. */
+/** @throws UsageError for any other shell. */
 export function completionScript(program: Command, shell: string): string {
   const write = Object.hasOwn(SHELLS, shell) ? SHELLS[shell] : undefined
   if (!write) throw new UsageError(`There is no completion for ${shell}; use ${Object.keys(SHELLS).join(', ')}`)

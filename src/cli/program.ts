@@ -23,7 +23,7 @@ export function openProgram(): Command {
     .exitOverride()
     .configureHelp({
       subcommandTerm: usage,
-      // All commands in one list, which suggestions for a wrong word are not made from.
+      // Lists all commands together; suggestions for a mistyped word are not made from this list.
       formatHelp(command, help) {
         if (!command.parent) help.visibleCommands = () => leaves(command)
         return Help.prototype.formatHelp.call(help, command, help)
@@ -94,7 +94,7 @@ function defineServer(program: Command): void {
     .action(async (url, options) => (await import('./login.ts')).login(url, options))
   program
     .command('migrate')
-    .description('Bring the database schema up to date, and stop')
+    .description('Bring the database schema up to date, and exit')
     .action(async () => (await import('./migrate.ts')).migrateDatabase())
   program
     .command('status')
@@ -164,8 +164,8 @@ function defineUsers(program: Command): void {
   define('link', 'Print a one-time sign-in link', true)
   define('invite', 'Let somebody sign in with this address', true)
   define('promote', 'Make somebody an administrator')
-  define('demote', 'Unmake one, and disconnect the apps that administer this server for them')
-  define('disable', 'Sign somebody out, end their connections and let them in no more')
+  define('demote', 'Take the administrator role away, and disconnect apps with the admin scope')
+  define('disable', 'Sign somebody out, end their connections and block their sign-in')
   define('enable', 'Let them in again')
 }
 
@@ -193,12 +193,12 @@ function defineUpstreams(program: Command): void {
     .action(async options => (await import('./upstream.ts')).list(options))
   upstream
     .command('check [name]')
-    .description('Try each of them, and say what is wrong')
+    .description('Test each of them, and say what is wrong')
     .addOption(json())
     .action(async (name, options) => (await import('./upstream.ts')).check(name, options))
   upstream
     .command('trust <name>')
-    .description('Accept the changed tools of one')
+    .description('Accept the changed tools of an upstream')
     .action(async name => (await import('./upstream.ts')).trust(name))
 }
 
@@ -206,7 +206,7 @@ function defineKeys(program: Command): void {
   const key = group(program, 'key', 'Keys that sign access tokens')
   key
     .command('list')
-    .description('List the signing keys: id, from when it signs, until when it counts')
+    .description('List the signing keys: id, creation, first use, retirement')
     .addOption(json())
     .action(async options => (await import('./key.ts')).list(options))
   key
@@ -214,7 +214,7 @@ function defineKeys(program: Command): void {
     .description(
       'Sign with a new key, five minutes after it is published; the old one stays valid for the tokens it signed',
     )
-    .option('--revoke', 'Sign with it at once, and refuse every access token from before')
+    .option('--revoke', 'Use the new key at once, and refuse every access token issued before')
     .action(async options => (await import('./key.ts')).rotate(options))
 }
 
@@ -239,7 +239,7 @@ function defineAudit(program: Command): void {
     .description('Print events as they happen')
     .action(async options => (await import('./audit.ts')).tail(options))
   ranged(audit.command('export'))
-    .description('Print all events, newest first, as CSV or with --json as JSON lines')
+    .description('Print all events, newest first, as CSV, or as JSON lines with --json')
     .addHelpText('after', examples('audit export --since 2026-11-01 >november.csv'))
     .action(async options => (await import('./audit.ts')).exportAll(options))
 }

@@ -24,7 +24,7 @@ interface Table {
 /** Rows whose columns are aligned together; more are not kept in memory. */
 const PAGE = 100
 
-/** On a terminal: a header, aligned columns, and times relative to `now`. In a pipe: columns divided by tabs. */
+/** On a terminal: a header, aligned columns, and times relative to `now`. In a pipe: tab-separated columns. */
 export async function printTable({ columns, rows }: Table, now: Date): Promise<void> {
   if (!process.stdout.isTTY) {
     for await (const row of rows) print(row.map(cell => plain(cell)).join('\t'))

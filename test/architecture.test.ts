@@ -114,11 +114,11 @@ describe('architecture', () => {
     expect(strays).toEqual([])
   })
 
-  test('features call only the services of others; oauth and gateway never know each other', () => {
+  test('features call only each other’s services; oauth and gateway do not import each other', () => {
     expect(product.filter(crossesBadly).map(describeImport)).toEqual([])
   })
 
-  test('no files import each other in a circle, types included', () => {
+  test('there are no import cycles, types included', () => {
     expect(circlesOf(product)).toEqual([])
   })
 
@@ -151,7 +151,7 @@ describe('architecture', () => {
     expect(found(importsOf(file, text))).toBe(true)
   })
 
-  test('lib imports nothing of ours', () => {
+  test('lib imports none of our modules', () => {
     expect(
       product
         .filter(
@@ -162,7 +162,7 @@ describe('architecture', () => {
     ).toEqual([])
   })
 
-  test('each library has one owner', () => {
+  test('each library is imported from one place only', () => {
     expect(product.filter(isOwnedElsewhere).map(describeImport)).toEqual([])
   })
 
@@ -180,7 +180,7 @@ describe('architecture', () => {
     expect(wrong.map(describeImport)).toEqual([])
   })
 
-  test('each view names its JSX factory: Bun takes the settings of the directory that it is started in, not ours', () => {
+  test('each view names its JSX factory: Bun reads the settings of the directory it is started in, not ours', () => {
     const pragma = '/** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */\n'
     expect(
       files.filter(file => file.startsWith('views/') && file.endsWith('.tsx') && !textOf(file).startsWith(pragma)),

@@ -134,7 +134,7 @@ describe('the binary', () => {
     childPid = first!
   })
 
-  test('makes nothing there but ./data, which nobody else can read', () => {
+  test('creates only ./data, which nobody else can read', () => {
     expect(readdirSync(dir)).toEqual(['data'])
     expect(statSync(join(dir, 'data')).mode & 0o777).toBe(0o700)
     const children = join('children', `children-${running.child.pid}.json`)
@@ -174,7 +174,7 @@ describe('the binary', () => {
     },
   )
 
-  test('at SIGTERM lets a request that runs finish, ends open streams, takes no new ones, and exits with 0', async () => {
+  test('at SIGTERM finishes running requests, ends open streams, accepts no new ones, and exits with 0', async () => {
     const slow = await halfRequest()
     const stream = await running.server.get('/sse', { Authorization: `Bearer ${token}`, Accept: 'text/event-stream' })
     expect(stream.status).toBe(200)
@@ -202,7 +202,7 @@ describe('the binary', () => {
     expect((await requestDevice(running.server, client)).expires_in).toBe(600)
   })
 
-  test('starts again after kill -9, with all that it had acknowledged and no child of before', async () => {
+  test('restarts after kill -9 with everything it had acknowledged and no leftover child', async () => {
     const device = await requestDevice(running.server, client)
     const child = await pidOf(rpc(running.server, token, 'tools/call', { name: 'odd__pid' }))
     running.child.kill('SIGKILL')

@@ -47,7 +47,7 @@ describe('.env.example', async () => {
   })
 })
 
-test('a misspelt variable is named with the one that is meant', () => {
+test('a misspelt variable is reported with the right name', () => {
   const env = { ADMIN_EMAIL: 'a@example.com', BASEURL: 'https://a', ALLOWED_DOMAIN_FILE: 'x', PATH: '/bin', PORTS: '1' }
   expect(misspeltVariables(env)).toEqual([
     'ADMIN_EMAIL is not a setting of this server; use ADMIN_EMAILS',
@@ -60,7 +60,7 @@ test('a misspelt variable is named with the one that is meant', () => {
 })
 
 describe('parseConfig', () => {
-  test('needs nothing', () => {
+  test('works without any variable', () => {
     expect(parse({})).toEqual({
       BASE_URL: 'http://localhost:3000',
       DATABASE_WAIT: 60,
@@ -91,14 +91,14 @@ describe('parseConfig', () => {
     expect(parse({ PORT: '4000' }).BASE_URL).toBe('http://localhost:4000')
   })
 
-  test('gives load balancers 5 seconds where there may be replicas, and none where there is one process', () => {
+  test('defaults to 5 seconds for load balancers where there may be replicas, and to 0 for a single process', () => {
     const replicas = { DATABASE_URL: 'postgres://db/x', AUTH_SECRET: SECRET }
     expect(parse(replicas).SHUTDOWN_GRACE).toBe(5)
     expect(parse({ ...replicas, SHUTDOWN_GRACE: '0' }).SHUTDOWN_GRACE).toBe(0)
     expect(parse({ SHUTDOWN_GRACE: '20' }).SHUTDOWN_GRACE).toBe(20)
   })
 
-  test('makes BASE_URL what URLs are compared with: no trailing slash, lower case, no default port', () => {
+  test('normalizes BASE_URL: no trailing slash, lower case, no default port', () => {
     for (const given of ['https://mcp.example.com', 'https://mcp.example.com/', 'https://MCP.Example.com:443/'])
       expect(parse({ BASE_URL: given }).BASE_URL).toBe('https://mcp.example.com')
   })
@@ -114,7 +114,7 @@ describe('parseConfig', () => {
     expect(TRUSTED_PROXIES).toEqual(['10.0.0.0/8', '::1'])
   })
 
-  test('makes ALLOWED_ORIGINS what browsers send: no slash at the end, lower case, no default port', () => {
+  test('normalizes ALLOWED_ORIGINS to what browsers send: no trailing slash, lower case, no default port', () => {
     const { ALLOWED_ORIGINS } = parse({
       ALLOWED_ORIGINS:
         'https://App.Example.com:443/, http://dev.example:8080 chrome-extension://abcdef app://obsidian.md',
@@ -149,7 +149,7 @@ describe('parseConfig', () => {
     ])
   })
 
-  test('a file that cannot be read is one problem, not two, and what was set is not repeated: it may be the secret', () => {
+  test('an unreadable file is one problem, not two, and its value is not printed: it may be the secret', () => {
     expect(problemsOf({ DATABASE_URL: 'postgres://db/x', AUTH_SECRET_FILE: SECRET })).toEqual([
       'AUTH_SECRET_FILE names a file that cannot be read (ENOENT)',
     ])
@@ -229,7 +229,7 @@ describe('parseConfig', () => {
   })
 })
 
-describe('serve with what it cannot use', () => {
+describe('serve with invalid settings', () => {
   const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-'))
   afterAll(() => rmSync(dir, { recursive: true, force: true }))
   const file = join(dir, 'file')

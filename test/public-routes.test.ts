@@ -81,7 +81,7 @@ describe('routes', () => {
     expect(open).toEqual([])
   })
 
-  test('another method of a path is refused with 405 and the methods that there are', async () => {
+  test('another method gets 405 with the allowed methods', async () => {
     const answer = await fetch(`${server.base.replace('localhost', '127.0.0.1')}/api/oauth/token`)
     expect([answer.status, answer.headers.get('allow'), await answer.json()]).toEqual([
       405,

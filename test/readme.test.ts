@@ -33,7 +33,7 @@ describe('README.md', async () => {
     expect(block!.trimEnd()).toBe(list!.replace(/^ {2}/gm, ''))
   })
 
-  test('names files that exist and scripts that package.json has', () => {
+  test('names only files that exist and scripts in package.json', () => {
     for (const [, path] of readme.matchAll(/`?\b((?:src|test|views|sql)\/[a-z/-]+\.(?:ts|tsx|py))\b/g))
       expect([path, existsSync(join(ROOT, path!))]).toEqual([path, true])
     for (const [, script] of readme.matchAll(/bun@\S+ run ([a-z:]+)(?![\w/.])/g))

@@ -73,7 +73,7 @@ async function press(cookie: string, action: string, fields: Record<string, stri
 }
 
 describe('Disconnect', () => {
-  test('ends the app’s tokens at once, and withdraws the consent: the user is asked again', async () => {
+  test('revokes the app’s tokens at once and withdraws the consent: the user is asked again', async () => {
     const cookie = await signIn(server, 'grace@example.com')
     const tokens = (await (await exchange(await approve(cookie))).json()) as TokenAnswer
     expect([await statusOf(tokens.access_token), (await authorize(cookie)).status]).toEqual([200, 303])
@@ -101,7 +101,7 @@ describe('Disconnect', () => {
     expect((await authorize(cookie)).status).toBe(200)
   })
 
-  test('an app that ends its own grant does not make the user be asked again', async () => {
+  test('an app that ends its own grant keeps the consent', async () => {
     const cookie = await signIn(server, 'jean@example.com')
     const tokens = (await (await exchange(await approve(cookie))).json()) as TokenAnswer
     await server.post('/api/oauth/revoke', { client_id: app, token: tokens.refresh_token })
@@ -111,7 +111,7 @@ describe('Disconnect', () => {
 })
 
 describe('Sign out everywhere', () => {
-  test('ends every session and every app’s tokens at once, of this user alone', async () => {
+  test('ends all sessions and all apps’ tokens of this user at once, and nobody else’s', async () => {
     const here = await signIn(server)
     const elsewhere = await signIn(server)
     const mallory = await signIn(server, 'mallory@example.com')
@@ -147,7 +147,7 @@ describe('Sign out everywhere', () => {
     expect(events.filter(([event, by]) => event === 'grant.revoked' && by === 'user').length).toBeGreaterThanOrEqual(3)
   })
 
-  test('leaves nothing that could still become a connection: codes under way are dead', async () => {
+  test('voids pending codes, so that none can become a connection', async () => {
     const cookie = await signIn(server)
     const code = await approve(cookie)
     const approved = await requestDevice(server, device)
@@ -157,7 +157,7 @@ describe('Sign out everywhere', () => {
     expect(await errorOf(await poll(server, device, approved.device_code))).toEqual([400, 'access_denied'])
   })
 
-  test('needs the token of its own form, from our own page', async () => {
+  test('requires the form’s own token, from our own page', async () => {
     const cookie = await signIn(server)
     const html = await (await server.get('/account', { Cookie: cookie })).text()
     const path = '/account/signout-everywhere'
@@ -170,7 +170,7 @@ describe('Sign out everywhere', () => {
     expect((await server.get('/account', { Cookie: cookie })).status).toBe(200)
   })
 
-  test('another replica, which has seen a token be good, refuses it within a second', async () => {
+  test('another replica that has accepted a token refuses it within a second', async () => {
     const options = { log: openLog('silent'), time: timeSources(server.time), serving: false }
     const replica = await openDeps(
       parseConfig(server.env, () => ''),
@@ -198,7 +198,7 @@ describe('Sign out everywhere', () => {
   })
 })
 
-describe('codes that are on their way', () => {
+describe('pending codes', () => {
   const deviceCode = async (cookie: string) => {
     const asked = await requestDevice(server, device)
     await decide(server, cookie, asked.user_code)
@@ -210,7 +210,7 @@ describe('codes that are on their way', () => {
     return /name="id" value="([^"]+)"/.exec(card)![1]!
   }
 
-  test('do not survive Disconnect, those that were given silently included; other apps’ do', async () => {
+  test('do not survive Disconnect, including those issued silently; other apps’ do', async () => {
     const cookie = await signIn(server, 'hedy@example.com')
     await exchange(await approve(cookie))
     const silent = new URL((await authorize(cookie)).headers.get('location')!).searchParams.get('code')!
@@ -220,7 +220,7 @@ describe('codes that are on their way', () => {
     expect((await poll(server, device, others)).status).toBe(200)
   })
 
-  test('of a device do not survive it either, nor that the app ends its own grant', async () => {
+  test('of a device do not survive it either, nor the app ending its own grant', async () => {
     const cookie = await signIn(server, 'radia@example.com')
     const first = await deviceTokens(server, device, cookie)
     const approved = await deviceCode(cookie)
@@ -287,7 +287,7 @@ describe('a remembered consent without a connection', () => {
     return cookie
   }
 
-  test('is shown with what it allows, and can be taken back', async () => {
+  test('is shown with what it allows, and can be withdrawn', async () => {
     const cookie = await remembered('katherine@example.com')
     const html = await accountOf(cookie)
     for (const text of [idle, 'House app', 'Use those tools as you', 'Ask me again']) expect(html).toContain(text)
@@ -299,7 +299,7 @@ describe('a remembered consent without a connection', () => {
     expect(await errorOf(await exchange(code))).toEqual([400, 'invalid_grant'])
   })
 
-  test('needs the token of its own form to be taken back', async () => {
+  test('requires the form’s own token to be withdrawn', async () => {
     const cookie = await remembered('mary@example.com')
     const html = await accountOf(cookie)
     for (const form of [{ csrf: '' }, { csrf: csrfOf(html, '/account/signout-everywhere') }])

@@ -83,14 +83,14 @@ describe('the audit log: batches, flushed on shutdown, a drop is counted', () =>
     expect(statements()).toBe(3)
   })
 
-  test('writes by itself, soon', async () => {
+  test('writes by itself after a short delay', async () => {
     const { audit } = writer()
     audit.add(event(0))
     while ((await numbers()).length === 0) await Bun.sleep(20)
     expect(await numbers()).toEqual([0])
   })
 
-  test('writes what waits when it is closed', async () => {
+  test('writes pending events when it is closed', async () => {
     const { audit } = writer()
     for (const number of upTo(700)) audit.add(event(number))
     await audit.close()
@@ -98,7 +98,7 @@ describe('the audit log: batches, flushed on shutdown, a drop is counted', () =>
     expect(audit.dropped).toBe(0)
   })
 
-  test('keeps events while the database is away, and writes them in order when it is back', async () => {
+  test('keeps events while the database is down, and writes them in order when it is back', async () => {
     const { audit, away } = writer()
     away(true)
     for (const number of upTo(600)) audit.add(event(number))
@@ -130,7 +130,7 @@ describe('the audit log: batches, flushed on shutdown, a drop is counted', () =>
     expect(audit.dropped).toBe(2)
   })
 
-  test('a refused client is one line that names the reason, not the secret', async () => {
+  test('a refused client is one row that names the reason, not the secret', async () => {
     const { id, secret } = await addClient(server.deps, {
       name: 'Robot',
       grantTypes: ['client_credentials'],
@@ -146,7 +146,7 @@ describe('the audit log: batches, flushed on shutdown, a drop is counted', () =>
     expect(JSON.stringify(await newestEvents(server, 100))).not.toContain('mcs_')
   })
 
-  test('a name of any characters is stored as it was registered', async () => {
+  test('a name is stored as registered, whatever its characters', async () => {
     const id = await registerClient(server, { client_name: 'Zoë "quoted" \\ 🎈 {}' })
     await server.deps.audit.flush()
     const [last] = await newestEvents(server, 1)

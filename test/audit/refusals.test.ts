@@ -285,7 +285,7 @@ const ATTEMPTS: Attempt[] = [
   ],
 ]
 
-describe('a denied attempt is one line of the audit log', () => {
+describe('a denied attempt is one row of the audit log', () => {
   test.each(ATTEMPTS.map((attempt, i) => [...attempt, `198.51.100.${i + 1}`] as const))(
     '%s',
     async (_, attempt, status, event, detail, who, ip) => {
@@ -297,7 +297,7 @@ describe('a denied attempt is one line of the audit log', () => {
     },
   )
 
-  test('and, once ten minutes are over, another one with the number of times in between', async () => {
+  test('and after ten minutes another row with the number of attempts in between', async () => {
     const from = { 'X-Forwarded-For': '198.51.100.200' }
     const guess = () => refresh({ refresh_token: `mrt_${'A'.repeat(43)}` }, from)
     for (let i = 0; i < 5; i++) await guess()
@@ -307,7 +307,7 @@ describe('a denied attempt is one line of the audit log', () => {
     expect(last).toMatchObject({ event: 'refresh.refused', detail: { reason: 'unknown token', repeats: 4 } })
   })
 
-  test('of strangers from one network a hundred in ten minutes', async () => {
+  test('at most a hundred in ten minutes for strangers from one network', async () => {
     const before = await count(server, 'audit_events')
     const from = { 'X-Forwarded-For': '198.51.100.201' }
     for (let i = 0; i < 130; i++)
@@ -323,7 +323,7 @@ describe('a denied attempt is one line of the audit log', () => {
   })
 })
 
-test('what succeeds, waits or only asks (prompt=none) leaves no such line', async () => {
+test('what succeeds, is pending or only checks (prompt=none) leaves no such row', async () => {
   await server.deps.audit.flush()
   await server.deps.sql`delete from audit_events`
   const { device_code } = await requestDevice(server, client)

@@ -53,7 +53,7 @@ describe('client add for a web app', () => {
     expect(await exchange(rotated)).toBe('invalid_grant')
   })
 
-  test('rotate-secret explains that a client has no secret, or that there is none', async () => {
+  test('rotate-secret says if a client has no secret or does not exist', async () => {
     const [, id] = added((await client('add', 'Public app', '--redirect-uri', redirect)).stdout)
     for (const wrong of [id!, 'c_nobody'])
       expect(await client('rotate-secret', wrong)).toEqual({
@@ -63,7 +63,7 @@ describe('client add for a web app', () => {
       })
   })
 
-  test('--auth private_key_jwt takes its keys from a file or an address', async () => {
+  test('--auth private_key_jwt reads the keys from a file or a URL', async () => {
     const file = join(tmpdir(), `jwks-${crypto.randomUUID()}.json`)
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     writeFileSync(file, JSON.stringify({ keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'k' }] }))
@@ -120,7 +120,7 @@ describe('client add', () => {
     expect(line.split('\t').slice(1, 3)).toEqual(['operator', 'authorization_code,refresh_token'])
   })
 
-  test.skipIf(onPostgres)('makes no database where there is none, and says where to run it', async () => {
+  test.skipIf(onPostgres)('does not create a database, and says where to run the command', async () => {
     const elsewhere = await emptyDatabase()
     expect(await runCommand(['client', 'list'], elsewhere.env)).toEqual({
       code: 1,
@@ -153,7 +153,7 @@ describe('client add', () => {
     }
   })
 
-  test('the token works on both MCP endpoints, as nobody but the machine, and validate confirms it', async () => {
+  test('the token works on both MCP endpoints as the machine itself, and validate confirms it', async () => {
     const { id, secret } = await addMachine()
     const token = await machineToken(id, secret)
     for (const path of ['/mcp', '/api/sse']) {
@@ -184,7 +184,7 @@ describe('client add', () => {
     })
   })
 
-  test('shows the secret this once: neither the list nor the database has it', async () => {
+  test('shows the secret only once: neither the list nor the database has it', async () => {
     const { id, secret } = await addMachine()
     const list = await client('list')
     expect(list.stdout).toContain(id)
@@ -293,7 +293,7 @@ describe('client remove', () => {
     expect((await client('list')).stdout).not.toContain(id)
   })
 
-  test('says so when there is no such client', async () => {
+  test('says if there is no such client', async () => {
     expect(await client('remove', 'c_nobody')).toEqual({
       code: 1,
       stdout: '',

@@ -20,7 +20,7 @@ afterAll(() => server.close())
 const run = (...args: string[]) => runCommand(args, server.env)
 const TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/
 
-test('user list: address, role, state, last sign-in and name; with --json all of it', async () => {
+test('user list: address, role, state, last sign-in and name; with --json everything', async () => {
   expect((await run('user', 'invite', 'guest@example.com')).code).toBe(0)
   expect((await run('user', 'disable', 'bob@example.com')).code).toBe(0)
   const { stdout } = await run('user', 'list')
@@ -43,7 +43,7 @@ test('user list: address, role, state, last sign-in and name; with --json all of
   })
 })
 
-test('connection list and end: the tokens of a connection that was ended are refused within a second', async () => {
+test('connection list and end: tokens of an ended connection are refused within a second', async () => {
   const { access_token } = await deviceTokens(server, client, ada)
   expect((await rpc(server, access_token, 'tools/list')).status).toBe(200)
   const of = (...args: string[]) => run('connection', 'list', ...args)
@@ -74,7 +74,7 @@ test('connection list and end: the tokens of a connection that was ended are ref
   })
 })
 
-test('key list: what signs, since when, and what it replaced', async () => {
+test('key list: the keys, and from when each signs', async () => {
   const keys = async () => JSON.parse((await run('key', 'list', '--json')).stdout) as Record<string, unknown>[]
   const [first] = await keys()
   expect(first).toEqual({

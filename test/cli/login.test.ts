@@ -45,7 +45,7 @@ describe('login URL', () => {
     expect(stderr).toContain('2 tools:\n  list_connections  List connected apps\n  whoami  Who am I\n')
   })
 
-  test.concurrent('takes the server’s front address and an id of the operator’s, and --json prints tokens that work', async () => {
+  test.concurrent('accepts the server’s base URL and an operator’s client id, and --json prints working tokens', async () => {
     const client = await registerClient(server, { client_name: 'Given' })
     const login = await startLogin(
       server.base,
@@ -71,7 +71,7 @@ describe('login URL', () => {
     expect((await rpc(server, tokens.access_token, 'tools/list')).status).toBe(200)
   })
 
-  test.concurrent('with less scope prints its tokens all the same, and says how far they reach', async () => {
+  test.concurrent('with a narrower scope still prints its tokens, and says what they allow', async () => {
     const login = await startLogin(
       `${server.base}/mcp`,
       '--scope',
@@ -165,7 +165,7 @@ describe('login URL', () => {
       '/token': (_, polls) => (polls < 2 ? Response.json({ error: 'authorization_pending' }, { status: 400 }) : TOKENS),
     }
 
-    test('without protected-resource metadata, with null members, verification_url and no token_type is signed in to', async () => {
+    test('without protected-resource metadata, with null members, verification_url and no token_type works', async () => {
       const other = startOther({})
       try {
         const { code, stdout, stderr } = await runCommand(['login', `${other.base}/mcp`, '--json'])
@@ -182,7 +182,7 @@ describe('login URL', () => {
       }
     })
 
-    test('that fails for a moment while the person approves is asked again, after the time that it names', async () => {
+    test('that fails briefly while the person approves is polled again, after its Retry-After', async () => {
       const started = performance.now()
       const other = startOther({
         '/token': (_, polls) =>
@@ -200,7 +200,7 @@ describe('login URL', () => {
       }
     })
 
-    test('cannot rewrite what stands on the terminal', async () => {
+    test('cannot overwrite the terminal', async () => {
       const other = startOther({
         '/device': base => ({
           device_code: 'd',

@@ -60,7 +60,7 @@ describe('without a database', () => {
     expect(await runCommand(args)).toEqual({ code: 2, stdout: '', stderr: expect.stringContaining(message) })
   })
 
-  test('another shell than bash, zsh and fish has no completion', async () => {
+  test('shells other than bash, zsh and fish have no completion', async () => {
     expect(await runCommand(['completion', 'tcsh'])).toEqual({
       code: 1,
       stdout: '',
@@ -129,7 +129,7 @@ test('key rotate: both keys are published at once, new tokens have the new kid f
   }
 })
 
-test('key rotate --revoke: every access token from before is refused on every replica, streams of theirs end, and the old keys are gone', async () => {
+test('key rotate --revoke: every earlier access token is refused on every replica, their streams end, and the old keys are gone', async () => {
   const server = await startServer()
   const replica = await startReplica(server)
   try {
@@ -191,7 +191,7 @@ test.skipIf(onPostgres)(
   },
 )
 
-test('the start list names secret files that everybody may read, and a proxy that is not trusted, with the fix', async () => {
+test('the startup list names world-readable secret files and an untrusted proxy, with the fix', async () => {
   const database = await migratedDatabase()
   const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-secrets-'))
   const file = join(dir, 'token')
@@ -305,7 +305,7 @@ test('serve greets with its addresses, what production needs, and one sign-in li
   }
 })
 
-test('without a provider the start prints the link of an administrator there is, and makes one only where nobody is left', async () => {
+test('without a provider the start prints a link for an existing administrator, and creates one only if there is none', async () => {
   const database = await emptyDatabase()
   const user = (...args: string[]) => runCommand(['user', ...args], database.env)
   const roleOf = async (email: string) => /\((an|not an) administrator/.exec((await user('link', email)).stderr)![1]

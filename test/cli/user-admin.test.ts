@@ -77,7 +77,7 @@ const forgetUsers = () => {
 }
 
 describe('user demote', () => {
-  test('ends at once, on every replica, what the scope admin opened, and nothing else', async () => {
+  test('ends at once, on every replica, what the admin scope gave access to, and nothing else', async () => {
     const root = await signIn(server, 'root@example.com', { admin: true })
     const other = await signIn(server, 'other@example.com', { admin: true })
     const admin = await deviceTokens(server, client, root, ADMIN)
@@ -115,7 +115,7 @@ describe('user demote', () => {
     ])
   })
 
-  test('ends the codes that carry administration, and the consent to it', async () => {
+  test('voids codes with the admin scope, and the consent to it', async () => {
     const cookie = await signIn(server, 'grace@example.com', { admin: true })
     const { verifier, challenge } = pkce()
     const query = (scope: string) =>
@@ -145,7 +145,7 @@ describe('user demote', () => {
     expect(await (await exchange(narrowed)).json()).toMatchObject({ scope: 'mcp' })
   })
 
-  test('an approval of administration that was shown before is taken without it', async () => {
+  test('an approval page that already showed the admin scope approves without it', async () => {
     const cookie = await signIn(server, 'shown@example.com', { admin: true })
     const asked = await requestDevice(server, client, ADMIN)
     const path = (await enterCode(server, cookie, asked.user_code)).headers.get('location')!
@@ -159,7 +159,7 @@ describe('user demote', () => {
     expect(await toolsOf(server, tokens.access_token)).toEqual(['list_connections', 'whoami'])
   })
 
-  test('warns where the configuration makes an administrator again', async () => {
+  test('warns if the configuration would make the user an administrator again', async () => {
     await signIn(server, 'listed@example.com', { admin: true })
     expect(await user('demote', 'listed@example.com')).toEqual(
       said(
@@ -170,8 +170,8 @@ describe('user demote', () => {
   })
 })
 
-describe('administration follows the user as they are now', () => {
-  test('a token, a refresh and a code that carry it have it only while its user is an administrator', async () => {
+describe('the admin scope follows the user’s current role', () => {
+  test('tokens, refreshes and codes keep it only while their user is an administrator', async () => {
     const cookie = await signIn(server, 'joan@example.com', { admin: true })
     const tokens = await deviceTokens(server, client, cookie, ADMIN)
     const only = await deviceTokens(server, client, cookie, { scope: 'admin' })
@@ -199,7 +199,7 @@ describe('administration follows the user as they are now', () => {
     expect(await (await refresh(refreshed.refresh_token)).json()).toMatchObject({ scope: 'mcp admin' })
   })
 
-  test('costs the database one look at an administrator for each replica, and none for anybody else', async () => {
+  test('costs one database lookup per administrator and replica, and none for anybody else', async () => {
     const cookie = await signIn(server, 'alan@example.com', { admin: true })
     const admin = await deviceTokens(server, client, cookie, ADMIN)
     const plain = await deviceTokens(server, client, cookie, { scope: 'mcp' })
@@ -210,7 +210,7 @@ describe('administration follows the user as they are now', () => {
     expect(statements.take()).toEqual(['select'])
   })
 
-  test('what a replica keeps of users is what they are: changes are told, none is kept from before', async () => {
+  test('what a replica caches about users is current: changes are announced, and nothing stale is kept', async () => {
     await signIn(server, 'mary@example.com')
     const [row] = await server.deps.sql<{ id: string }[]>`select id from users where email = 'mary@example.com'`
     const seen = async () => lookUpUser(replica.deps, row!.id)

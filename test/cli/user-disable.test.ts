@@ -62,7 +62,7 @@ describe('user disable', () => {
     expect((await server.get('/account', { Cookie: mallory })).status).toBe(200)
   })
 
-  test('lets nobody in with that address, not even as another identity of an allowed domain', async () => {
+  test('blocks sign-in with that address, even as another identity of an allowed domain', async () => {
     const identity = { subject: '1', email: 'alan@example.com', emailVerified: true, name: 'Alan' }
     await admit(server.deps, { issuer: 'https://one.example', ...identity }, null)
     expect((await user('disable', 'alan@example.com')).code).toBe(0)
@@ -78,7 +78,7 @@ describe('user disable', () => {
     })
   })
 
-  test('user enable lets them in again, and what was ended stays ended', async () => {
+  test('user enable allows sign-in again; what was ended stays ended', async () => {
     const cookie = await signIn(server, 'joan@example.com')
     const tokens = await deviceTokens(server, client, cookie)
     const link = await createSignInLink(server.deps, 'joan@example.com')

@@ -32,13 +32,13 @@ describe('user link', () => {
     expect((await useLink(link)).status).toBe(403)
   })
 
-  test('the link is dead after 15 minutes', async () => {
+  test('the link expires after 15 minutes', async () => {
     const { stdout } = await user('link', 'late@example.com')
     server.clock.advance(15 * 60 + 1)
     expect((await useLink(stdout.trim())).status).toBe(403)
   })
 
-  test('--admin makes an administrator, and a link without it takes nothing away', async () => {
+  test('--admin makes an administrator, and a link without it does not change the role', async () => {
     await user('link', 'root@example.com', '--admin')
     await user('link', 'root@example.com')
     await user('link', 'plain@example.com')

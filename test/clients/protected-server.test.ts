@@ -48,7 +48,7 @@ describe.skipIf(missing)('protected_server.py', () => {
       body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'greet', arguments: {} } }),
     })
 
-  test('is signed in to and called by a client that knows its address only', async () => {
+  test('can be signed in to and called by a client that knows only its URL', async () => {
     const ada = await signIn(server)
     const login = startCommand(['login', resource])
     const stderr = follow(login.stderr)
@@ -59,7 +59,7 @@ describe.skipIf(missing)('protected_server.py', () => {
     expect(said).toContain('1 tools:\n  greet  Greets the caller\n')
   })
 
-  test('takes tokens that are for it and reach far enough, and no others', async () => {
+  test('accepts only tokens for it that have the scope', async () => {
     const ada = await signIn(server)
     const client = await registerClient(server)
     const good = await deviceTokens(server, client, ada, { resource, scope: 'mcp:tools:call' })

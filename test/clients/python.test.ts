@@ -78,7 +78,7 @@ describe.skipIf(missing)('device_client.py', () => {
     })
   })
 
-  test('polls at the interval, and 5 seconds more slowly each time it is told to slow down (RFC 8628 3.5)', async () => {
+  test('polls at the interval, adding 5 seconds on each slow_down (RFC 8628 3.5)', async () => {
     const client = await start()
     // To the server's clock, which stands still meanwhile, all polls but the first come too early.
     await client.stderr.until(/slept 15\n/)
@@ -90,7 +90,7 @@ describe.skipIf(missing)('device_client.py', () => {
     expect(seconds).toEqual([5, ...seconds.slice(1).map((_, i) => 5 + 5 * i)])
   })
 
-  test('uses a client id that it is given, and ends with the reason when it is denied', async () => {
+  test('uses a given client id, and exits with the reason when it is denied', async () => {
     const id = await registerClient(server, { client_name: 'Given' })
     const client = await start(id)
     await decide(server, ada, client.code, 'deny')

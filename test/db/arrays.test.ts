@@ -17,7 +17,7 @@ test.each([
   expect(row!.items).toEqual(items)
 })
 
-test('an array of uuids goes as one', async () => {
+test('an array of uuids is one parameter', async () => {
   const ids = [crypto.randomUUID(), crypto.randomUUID()]
   const [row] = await server.deps.sql<{ found: boolean; ids: string[] }[]>`
     select ${ids[1]!}::uuid = any (${ids}::uuid[]) as found, ${ids}::uuid[] as ids`

@@ -40,7 +40,7 @@ const refresh = async (replica: TestServer, refresh_token: string): Promise<Toke
 const errorOf = async (answer: Response) => ((await answer.json()) as { error?: string }).error
 const statusOf = async (replica: TestServer, token: string) => (await rpc(replica, token, 'tools/list')).status
 
-describe('of two replicas, one whose clock is two minutes ahead', () => {
+describe('two replicas, one of them with its clock two minutes ahead', () => {
   test('a refresh on one and its retry on the other get one successor, in both orders', async () => {
     for (const [first, second] of [
       [server, ahead],
@@ -55,7 +55,7 @@ describe('of two replicas, one whose clock is two minutes ahead', () => {
     }
   })
 
-  test('polls that a device sends to them in turn, every five seconds, are never too fast', async () => {
+  test('a device that polls them in turn every five seconds is never told to slow down', async () => {
     const { device_code, user_code } = await requestDevice(ahead, client)
     for (const replica of [ahead, server, ahead, server]) {
       expect(await errorOf(await poll(replica, client, device_code))).toBe('authorization_pending')
@@ -67,7 +67,7 @@ describe('of two replicas, one whose clock is two minutes ahead', () => {
     expect((await poll(ahead, client, device_code)).status).toBe(200)
   })
 
-  test('a token expires on both at the same moment, and is issued for that moment by both', async () => {
+  test('a token expires on both at the same moment, whichever issued it', async () => {
     const { access_token } = await deviceTokens(ahead, client, ada)
     server.clock.advance(3598)
     for (const replica of [server, ahead]) expect(await statusOf(replica, access_token)).toBe(200)
@@ -115,7 +115,7 @@ describe('the clock', () => {
     return lines
   }
 
-  test('is the database’s; a machine that is more than five seconds off is one warning', async () => {
+  test('is the database’s; a machine that is off by more than five seconds causes one warning', async () => {
     for (const seconds of [0, 4, -4]) expect(await warningsOf(seconds)).toEqual([])
     for (const seconds of [7, -7, 86_400])
       expect(await warningsOf(seconds)).toEqual([
@@ -127,7 +127,7 @@ describe('the clock', () => {
       ])
   })
 
-  test('asks again at once after the machine slept', async () => {
+  test('is read again at once after the machine slept', async () => {
     let slept = 0
     const awake = timeSources(server.time, () => slept)
     const sources = { ...awake, database: async (sql: typeof server.deps.sql) => (await awake.database(sql)) + slept }
@@ -139,7 +139,7 @@ describe('the clock', () => {
     clock.close()
   })
 
-  test('goes on while the database does not answer', async () => {
+  test('keeps running while the database does not answer', async () => {
     let isAway = false
     const here = timeSources(server.time)
     const clock = await openClock(server.deps.sql, server.deps.log, {

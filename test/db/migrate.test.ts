@@ -48,7 +48,7 @@ describe('migrations', () => {
     })
   })
 
-  test('are applied once, and once more applies nothing', async () => {
+  test('are applied once; a second run applies nothing', async () => {
     const db = await (await newDatabase())()
     expect(await migrate(db)).toEqual(migrations.map(migration => migration.name))
     expect(await migrate(db)).toEqual([])
@@ -63,7 +63,7 @@ describe('migrations', () => {
     expect(await tables(db)).toEqual(['first', 'schema_migrations', 'second'])
   })
 
-  test('one that fails leaves nothing of itself, keeps those before it, and can be tried again', async () => {
+  test('a failed one is rolled back, keeps those before it, and can be tried again', async () => {
     const db = await (await newDatabase())()
     const broken = { name: '0002_broken', text: 'create table half (id integer); insert into nowhere values (1);' }
     await expect(migrate(db, [first, broken])).rejects.toThrow('"nowhere" does not exist')
@@ -73,7 +73,7 @@ describe('migrations', () => {
     expect(await migrate(db, [first, mended])).toEqual(['0002_mended'])
   })
 
-  test('a database of a newer version is refused, with what to do, and is left alone', async () => {
+  test('a database of a newer version is refused, with what to do, and is not touched', async () => {
     const { env, drop } = await emptyDatabase()
     cleanup.push(drop)
     const config = parseConfig({ ...env, LOG_LEVEL: 'silent' }, () => '')
@@ -109,10 +109,13 @@ describe('migrations', () => {
     },
   )
 
-  test.skipIf(!onPostgres)('of replicas that migrate at the same moment each migration is applied by one', async () => {
-    const open = await newDatabase()
-    const replicas = await Promise.all(Array.from({ length: 4 }, open))
-    const applied = await Promise.all(replicas.map(db => migrate(db)))
-    expect(applied.flat().sort()).toEqual(migrations.map(migration => migration.name))
-  })
+  test.skipIf(!onPostgres)(
+    'when replicas migrate at the same time, each migration is applied by one of them',
+    async () => {
+      const open = await newDatabase()
+      const replicas = await Promise.all(Array.from({ length: 4 }, open))
+      const applied = await Promise.all(replicas.map(db => migrate(db)))
+      expect(applied.flat().sort()).toEqual(migrations.map(migration => migration.name))
+    },
+  )
 })

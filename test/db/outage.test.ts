@@ -78,7 +78,7 @@ async function machineToken(): Promise<string> {
   return ((await answer.json()) as TokenAnswer).access_token
 }
 
-describe('which database errors pass by themselves', () => {
+describe('which database errors are transient', () => {
   const postgresError = (code: string) =>
     Object.assign(Object.create(postgres.PostgresError.prototype) as Error, { code })
   test.each([
@@ -108,14 +108,14 @@ describe('which database errors pass by themselves', () => {
     'CONNECT_TIMEOUT',
     'EAI_AGAIN',
   ])('%s does', code => expect(isOutage(Object.assign(new Error(), { code }))).toBe(true))
-  test('a missed deadline does, our own mistakes do not', () => {
+  test('a missed deadline is, our own mistakes are not', () => {
     expect(isOutage(new DatabaseUnavailable('late'))).toBe(true)
     for (const error of [new TypeError('x'), undefined, null, 'text', { code: 42 }]) expect(isOutage(error)).toBe(false)
   })
 })
 
-describe.skipIf(!onPostgres)('while the database is away', () => {
-  test('everything that needs it answers 503 in time, the rest goes on, and all is well when it is back', async () => {
+describe.skipIf(!onPostgres)('while the database is down', () => {
+  test('what needs it answers 503 in time, the rest works, and everything recovers when it is back', async () => {
     const tokens = await deviceTokens(server, client, ada)
     expect(await mcp(server, tokens.access_token)()).toBe(200)
     await cluster.stop()
@@ -176,7 +176,7 @@ describe.skipIf(!onPostgres)('while the database is away', () => {
     expect(row).toEqual({ count: 0 })
   })
 
-  test('what it recorded meanwhile is in the audit log afterwards', async () => {
+  test('events recorded meanwhile are in the audit log afterwards', async () => {
     await server.deps.audit.flush()
     await cluster.stop()
     const refused = await inTime(server.post('/api/oauth/device', { client_id: 'no/such client' }))
@@ -238,7 +238,7 @@ describe.skipIf(!onPostgres)('a database that restarts under load', () => {
 })
 
 describe.skipIf(!onPostgres)('statements that hang', () => {
-  test('a row that somebody locks costs its own requests a 503 in time, and nobody else anything', async () => {
+  test('a locked row makes its own requests answer 503 in time, and no others', async () => {
     const { refresh_token } = await deviceTokens(server, client, ada)
     const locker = postgres(cluster.url, { max: 1 })
     await locker.begin(async sql => {
@@ -254,7 +254,7 @@ describe.skipIf(!onPostgres)('statements that hang', () => {
     expect((await refresh(refresh_token)).status).toBe(200)
   })
 
-  test('a network that swallows everything is noticed, answered with 503 in time, and over when it is over', async () => {
+  test('a network that drops everything is noticed, answered with 503 in time, and recovered from', async () => {
     const token = await machineToken()
     await becomes(mcp(other, token), 200)
     proxy.hang()
@@ -297,7 +297,7 @@ describe.skipIf(!onPostgres)('two replicas on one database, within a second', ()
     expect((await other.post('/api/oauth/token', form)).status).toBe(401)
   })
 
-  test('a key that is rotated on one signs on the other, and old tokens stay good on both', async () => {
+  test('a key that is rotated on one signs on the other, and old tokens stay valid on both', async () => {
     const before = await machineToken()
     const { kid } = await rotateKeys(server.deps)
     for (const replica of [server, other]) {
@@ -314,7 +314,7 @@ describe.skipIf(!onPostgres)('two replicas on one database, within a second', ()
       for (const token of [before, after]) expect(await mcp(replica, token)()).toBe(200)
   })
 
-  test('a revocation is seen although its notification was lost, 10 times over', async () => {
+  test('a revocation is seen even if its notification was lost, 10 times over', async () => {
     for (let round = 0; round < 10; round++) {
       const token = await machineToken()
       await becomes(mcp(other, token), 200)

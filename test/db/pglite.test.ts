@@ -43,7 +43,7 @@ async function open(dataDir: string): Promise<Database> {
 const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8)
 
 describe.skipIf(onPostgres)('the embedded database', () => {
-  test('a second server on the same data directory refuses to start and names who holds it', async () => {
+  test('a second server on the same data directory refuses to start and names the process that holds it', async () => {
     const server = await startServer()
     cleanup.push(() => server.close())
     const { code, output } = await run(['serve'], { DATA_DIR: server.env.DATA_DIR!, LOG_LEVEL: 'silent', PORT: '1' })
@@ -54,7 +54,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     expect((await server.get('/readyz')).status).toBe(200)
   })
 
-  test('a second server refuses to start although what the first made in the directory was removed', async () => {
+  test('a second server refuses to start even if the first one’s lock files were removed', async () => {
     const server = await startServer()
     cleanup.push(() => server.close())
     const dir = server.env.DATA_DIR!
@@ -90,7 +90,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     if ('release' in lockedNow) lockedNow.release()
   })
 
-  test('auth-secret is made with a new database only: beside one that has keys its loss is a sentence', async () => {
+  test('auth-secret is created with a new database only: its loss beside existing keys is explained in one sentence', async () => {
     const dir = await newDataDir(emptyDatabase)
     await (await startServer({ DATA_DIR: dir })).close()
     const path = join(dir, 'auth-secret')
@@ -147,7 +147,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     expect((await server.post('/api/oauth/token', credentials)).status).toBe(401)
   })
 
-  test('what a killed server leaves behind (socket, holder) does not keep the next one from starting', async () => {
+  test('leftovers of a killed server (socket, holder) do not keep the next one from starting', async () => {
     const dataDir = await newDataDir()
     const killed = await serve({ DATA_DIR: dataDir, LOG_LEVEL: 'silent' })
     cleanup.push(() => killed.kill('SIGKILL'))
@@ -182,7 +182,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     expect(readFileSync(join(dataDir, 'auth-secret'), 'utf8')).toMatch(/^[A-Za-z0-9_-]{64}$/)
   })
 
-  test('a first start that was cut short half way begins anew', async () => {
+  test('an interrupted first start begins again', async () => {
     const dataDir = await newDataDir(emptyDatabase)
     const partial = join(dataDir, 'postgres.partial')
     mkdirSync(partial)
@@ -236,13 +236,13 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     expect(row!.max).toBeGreaterThanOrEqual(last)
   })
 
-  test('an overlong data directory is refused with the reason, before anything is made', async () => {
+  test('an overlong data directory is refused with the reason, before anything is created', async () => {
     const dataDir = join(await newDataDir(emptyDatabase), 'x'.repeat(100))
     await expect(open(dataDir)).rejects.toThrow('too long for a Unix socket')
     expect(existsSync(dataDir)).toBe(false)
   })
 
-  test('a server that was stopped has written everything: the next start needs no recovery of rows', async () => {
+  test('a stopped server has written everything: the next start needs no recovery', async () => {
     const dataDir = await newDataDir()
     const server = await startServer({ DATA_DIR: dataDir })
     const id = await registerClient(server)

@@ -143,7 +143,7 @@ async function findWholeReads(): Promise<string[]> {
 }
 
 describe('beside 20,000 rows in every table that grows', () => {
-  test('there are so many in each', async () => {
+  test('each table has that many', async () => {
     const tables = await server.deps.sql<{ name: string }[]>`
       select relname as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1`
     for (const { name } of tables.filter(table => !SMALL.test(table.name))) {
@@ -154,7 +154,7 @@ describe('beside 20,000 rows in every table that grows', () => {
     }
   })
 
-  test('every foreign key has an index that begins with it', async () => {
+  test('every foreign key has an index that starts with it', async () => {
     const missing = await server.deps.sql`
       select key.conrelid::regclass::text as table, key.conname as key
       from pg_constraint as key
@@ -169,7 +169,7 @@ describe('beside 20,000 rows in every table that grows', () => {
     expect([...missing]).toEqual([])
   })
 
-  test('no statement reads one whole, without statistics', async () => {
+  test('no statement scans a whole table, without statistics', async () => {
     expect(await findWholeReads()).toEqual([])
   })
 
@@ -181,7 +181,7 @@ describe('beside 20,000 rows in every table that grows', () => {
     expect(await findWholeReads()).toEqual([])
   })
 
-  test('such a statement would be found', async () => {
+  test('such a statement would be detected', async () => {
     const plans = await server.deps.db.begin(sql => plansOf(sql, 'select from sessions where user_agent = $1'))
     expect(plans.map(plan => readWhole(plan))).toEqual(Array(3).fill(['Seq Scan of sessions']))
   })

@@ -26,8 +26,8 @@ function occupy(seconds: number): Promise<unknown> {
   return Promise.allSettled(queries.map(query => query.then(() => {})))
 }
 
-describe('the queue before the database', () => {
-  test('who has no turn within 2 s is told to come back, and all is well afterwards', async () => {
+describe('the database queue', () => {
+  test('a statement that waits for more than 2 s is refused with a retry, and later ones work', async () => {
     const occupied = occupy(4)
     const began = performance.now()
     const answer = await server.post('/api/oauth/device', { client_id: client })
@@ -39,7 +39,7 @@ describe('the queue before the database', () => {
     expect((await server.post('/api/oauth/device', { client_id: client })).status).toBe(200)
   })
 
-  test('past a thousand that wait nobody else waits', async () => {
+  test('with a thousand waiting, further ones are refused at once', async () => {
     const occupied = occupy(1)
     const waiting = Promise.allSettled(Array.from({ length: 1_000 }, () => server.deps.sql`select 1`.then(() => {})))
     const began = performance.now()

@@ -25,7 +25,7 @@ beforeEach(() => {
 })
 
 describe('the budget of database round trips', () => {
-  test('an MCP request: none, of a token seen for the first time or again, good or bad', async () => {
+  test('an MCP request: none, whether its token is new or known, valid or not', async () => {
     const { access_token } = await deviceTokens(server, client, ada)
     statements.take()
     for (const method of ['tools/list', 'ping', 'tools/list']) {
@@ -73,7 +73,7 @@ describe('the budget of database round trips', () => {
     expect(statements.take()).toEqual([])
   })
 
-  test('a refresh: one transaction of two, a retry one of one', async () => {
+  test('a refresh: one transaction of two statements; a retry: one of one', async () => {
     const { refresh_token } = await deviceTokens(server, client, ada)
     const form = { grant_type: 'refresh_token', client_id: client, refresh_token }
     statements.take()
@@ -83,7 +83,7 @@ describe('the budget of database round trips', () => {
     expect(statements.take()).toEqual([['select']])
   })
 
-  test('what is public and never changes with users: none', async () => {
+  test('public routes that do not depend on users: none', async () => {
     for (const path of [
       '/.well-known/oauth-authorization-server',
       '/.well-known/oauth-protected-resource/mcp',

@@ -71,7 +71,7 @@ async function swept(): Promise<Record<string, number>> {
   return lost
 }
 
-describe('the sweeper takes what nobody can use any more, and nothing else', () => {
+describe('the sweeper deletes what nobody can use any more, and nothing else', () => {
   test('device codes: an hour after they expired', async () => {
     const used = await requestDevice(server, operators)
     expect(await swept()).toEqual({})
@@ -81,7 +81,7 @@ describe('the sweeper takes what nobody can use any more, and nothing else', () 
     expect(await swept()).toEqual({ device_codes: 1 })
   })
 
-  test('grants and their refresh tokens: a day after they were revoked; the living stay', async () => {
+  test('grants and their refresh tokens: a day after they were revoked; active ones stay', async () => {
     await deviceTokens(server, operators, ada)
     const [row] = await server.deps.sql<{ id: string }[]>`select id from grants order by created_at desc limit 1`
     await deviceTokens(server, operators, ada)
@@ -154,7 +154,7 @@ describe('the sweeper takes what nobody can use any more, and nothing else', () 
     ada = await signIn(server)
   })
 
-  test('clients that registered themselves and got no token in 7 days; not used ones, not operators’, not ones whose code is open or has just expired', async () => {
+  test('clients that registered themselves and got no token in 7 days; but not used ones, operators’, or ones whose code is open or has just expired', async () => {
     const unused = await registerClient(server, { client_name: 'Unused' })
     const used = await registerClient(server, { client_name: 'Used' })
     const waiting = await registerClient(server, { client_name: 'Waiting' })
@@ -210,7 +210,7 @@ describe('sweeping many rows', () => {
     expect(row).toEqual({ count: 0 })
   })
 
-  test.skipIf(!onPostgres)('a row that somebody holds is left for the next round, not waited for', async () => {
+  test.skipIf(!onPostgres)('a locked row is left for the next round, not waited for', async () => {
     await expiredSessions(2)
     await server.deps.db.begin(async transaction => {
       await transaction`select from sessions where expires_at <= ${server.deps.now()} limit 1 for update`

@@ -62,7 +62,7 @@ describe.skipIf(onPostgres)('connections that share the embedded backend do not 
     await other.end()
   })
 
-  test('20 clients with transactions, half of them without prepared statements, count right', async () => {
+  test('20 clients with transactions, half of them without prepared statements, count correctly', async () => {
     await good`create table counters (id integer primary key, value integer not null)`
     await good`insert into counters values (1, 0)`
     const clients = Array.from({ length: 20 }, (_, i) => client({ prepare: i % 2 === 0 }))
@@ -83,7 +83,7 @@ describe.skipIf(onPostgres)('connections that share the embedded backend do not 
     await Promise.all(clients.map(sql => sql.end()))
   })
 
-  test('the unnamed statement of one is not replaced by another between its parts (Parse, Flush, Bind)', async () => {
+  test('one connection’s unnamed statement is not replaced by another’s between its messages (Parse, Flush, Bind)', async () => {
     const a = await wireClient(path)
     const b = await wireClient(path)
     const parse = (text: string) => [frame('P', `\0${text}\0\0\0`), frame('D', 'S\0'), frame('H')]
@@ -102,7 +102,7 @@ describe.skipIf(onPostgres)('connections that share the embedded backend do not 
     b.socket.destroy()
   })
 
-  test('an error inside a transaction rolls it back and is told to its own connection alone', async () => {
+  test('an error inside a transaction rolls it back and is reported to its own connection only', async () => {
     const other = client()
     const failing = other.begin(async sql => {
       await sql`insert into items values (10, 'gone')`
@@ -133,7 +133,7 @@ describe.skipIf(onPostgres)('connections that share the embedded backend do not 
     },
   )
 
-  test('a connection that stays silent inside a transaction is cut, so that it cannot hold the others up', async () => {
+  test('a connection that stays silent inside a transaction is closed, so that it cannot block the others', async () => {
     const silent = await wireClient(path)
     await silent.query('begin')
     await silent.query("insert into items values (30, 'half')")
@@ -152,7 +152,7 @@ describe.skipIf(onPostgres)('connections that share the embedded backend do not 
     expect(rows.every((item, i) => item.n === i + 1 && item.text.length === item.n % 100)).toBe(true)
   })
 
-  test('one request of many messages and megabytes is taken whole', async () => {
+  test('one request of many messages and megabytes is processed whole', async () => {
     const wide = await wireClient(path)
     const parses = Array.from({ length: 8 }, (_, i) => frame('P', `\0select ${i} ${' '.repeat(1024 * 1024)}\0\0\0`))
     wide.send(...parses, frame('S'))
@@ -180,7 +180,7 @@ describe.skipIf(onPostgres)('connections that share the embedded backend do not 
     fast.socket.destroy()
   })
 
-  test('what was asked before the goodbye is still done and answered', async () => {
+  test('requests sent before Terminate are still executed and answered', async () => {
     const leaving = await wireClient(path)
     leaving.send(frame('Q', "insert into items values (50, 'late')\0"), frame('X'))
     await leaving.closed
@@ -190,7 +190,7 @@ describe.skipIf(onPostgres)('connections that share the embedded backend do not 
 })
 
 describe.skipIf(onPostgres)('notifications', () => {
-  test('reach every listener exactly once, also the one that sent them, and nobody before its greeting', async () => {
+  test('reach every listener exactly once, including the sender, and no connection before its startup', async () => {
     const heard: string[][] = []
     const clients = Array.from({ length: 5 }, () => {
       const mine: string[] = []
@@ -209,7 +209,7 @@ describe.skipIf(onPostgres)('notifications', () => {
     stranger.socket.destroy()
   })
 
-  test('those of a transaction come when it is committed, and those of a rolled back one never', async () => {
+  test('arrive when their transaction commits, and never if it is rolled back', async () => {
     const listener = await wireClient(path)
     await listener.query('listen test_channel')
     await good.begin(async sql => {
@@ -264,7 +264,7 @@ describe.skipIf(onPostgres)('a client that breaks the protocol', () => {
     await works()
   })
 
-  test('cannot make the server keep what it never finishes: 32 MB of Parse without Sync', async () => {
+  test('cannot make the server buffer without end: 32 MB of Parse without Sync', async () => {
     const bad = await wireClient(path)
     const megabyte = frame('P', `\0${' '.repeat(1024 * 1024)}\0\0\0`)
     for (let i = 0; i < 40; i++) bad.send(megabyte)
@@ -272,7 +272,7 @@ describe.skipIf(onPostgres)('a client that breaks the protocol', () => {
     await works()
   })
 
-  test('gets the backend’s own error for a malformed message, and may go on', async () => {
+  test('gets the backend’s own error for a malformed message, and may continue', async () => {
     const bad = await wireClient(path)
     bad.send(frame('B', 'x'), frame('S'))
     await bad.got('Z', 2)
@@ -281,7 +281,7 @@ describe.skipIf(onPostgres)('a client that breaks the protocol', () => {
     bad.socket.destroy()
   })
 
-  test('cannot stop the backend with COPY FROM STDIN, which would wait for ever', async () => {
+  test('cannot block the backend with COPY FROM STDIN, which would wait forever', async () => {
     const copying = await wireClient(path)
     expect(await copying.query('copy items from stdin')).toBe('GEZ')
     expect(await copying.query('select 1')).toBe('TDCZ')
@@ -289,7 +289,7 @@ describe.skipIf(onPostgres)('a client that breaks the protocol', () => {
     await works()
   })
 
-  test('does not choose the session: user, database and settings of its greeting mean nothing', async () => {
+  test('does not choose the session: the user, database and settings of its startup message are ignored', async () => {
     const odd = await wireClient(path, false)
     const settings = 'user\0nobody\0database\0nowhere\0statement_timeout\x001\0\0'
     odd.send(frame('', Buffer.concat([Buffer.from([0, 3, 0, 0]), Buffer.from(settings)])))
@@ -300,7 +300,7 @@ describe.skipIf(onPostgres)('a client that breaks the protocol', () => {
     odd.socket.destroy()
   })
 
-  test('that asks for TLS is told no, and a cancel request ends without harm', async () => {
+  test('that asks for TLS is refused it, and a cancel request does no harm', async () => {
     const asking = await wireClient(path, false)
     asking.send(hello(80877103))
     await new Promise<void>(resolve => asking.socket.once('data', () => resolve()))
@@ -315,7 +315,7 @@ describe.skipIf(onPostgres)('a client that breaks the protocol', () => {
     await works()
   })
 
-  test('that does not read its answers stops being read, and is cut before it fills the memory', async () => {
+  test('that does not read its results is paused, and closed before it fills the memory', async () => {
     const deaf = await wireClient(path)
     deaf.socket.pause()
     for (let i = 0; i < 12; i++) deaf.send(frame('Q', "select repeat('x', 8000000)\0"))
@@ -349,7 +349,7 @@ describe.skipIf(onPostgres)('connections that come and go', () => {
     expect(await statements()).toBe(before)
   })
 
-  test('closing the server ends every connection and lets the statement that runs finish', async () => {
+  test('closing the server ends every connection and lets the running statement finish', async () => {
     const own = await PGlite.create()
     const ownPath = join(dir, 'own.sock')
     const ownServer = await serveWireProtocol(own, ownPath)

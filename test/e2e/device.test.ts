@@ -161,7 +161,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     await closeSilent(tab)
   })
 
-  test.skipIf(noBrowser)('comes back to the code after signing in on the way', async () => {
+  test.skipIf(noBrowser)('returns to the code after signing in on the way', async () => {
     const tab = await openTab(browser, { size: 'phone' })
     const { page } = tab
     const { user_code, verification_uri_complete } = await requestDevice(server, client)
@@ -173,7 +173,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     await closeSilent(tab)
   })
 
-  test.skipIf(noBrowser)('keeps a wrong code in the field and says what to do, until there were too many', async () => {
+  test.skipIf(noBrowser)('keeps a wrong code in the field and says what to do, until there are too many', async () => {
     later()
     const tab = await signedInTab({ size: 'phone' })
     const { page } = tab
@@ -215,7 +215,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     await closeSilent(tab)
   })
 
-  test.skipIf(noBrowser)('goes on waiting when the server is away for a moment', async () => {
+  test.skipIf(noBrowser)('keeps waiting when the server is down for a moment', async () => {
     const tab = await signedInTab()
     const { page } = tab
     const { user_code, device_code } = await requestDevice(server, client)
@@ -235,7 +235,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     await tab.close()
   })
 
-  test.skipIf(noBrowser)('leads to the sign-in page when the session ends while it waits, and back', async () => {
+  test.skipIf(noBrowser)('leads to the sign-in page and back when the session ends while it waits', async () => {
     const tab = await signedInTab()
     const { page } = tab
     const { user_code } = await requestDevice(server, client)
@@ -263,7 +263,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     await close()
   })
 
-  test.skipIf(noBrowser)('runs no script that got into the page (SECURITY: content security policy)', async () => {
+  test.skipIf(noBrowser)('runs no injected script (SECURITY: content security policy)', async () => {
     const { page, complaints, close } = await signedInTab()
     await page.goto(`${server.base}/auth/device`)
     await page.evaluate(`document.body.append(

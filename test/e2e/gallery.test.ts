@@ -52,7 +52,7 @@ describe('every page in every state', () => {
 })
 
 describe('the decision page (RFC 8628 5.4)', () => {
-  test.skipIf(noBrowser).each(LOOKS)('on a $size, $colorScheme: Deny stands as prominent as Approve', async look => {
+  test.skipIf(noBrowser).each(LOOKS)('on a $size, $colorScheme: Deny is as prominent as Approve', async look => {
     const { page, close } = await openTab(browser, look)
     await page.goto(`${base}/gallery/device-decision`)
     const measure = (value: string): Promise<{ height: number }> =>

@@ -49,7 +49,7 @@ describe('the Inspector', () => {
     expect(called.out.structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
   })
 
-  test('finds nothing in the tools’ schemas that other clients could not take', async () => {
+  test('finds nothing in the tools’ schemas that other clients might reject', async () => {
     const admin = await machineToken(server, ['mcp', 'admin'])
     for (const bearer of [token, admin]) {
       const { code, err } = await inspect('/mcp', ['--method', 'tools/list', '--strict'], bearer)
@@ -57,7 +57,7 @@ describe('the Inspector', () => {
     }
   })
 
-  test('takes a tool’s refusal as one', async () => {
+  test('shows a tool’s error as an error', async () => {
     const args = [
       '--method',
       'tools/call',

@@ -96,7 +96,7 @@ describe('server-filesystem', () => {
   }
   const denied = expect.stringContaining('Access denied')
 
-  test('opens what its command line names, whatever directories a client has open', async () => {
+  test('opens what its command line names, whatever roots a client has', async () => {
     for (const name of ['files', undefined]) {
       const { client, asked } = clientWithRoots(outside)
       const requestInit = { headers: { Authorization: `Bearer ${await tokenFor(server, name)}` } }
@@ -118,7 +118,7 @@ describe('server-filesystem', () => {
   })
 })
 
-test('server-memory remembers for each user what nobody else sees', async () => {
+test('server-memory keeps each user’s memory private', async () => {
   const entities = [{ name: 'Secret', entityType: 'fact', observations: ['only ada knows'] }]
   const remembered = async (email: string, name?: string) => {
     const client = await open(2, await tokenFor(server, name, 'mcp', email), name)
@@ -161,7 +161,7 @@ describe('server-everything', () => {
     await client.close()
   })
 
-  test.skipIf(!node)('serves mcp-remote, which its user lets in by device code', async () => {
+  test.skipIf(!node)('works with mcp-remote, which its user approves by device code', async () => {
     const { client, connect, link } = startBridge(`${server.base}/mcp/everything`, join(home, 'bridge'), [
       '--device-code',
     ])

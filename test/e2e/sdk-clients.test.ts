@@ -131,7 +131,7 @@ describe.each(VERSIONS)('the client of the MCP SDK, %s', version => {
     },
   )
 
-  test.skipIf(noBrowser)('is told access_denied when the person presses Deny (RFC 6749 4.1.2.1)', async () => {
+  test.skipIf(noBrowser)('gets access_denied when the person presses Deny (RFC 6749 4.1.2.1)', async () => {
     const app = appOf(version)
     const session = app.start()
     await expectSentToUser(session.connect())

@@ -62,7 +62,7 @@ function readPipe(reader: number): string {
   return bytes.toString('utf8', 0, readSync(reader, bytes))
 }
 
-describe('a log that cannot be written costs its lines, not the service', () => {
+describe('a log that cannot be written loses lines, not the service', () => {
   test('on a full disk', () => serving('/dev/full', base => refusals(base, 50)))
 
   test('when its reader is gone', async () => {
@@ -73,7 +73,7 @@ describe('a log that cannot be written costs its lines, not the service', () => 
     })
   })
 
-  test('when its reader stalls; once it reads on, the log says how many lines are missing', async () => {
+  test('when its reader stalls; once it resumes, the log says how many lines are missing', async () => {
     const { path, reader } = namedPipe()
     await serving(path, async base => {
       await refusals(base, 1_000)

@@ -63,7 +63,7 @@ describe.skipIf(!onPostgres)('a rolling restart of two replicas behind nginx', (
     await database?.drop()
   })
 
-  test(`costs no request, ${ROUNDS} times over`, async () => {
+  test(`loses no request, ${ROUNDS} times over`, async () => {
     const added = Bun.spawnSync([binary, 'client', 'add', 'Load', '--grant', 'client_credentials'], {
       cwd: work,
       env: env(1, 'http://localhost:3000'),

@@ -58,7 +58,7 @@ const endsConnection = (head: string) => /^connection: close$/im.test(head)
 const statusOf = (head: string) => Number(head.split(' ')[1])
 
 describe('SIGTERM', () => {
-  test('readyz fails first, everything is served during the grace and says Connection: close, then connections close', async () => {
+  test('readyz fails first; requests are served with Connection: close during the grace period; then connections close', async () => {
     const grace = 5
     const program = await start({ SHUTDOWN_GRACE: String(grace) })
     const [used, idle, slow] = await Promise.all([1, 2, 3].map(() => keepAlive(program.port)))
@@ -107,7 +107,7 @@ describe('SIGTERM', () => {
     expect(performance.now() - signalled).toBeLessThan(grace * 1000 + 10_000)
   })
 
-  test('a request that never ends does not hold the server up for longer than 10 seconds', async () => {
+  test('a request that never ends delays the exit by at most 10 seconds', async () => {
     const program = await start({ SHUTDOWN_GRACE: '0' })
     const stuck = await keepAlive(program.port)
     stuck.write(
@@ -120,7 +120,7 @@ describe('SIGTERM', () => {
     expect(performance.now() - signalled).toBeWithin(5_000, 10_000)
   })
 
-  test('Ctrl-C waits for no load balancer, and ends a grace that has begun', async () => {
+  test('Ctrl-C skips the grace period, or ends one that has begun', async () => {
     for (const first of ['SIGINT', 'SIGTERM'] as const) {
       const program = await start({ SHUTDOWN_GRACE: '600' })
       program.kill(first)

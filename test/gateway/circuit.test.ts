@@ -49,7 +49,7 @@ describe('a circuit', () => {
     }
   })
 
-  test('lets another trial through if nobody heard how the first one ended, as of a call that was cancelled', async () => {
+  test('lets another trial through if the outcome of the first is unknown, such as a cancelled call', async () => {
     const one = circuit()
     await open(one)
     one.pass(30)

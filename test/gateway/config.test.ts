@@ -67,7 +67,7 @@ describe('the file of upstreams', () => {
     })
   })
 
-  test('comments, trailing commas, a byte order mark and the servers of VS Code are taken', () => {
+  test('comments, trailing commas, a byte order mark and VS Code’s "servers" are accepted', () => {
     const { upstreams } = parse(`\uFEFF{
       // written by an editor
       "inputs": [],
@@ -101,7 +101,7 @@ describe('the file of upstreams', () => {
     expect(upstreams.map(({ name }) => name)).toEqual(['a', 'b'])
   })
 
-  test('a field that is not ours is a warning that names its place, and the field that was meant', () => {
+  test('an unknown field is a warning that names its place and suggests the right one', () => {
     const text =
       '{"mcpServers": {"files": {\n  "command": "a",\n  "alwaysAllow": ["x"],\n  "time_out": 5,\n  "tools": {"only": []}\n}}}'
     expect(parse(text).warnings).toEqual([
@@ -111,7 +111,7 @@ describe('the file of upstreams', () => {
     ])
   })
 
-  test('a limit that looks like seconds, a glob of another syntax and a header of the protocol are warnings', () => {
+  test('a limit that looks like seconds, a glob in another syntax and a protocol header are warnings', () => {
     expect(parseEntry({ command: 'a', timeout: 60, tools: { deny: ['{read,write}_*'] } }).warnings).toEqual([
       '/etc/mcp.json:1:39 mcpServers.files.timeout is in milliseconds; for 60 seconds write 60000',
       '/etc/mcp.json:1:61 mcpServers.files.tools.deny has "{read,write}_*", but only * is a wildcard; write several globs instead',
@@ -135,7 +135,7 @@ describe('the file of upstreams', () => {
     expect(of({ command: 'a', env: { A: '1', B: '${SECRET}' }, timeout: 5000 }, { SECRET: 's' })).not.toBe(one)
   })
 
-  test('a relative cwd starts at the folder of the file', () => {
+  test('a relative cwd starts at the file’s directory', () => {
     expect(parseEntry({ command: 'a', cwd: 'work' }).upstream.transport).toMatchObject({ cwd: '/etc/work' })
   })
 })
@@ -235,7 +235,7 @@ describe('a bad file is refused with place and advice', () => {
     expect(lines.map(line => line.replace(/^\/etc\/mcp\.json:1:\d+ mcpServers\.files[ .]/, ''))).toEqual([message])
   })
 
-  test('every problem is told at once, each with its line', () => {
+  test('all problems are reported at once, each with its line', () => {
     const text = '{"mcpServers": {\n"a": {"command": "x", "timeout": "1"},\n"b": {}\n}}'
     expect(refusal(text)).toEqual([
       '/etc/mcp.json:2:23 mcpServers.a.timeout must be a whole number of milliseconds from 1 to 86400000, without quotes',
@@ -252,7 +252,7 @@ describe('a bad file is refused with place and advice', () => {
 })
 
 describe('variables', () => {
-  test('are filled in everywhere, from the environment, from files and from defaults, once', () => {
+  test('are expanded everywhere, from the environment, files and defaults, once', () => {
     const env = { BIN: 'node', DIR: '/srv', TOKEN_FILE: '/run/secrets/token', EMPTY: '', HIDDEN: '${DIR}' }
     expect(
       parseEntry(
@@ -322,7 +322,7 @@ describe('placeholders of a principal', () => {
   const ada = { user: { id: 'u1', email: 'ada@example.com', name: 'Ada ${user.sub}' }, clientId: 'c1' }
   const machine = { clientId: 'c2' }
 
-  test('stay until a principal is known, and are filled in once', () => {
+  test('stay until a principal is known, and are expanded once', () => {
     const { upstream } = parseEntry({
       command: 'a',
       env: { MAIL: '<${user.email}>', WHO: '${user.name}', SUB: '${user.sub}', APP: '${client.id}' },
@@ -334,7 +334,7 @@ describe('placeholders of a principal', () => {
     })
   })
 
-  test('a machine is its client id; what it does not have needs a default', () => {
+  test('a machine is identified by its client id; a value that it lacks needs a default', () => {
     const of = (value: string) =>
       expandFor(parseEntry({ url: 'http://a', headers: { X: value } }).upstream.transport, machine)
     expect(of('${user.sub} ${user.email:-nobody}')).toMatchObject({ headers: { X: 'c2 nobody' } })
@@ -348,7 +348,7 @@ describe('placeholders of a principal', () => {
     expect(() => named('a\r\nX-Admin: 1')).toThrow("the caller's user.name contains a control character")
   })
 
-  test('a shared process cannot be of one person', () => {
+  test('a shared process cannot use the placeholders of a person', () => {
     expect(refusalOf({ command: 'a', env: { M: '${user.email}' }, isolation: 'shared' })).toEqual([
       '/etc/mcp.json:1:67 mcpServers.files.isolation must not be "shared" where ${user.…} or ${client.id} is used; write "user"',
     ])
@@ -361,7 +361,7 @@ describe('placeholders of a principal', () => {
   })
 })
 
-test('addresses of metadata services are known, private ones are not among them', () => {
+test('addresses of metadata services are recognized; private addresses are not', () => {
   expect(
     ['169.254.169.254', 'fd00:ec2::254', '::ffff:169.254.169.254', '64:ff9b::a9fe:a9fe'].map(isMetadataAddress),
   ).toEqual([true, true, true, true])

@@ -43,7 +43,7 @@ const namesAt = async (path: string, token: string) => {
 const beside = (...args: string[]) => runCommand(args, { ...server.env, PATH: process.env.PATH ?? '' })
 
 describe('an upstream server', () => {
-  test('has metadata, an audience and tools of its own at /mcp/{name}, and is in the hub with its name', async () => {
+  test('has its own metadata, audience and tools at /mcp/{name}, and is in the hub under its name', async () => {
     const metadata = await (await server.get('/.well-known/oauth-protected-resource/mcp/one')).json()
     expect(metadata).toMatchObject({
       resource: `${server.base}/mcp/one`,
@@ -59,7 +59,7 @@ describe('an upstream server', () => {
     expect([(await rpc(server, hub, 'tools/list', {}, '/mcp/nobody')).status]).toEqual([401])
   })
 
-  test('asks for a scope of its own where the file says so, and is called with it', async () => {
+  test('requires its own scope where the file says so, and is called with it', async () => {
     const without = await tokenFor('/mcp/one')
     const refused = await call('/mcp/one', without, 'test_simple_text')
     expect([refused.status, refused.headers.get('www-authenticate')]).toEqual([
@@ -80,7 +80,7 @@ describe('an upstream server', () => {
     expect(rows[0]!.detail).toMatchObject({ upstream: 'one', target: 'test_simple_text', outcome: 'ok' })
   })
 
-  test('that cannot be started fails its own calls, in our words, and nothing else', async () => {
+  test('that cannot be started fails only its own calls, with our error', async () => {
     const answer = await call('/mcp/dead', await tokenFor('/mcp/dead'), 'anything')
     expect([answer.status, await answer.json()]).toEqual([
       200,
@@ -98,7 +98,7 @@ describe('an upstream server', () => {
 })
 
 describe('the upstream command', () => {
-  test('check tries each entry, says what is wrong, and exits with 1', async () => {
+  test('check tests each entry, says what is wrong, and exits with 1', async () => {
     const { code, stdout, stderr } = await beside('upstream', 'check')
     expect(code).toBe(1)
     expect(stdout).toContain('one: ok (2026; 29 tools, 5 prompts, 3 resources)\n')
@@ -107,7 +107,7 @@ describe('the upstream command', () => {
     expect((await beside('upstream', 'check', 'one')).code).toBe(0)
   })
 
-  test('list shows how they are in the running server', async () => {
+  test('list shows their state in the running server', async () => {
     await tokenFor('/mcp/one')
     let lines: string[] = []
     while (!lines.some(line => line.startsWith('one\tready\t2026\t29\t'))) {
@@ -117,7 +117,7 @@ describe('the upstream command', () => {
     expect(lines[0]).toBe('NAME\tSTATE\tERA\tTOOLS\tCONNECTIONS\tRESTARTS\tSERVER')
   })
 
-  test('trust explains that nothing waits', async () => {
+  test('trust says if nothing is waiting', async () => {
     expect(await beside('upstream', 'trust', 'one')).toEqual({
       code: 1,
       stdout: '',
@@ -214,7 +214,7 @@ test('the process of a person ends when they are disabled', async () => {
 })
 
 describe('the file', () => {
-  test('is read again when it changes: endpoints come and go, and a token of one that went is 401', async () => {
+  test('is reloaded when it changes: endpoints come and go, and a token for a removed one gets 401', async () => {
     const token = await tokenFor('/mcp/one')
     write({ two: stdioEntry('sdk1') })
     while (server.deps.resources.at('/mcp/two') === undefined) await Bun.sleep(50)
@@ -233,7 +233,7 @@ describe('the file', () => {
     expect(server.deps.resources.at('/mcp/three')).toBeUndefined()
   })
 
-  test('with a mistake keeps a server from starting, in lines that say where', async () => {
+  test('with a mistake keeps the server from starting, and says where it is', async () => {
     const elsewhere = await emptyDatabase()
     const { code, stderr } = await runCommand(['serve'], { ...elsewhere.env, MCP_SERVERS: file })
     await elsewhere.drop()

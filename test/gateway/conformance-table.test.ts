@@ -28,8 +28,8 @@ const lossy: Pair = {
   reasons: { 'tools-list': 'tools cannot be listed' },
 }
 
-describe('the tables of conformance', () => {
-  test('have a line for each scenario, a reason for each failure, and sums', () => {
+describe('the conformance tables', () => {
+  test('have a line for each scenario, a reason for each failure, and totals', () => {
     expect(toMarkdown([lossy]).split('\n')).toEqual([
       '| scenario | a server, directly | a server, through the gateway, over HTTP |',
       '| --- | --- | --- |',
@@ -49,7 +49,7 @@ describe('the tables of conformance', () => {
     expect(problemsOf(lossy)).toEqual([])
   })
 
-  test('a failure without a reason is a problem, and says what failed', () => {
+  test('a failure without a reason is reported with what failed', () => {
     const fails = 'tools-list fails: another-check (expected 200, got 404)'
     expect(problemsOf({ ...lossy, reasons: {} })).toEqual([
       `a server, client 2026-07-28, through the gateway, over HTTP: ${fails}`,
@@ -60,13 +60,13 @@ describe('the tables of conformance', () => {
     ])
   })
 
-  test('a reason for what does not fail is a problem', () => {
+  test('a reason for something that passes is reported', () => {
     expect(problemsOf({ ...lossy, results: { stdio: whole } })).toEqual([
       'a server, client 2026-07-28, through the gateway, over stdio: tools-list does not fail',
     ])
   })
 
-  test('a warning, a check that was skipped, or a scenario in which nothing was checked, has not passed', () => {
+  test('a warning, a skipped check or a scenario without checks is not a pass', () => {
     const warned = { ...passing('ping'), warned: [{ check: 'a-should', message: 'is not done' }] }
     const skipped = { ...passing('caching'), skipped: ['another-check'] }
     const empty = { ...passing('tools-list'), passed: [] }
@@ -78,7 +78,7 @@ describe('the tables of conformance', () => {
     ])
   })
 
-  test('the README has the sums of the last run, and leads to the rest', async () => {
+  test('the README has the totals of the last run, and links to the rest', async () => {
     const readme = await Bun.file(join(ROOT, 'README.md')).text()
     const results = await Bun.file(join(ROOT, 'test/gateway/conformance.md')).text()
     const sums = results.slice(results.indexOf('| server |'), results.indexOf('\n\n## Clients'))

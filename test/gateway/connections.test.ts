@@ -20,8 +20,8 @@ const failure = (work: Promise<unknown>): Promise<RpcError> =>
     error => (error instanceof RpcError ? error : Promise.reject(error)),
   )
 
-describe('a session of the upstream', () => {
-  test.each([404, 400] as const)('that it forgot (%d) begins anew, the call is made once', async how => {
+describe('a session at the upstream', () => {
+  test.each([404, 400] as const)('that the upstream forgot (%d) is replaced, and the call is made once', async how => {
     using upstream = startSessionUpstream()
     await using front = await startGateway({ sessions: { url: upstream.url } })
     expect(textOf(await front.gateway.request('sessions', callTool('count')))).toBe('1')
@@ -31,7 +31,7 @@ describe('a session of the upstream', () => {
     expect(upstream.sessions.size).toBe(2)
   })
 
-  test('is one for each principal, ends with a principal, and is closed', async () => {
+  test('exists once per principal, and is closed with its principal', async () => {
     using upstream = startSessionUpstream()
     await using front = await startGateway({ sessions: { url: upstream.url } })
     const bob = { caller: callerOf('bob') }
@@ -47,7 +47,7 @@ describe('a session of the upstream', () => {
     expect(upstream.sessions.size).toBe(2)
   })
 
-  test('the era is found out once, and kept for a day', async () => {
+  test('the era is detected once, and kept for a day', async () => {
     using upstream = startSessionUpstream()
     await using front = await startGateway({ sessions: { url: upstream.url } })
     await front.gateway.request('sessions', callTool('count'))
@@ -64,7 +64,7 @@ describe('a session of the upstream', () => {
 })
 
 describe('a process', () => {
-  test('is started once for two callers of one principal, and is nobody else’s', async () => {
+  test('is started once for two callers of one principal, and is not used for anybody else', async () => {
     await using front = await startGateway({ odd: child() })
     const pid = async (name: string) =>
       textOf(await front.gateway.request('odd', callTool('pid', { caller: callerOf(name) })))
@@ -73,7 +73,7 @@ describe('a process', () => {
     expect(other).not.toBe(first!)
   })
 
-  test('is everybody’s if it is shared', async () => {
+  test('serves everybody if it is shared', async () => {
     await using front = await startGateway({ odd: { ...child(), isolation: 'shared' } })
     const pid = async (name: string) =>
       textOf(await front.gateway.request('odd', callTool('pid', { caller: callerOf(name) })))
@@ -81,7 +81,7 @@ describe('a process', () => {
     expect(ada).toBe(bob!)
   })
 
-  test('that exits in a call fails it at once; the next call has another process', async () => {
+  test('that exits during a call fails it at once; the next call gets a new process', async () => {
     await using front = await startGateway({ odd: child() })
     const before = textOf(await front.gateway.request('odd', callTool('pid')))
     const startedAt = performance.now()
@@ -93,7 +93,7 @@ describe('a process', () => {
     expect(front.gateway.status()[0]).toMatchObject({ name: 'odd', state: 'ready', restarts: 1, connections: 1 })
   })
 
-  test('that cannot start opens the circuit after five attempts; calls then fail fast, with the time', async () => {
+  test('that cannot start opens the circuit after five attempts; calls then fail fast, saying when to retry', async () => {
     await using front = await startGateway({ gone: { command: '/nowhere/at/all' } })
     for (let attempt = 0; attempt < 5; attempt++) {
       await failure(front.gateway.request('gone', callTool('x')))
@@ -107,7 +107,7 @@ describe('a process', () => {
     expect(front.gateway.status()[0]).toMatchObject({ state: 'open_circuit', connections: 0 })
   })
 
-  test('that is idle ends, and starts again at the next call', async () => {
+  test('that is idle is stopped, and started again by the next call', async () => {
     await using front = await startGateway({ odd: { ...child(), idleTimeout: 200 } })
     const before = textOf(await front.gateway.request('odd', callTool('pid')))
     await Bun.sleep(2_500)
@@ -115,7 +115,7 @@ describe('a process', () => {
     expect(textOf(await front.gateway.request('odd', callTool('pid')))).not.toBe(before)
   })
 
-  test('that is full refuses at once', async () => {
+  test('whose queue is full refuses at once', async () => {
     await using front = await startGateway({ odd: { ...child(), concurrency: 1, queue: 1, timeout: 1_500 } })
     await front.gateway.request('odd', callTool('pid'))
     const slow = front.gateway.request('odd', callTool('sleep'))
@@ -127,7 +127,7 @@ describe('a process', () => {
     expect(textOf(await waiting)).toMatch(/^\d+$/)
   })
 
-  test('progress begins the time limit anew, but not past the longest', async () => {
+  test('progress restarts the timeout, up to maxTimeout', async () => {
     await using front = await startGateway({ odd: { ...child(), timeout: 400, maxTimeout: 2_000 } })
     await front.gateway.request('odd', callTool('pid'))
     expect(textOf(await front.gateway.request('odd', callTool('progress')))).toBe('done')
@@ -139,8 +139,8 @@ describe('a process', () => {
   })
 })
 
-describe('what is known', () => {
-  test('lists come from the last catalogue: no process starts for them', async () => {
+describe('what is cached', () => {
+  test('lists come from the last catalogue, without starting a process', async () => {
     await using front = await startGateway({ odd: child() })
     const list = (gateway = front.gateway) => gateway.request(undefined, exchangeOf('2026', 'tools/list', {}))
     const first = await list()
@@ -155,7 +155,7 @@ describe('what is known', () => {
     expect(again.gateway.status()[0]).toMatchObject({ state: 'idle', connections: 0 })
   })
 
-  test('an upstream that is away fails nobody: the hub lists the rest, a call says so', async () => {
+  test('an upstream that is down affects nobody else: the hub lists the rest, and calls to it say so', async () => {
     await using front = await startGateway({ odd: child(), gone: { command: '/nowhere/at/all' } })
     const { tools } = await front.gateway.request(undefined, exchangeOf('2026', 'tools/list', {}))
     expect((tools as { name: string }[]).every(({ name }) => name.startsWith('odd__'))).toBe(true)
@@ -179,7 +179,7 @@ describe('what is known', () => {
 })
 
 describe('policy', () => {
-  test('holds on lists and calls, at the endpoint and in the hub', async () => {
+  test('applies to lists and calls, at the endpoint and in the hub', async () => {
     await using front = await startGateway({
       odd: {
         ...child(),
@@ -217,7 +217,7 @@ describe('policy', () => {
     ).toEqual([])
   })
 
-  test('a changed description is kept away until it is trusted, here and after a restart', async () => {
+  test('a tool with a changed description is blocked until it is trusted, also after a restart', async () => {
     const entry = { ...child('--changing'), onChange: 'block' }
     await using front = await startGateway({ odd: entry })
     const names = async ({ gateway }: typeof front) =>
@@ -237,7 +237,7 @@ describe('policy', () => {
   })
 })
 
-test('a reload stops and starts only what differs, and fails no call on another upstream', async () => {
+test('a reload restarts only what differs, and fails no call on another upstream', async () => {
   await using front = await startGateway({ odd: child(), second: child('--second') })
   const before = textOf(await front.gateway.request('odd', callTool('pid')))
   const slow = front.gateway.request('second', callTool('sleep'))
@@ -257,7 +257,7 @@ test('a reload stops and starts only what differs, and fails no call on another 
   expect(front.gateway.endpoints().map(({ name }) => name)).toEqual(['odd', 'third'])
 })
 
-test('questions that belong to nobody are refused, and what is asked of a call is answered by its client', async () => {
+test('requests that belong to no call are refused; those that belong to a call are answered by its client', async () => {
   await using front = await startGateway({ odd: { ...child(), isolation: 'shared' } })
   const { gateway } = front
   const capabilities = { elicitation: { form: {} } }
@@ -285,7 +285,7 @@ test('questions that belong to nobody are refused, and what is asked of a call i
   ])
 })
 
-test('a held call is resumed by its own retry only', async () => {
+test('a held call is resumed only by its own retry', async () => {
   await using front = await startGateway({ odd: child() })
   const { gateway } = front
   const capabilities = { elicitation: { form: {} } }

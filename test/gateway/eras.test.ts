@@ -93,7 +93,7 @@ describe.each(PAIRS)('%s behind the gateway for a %s client over %s', (name, era
     await running?.[Symbol.asyncDispose]()
   })
 
-  test('lists everything as it stands', async () => {
+  test('lists everything unchanged', async () => {
     await using connection = await connect(front, 'fixture', era)
     const { client } = connection
     expect((await client.listTools()).tools).toEqual([...TOOLS])
@@ -102,7 +102,7 @@ describe.each(PAIRS)('%s behind the gateway for a %s client over %s', (name, era
     expect((await client.listResourceTemplates()).resourceTemplates).toEqual([...TEMPLATES])
   })
 
-  test('asks the client all that a server can ask', async () => {
+  test('sends the client every request that a server can send', async () => {
     await using connection = await connect(front, 'fixture', era)
     const answer = async (tool: string, args: Record<string, unknown> = {}) => {
       const { content } = await connection.client.callTool({ name: tool, arguments: args })
@@ -151,7 +151,7 @@ describe.each(PAIRS)('%s behind the gateway for a %s client over %s', (name, era
     })
   })
 
-  test('logs and reports progress to who asked for it', async () => {
+  test('logs and reports progress to the client that asked for it', async () => {
     await using connection = await connect(front, 'fixture', era)
     const { client } = connection
     const logged: unknown[] = []
@@ -187,7 +187,7 @@ describe.each(PAIRS)('%s behind the gateway for a %s client over %s', (name, era
     expect(content).toEqual([{ type: 'text', text: JSON.stringify({ region: 'eu', header }) }])
   })
 
-  test('tells of changes, and has changed', async () => {
+  test('announces changes, and has changed', async () => {
     await using connection = await connect(front, 'fixture', era)
     const { client } = connection
     const isTold = await connection.watch(WATCHED)
@@ -207,7 +207,7 @@ describe.each(PAIRS)('%s behind the gateway for a %s client over %s', (name, era
     expect(await client.readResource({ uri: WATCHED })).not.toEqual(before)
   })
 
-  test('answers errors in the words of its era', async () => {
+  test('reports errors as its era defines them', async () => {
     await using connection = await connect(front, 'fixture', era)
     const { client } = connection
     await expect(client.readResource({ uri: 'test://nowhere' })).rejects.toMatchObject({
@@ -218,7 +218,7 @@ describe.each(PAIRS)('%s behind the gateway for a %s client over %s', (name, era
     expect(await client.callTool({ name: 'test_error_handling' })).toMatchObject({ isError: true })
   })
 
-  test('is the same in the hub, with names and URIs that carry it', async () => {
+  test('works the same in the hub, with its name in names and URIs', async () => {
     await using connection = await connect(front, undefined, era)
     const { client } = connection
     const names = (await client.listTools()).tools.map(tool => tool.name)

@@ -30,7 +30,7 @@ describe('the conformance suite, directly over HTTP', () => {
     expect(results.filter(result => !hasPassed(result))).toEqual([])
   })
 
-  test('a server of the other era fails, and the result says where', async () => {
+  test('a server of the other era fails, and the result says why', async () => {
     await using running = await startUpstream('sdk1')
     const results = await runRequirements(running, '2026-07-28')
     const stateless = results.find(({ scenario }) => scenario === 'server-stateless')!
@@ -134,7 +134,7 @@ describe.each(PAIRS)('%s for a %s client over %s', (name, era, wire) => {
     if (typeof server !== 'string') await server[Symbol.asyncDispose]()
   })
 
-  test('lists everything as it stands', async () => {
+  test('lists everything unchanged', async () => {
     await using connection = await connect(server, era)
     const { client } = connection
     expect((await client.listTools()).tools).toEqual([...TOOLS])
@@ -143,7 +143,7 @@ describe.each(PAIRS)('%s for a %s client over %s', (name, era, wire) => {
     expect((await client.listResourceTemplates()).resourceTemplates).toEqual([...TEMPLATES])
   })
 
-  test('asks the client all that a server can ask', async () => {
+  test('sends the client every request that a server can send', async () => {
     await using connection = await connect(server, era)
     const answer = async (tool: string, args: Record<string, unknown> = {}) => {
       const { content } = await connection.client.callTool({ name: tool, arguments: args })
@@ -196,7 +196,7 @@ describe.each(PAIRS)('%s for a %s client over %s', (name, era, wire) => {
     })
   })
 
-  test('logs and reports progress to who asked for it', async () => {
+  test('logs and reports progress to the client that asked for it', async () => {
     await using connection = await connect(server, era)
     const { client } = connection
     const logged: unknown[] = []
@@ -234,7 +234,7 @@ describe.each(PAIRS)('%s for a %s client over %s', (name, era, wire) => {
     expect(content).toEqual([{ type: 'text', text: JSON.stringify({ region: 'eu', header }) }])
   })
 
-  test('tells of changes, and has changed', async () => {
+  test('announces changes, and has changed', async () => {
     await using connection = await connect(server, era)
     const { client } = connection
     const next = await connection.watch()

@@ -76,7 +76,7 @@ describe('an upstream that fails', () => {
     expect(await call(tool)).toMatchObject({ content: [{ type: 'text', text: words }] })
   })
 
-  test('a flood of progress is cut, and the answer comes', async () => {
+  test('a flood of progress is throttled, and the result arrives', async () => {
     const told: RpcNotification[] = []
     const params = { name: 'flood', arguments: {}, _meta: { progressToken: 'mine' } }
     const exchange = exchangeOf('2026', 'tools/call', params, { notify: notification => void told.push(notification) })
@@ -87,7 +87,7 @@ describe('an upstream that fails', () => {
   })
 })
 
-test('an upstream gets the headers of the protocol and of the configuration, and no others', async () => {
+test('an upstream gets only the headers of the protocol and of its configuration', async () => {
   const _meta = { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' }
   const result = await front.gateway.request(
     'hostile',
@@ -111,7 +111,7 @@ test('an upstream gets the headers of the protocol and of the configuration, and
   })
 })
 
-test('a client that leaves is recorded as such, and its request upstream is given up', async () => {
+test('a client that disconnects is recorded as such, and its upstream request is aborted', async () => {
   const leaving = new AbortController()
   const failing = failureOf(call('silence', { signal: leaving.signal, caller: callerOf('leaver') }))
   await Bun.sleep(50)
@@ -120,7 +120,7 @@ test('a client that leaves is recorded as such, and its request upstream is give
   expect(front.records.at(-1)).toMatchObject({ outcome: 'cancelled' })
 })
 
-test('tools that nobody can use safely are left out, the rest stays', async () => {
+test('tools that cannot be used safely are left out, the rest are listed', async () => {
   const deep = { type: 'object' } as Record<string, unknown>
   let inner = deep
   for (let i = 0; i < 70; i++) {

@@ -43,7 +43,7 @@ describe('policy', () => {
     expect(isAllowed({}, 'ls')).toBe(true)
   })
 
-  test('people are known by e-mail address, machines by client id, and neither passes as the other', () => {
+  test('people match by e-mail address, machines by client id, never the other way round', () => {
     const users = ['*@example.com', 'batch-*']
     const person = (email: string) => mayUse(users, { user: { email }, clientId: 'batch-1' })
     const machine = (clientId: string) => mayUse(users, { clientId })
@@ -57,13 +57,13 @@ describe('policy', () => {
     expect(mayUse([], { clientId: 'other' })).toBe(false)
   })
 
-  test('a call needs the scope of every glob that matches', () => {
+  test('a call needs the scope of every matching glob', () => {
     const scopes = { '*': 'files', 'delete_*': 'files:delete', delete_all: 'files', other: 'x' }
     expect(scopesOf(scopes, 'delete_all')).toEqual(['files', 'files:delete'])
     expect(scopesOf({}, 'delete_all')).toEqual([])
   })
 
-  test('arguments are redacted by key at every depth', () => {
+  test('arguments are redacted by key at any depth', () => {
     expect(redact({ Password: 'p', list: [{ apiToken: 't', n: 1 }], n: null }, ['password', '*token'])).toEqual({
       Password: '[redacted]',
       list: [{ apiToken: '[redacted]', n: 1 }],

@@ -22,7 +22,7 @@ afterEach(async () => {
 })
 
 describe('a child is ended as a whole', () => {
-  test('by the end of its input, if it heeds that', async () => {
+  test('by closing its input, if it reacts to that', async () => {
     const { supervisor, lines } = supervise({ grace: 5000 })
     const child = await connect(supervisor, childSpec())
     await child.call('echo')
@@ -40,7 +40,7 @@ describe('a child is ended as a whole', () => {
     })
   })
 
-  test('with SIGKILL, if it and its own child ignore everything else, each step after its time', async () => {
+  test('with SIGKILL, if it and its own child ignore everything else, each step after its delay', async () => {
     const { supervisor } = supervise({ grace: 400 })
     const child = await connect(supervisor, childSpec('stays'))
     const grandchild = (await child.call('stubborn')).grandchild as number
@@ -52,13 +52,13 @@ describe('a child is ended as a whole', () => {
     await until(() => !lives(child.pid) && !lives(grandchild), 1000)
   })
 
-  test('leads a process group and a session of its own', async () => {
+  test('leads its own process group and session', async () => {
     const { supervisor } = supervise()
     const child = await connect(supervisor, childSpec())
     expect(processState(child.pid)?.group).toBe(child.pid)
   })
 
-  test('at shutdown, all at once; afterwards none is started', async () => {
+  test('at shutdown, all at once; none is started afterwards', async () => {
     const { supervisor } = supervise({ grace: 400 })
     const children = await Promise.all(
       Array.from({ length: 5 }, (_, n) => connect(supervisor, childSpec('stays', { principal: `user:${n}` }))),
@@ -74,7 +74,7 @@ describe('a child is ended as a whole', () => {
     })
   })
 
-  test('also when it is started while the server stops', async () => {
+  test('even if it is started while the server stops', async () => {
     const { supervisor } = supervise()
     const starting = connect(supervisor, childSpec()).catch(() => undefined)
     await supervisor.closeAll()
@@ -85,7 +85,7 @@ describe('a child is ended as a whole', () => {
 })
 
 describe('idle children', () => {
-  test('end when they were unused for idleTimeout, whatever they say themselves, not while a request waits or somebody needs them', async () => {
+  test('end when unused for idleTimeout, whatever they send, but not while a request waits or somebody needs them', async () => {
     const { supervisor } = supervise()
     let needed = true
     const [idle, waits, listens] = await Promise.all([
@@ -103,7 +103,7 @@ describe('idle children', () => {
     await Promise.all([waits.closed, listens.closed])
   })
 
-  test('take no call from the moment that they are ended, so that none is lost', async () => {
+  test('take no calls once they are being ended, so that none is lost', async () => {
     const { supervisor } = supervise({ maxChildren: 1, grace: 1000 })
     const old = await connect(supervisor, childSpec('stays', { principal: 'user:1' }))
     await old.call('stubborn')
@@ -117,7 +117,7 @@ describe('idle children', () => {
     expect(lives(old.pid)).toBe(false)
   })
 
-  test('live on as long as they are used, and for good with idleTimeout 0', async () => {
+  test('live as long as they are used, and forever with idleTimeout 0', async () => {
     const { supervisor } = supervise()
     const used = await connect(supervisor, childSpec('', { idleTimeout: 400 }))
     const kept = await connect(supervisor, childSpec('', { idleTimeout: 0 }))
@@ -130,7 +130,7 @@ describe('idle children', () => {
 })
 
 describe('limits', () => {
-  test('the longest idle makes room, a child in use does not: then "busy"', async () => {
+  test('the child idle for longest makes room; if all are in use: "busy"', async () => {
     const { supervisor } = supervise({ maxChildren: 2 })
     const spec = (principal: string) => childSpec('', { principal })
     const first = await connect(supervisor, spec('user:1'))
@@ -149,7 +149,7 @@ describe('limits', () => {
     expect(supervisor.children().map(({ pid }) => pid)).toEqual([first.pid, third.pid])
   })
 
-  test('one principal has so many and takes no room of others; shared children are of nobody', async () => {
+  test('each principal has a limit and takes no room from others; shared children count for nobody', async () => {
     const { supervisor } = supervise({ maxPerPrincipal: 2 })
     const spec = (principal: string) => childSpec('', { principal, inUse: () => true })
     const other = await connect(supervisor, childSpec('', { principal: 'user:2' }))
@@ -162,7 +162,7 @@ describe('limits', () => {
     expect([supervisor.children().length, other.closes()]).toEqual([6, 0])
   })
 
-  test('many starts at once keep the limit at every moment, and none takes the place of one that just began', async () => {
+  test('many starts at once never exceed the limit, and none replaces one that has just begun', async () => {
     const { supervisor } = supervise({ maxChildren: 3 })
     let most = 0
     const watch = setInterval(() => {
@@ -186,7 +186,7 @@ describe('limits', () => {
 })
 
 describe('standard error', () => {
-  test('goes to the log line by line, cut at 4 KiB; the last 20 lines stay', async () => {
+  test('goes to the log line by line, cut at 4 KiB; the last 20 lines are kept', async () => {
     const { supervisor, lines } = supervise()
     const child = await connect(supervisor, childSpec())
     const texts = ['first', 'ä'.repeat(5000), '\u001b[31mred\r', ...Array.from({ length: 22 }, (_, n) => `line ${n}`)]
@@ -198,7 +198,7 @@ describe('standard error', () => {
     expect(supervisor.children()[0]?.stderr).toEqual(Array.from({ length: 20 }, (_, n) => `line ${n + 2}`))
   })
 
-  test('of more than 100 lines a second is counted', async () => {
+  test('beyond 100 lines a second is only counted', async () => {
     const { supervisor, lines } = supervise()
     const child = await connect(supervisor, childSpec())
     await child.call('stderr', { lines: Array.from({ length: 350 }, (_, n) => `line ${n}`) })
@@ -217,7 +217,7 @@ describe('standard error', () => {
   })
 })
 
-test('children() says who runs for whom since when', async () => {
+test('children() lists which process runs for whom and since when', async () => {
   let at = new Date('2026-01-02T03:04:05Z')
   const { supervisor } = supervise({ now: () => at })
   const child = await connect(supervisor, childSpec())
@@ -246,12 +246,12 @@ describe('a server that is killed', () => {
     return { child, grandchild: grandchild ?? 0 }
   }
 
-  test('takes along children that heed the end of their input', async () => {
+  test('takes along children that stop at the end of their input', async () => {
     const { child } = await killed(newDirectory(), '', 'echo')
     await until(() => !lives(child))
   })
 
-  test('leaves others to the next start, which ends them and what they started', async () => {
+  test('leaves others to the next start, which ends them and their children', async () => {
     const stateDir = newDirectory()
     const { child, grandchild } = await killed(stateDir, 'stays', 'stubborn')
     await Bun.sleep(300)
@@ -263,7 +263,7 @@ describe('a server that is killed', () => {
     expect(readdirSync(stateDir)).toEqual([])
   })
 
-  test('does not cost a process its life that got the pid since, nor the children of a server that lives', async () => {
+  test('its record kills no process that has reused a pid, nor the children of a live server', async () => {
     const stateDir = newDirectory()
     const running = supervise({ stateDir }).supervisor
     const child = await connect(running, childSpec())
@@ -291,7 +291,7 @@ describe('a server that is killed', () => {
     bystander.kill('SIGKILL')
   })
 
-  test('its record is for its own user only, and goes with it', async () => {
+  test('its record is readable by its own user only, and is removed with it', async () => {
     const stateDir = newDirectory()
     const { supervisor } = supervise({ stateDir })
     const child = await connect(supervisor, childSpec())

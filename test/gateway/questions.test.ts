@@ -51,7 +51,7 @@ async function errorOf(work: Promise<unknown>): Promise<RpcError> {
 }
 
 describe.each(WIRES)('a 2025 server over %s and a 2026 client', wire => {
-  test('whose question nobody answers goes on to ask in other calls, and each answer finds its call', async () => {
+  test('whose question stays unanswered can still ask in other calls, and each answer reaches its call', async () => {
     using upstream = startScripted({ ...asking, wire })
     await front.configure({ scripted: upstream.entry })
     const { ask, retry, send } = caller()
@@ -71,7 +71,7 @@ describe.each(WIRES)('a 2025 server over %s and a 2026 client', wire => {
     expect(upstream.of('tools/call')).toHaveLength(3)
   })
 
-  test('an answer that is not of its kind is asked for again, and does not reach the server', async () => {
+  test('an answer of the wrong kind is requested again, and does not reach the server', async () => {
     using upstream = startScripted({ ...asking, wire })
     await front.configure({ scripted: upstream.entry })
     const { ask, retry } = caller()
@@ -85,7 +85,7 @@ describe.each(WIRES)('a 2025 server over %s and a 2026 client', wire => {
     expect(upstream.received.filter(({ method }) => method === undefined)).toHaveLength(1)
   })
 
-  test('answers to a question that nobody asked say nothing: the call is a new one', async () => {
+  test('answers to a question that was never asked are ignored: the call is a new one', async () => {
     using upstream = startScripted({ ...asking, wire })
     await front.configure({ scripted: upstream.entry })
     const { send } = caller()
@@ -100,7 +100,7 @@ describe.each(WIRES)('a 2025 server over %s and a 2026 client', wire => {
     ])
   })
 
-  test('logs to who asked for it, also while others wait for an answer', async () => {
+  test('logs to the client that asked for it, even while others wait for an answer', async () => {
     using upstream = startScripted({ ...asking, wire })
     await front.configure({ scripted: upstream.entry })
     const { ask, send } = caller()
@@ -113,7 +113,7 @@ describe.each(WIRES)('a 2025 server over %s and a 2026 client', wire => {
     expect(told).toEqual([{ jsonrpc: '2.0', method: 'notifications/message', params: { level: 'info', data: 'hi' } }])
   })
 
-  test('that asks for pages (-32042): the client opens them and calls again, or says no', async () => {
+  test('that asks for URLs (-32042): the client opens them and calls again, or declines', async () => {
     const elicitations = [
       { mode: 'url', elicitationId: 'e1', url: 'https://example.com/one', message: 'Sign in' },
       { mode: 'url', elicitationId: 'e2', url: 'https://example.com/two', message: 'Pay' },

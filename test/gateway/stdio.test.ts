@@ -20,7 +20,7 @@ afterEach(async () => {
 })
 
 describe('messages over the pipes of a child', () => {
-  test('go both ways, whatever characters they hold, in order', async () => {
+  test('go both ways, in order, whatever characters they contain', async () => {
     const { supervisor } = supervise()
     const child = await connect(supervisor, childSpec())
     const params = { text: 'ä€😀\u2028\n"\\', nested: { list: [1, null, true] } }
@@ -39,7 +39,7 @@ describe('messages over the pipes of a child', () => {
     expect(await child.call('directory')).toEqual({ cwd })
   })
 
-  test('lines that are no messages are one warning, and a count at the end; the others arrive', async () => {
+  test('lines that are not messages cause one warning, and a count at the end; the others arrive', async () => {
     const { supervisor, lines } = supervise()
     const child = await connect(supervisor, childSpec())
     const notification = { jsonrpc: '2.0', method: 'notifications/message' }
@@ -66,7 +66,7 @@ describe('messages over the pipes of a child', () => {
     ])
   })
 
-  test('a batch of 2025-03-26 is taken apart', async () => {
+  test('a batch of 2025-03-26 is split', async () => {
     const { supervisor } = supervise()
     const child = await connect(supervisor, childSpec())
     const two = [
@@ -94,7 +94,7 @@ describe('messages over the pipes of a child', () => {
 })
 
 describe('limits', () => {
-  test('lines are split at every boundary of chunks, and a line of one byte too many is the last', () => {
+  test('lines are split at every chunk boundary, and a line one byte too long is the last', () => {
     const text = 'ab\n\ncdefgh\nxyzxyzxyz'
     for (let size = 1; size <= text.length; size++) {
       const lines: string[] = []
@@ -110,7 +110,7 @@ describe('limits', () => {
     }
   })
 
-  test('a line of a gigabyte closes the connection at maxBytes, with under 100 MB more memory', async () => {
+  test('a line of a gigabyte closes the connection at maxBytes, using under 100 MB of memory', async () => {
     const { supervisor } = supervise()
     Bun.gc(true)
     const before = process.memoryUsage.rss()
@@ -131,7 +131,7 @@ describe('limits', () => {
     })
   })
 
-  test('what a child does not read waits up to maxBytes, then messages are refused', async () => {
+  test('what a child does not read is buffered up to maxBytes, then messages are refused', async () => {
     const { supervisor } = supervise()
     const child = await connect(supervisor, childSpec('deaf', { maxBytes: 2_000_000 }))
     const message = { jsonrpc: '2.0' as const, method: 'x', params: { text: 'y'.repeat(100_000) } }
@@ -170,7 +170,7 @@ describe('limits', () => {
 })
 
 describe('an end', () => {
-  test('of the process in a call fails the call at once, with its exit and its last words', async () => {
+  test('of the process during a call fails the call at once, with its exit status and last output', async () => {
     const { supervisor } = supervise()
     const child = await connect(supervisor, childSpec())
     const startedAt = performance.now()
@@ -180,14 +180,14 @@ describe('an end', () => {
     expect(child.closes()).toBe(1)
   })
 
-  test('at the start is told with what the process wrote', async () => {
+  test('at the start is reported with what the process wrote', async () => {
     const { supervisor } = supervise()
     const child = await connect(supervisor, childSpec('exit'))
     expect(await child.closed).toEqual({ reason: 'exited', detail: 'exit code 7; stderr: cannot start: no licence' })
     await until(() => supervisor.children().length === 0)
   })
 
-  test('by kill -9 fails the call at once, also while what it started lives on', async () => {
+  test('by kill -9 fails the call at once, even if its children live on', async () => {
     const { supervisor } = supervise()
     const child = await connect(supervisor, childSpec())
     const { grandchild } = await child.call('stubborn')
@@ -200,7 +200,7 @@ describe('an end', () => {
     await until(() => !lives(grandchild as number))
   })
 
-  test('of its standard output is the end of the connection, and the process is ended', async () => {
+  test('of its standard output closes the connection and ends the process', async () => {
     const { supervisor } = supervise()
     const child = await connect(supervisor, childSpec())
     await child.send({ jsonrpc: '2.0', method: 'closeStdout' })
@@ -208,7 +208,7 @@ describe('an end', () => {
     await until(() => !lives(child.pid))
   })
 
-  test('by close() fails what waits, once; nothing is sent afterwards', async () => {
+  test('by close() fails pending calls once; nothing is sent afterwards', async () => {
     const { supervisor } = supervise()
     const child = await connect(supervisor, childSpec())
     const call = child.call('silent').catch(error => error.message)

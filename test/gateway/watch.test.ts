@@ -32,7 +32,7 @@ function newFile(): { directory: string; path: string } {
   return { directory, path }
 }
 
-test('a file that is written in pieces is one change, after it was quiet', async () => {
+test('a file written in pieces is one change, once it has settled', async () => {
   const { path } = newFile()
   const changes = await watched(path)
   let last = 0
@@ -47,7 +47,7 @@ test('a file that is written in pieces is one change, after it was quiet', async
   expect(changes.length).toBe(1)
 })
 
-test('a file that is replaced, of the same size and age, is a change; then changes of the new one are seen, too', async () => {
+test('a file replaced by one of the same size and age is a change; later changes are seen, too', async () => {
   const { directory, path } = newFile()
   const age = new Date('2026-01-01T00:00:00Z')
   utimesSync(path, age, age)
@@ -60,7 +60,7 @@ test('a file that is replaced, of the same size and age, is a change; then chang
   await until(() => changes.length === 2)
 })
 
-test('a Kubernetes volume, whose file is a link through a link to a directory', async () => {
+test('a Kubernetes volume, whose file is a symlink through a symlinked directory', async () => {
   const { directory } = newFile()
   const version = (name: string, text: string) => {
     mkdirSync(join(directory, name))
@@ -76,7 +76,7 @@ test('a Kubernetes volume, whose file is a link through a link to a directory', 
   await until(() => changes.length === 1)
 })
 
-test('a file that goes is a change, and so is one that comes', async () => {
+test('a file that disappears or appears is a change', async () => {
   const { path } = newFile()
   const changes = await watched(path)
   rmSync(path)
@@ -85,7 +85,7 @@ test('a file that goes is a change, and so is one that comes', async () => {
   await until(() => changes.length === 2)
 })
 
-test('nothing is said of a file that is only read, nor after close()', async () => {
+test('reading a file reports no change, and close() ends reports', async () => {
   const { path } = newFile()
   const changes = await watched(path)
   await Bun.file(path).text()

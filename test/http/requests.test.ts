@@ -45,7 +45,7 @@ async function logged(
 }
 
 describe('the log', () => {
-  test('has a line for each request, with the id that the answer has', async () => {
+  test('has a line for each request, with the id that the response carries', async () => {
     const { answer, line } = await logged('/api/oauth/authorize?state=secret')
     expect(line).toEqual({
       level: 30,
@@ -75,7 +75,7 @@ describe('the log', () => {
     })
   })
 
-  test('names the client of a token request, and none that proves nothing', async () => {
+  test('names the client of a token request only if it authenticated', async () => {
     const { id, secret } = await addClient(server.deps, {
       name: 'Machine',
       grantTypes: ['client_credentials'],
@@ -93,7 +93,7 @@ describe('the log', () => {
     expect(line).not.toHaveProperty('client')
   })
 
-  test('names what is looked for under /.well-known/, and no other path that is not served', async () => {
+  test('names unknown paths under /.well-known/, and no other unknown path', async () => {
     const pathOf = async (path: string) => (await logged(path)).line.path
     expect(await pathOf('/.well-known/oauth-protected-resource/nothing?code=secret')).toBe(
       '/.well-known/oauth-protected-resource/nothing',
@@ -103,7 +103,7 @@ describe('the log', () => {
     expect(await pathOf('/register/mrt_S3cret')).toBe('none')
   })
 
-  test('takes the id of a request from a trusted proxy, unless it could forge a line', async () => {
+  test('takes the request id from a trusted proxy, unless it could forge a line', async () => {
     const id = (value: string) => logged('/', { headers: { 'X-Request-Id': value } }).then(({ line }) => line.request)
     expect(await id('from-the-proxy.1')).toBe('from-the-proxy.1')
     expect(await id('a b')).not.toBe('a b')
@@ -113,7 +113,7 @@ describe('the log', () => {
     await other.close()
   })
 
-  test('has no lines for health checks', async () => {
+  test('omits health checks', async () => {
     lines = []
     await fetch(`${base}/healthz`)
     await fetch(`${base}/readyz`)
@@ -132,7 +132,7 @@ describe('the log', () => {
 describe('/metrics', () => {
   const metrics = async () => (await server.get('/metrics', { Authorization: `Bearer ${TOKEN}` })).text()
 
-  test('is for whoever has METRICS_TOKEN', async () => {
+  test('requires METRICS_TOKEN', async () => {
     const refused = await server.get('/metrics', { Authorization: `Bearer ${TOKEN}x` })
     expect([refused.status, refused.headers.get('www-authenticate'), await refused.json()]).toEqual([
       401,
@@ -142,7 +142,7 @@ describe('/metrics', () => {
     expect((await server.get('/metrics')).status).toBe(401)
   })
 
-  test('is at METRICS_PORT without a token', async () => {
+  test('needs no token at METRICS_PORT', async () => {
     const app = metricsApp(server.deps).listen({ hostname: '127.0.0.1', port: 0 })
     const answer = await fetch(`http://127.0.0.1:${app.server!.port}/metrics`)
     expect([answer.status, answer.headers.get('content-type')]).toEqual([
@@ -153,7 +153,7 @@ describe('/metrics', () => {
     await app.server!.stop(true)
   })
 
-  test('is not there without one', async () => {
+  test('does not exist without either', async () => {
     const other = await startServer()
     expect((await other.get('/metrics')).status).toBe(404)
     await other.close()
@@ -170,7 +170,7 @@ describe('/metrics', () => {
     expect(text).toMatch(/^process_resident_memory_bytes \d+/m)
   })
 
-  test('has labels of few values, whatever strangers send', async () => {
+  test('has few label values, whatever strangers send', async () => {
     await fetch(`${base}/nowhere`, { method: 'PROPFIND' })
     await logged('/register/anybody')
     const text = await metrics()

@@ -65,7 +65,7 @@ describe('@modelcontextprotocol/conformance server, through /mcp/{name}', () => 
     expect(results.filter(result => !hasPassed(result))).toEqual([])
   })
 
-  test('of 2026-07-28 only what a 2025 server cannot do is lost in front of one', async () => {
+  test('in front of a 2025 server, loses only what of 2026-07-28 that server cannot do', async () => {
     await using target = await openBehind('sdk1', 'stdio')
     const results = await runRequirements(target, '2026-07-28')
     const lost = results.filter(result => !hasPassed(result)).map(({ scenario }) => scenario)

@@ -22,7 +22,7 @@ const endpoint = () => `${server.base.replace('localhost', '127.0.0.1')}/mcp`
 const bearer = (value: string) => ({ Authorization: `Bearer ${value}` })
 const withScope = async (scope: string) => (await deviceTokens(server, client, ada, { scope })).access_token
 
-describe('without a good token (RFC 6750 3, RFC 9728 5.1)', () => {
+describe('without a valid token (RFC 6750 3, RFC 9728 5.1)', () => {
   test.each(['/mcp', '/api/sse'])('%s answers 401 with the challenge, to POST and to GET', async path => {
     const post = await server.postJson(path, { jsonrpc: '2.0', id: 1, method: 'initialize' })
     expect([post.status, post.headers.get('www-authenticate')]).toEqual([401, challenge(path)])
@@ -77,7 +77,7 @@ describe('without a good token (RFC 6750 3, RFC 9728 5.1)', () => {
     ).toBe(401)
   })
 
-  test('the hub takes no token that is for another resource; /api/sse takes the hub’s', async () => {
+  test('the hub refuses tokens for another resource; /api/sse accepts the hub’s', async () => {
     const other = (await deviceTokens(server, client, ada, { resource: `${server.base}/api/sse` })).access_token
     expect((await rpc(server, other, 'tools/list')).status).toBe(401)
     expect((await rpc(server, other, 'tools/list', {}, '/api/sse')).status).toBe(200)
@@ -129,7 +129,7 @@ describe('scopes (RFC 6750 3.1, MCP authorization "Scope Challenge Handling")', 
       }
   })
 
-  test('mcp implies the narrower ones', async () => {
+  test('mcp implies the narrower scopes', async () => {
     const wide = await withScope('mcp')
     expect((await rpc(server, wide, 'tools/list')).status).toBe(200)
     expect((await rpc(server, wide, 'tools/call', { name: 'whoami', arguments: {} })).status).toBe(200)
@@ -219,7 +219,7 @@ describe('transport safety (MCP Streamable HTTP, "Security")', () => {
     }
     const discover = { method: 'server/discover', params: { _meta } }
 
-    test('repeated as proxies do counts once, and empty is absent', async () => {
+    test('repeated as proxies do it counts once, and empty counts as absent', async () => {
       for (const headers of [
         [version('2025-11-25'), version('2025-11-25')],
         [version('2025-11-25, 2025-11-25')],
@@ -274,7 +274,7 @@ describe('transport safety (MCP Streamable HTTP, "Security")', () => {
   })
 })
 
-describe('what the JSON-RPC 2.0 specification says of', () => {
+describe('what the JSON-RPC 2.0 specification says about', () => {
   test.each([
     ['tools/call', {}],
     ['tools/call', { name: 'whoami', arguments: 5 }],
@@ -303,12 +303,12 @@ describe('what the JSON-RPC 2.0 specification says of', () => {
     expect(await answer.json()).toMatchObject({ id: 1, result: {} })
   })
 
-  test('a notification with an id that is null: it is one all the same', async () => {
+  test('a notification whose id is null: still a notification', async () => {
     const message = { jsonrpc: '2.0', id: null, method: 'notifications/initialized', params: null }
     expect((await server.postJson('/mcp', message, bearer(token))).status).toBe(202)
   })
 
-  test('params that are missing, of logging/setLevel and initialize: -32602, in our words', async () => {
+  test('missing params of logging/setLevel and initialize: -32602, with our message', async () => {
     for (const message of [{ method: 'logging/setLevel' }, { method: 'initialize', params: { protocolVersion: 5 } }]) {
       const answer = await server.postJson('/mcp', { jsonrpc: '2.0', id: 1, ...message }, bearer(token))
       expect(await answer.json()).toEqual({
@@ -347,7 +347,7 @@ describe('what the JSON-RPC 2.0 specification says of', () => {
     ])
   })
 
-  test('a batch: an answer for each request, also in a batch of one, and nothing for notifications alone', async () => {
+  test('a batch: a response for each request, even in a batch of one, and none for notifications alone', async () => {
     const ask = async (...batch: object[]) => {
       const answer = await server.postJson(
         '/mcp',
@@ -384,7 +384,7 @@ describe('leniency (the README’s example client)', () => {
     },
   )
 
-  test('GET /api/sse tells anybody where everything is, in absolute URLs', async () => {
+  test('GET /api/sse lists all endpoints for anybody, as absolute URLs', async () => {
     const answer = await server.get('/api/sse')
     expect(answer.status).toBe(200)
     expect(await answer.json()).toMatchObject({
@@ -407,7 +407,7 @@ describe('leniency (the README’s example client)', () => {
     })
   })
 
-  test('GET with a token is 405 where there is no stream, not a hang', async () => {
+  test('GET with a token is 405 where there is no stream, and does not hang', async () => {
     expect((await server.get('/mcp', { ...bearer(token), Accept: 'text/event-stream' })).status).toBe(405)
   })
 })

@@ -34,7 +34,7 @@ describe('answers', () => {
     expect(await answer.json()).toMatchObject({ id: same, result: { resultType: 'complete' } })
   })
 
-  test('say who answers, and for how long a list may be kept', async () => {
+  test('name the server, and say how long a list may be cached', async () => {
     const serverInfo = { name: 'mcp-oauth-server', version: expect.any(String), title: 'MCP OAuth server' }
     const _meta = { 'io.modelcontextprotocol/serverInfo': serverInfo }
     const hints = { resultType: 'complete', cacheScope: 'private', _meta }
@@ -54,7 +54,7 @@ describe('answers', () => {
     expect(list).toEqual({ jsonrpc: '2.0', id: 1, result: { ...hints, ttlMs: 60_000, tools: expect.any(Array) } })
   })
 
-  test('are each caller’s own: by scope, and other ones for a machine', async () => {
+  test('depend on the caller: on its scope, and on whether it is a machine', async () => {
     const callers = [
       [token, ['list_connections', 'revoke_connection', 'whoami']],
       [(await deviceTokens(server, client, ada)).access_token, ['list_connections', 'whoami']],
@@ -93,13 +93,13 @@ describe('answers', () => {
     }
   })
 
-  test('another name in the header than in the body calls nothing', async () => {
+  test('a name in the header that differs from the body calls nothing', async () => {
     const answer = await modernRpc(server, token, 'tools/call', WHOAMI, { headers: { 'Mcp-Name': 'list_connections' } })
     expect([answer.status, await answer.json()]).toMatchObject([400, { id: 1, error: { code: -32020 } }])
   })
 })
 
-describe('what is not there', () => {
+describe('what does not exist', () => {
   test.each([
     ['tools/list', { cursor: 'x' }, 200, -32602],
     ['resources/list', { cursor: '' }, 404, -32601],
@@ -127,7 +127,7 @@ describe('subscriptions/listen', () => {
     return openStream(modernRpc(on, of, 'subscriptions/listen', { notifications }, { id, signal: stop.signal }), stop)
   }
 
-  test('begins with an acknowledgement of what there is, and ends when nothing is asked for that there is', async () => {
+  test('acknowledges what is supported, and ends if nothing requested is', async () => {
     const stream = await listen(token, { toolsListChanged: true, resourceSubscriptions: ['file:///x'] }, 'abc')
     const text = await stream.readUntil('acknowledged')
     expect(JSON.parse(/data: (.*)/.exec(text)![1]!)).toEqual({
@@ -140,7 +140,7 @@ describe('subscriptions/listen', () => {
     expect(await nothing.rest()).toContain('"resultType":"complete"')
   })
 
-  test('is said goodbye when the grant is revoked, when the token expires and when the server stops', async () => {
+  test('ends with a result when the grant is revoked, the token expires or the server stops', async () => {
     const other = await startServer({ ACCESS_TOKEN_TTL: '60' })
     const id = await registerClient(other)
     const user = await signIn(other)
@@ -169,14 +169,14 @@ describe('subscriptions/listen', () => {
     await other.close()
   })
 
-  test('of a client that reads no event streams is 406', async () => {
+  test('from a client that does not accept event streams is 406', async () => {
     const headers = { Accept: 'application/json' }
     const answer = await modernRpc(server, token, 'subscriptions/listen', { notifications: {} }, { headers })
     expect([answer.status, await answer.json()]).toMatchObject([406, { error: { code: -32000 } }])
   })
 })
 
-describe('how it is answered (Streamable HTTP, "Sending Messages")', () => {
+describe('how responses are sent (Streamable HTTP, "Sending Messages")', () => {
   test.each(['*/*', 'application/json', 'application/*;q=0.5'])(
     'Accept: %s gets JSON, progress asked for or not',
     async accept => {
@@ -194,7 +194,7 @@ describe('how it is answered (Streamable HTTP, "Sending Messages")', () => {
     expect([answer.status, await answer.json()]).toMatchObject([406, { error: { code: -32000 } }])
   })
 
-  test('a session id is ignored, and none is given', async () => {
+  test('a session id is ignored, and none is issued', async () => {
     const answer = await modernRpc(server, token, 'tools/list', {}, { headers: { 'Mcp-Session-Id': 'x' } })
     expect([answer.status, answer.headers.get('mcp-session-id')]).toEqual([200, null])
   })

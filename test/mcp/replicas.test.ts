@@ -92,8 +92,8 @@ async function restart(): Promise<TestServer> {
   return other
 }
 
-describe('over a restart', () => {
-  test.each(CLIENTS)('%s goes on with its session', async (...which) => {
+describe('across a restart', () => {
+  test.each(CLIENTS)('%s continues its session', async (...which) => {
     const { sdk, transport, whoami } = await connect(which as unknown as (typeof CLIENTS)[number])
     const session = transport.sessionId
     expect(await whoami()).toBe('ada@example.com')
@@ -111,7 +111,7 @@ describe('over a restart', () => {
     expect([await statusOn(after, ended), await statusOn(after, alive)]).toEqual([404, 200])
   })
 
-  test('what the server says by itself begins afresh, and an answer that was missed is lost', async () => {
+  test('the GET stream starts afresh, and a missed response is lost', async () => {
     const session = await begin(server)
     const before = await listen(server, session)
     const [, standalone] = /^id: (0-\S+)$/m.exec(await before.readUntil('data: \n'))!
@@ -125,7 +125,7 @@ describe('over a restart', () => {
 })
 
 describe('the id of a session', () => {
-  test('is visible ASCII, at most 1 KiB, however much a client says of itself', async () => {
+  test('is visible ASCII, at most 1 KiB, however much a client says about itself', async () => {
     const capabilities = { sampling: {}, extensions: { 'com.example/x': { settings: 'x'.repeat(5_000) } } }
     const long = { clientInfo: { name: '\u{1F600}"'.repeat(300), version: '\\'.repeat(500) }, capabilities }
     for (const session of [await begin(server), await begin(server, long)]) {
@@ -134,7 +134,7 @@ describe('the id of a session', () => {
     }
   })
 
-  test('that was changed, cut, lengthened or spelled otherwise is the 404 of an unknown one', async () => {
+  test('that was changed, cut, lengthened or spelled differently gets the 404 of an unknown one', async () => {
     const session = await begin(server)
     const flipped = session.slice(0, 60) + (session[60] === 'A' ? 'B' : 'A') + session.slice(61)
     for (const wrong of [flipped, session.slice(0, -4), `${session}AAAA`, `${session}=`, 'x', 'A'.repeat(2_000)])
@@ -144,13 +144,13 @@ describe('the id of a session', () => {
     expect(await statusOn(other!, session)).toBe(200)
   })
 
-  test('says nothing to who reads it', async () => {
+  test('reveals nothing', async () => {
     const session = await begin(server, { clientInfo: { name: 'a-telling-name', version: '1' } })
     expect(Buffer.from(session, 'base64url').toString('latin1')).not.toContain('a-telling-name')
   })
 })
 
-describe.skipIf(!onPostgres)('dealt to two replicas in turn', () => {
+describe.skipIf(!onPostgres)('requests alternating between two replicas', () => {
   beforeEach(async () => {
     other = await startReplica(server)
     dealer.ports = [server.port, other.port]
@@ -173,7 +173,7 @@ describe.skipIf(!onPostgres)('dealt to two replicas in turn', () => {
     await sdk.close()
   })
 
-  test('a session that has to go for newer ones ends on both', async () => {
+  test('a session displaced by newer ones ends on both', async () => {
     const first = await begin(server)
     expect(await statusOn(other!, first)).toBe(200)
     for (let i = 0; i < 32; i++) await begin(server)
@@ -191,7 +191,7 @@ describe.skipIf(!onPostgres)('dealt to two replicas in turn', () => {
     expect(await statusOn(server, session)).toBe(401)
   })
 
-  test('somebody else’s session is the 404 of an unknown one on both', async () => {
+  test('somebody else’s session gets the 404 of an unknown one on both', async () => {
     const session = await begin(server)
     token = (await deviceTokens(server, client, await signIn(server, 'eve@example.com'))).access_token
     expect([await statusOn(server, session), await statusOn(other!, session)]).toEqual([404, 404])

@@ -40,7 +40,7 @@ interface Result {
 const call = async (value: string, name: string, args: unknown = {}) =>
   ((await (await rpc(server, value, 'tools/call', { name, arguments: args })).json()) as { result: Result }).result
 
-test('each has a title, a description, hints and schemas of what goes in and comes out', async () => {
+test('each has a title, a description, hints, and input and output schemas', async () => {
   const admin = await machineToken(server, ['mcp', 'admin'])
   const lists = await Promise.all([token, admin].map(async value => (await rpc(server, value, 'tools/list')).json()))
   const tools = (lists as { result: { tools: Record<string, never>[] } }[]).flatMap(({ result }) => result.tools)
@@ -56,7 +56,7 @@ test('each has a title, a description, hints and schemas of what goes in and com
   }
 })
 
-test('a machine is told who it is, and has no connections to list', async () => {
+test('whoami describes a machine, which has no connections to list', async () => {
   const machine = await machineToken(server, ['mcp:tools:read', 'mcp:tools:call'])
   const { result } = (await (await rpc(server, machine, 'tools/list')).json()) as {
     result: { tools: { name: string }[] }
@@ -87,7 +87,7 @@ test('list_connections shows the caller’s own, and revoke_connection ends one 
   })
 })
 
-test('ending other apps takes a scope of its own, which no client has unless its user was asked for it', async () => {
+test('ending other apps requires its own scope, which no client has unless its user was asked for it', async () => {
   const carol = await signIn(server, 'carol@example.com')
   const asked = await requestDevice(server, client, { scope: 'mcp connections:manage' })
   const path = (await enterCode(server, carol, asked.user_code)).headers.get('location')!
@@ -157,7 +157,7 @@ describe('search_audit_log', () => {
     for (let i = 0; i < EVENTS; i += 5_000) await insertAuditEvents(server.deps.sql, events.slice(i, i + 5_000))
   })
 
-  test('is listed only where it may be called; a call without the scope names both that it needs', async () => {
+  test('is listed only where it may be called; a call without the scope names both required scopes', async () => {
     const { result } = (await (await rpc(server, token, 'tools/list')).json()) as {
       result: { tools: { name: string }[] }
     }
@@ -200,7 +200,7 @@ describe('search_audit_log', () => {
     expect(await search({ since: at(99_999), until: at(100_000) })).toEqual({ events: [] })
   })
 
-  test('reads no more than it looks through, though the database knows nothing of the table', async () => {
+  test('stops reading when its batch is full, even if the database has no statistics', async () => {
     const { sql } = server.deps
     await sql`delete from pg_statistic where starelid = 'audit_events'::regclass`
     const before = { at: new Date(EPOCH + 12_000_000), id: '5' }
@@ -218,7 +218,7 @@ describe('search_audit_log', () => {
     expect(plan).not.toContain('Bitmap')
   })
 
-  test('goes on from its cursor, missing nothing and repeating nothing', async () => {
+  test('continues from its cursor, missing nothing and repeating nothing', async () => {
     const until = new Date(EPOCH + 31 * 1000).toISOString()
     const seen: number[] = []
     let cursor: string | undefined
@@ -248,7 +248,7 @@ describe('search_audit_log', () => {
     expect([isError, content[0]!.text]).toEqual([true, expect.stringMatching(/^Invalid arguments|cursor is not valid/)])
   })
 
-  test('tells how far it is, if asked to', async () => {
+  test('reports progress if asked to', async () => {
     const args = { name: 'search_audit_log', arguments: { client_id: 'c_nobody' } }
     const answer = await modernRpc(server, admin, 'tools/call', args, { meta: { progressToken: 'p' } })
     expect(answer.headers.get('content-type')).toBe('text/event-stream')
@@ -286,7 +286,7 @@ describe('search_audit_log', () => {
     await sdk.close()
   })
 
-  test('stops when its caller goes away (2026-07-28, "Cancellation")', async () => {
+  test('stops when its caller disconnects (2026-07-28, "Cancellation")', async () => {
     await modernRpc(server, admin, 'tools/list') // from now on the dispatcher answers what asks for no progress
     let statements = 0
     const restore = slowDown(server, () => {

@@ -46,7 +46,7 @@ describe('an endpoint is a resource of its own', () => {
     })
   })
 
-  test('a token of the hub is 401 there, and its token is 401 at the hub', async () => {
+  test('a hub token gets 401 there, and its token gets 401 at the hub', async () => {
     const there = await rpc(server, atHub, 'tools/list', {}, FIXTURE)
     expect([there.status, there.headers.get('www-authenticate')]).toEqual([
       401,
@@ -86,7 +86,7 @@ describe('an endpoint is a resource of its own', () => {
     expect(await namesOf(rpc(server, grace, 'tools/list'))).toContain('private__test_simple_text')
   })
 
-  test('once it is removed its tokens are 401, and the hub does not list it', async () => {
+  test('once it is removed, its tokens get 401, and the hub does not list it', async () => {
     await server.configure({ ...servers(), brief: { url: upstream.url } })
     const token = await tokenFor(server, 'brief')
     expect((await rpc(server, token, 'tools/list', {}, '/mcp/brief')).status).toBe(200)
@@ -103,7 +103,7 @@ describe('an endpoint is a resource of its own', () => {
   })
 })
 
-describe('a scope that the configuration brings', () => {
+describe('a scope that the configuration adds', () => {
   const scopeOf = async (client: string) => {
     const answer = await deviceTokens(server, client, await signIn(server), {
       scope: 'mcp late:scope',
@@ -119,7 +119,7 @@ describe('a scope that the configuration brings', () => {
     expect(await scopeOf(client)).toBe('mcp late:scope')
   })
 
-  test('is not for the operator’s clients, whose scope the operator chose', async () => {
+  test('is not given to the operator’s clients, whose scope the operator chose', async () => {
     const { id } = await addClient(server.deps, {
       name: 'Chosen',
       grantTypes: [DEVICE_CODE_GRANT, 'refresh_token'],
@@ -131,8 +131,8 @@ describe('a scope that the configuration brings', () => {
   })
 })
 
-describe('what is there', () => {
-  test('at its endpoint under its own names, in the hub with a prefix, sorted, beside our own', async () => {
+describe('what an upstream offers', () => {
+  test('is listed at its endpoint under its own names, in the hub with a prefix, sorted, beside our own', async () => {
     expect(await namesOf(modern(atFixture, 'tools/list'))).toContain('test_simple_text')
     for (const ask of [rpc, modernRpc]) {
       const names = await namesOf(ask(server, atHub, 'tools/list'))
@@ -141,7 +141,7 @@ describe('what is there', () => {
     }
   })
 
-  test('is announced, and what a token does not open is not: then it is -32601', async () => {
+  test('is announced only as far as the token allows; the rest is -32601', async () => {
     const narrow = await tokenFor(server, 'fixture', BASIC)
     const capabilitiesOf = async (token: string) => {
       const { result } = (await (await modern(token, 'server/discover')).json()) as { result: { capabilities: object } }
@@ -174,7 +174,7 @@ describe('what is there', () => {
       ])
   })
 
-  test('without the scope that the configuration asks for it is 403, which names all that a call needs', async () => {
+  test('is 403 without the scope that the configuration requires, naming all that a call needs', async () => {
     const asked = [
       [rpc(server, atFixture, 'tools/call', { name: 'test_simple_text' }, FIXTURE), FIXTURE],
       [modern(atFixture, 'tools/call', { name: 'test_simple_text' }), FIXTURE],
@@ -191,13 +191,13 @@ describe('what is there', () => {
     expect(other.status).toBe(200)
   })
 
-  test('a name that is not there is -32602, in the hub too', async () => {
+  test('is -32602 for an unknown name, in the hub too', async () => {
     const answer = await rpc(server, atHub, 'tools/call', { name: 'fixture__nothing' })
     expect(await answer.json()).toMatchObject({ error: { code: -32602 } })
   })
 })
 
-test('whoami names the servers that do not work, to those who may use them, and why', async () => {
+test('whoami names the servers that do not work, and why, to those who may use them', async () => {
   const ofAda = { command: 'there-is-no-such-program', users: ['ada@example.com'] }
   using away = startScripted({ tools: [{ name: 'anything' }] })
   await server.configure({ ...servers(), away: away.entry, broken: ofAda })

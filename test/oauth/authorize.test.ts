@@ -117,7 +117,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect((await rpc(server, body.access_token, 'tools/list')).status).toBe(200)
   })
 
-  test('takes the request by POST, too', async () => {
+  test('accepts the request by POST, too', async () => {
     const answer = await server.post('/api/oauth/authorize', Object.fromEntries(new URLSearchParams(query())), {
       Cookie: ada,
       Accept: 'text/html',
@@ -194,7 +194,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     },
   )
 
-  test('prompt=none is answered without signing in: by a redirect to the operator’s client, by a link to any other', async () => {
+  test('prompt=none is answered without signing in: a redirect to the operator’s client, a link to any other', async () => {
     const known = await authorize({ prompt: 'none', client_id: house }, '')
     expect(new URL(known.headers.get('location')!).searchParams.get('error')).toBe('login_required')
     const stranger = await authorize({ prompt: 'none' }, '')
@@ -250,7 +250,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     },
   )
 
-  test('the same resource twice is one', async () => {
+  test('the same resource twice counts once', async () => {
     const resource = encodeURIComponent(`${server.base}/mcp`)
     const answer = await server.get(`/api/oauth/authorize?${query()}&resource=${resource}&resource=${resource}`, {
       Cookie: ada,
@@ -281,7 +281,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect(again.status).toBe(409)
   })
 
-  test('is answered by a page that goes on by itself, and says what to do if nothing happens', async () => {
+  test('answers with a page that continues by itself, and says what to do if nothing happens', async () => {
     const fields = consentFields(await (await authorize()).text())
     const form = { ...fields, decision: 'approve' }
     const answer = await server.post('/api/oauth/authorize/decision', form, { Cookie: ada, ...HTML })
@@ -306,7 +306,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect(await (await authorize({ client_id: house })).text()).not.toContain('can impersonate')
   })
 
-  test('denial is told to the client, and is in the audit log', async () => {
+  test('a denial is reported to the client and recorded in the audit log', async () => {
     const answer = await consent({}, 'deny')
     expect(Object.fromEntries(answer.searchParams)).toEqual({
       error: 'access_denied',
@@ -319,7 +319,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect(event).toMatchObject({ event: 'authorization.denied', client_id: client })
   })
 
-  test('signing in on the way keeps the request, however long it is, and out of the address', async () => {
+  test('signing in on the way keeps the request, however long, without putting it into the URL', async () => {
     const state = 'é"&=%'.repeat(520) // 2,600 characters
     const answer = await authorize({ state }, '')
     const [, path] = KEPT.exec(answer.headers.get('location')!)!
@@ -332,7 +332,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     ])
   })
 
-  test('a request waits for half an hour, sealed, and is swept', async () => {
+  test('a request waits for half an hour, sealed, then is swept', async () => {
     const answer = await authorize({ state: 'a-state-that-must-not-leak' }, '')
     const path = decodeURIComponent(KEPT.exec(answer.headers.get('location')!)![1]!)
     const id = path.split('/').at(-1)!
@@ -347,7 +347,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect(await stored()).toBeUndefined()
   })
 
-  test('a request of more than 16,384 characters is a page, and one network cannot fill the database', async () => {
+  test('a request over 16,384 characters gets an error page, and one network cannot fill the database', async () => {
     const form = Object.fromEntries(new URLSearchParams(query({ state: 'a'.repeat(16_385) })))
     const long = await server.post('/api/oauth/authorize', form, HTML)
     expect([long.status, (await long.text()).includes('request is too long')]).toEqual([400, true])
@@ -359,7 +359,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect((await authorize({}, '')).status).toBe(303)
   })
 
-  test('prompt=login wants a sign-in that this request has caused', async () => {
+  test('prompt=login requires a sign-in caused by this request', async () => {
     const before = await signIn(server)
     const answer = await authorize({ prompt: 'login' }, before)
     const path = decodeURIComponent(KEPT.exec(answer.headers.get('location')!)![1]!)
@@ -368,7 +368,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect((await server.get(path, { Cookie: await signIn(server) })).status).toBe(200)
   })
 
-  test('a decision without the page’s own token, from another session or about another request is refused', async () => {
+  test('a decision without the page’s token, from another session or for another request is refused', async () => {
     const { request, csrf } = consentFields(await (await authorize()).text())
     const other = consentFields(await (await authorize({ scope: 'mcp' })).text()).request
     const eve = await signIn(server, 'eve@example.com')
@@ -387,7 +387,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     }
   })
 
-  test('a decision about text that is not Unicode is refused like any other malformed one', async () => {
+  test('a decision with text that is not Unicode is refused like any other malformed one', async () => {
     const answer = await fetch(`${server.base.replace('localhost', '127.0.0.1')}/api/oauth/authorize/decision`, {
       method: 'POST',
       body: '{"request":"\\ud800"}',
@@ -396,7 +396,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect([answer.status, (await answer.text()).includes('not valid Unicode')]).toEqual([400, true])
   })
 
-  test('consent is remembered for an operator’s client at a web host, until it asks for more; never for a registered or loopback one', async () => {
+  test('consent is remembered for an operator’s client on a web host until it asks for more; never for a registered or loopback client', async () => {
     const known = (
       await addClient(server.deps, {
         name: 'Known',
@@ -420,7 +420,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
 describe('the code exchange (RFC 6749 4.1.3, RFC 7636 4.6, RFC 9700 2.1.1)', () => {
   const freshCode = async (changes: Record<string, string> = {}) => (await consent(changes)).searchParams.get('code')!
 
-  test('a wrong proof is refused and costs the rightful client nothing', async () => {
+  test('a wrong verifier is refused and does not harm the rightful client', async () => {
     const code = await freshCode()
     expect(await errorOf(await exchange(code, { code_verifier: pkce().verifier }))).toEqual([400, 'invalid_grant'])
     expect(await errorOf(await exchange(code, { code_verifier: '' }))).toEqual([400, 'invalid_request'])
@@ -449,13 +449,13 @@ describe('the code exchange (RFC 6749 4.1.3, RFC 7636 4.6, RFC 9700 2.1.1)', () 
     expect(await errorOf(await exchange(code, { code_verifier }))).toEqual([400, 'invalid_grant'])
   })
 
-  test('a code is good for a minute', async () => {
+  test('a code is valid for a minute', async () => {
     const code = await freshCode()
     server.clock.advance(61)
     expect(await errorOf(await exchange(code))).toEqual([400, 'invalid_grant'])
   })
 
-  test('a valid replay ends what the code gave; an invalid one, by another client or without the proof, does not', async () => {
+  test('a valid replay revokes what the code gave; one by another client or without the verifier does not', async () => {
     const code = await freshCode()
     const { access_token } = (await (await exchange(code)).json()) as TokenAnswer
     const thief = await registerClient(server, {
@@ -470,7 +470,7 @@ describe('the code exchange (RFC 6749 4.1.3, RFC 7636 4.6, RFC 9700 2.1.1)', () 
     expect((await rpc(server, access_token, 'tools/list')).status).toBe(401)
   })
 
-  test('of 20 parallel redemptions exactly one gives tokens, and one grant results, every time', async () => {
+  test('of 20 parallel redemptions exactly one yields tokens, and one grant results, every time', async () => {
     const grants = async () =>
       Number((await server.deps.sql`select count(*) as n from grants where client_id = ${client}`)[0]!.n)
     const before = await grants()
@@ -482,7 +482,7 @@ describe('the code exchange (RFC 6749 4.1.3, RFC 7636 4.6, RFC 9700 2.1.1)', () 
     expect(await grants()).toBe(before + RACES)
   })
 
-  test('the token is for the resource that was asked for, and for no other (RFC 8707)', async () => {
+  test('the token is for the requested resource only (RFC 8707)', async () => {
     const code = await freshCode({ resource: `${server.base}/api/sse` })
     const { access_token } = (await (await exchange(code)).json()) as TokenAnswer
     expect((await rpc(server, access_token, 'tools/list', {}, '/api/sse')).status).toBe(200)

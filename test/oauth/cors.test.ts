@@ -70,7 +70,7 @@ function expectReadable(answer: Response): void {
   for (const name of ['www-authenticate', 'mcp-session-id', 'retry-after']) expect(exposed).toContain(name)
 }
 
-describe('what a page of another site may call', () => {
+describe('what a page of another origin may call', () => {
   test.each(OPEN)('%s answers the preflight', async path => {
     const method = path.startsWith('/.well-known') ? 'GET' : 'POST'
     const answer = await preflight(path, method)
@@ -81,7 +81,7 @@ describe('what a page of another site may call', () => {
     expect(listOf(answer, 'access-control-allow-headers')).toEqual(expect.arrayContaining([...SENT, '*']))
   })
 
-  test('GET and DELETE of a session, too', async () => {
+  test('including GET and DELETE of a session', async () => {
     const methods = listOf(await preflight('/mcp', 'DELETE'), 'access-control-allow-methods')
     expect(methods).toEqual(expect.arrayContaining(['get', 'post', 'delete']))
   })
@@ -100,7 +100,7 @@ describe('what a page of another site may call', () => {
     expectReadable(answer)
   })
 
-  test('good answers can be read', async () => {
+  test('successful responses can be read', async () => {
     const registration = JSON.stringify({ token_endpoint_auth_method: 'none', redirect_uris: [`${ORIGIN}/callback`] })
     const json = { 'Content-Type': 'application/json' }
     const { access_token, refresh_token } = await deviceTokens(server, client, await signIn(server))
@@ -127,7 +127,7 @@ describe('what a page of another site may call', () => {
     for (const answer of answers) expectReadable(answer)
   })
 
-  test('refusals can be read as well, with the challenge of a 401', async () => {
+  test('error responses can be read, too, with the challenge of a 401', async () => {
     const answers = [
       await send('/mcp', { method: 'POST', body: '{}', headers: { 'Content-Type': 'application/json' } }),
       await send('/mcp'),
@@ -151,7 +151,7 @@ describe('what a page of another site may call', () => {
     for (const answer of others) expectReadable(answer)
   })
 
-  test('a limit can be read, with the time to wait', async () => {
+  test('a 429 can be read, with its Retry-After', async () => {
     const guess = () =>
       send('/api/oauth/token', { method: 'POST', body: form({ client_id: 'c_guess', client_secret: 'x' }) })
     let answer = await guess()
@@ -199,8 +199,8 @@ describe.each(['/mcp', '/mcp/files', '/api/sse', '/sse', '/messages'])('the MCP 
   })
 })
 
-describe('what it may not', () => {
-  test.each(CLOSED)('%s allows nothing to other sites, signed in or not', async path => {
+describe('what it may not call', () => {
+  test.each(CLOSED)('%s allows other origins nothing, signed in or not', async path => {
     const ada = await signIn(server)
     const answers = [
       await preflight(path, 'POST'),

@@ -27,7 +27,7 @@ afterAll(() => server.close())
 const later = () => server.clock.advance(16 * 60)
 
 describe('device authorization request (RFC 8628 3.1, 3.2)', () => {
-  test('answers the JSON request of the README byte for byte in shape', async () => {
+  test('answers the README’s JSON request in exactly the documented shape', async () => {
     const answer = await server.postJson('/api/oauth/device', {
       clientId: client,
       scope: ['mcp:tools:read', 'mcp:tools:call'],
@@ -111,7 +111,7 @@ describe('device authorization request (RFC 8628 3.1, 3.2)', () => {
 })
 
 describe('device access token request (RFC 8628 3.4, 3.5)', () => {
-  test('is pending, then slow_down with 5 seconds more each time it comes early, for good', async () => {
+  test('answers pending, then slow_down, adding 5 seconds for good each time a poll comes early', async () => {
     const { device_code } = await requestDevice(server, client)
     expect(await (await poll(server, client, device_code)).json()).toEqual({
       error: 'authorization_pending',
@@ -127,7 +127,7 @@ describe('device access token request (RFC 8628 3.4, 3.5)', () => {
     expect(await errors()).toBe('slow_down')
   })
 
-  test('gives tokens once after approval, even to a poll that came too fast', async () => {
+  test('issues tokens once after approval, even to a poll that came too early', async () => {
     const { device_code, user_code } = await requestDevice(server, client)
     await poll(server, client, device_code)
     await decide(server, ada, user_code)
@@ -145,7 +145,7 @@ describe('device access token request (RFC 8628 3.4, 3.5)', () => {
     expect([again.status, ((await again.json()) as { error: string }).error]).toEqual([400, 'invalid_grant'])
   })
 
-  test('needs no client_id of a public client at /device/token, and reads JSON', async () => {
+  test('does not require a public client’s client_id at /device/token, and reads JSON', async () => {
     const { device_code, user_code } = await requestDevice(server, client)
     await decide(server, ada, user_code)
     const answer = await server.postJson('/api/oauth/device/token', { device_code, grant_type: DEVICE_CODE_GRANT })
@@ -153,13 +153,13 @@ describe('device access token request (RFC 8628 3.4, 3.5)', () => {
     expect(((await answer.json()) as TokenAnswer).scope).toBe('mcp:tools:read mcp:tools:call')
   })
 
-  test('gives no refresh token to a client that did not register for it', async () => {
+  test('issues no refresh token to a client that did not register for it', async () => {
     const simple = await registerClient(server, { grant_types: [DEVICE_CODE_GRANT], client_name: 'Without refresh' })
     const tokens = await deviceTokens(server, simple, ada)
     expect(tokens).not.toHaveProperty('refresh_token')
   })
 
-  test('says access_denied after a denial and expired_token after the time', async () => {
+  test('answers access_denied after a denial and expired_token after expiry', async () => {
     const denied = await requestDevice(server, client)
     await decide(server, ada, denied.user_code, 'deny')
     expect(await (await poll(server, client, denied.device_code)).json()).toMatchObject({ error: 'access_denied' })
@@ -168,7 +168,7 @@ describe('device access token request (RFC 8628 3.4, 3.5)', () => {
     expect(await (await poll(server, client, expired.device_code)).json()).toMatchObject({ error: 'expired_token' })
   })
 
-  test('an approval that nobody fetched in time is worth nothing', async () => {
+  test('an approval that was not redeemed in time is void', async () => {
     const { device_code, user_code } = await requestDevice(server, client)
     await decide(server, ada, user_code)
     server.clock.advance(601)
@@ -209,13 +209,13 @@ describe('device access token request (RFC 8628 3.4, 3.5)', () => {
 })
 
 describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
-  test('takes a code without case, dashes and spaces', async () => {
+  test('ignores case, dashes and spaces in a code', async () => {
     const { user_code } = await requestDevice(server, client)
     const entered = await enterCode(server, ada, ` ${user_code.toLowerCase().replace('-', ' ')} `)
     expect(entered.status).toBe(303)
   })
 
-  test('opening the link with a code approves nothing and takes nothing', async () => {
+  test('opening the link with a code neither approves nor claims it', async () => {
     const { device_code, user_code } = await requestDevice(server, client)
     const opened = await server.get(`/auth/device?code=${user_code}`, { Cookie: ada })
     expect(opened.status).toBe(200)
@@ -231,7 +231,7 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     )
   })
 
-  test('shows client, unverified name, permissions, server, time and origin of the request before it asks', async () => {
+  test('shows client, unverified name, permissions, server, time and origin of the request before asking', async () => {
     const { user_code } = await requestDevice(server, client)
     const entered = await enterCode(server, ada, user_code)
     const html = await (await server.get(entered.headers.get('location')!, { Cookie: ada })).text()
@@ -252,7 +252,7 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     }
   })
 
-  test('a code that one session entered can be neither seen, taken nor decided by another', async () => {
+  test('a code entered in one session cannot be seen, claimed or decided in another', async () => {
     const { device_code, user_code } = await requestDevice(server, client)
     const entered = await enterCode(server, ada, user_code)
     const path = entered.headers.get('location')!
@@ -280,7 +280,7 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     expect(bodies.size).toBe(1)
   })
 
-  test('after five wrong codes answers 429 with Retry-After, to a right code too, until the time is over', async () => {
+  test('after five wrong codes answers 429 with Retry-After, even to a correct code, until the time is over', async () => {
     later()
     const { user_code } = await requestDevice(server, client, {})
     for (let i = 0; i < 5; i++) expect((await enterCode(server, ada, 'BBBB-BBBB')).status).toBe(400)
@@ -295,7 +295,7 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     expect((await enterCode(server, ada, fresh.user_code)).status).toBe(303)
   })
 
-  test('says how many tries are left, and after 50 wrong codes of a network blames nobody behind it', async () => {
+  test('says how many tries are left, and after 50 wrong codes from a network does not blame the person', async () => {
     later()
     const eve = await signIn(server, 'eve@example.com')
     const problemOf = async (answer: Response) => /id="problem"[^>]*>(.*?)</.exec(await answer.text())?.[1]
@@ -319,7 +319,7 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     later()
   })
 
-  test('a success does not reset the counter', async () => {
+  test('success does not reset the counter', async () => {
     later()
     for (let i = 0; i < 4; i++) expect((await enterCode(server, ada, 'BBBB-BBBB')).status).toBe(400)
     const { user_code } = await requestDevice(server, client)

@@ -46,7 +46,7 @@ describe('registrations', () => {
       from(address),
     )
 
-  test('200 in ten minutes from one network; others, and what is registered already, are not held up', async () => {
+  test('200 in ten minutes from one network; other networks and existing clients are not affected', async () => {
     await register('192.0.2.1', 'Hosted')
     for (let user = 0; user < 250; user++) expect((await register('198.51.100.1', 'Hosted')).status).toBe(201)
     expect(await countAllowed(() => register('198.51.100.1'), 250)).toBe(200)
@@ -57,7 +57,7 @@ describe('registrations', () => {
 })
 
 describe('device codes', () => {
-  test('600 a minute of one client from one network; another client or network is not held up', async () => {
+  test('600 a minute per client and network; other clients and networks are not affected', async () => {
     const [busy, quiet] = [await registerClient(server), await registerClient(server, { client_name: 'Quiet' })]
     const ask = (client_id: string, address: string) =>
       server.post('/api/oauth/device', { client_id, scope: 'mcp' }, from(address))
@@ -82,7 +82,7 @@ describe('client secrets', () => {
   const prove = (secret: string, address: string, id = machine.id, path = '/api/oauth/token') =>
     server.post(path, { grant_type: 'client_credentials', token: 'x' }, { ...basic(id, secret), ...from(address) })
 
-  test('20 wrong ones of a client from one network, at whatever endpoint; the owner elsewhere is not locked out', async () => {
+  test('20 wrong ones per client and network, across all endpoints; the owner elsewhere is not locked out', async () => {
     const paths = ['/api/oauth/token', '/token', '/api/oauth/introspect', '/api/oauth/revoke', '/api/oauth/device']
     let guess = 0
     const guesses = () => prove('wrong', '192.0.2.7', machine.id, paths[guess++ % paths.length])
@@ -95,18 +95,18 @@ describe('client secrets', () => {
     expect((await prove(machine.secret, '192.0.2.7')).status).toBe(200)
   })
 
-  test('an unknown client is limited alike, so that the limit does not tell which clients there are', async () => {
+  test('unknown clients are limited too, so that the limit does not reveal which clients exist', async () => {
     expect(await countAllowed(() => prove('wrong', '192.0.2.7', 'c_nobody'), 30)).toBe(20)
     let made = 0
     const long = () => prove('wrong', '192.0.2.7', `${'c'.repeat(600)}${++made}`)
     expect(await countAllowed(long, 30)).toBe(20)
   })
 
-  test('right ones are not counted', async () => {
+  test('correct ones are not counted', async () => {
     for (let use = 0; use < 30; use++) expect((await prove(machine.secret, '192.0.2.7')).status).toBe(200)
   })
 
-  test('the addresses of an IPv6 /64 are one network, whichever way they are written', async () => {
+  test('the addresses of an IPv6 /64 are one network, however they are written', async () => {
     let host = 0
     const guess = () => prove('wrong', `2001:db8:0:7:${(++host).toString(16)}::1`)
     expect(await countAllowed(guess, 30)).toBe(20)
@@ -120,7 +120,7 @@ describe('client secrets', () => {
     expect((await prove(machine.secret, '::FFFF:192.0.2.10')).status).toBe(200)
   })
 
-  test('of X-Forwarded-For counts the right-most address that no trusted proxy wrote about itself', async () => {
+  test('the right-most address in X-Forwarded-For that is not a trusted proxy counts', async () => {
     let made = 0
     const spoofed = () => prove('wrong', `198.51.100.${++made}, 192.0.2.11, 10.1.2.3, 127.0.0.1`)
     expect(await countAllowed(spoofed, 30)).toBe(20)
@@ -138,7 +138,7 @@ describe('client secrets', () => {
   )
 })
 
-test('X-Forwarded-For of a peer that is no trusted proxy is ignored', async () => {
+test('X-Forwarded-For from a peer that is not a trusted proxy is ignored', async () => {
   const direct = await startServer({ TRUSTED_PROXIES: '192.0.2.0/24' })
   let made = 0
   const guess = () =>
@@ -147,7 +147,7 @@ test('X-Forwarded-For of a peer that is no trusted proxy is ignored', async () =
   await direct.close()
 })
 
-test('who uses up a share of document fetches does not lock out a client whose document is known', async () => {
+test('exhausting a share of document fetches does not lock out clients whose documents are known', async () => {
   const host = await startDocumentHost()
   const strict = await startServer({}, host.outbound)
   const base = `https://client.example:${host.port}`

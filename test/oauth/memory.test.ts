@@ -37,8 +37,8 @@ const insertNamed = (id: string) =>
     createdAt: server.deps.now(),
   })
 
-describe('an id that no client has', () => {
-  test('is looked up once a minute, as seldom as the id of a client', async () => {
+describe('an unknown client id', () => {
+  test('is looked up at most once a minute, like a known one', async () => {
     const client = await andHeard(() => registerClient(server))
     const statements = countStatements(server.deps)
     const looks = async (id: string) => {
@@ -51,21 +51,21 @@ describe('an id that no client has', () => {
     expect([await looks('c_nobody'), await looks('c_nobody')]).toEqual([['select'], []])
   })
 
-  test('is known as soon as a client has it, added on whichever replica', async () => {
+  test('is known as soon as a client with it is added, on any replica', async () => {
     expect(await statusOf('c_late')).toBe(401)
     expect(await lookUpClient(server.deps, 'c_late')).toBeUndefined()
     await insertNamed('c_late')
     while (!(await lookUpClient(server.deps, 'c_late'))) await Bun.sleep(10)
   })
 
-  test('is known though the client was added while it was looked up', async () => {
+  test('is known even if the client was added during the lookup', async () => {
     const restore = duringLook(() => insertNamed('c_meanwhile'))
     expect(await lookUpClient(server.deps, 'c_meanwhile')).toBeUndefined()
     restore()
     expect((await lookUpClient(server.deps, 'c_meanwhile'))?.name).toBe('Late')
   })
 
-  test('is remembered with 10,000 others at most', async () => {
+  test('is remembered, up to 10,000 of them', async () => {
     const { unknownClients } = server.deps.memory
     unknownClients.clear()
     for (let i = 0; i < 10_000; i++) unknownClients.set(`c_no_${i}`, server.deps.now().getTime() + 60_000)
@@ -75,7 +75,7 @@ describe('an id that no client has', () => {
   })
 })
 
-test('a client that changes while it is looked up is not remembered as it was', async () => {
+test('a client that changes during its lookup is not cached in its old state', async () => {
   const { id } = await andHeard(() =>
     addClient(server.deps, {
       name: 'Changing',

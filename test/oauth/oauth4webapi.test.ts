@@ -149,7 +149,7 @@ describe('oauth4webapi', () => {
     },
   )
 
-  test('an answer of another issuer, and a denial, are what the library takes them for', async () => {
+  test('the library recognizes a response from another issuer, and a denial', async () => {
     const client = await registerApp()
     const query = new URLSearchParams({
       response_type: 'code',
@@ -207,7 +207,7 @@ describe('oauth4webapi', () => {
     }
   })
 
-  test('refusals are OAuth errors to it', async () => {
+  test('the library recognizes refusals as OAuth errors', async () => {
     const client = await registerApp({ token_endpoint_auth_method: 'client_secret_post' })
     const auth = oauth.ClientSecretPost(String(client.client_secret))
     const machine = await register({ grant_types: ['client_credentials'] }, true)

@@ -101,7 +101,7 @@ describe('openid-client', () => {
     expect(await oauthError(openid.refreshTokenGrant(config, second.refresh_token!))).toEqual([400, 'invalid_grant'])
   })
 
-  test('a denial is an authorization error to it', async () => {
+  test('reports a denial as an authorization error', async () => {
     expect(await oauthError(codeFlow(await registerApp(), 'deny'))).toEqual([undefined, 'access_denied'])
   })
 

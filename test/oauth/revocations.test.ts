@@ -45,7 +45,7 @@ async function everyKind(server: TestServer): Promise<{ token: string; revoke(by
   ]
 }
 
-describe('a revoked access token never comes back', () => {
+describe('a revoked access token never becomes valid again', () => {
   test('when it was issued for a day, and ACCESS_TOKEN_TTL was lowered before it was revoked', async () => {
     const server = await run(startServer({ ACCESS_TOKEN_TTL: String(DAY) }))
     const kinds = await everyKind(server)

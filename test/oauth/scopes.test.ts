@@ -55,12 +55,12 @@ describe('the resource of a request (RFC 8707 2), compared as URIs are (RFC 3986
     expect([answer.status, await answer.json()]).toMatchObject([400, { error: 'invalid_target' }])
   })
 
-  test('a user name in it is refused', async () => {
+  test('with a user name is refused', async () => {
     const answer = await ask({ resource: `${server.base.replace('http://', 'http://user@')}/mcp` })
     expect(((await answer.json()) as { error: string }).error).toBe('invalid_target')
   })
 
-  test('is the hub where none is named', async () => {
+  test('defaults to the hub', async () => {
     expect((await requestDevice(server, client)).user_code).toMatch(/^[A-Z]{4}-[A-Z]{4}$/)
   })
 })

@@ -68,7 +68,7 @@ describe('client credentials (RFC 6749 4.4) and client authentication (RFC 6749 
     }
   })
 
-  test('validate confirms the token, and says so of nothing else', async () => {
+  test('validate confirms the token and rejects everything else', async () => {
     const { access_token } = await body<TokenAnswer>(credentials({ scope: 'mcp:tools:read' }))
     const valid = {
       valid: true,
@@ -91,7 +91,7 @@ describe('client credentials (RFC 6749 4.4) and client authentication (RFC 6749 
     }
   })
 
-  test('an unknown client and a wrong secret are answered alike, with a challenge if Basic was used', async () => {
+  test('an unknown client and a wrong secret get the same answer, with a challenge if Basic was used', async () => {
     const wrong = await credentials({}, basic(machine.id, 'wrong'))
     const unknown = await credentials({}, basic('c_nobody', 'wrong'))
     expect([wrong.status, wrong.headers.get('www-authenticate')]).toEqual([401, 'Basic realm="oauth"'])
@@ -157,7 +157,7 @@ describe('access tokens (RFC 9068)', () => {
     expect(payload.exp! - payload.iat!).toBe(3600)
   })
 
-  test('a new key is published for as long as a key set may be cached before it signs; a token of the old one lives on', async () => {
+  test('a new key is published for the cache lifetime of the key set before it signs; tokens of the old key stay valid', async () => {
     const published = async () => {
       const answer = await server.get('/.well-known/jwks.json')
       expect(answer.headers.get('cache-control')).toBe('public, max-age=300')
@@ -252,7 +252,7 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     expect(await eventsOf(first)).toEqual(['refresh.rotated', 'refresh.reused', 'grant.revoked', 'refresh.refused'])
   })
 
-  test('it is where the family was last refreshed from that counts, not where it began', async () => {
+  test('what counts is where the family was last refreshed from, not where it began', async () => {
     const first = await deviceTokens(server, client, ada)
     const second = await body<TokenAnswer>(refresh(first.refresh_token, {}, LAPTOP))
     const moved = from('198.51.100.4', 'some-cli/2.0.1 (linux)')
@@ -264,7 +264,7 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     expect(await alive(third.access_token)).toBe(false)
   })
 
-  test('the grace reaches back one generation: an older token gets nothing, within 30 seconds as well', async () => {
+  test('the grace period covers one generation: an older token gets nothing, even within 30 seconds', async () => {
     const first = await deviceTokens(server, client, ada)
     const second = await body<TokenAnswer>(refresh(first.refresh_token, {}, LAPTOP))
     const third = await body<TokenAnswer>(refresh(second.refresh_token, {}, LAPTOP))
@@ -277,7 +277,7 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     expect(await alive(third.access_token)).toBe(false)
   })
 
-  test('20 parallel refreshes of one token get one successor and sign nobody out, every time', async () => {
+  test('20 parallel refreshes of one token always get one successor and sign nobody out', async () => {
     for (let round = 0; round < RACES; round++) {
       const { refresh_token } = await deviceTokens(server, client, ada)
       const answers = await Promise.all(
@@ -288,7 +288,7 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     }
   })
 
-  test('may narrow, never widen; a wrong scope, resource or client costs nothing', async () => {
+  test('may narrow the scope, never widen it; a wrong scope, resource or client does no harm', async () => {
     const { refresh_token } = await deviceTokens(server, client, ada)
     const other = await registerClient(server, { client_name: 'Other' })
     expect(await body(refresh(refresh_token, { scope: 'mcp' }))).toMatchObject({ error: 'invalid_scope' })
@@ -303,7 +303,7 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     expect(await body(refresh(narrowed.refresh_token))).toMatchObject({ scope: 'mcp:tools:read mcp:tools:call' })
   })
 
-  test('ignores words that were dropped at the start: of administration, unknown ones, and those beyond the client', async () => {
+  test('ignores scopes that were dropped at the start: admin, unknown ones, and those the client may not have', async () => {
     const { id } = await addClient(server.deps, {
       name: 'Reader',
       grantTypes: [DEVICE_CODE_GRANT, 'refresh_token'],
@@ -320,7 +320,7 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     })
   })
 
-  test('dies of 30 idle days; rotation does not prolong the grant’s 90 days', async () => {
+  test('expires after 30 idle days; rotation does not extend the grant’s 90 days', async () => {
     const idle = await deviceTokens(server, client, ada)
     server.clock.advance(30 * 86_400 + 1)
     expect(await body(refresh(idle.refresh_token))).toMatchObject({ error: 'invalid_grant' })
@@ -353,7 +353,7 @@ describe('revocation (RFC 7009) and introspection (RFC 7662)', () => {
   const introspect = (token: string, headers: Record<string, string> = basic(machine.id, machine.secret)) =>
     server.post('/api/oauth/introspect', { token }, headers)
 
-  test('either token ends the grant at once; another client ends nothing; an unknown token is 200', async () => {
+  test('revoking either token ends the grant at once; another client cannot; an unknown token gets 200', async () => {
     const other = await registerClient(server, { client_name: 'Other' })
     for (const kind of ['access_token', 'refresh_token'] as const) {
       const tokens = await deviceTokens(server, client, ada)
@@ -376,7 +376,7 @@ describe('revocation (RFC 7009) and introspection (RFC 7662)', () => {
     expect((await server.post('/api/oauth/revoke', { client_id: client })).status).toBe(400)
   })
 
-  test('a machine’s token ends alone', async () => {
+  test('revoking a machine’s token ends only that token', async () => {
     const [one, two] = [await body<TokenAnswer>(credentials()), await body<TokenAnswer>(credentials())]
     expect(
       (await server.post('/api/oauth/revoke', { token: one.access_token }, basic(machine.id, machine.secret))).status,
@@ -384,7 +384,7 @@ describe('revocation (RFC 7009) and introspection (RFC 7662)', () => {
     expect([await alive(one.access_token), await alive(two.access_token)]).toEqual([false, true])
   })
 
-  test('introspection describes a living token to a confidential client, and nothing to anybody else', async () => {
+  test('introspection describes an active token to a confidential client, and nothing to anybody else', async () => {
     const { access_token, refresh_token } = await deviceTokens(server, client, ada)
     const answer = await introspect(access_token)
     const claims = decodeJwt(access_token)
@@ -410,7 +410,7 @@ describe('revocation (RFC 7009) and introspection (RFC 7662)', () => {
       expect(await body(introspect(token))).toEqual({ active: false })
   })
 
-  test('a client that registered itself learns about its own tokens only', async () => {
+  test('a client that registered itself can introspect only its own tokens', async () => {
     const stranger = (await body<Record<string, string>>(
       server.postJson('/api/oauth/register', {
         grant_types: ['authorization_code'],

@@ -66,7 +66,7 @@ describe('redirect URIs (RFC 9700 4.1.3, RFC 8252 7.3)', () => {
     }
   })
 
-  test('on loopback the port is free, and nothing else', async () => {
+  test('on loopback only the port may differ', async () => {
     for (const redirect_uri of ['http://localhost:1/callback', 'http://127.0.0.1:65535/callback?a=1'])
       expect((await authorize({ redirect_uri })).status).toBe(200)
   })
@@ -109,8 +109,8 @@ describe('redirect URIs (RFC 9700 4.1.3, RFC 8252 7.3)', () => {
   })
 })
 
-describe('what the answer carries', () => {
-  test('a state with line breaks is refused, any other comes back once and encoded', async () => {
+describe('what the response carries', () => {
+  test('a state with line breaks is refused; any other is returned once, encoded', async () => {
     expect((await authorize({ state: 'a\r\nX-Injected: 1' })).status).toBe(400)
     const answer = await authorize({ state: '&code=evil&iss=evil#"><\u{1f600}', prompt: 'none' })
     const [, href] = /<a href="(https:\/\/app\.example[^"]*)"/.exec(await answer.text())!
@@ -124,7 +124,7 @@ describe('what the answer carries', () => {
     ])
   })
 
-  test('a consent page’s policy says nothing of the client: its form leads to this server only', async () => {
+  test('a consent page’s CSP does not name the client: its form leads to this server only', async () => {
     const policy = (await authorize({})).headers.get('content-security-policy')!
     expect(policy).toContain("frame-ancestors 'none'")
     expect(policy.split('; ').at(-1)).toBe("form-action 'self'")

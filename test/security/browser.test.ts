@@ -41,7 +41,7 @@ async function expectSafe(answer: Response): Promise<string> {
   return html
 }
 
-describe('text of strangers on pages', () => {
+describe('text from strangers on pages', () => {
   test('client name, user agent and address are text on the device pages, from entry to the connected app', async () => {
     const device = (await (
       await server.post('/api/oauth/device', { client_id: client }, { 'User-Agent': XSS })
@@ -103,7 +103,7 @@ describe('where a sign-in leads', () => {
 })
 
 describe('a state change', () => {
-  test('of another site, a sibling site or nobody’s page is refused, though the token is right', async () => {
+  test('from another site, a sibling site or no page is refused, even with the right token', async () => {
     const csrf = csrfOf(await (await server.get('/auth/device', { Cookie: ada })).text(), '/api/oauth/device/verify')
     for (const from of [
       { 'Sec-Fetch-Site': 'cross-site' },

@@ -66,7 +66,7 @@ describe('a client', () => {
     },
   )
 
-  test('without a secret is not locked out by a neighbour who sends one', async () => {
+  test('without a secret is not locked out by a neighbor that sends one', async () => {
     const { client_id } = (await (
       await server.postJson('/api/oauth/register', {
         client_name: 'Public',
@@ -88,7 +88,7 @@ describe('a client', () => {
   })
 })
 
-describe('an assertion (RFC 7523 3) that is not what it should be', () => {
+describe('an invalid assertion (RFC 7523 3)', () => {
   test.each([[5], [null], [{}], [['a']], ['']])('from the issuer %j names no client', async iss => {
     const answer = await prove(unsigned({ iss, sub: iss }))
     expect([400, 401]).toContain(answer.status)
@@ -116,7 +116,7 @@ describe('an assertion (RFC 7523 3) that is not what it should be', () => {
 })
 
 describe('what strangers can make the server do', () => {
-  test('key sets are not fetched for one network for ever: 429 with Retry-After', async () => {
+  test('key set fetches caused by one network are limited: 429 with Retry-After', async () => {
     const before = host.connections
     let last = new Response()
     for (let i = 0; i < 4; i++) {
@@ -132,7 +132,7 @@ describe('what strangers can make the server do', () => {
     ])
   })
 
-  test('refused attempts that repeat are one row of the audit log in ten minutes', async () => {
+  test('repeated refusals are one row of the audit log in ten minutes', async () => {
     const before = await auditRows()
     for (let i = 0; i < 150; i++)
       expect((await server.post('/api/oauth/token', { grant_type: 'x', client_id: `unknown${i}` })).status).toBe(401)
@@ -144,7 +144,7 @@ describe('what strangers can make the server do', () => {
     expect((await auditRows()) - before).toBe(3)
   })
 
-  test('a page that is 429 says when to try again', async () => {
+  test('a 429 page says when to try again', async () => {
     const request = (i: number) =>
       server.get(
         `/api/oauth/authorize?client_id=${encodeURIComponent(`https://client.example:${host.port}/none-${i}.json`)}`,

@@ -11,7 +11,7 @@ afterAll(() => server.close())
 const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ'
 
 describe('guessing user codes (RFC 8628 5.1)', () => {
-  test('of 60 wrong codes at the same moment five are looked at, the others are 429', async () => {
+  test('of 60 simultaneous wrong codes five are checked, the others get 429', async () => {
     const cookie = await signIn(server)
     const page = await server.get('/auth/device', { Cookie: cookie })
     const csrf = csrfOf(await page.text(), '/api/oauth/device/verify')
@@ -25,7 +25,7 @@ describe('guessing user codes (RFC 8628 5.1)', () => {
     expect([400, 429].map(status => statuses.filter(seen => seen === status).length)).toEqual([5, 55])
   })
 
-  test('right codes cost nothing, however many, also at the same moment', async () => {
+  test('correct codes are never counted, however many, even simultaneous ones', async () => {
     server.clock.advance(16 * 60)
     const cookie = await signIn(server)
     const client = await registerClient(server)

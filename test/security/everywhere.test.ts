@@ -29,7 +29,7 @@ const HOSTS = [
 const METHODS = ['PUT', 'PATCH', 'DELETE', 'TRACE', 'CONNECT', 'PROPFIND']
 
 describe('a strange request line or header', () => {
-  test.each(HOSTS)('the Host %p changes no answer: every URL comes from BASE_URL', async host => {
+  test.each(HOSTS)('the Host %p changes no response: every URL comes from BASE_URL', async host => {
     const lines = [`Host: ${host}`, 'Accept: text/html', 'Connection: close']
     const page = await sendRaw(server.base, `GET /auth/device?code=x HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
     expect([page.status, /location: (.*)/i.exec(page.head)?.[1]?.trim()]).toEqual([
@@ -44,7 +44,7 @@ describe('a strange request line or header', () => {
     expect(metadata.body.includes('evil')).toBe(false)
   })
 
-  test.each(METHODS)('the method %s reaches nothing that is there for another', async method => {
+  test.each(METHODS)('the method %s does not reach the handler of another', async method => {
     for (const path of ['/api/oauth/token', '/api/oauth/authorize', '/auth/signout', '/api/oauth/device/authorize']) {
       const { status } = await sendRaw(
         server.base,
@@ -118,7 +118,7 @@ describe('parameters', () => {
     ])
   })
 
-  test('are not mistaken for repeated because a value looks like a name', async () => {
+  test('do not count as repeated because a value looks like a name', async () => {
     const answer = await server.postJson('/api/oauth/device', {
       client_id: client,
       odd: '","client_id":"x',
@@ -136,7 +136,7 @@ describe('parameters', () => {
 })
 
 describe('the error boundary', () => {
-  test('is the last exit: what fails in it is a plain server_error, not the runtime’s page with source code', async () => {
+  test('is the last resort: a failure inside it is a plain server_error, not the runtime’s page with source code', async () => {
     const broken = { ...server.deps, log: new Proxy(server.deps.log, { get: () => broken.fail }), fail: () => {} }
     let calls = 0
     broken.fail = () => {

@@ -31,7 +31,7 @@ const csrfFor = async (page: string, action: string) =>
   csrfOf(await (await server.get(page, { Cookie: ada })).text(), action)
 
 describe('what htmx asks for', () => {
-  test('without a session leads to sign-in as a page, and back to the page that is open', async () => {
+  test('without a session leads to the sign-in page, and back to the open page', async () => {
     const device = await requestDevice(server, client)
     const page = await decide(server, ada, device.user_code)
     const answers = [
@@ -51,7 +51,7 @@ describe('what htmx asks for', () => {
     }
   })
 
-  test('with a wrong code is the form again with what was typed, and with the right one the next page', async () => {
+  test('with a wrong code is the form with what was typed, and with the right one the next page', async () => {
     const csrf = await csrfFor('/auth/device', '/api/oauth/device/verify')
     const wrong = await server.post('/api/oauth/device/verify', { user_code: 'BBBB-BBBB', csrf }, htmx(ada))
     const html = await wrong.text()
@@ -65,14 +65,14 @@ describe('what htmx asks for', () => {
     ])
   })
 
-  test('with an error is that error’s page in the place of the page that is open', async () => {
+  test('with an error replaces the open page with that error’s page', async () => {
     const answer = await server.post('/api/oauth/device/verify', { user_code: 'x', csrf: 'stale' }, htmx(ada))
     const swap = ['hx-retarget', 'hx-reswap', 'hx-reselect'].map(name => answer.headers.get(name))
     expect([answer.status, ...swap]).toEqual([403, 'body', 'innerHTML', 'body > *'])
     expect(await answer.text()).toContain('This form has expired')
   })
 
-  test('about a connection ends it and says so in its place; the last one takes the list with it', async () => {
+  test('for a connection ends it and says so in its place; the last one removes the list', async () => {
     const grace = await signIn(server, 'grace@example.com')
     const tokens = [await deviceTokens(server, client, grace), await deviceTokens(server, client, grace)]
     const html = await (await server.get('/account', { Cookie: grace })).text()
@@ -135,7 +135,7 @@ describe('a code that a person typed', () => {
     },
   )
 
-  test('or did not type at all is no guess', async () => {
+  test('or left empty does not count as a guess', async () => {
     server.clock.advance(16 * 60)
     for (let i = 0; i < 7; i++) expect((await enterCode(server, ada, '')).status).toBe(400)
     const { user_code } = await requestDevice(server, client)

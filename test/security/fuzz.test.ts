@@ -197,7 +197,7 @@ async function problemOf({ method, path, body, type, html }: Shot): Promise<stri
   return (typeof error === 'string' && /^[a-z_]+$/.test(error) && described) || valid === false ? undefined : text
 }
 
-test('no route answers malformed input with a fault, a hang, another shape, or what was sent', async () => {
+test('no route answers malformed input with a 5xx, a hang, another format, or the input itself', async () => {
   const found: string[] = []
   for (const { method, path } of createApp(server.deps).routes.filter(({ method }) =>
     ['GET', 'POST', 'PUT'].includes(method),

@@ -27,14 +27,14 @@ async function auditRows(): Promise<number> {
 }
 
 describe('rows of the audit log', () => {
-  test('identical registrations are one, the first', async () => {
+  test('identical registrations make one, for the first', async () => {
     await registerClient(server, { client_name: 'Again' })
     const before = await auditRows()
     for (let i = 0; i < 300; i++) await registerClient(server, { client_name: 'Again' })
     expect((await auditRows()) - before).toBe(0)
   })
 
-  test('device codes are one in ten minutes, and the next says how many there were in between', async () => {
+  test('device codes make one in ten minutes, and the next says how many there were in between', async () => {
     const client = await registerClient(server, { client_name: 'Busy' })
     const before = await auditRows()
     for (let i = 0; i < 30; i++) await requestDevice(server, client)
@@ -45,7 +45,7 @@ describe('rows of the audit log', () => {
     expect(event).toMatchObject({ event: 'device.requested', client_id: client, detail: { repeats: 29 } })
   })
 
-  test('changes of a registration are one in ten minutes', async () => {
+  test('changes of a registration make one in ten minutes', async () => {
     const body = { client_name: 'Changing', token_endpoint_auth_method: 'none', grant_types: [DEVICE_CODE_GRANT] }
     const registered = await (await server.postJson('/api/oauth/register', body)).json()
     const { registration_access_token, registration_client_uri } = registered as Record<string, string>
@@ -62,7 +62,7 @@ describe('rows of the audit log', () => {
     expect((await auditRows()) - before).toBe(1)
   })
 
-  test('are kept for AUDIT_RETENTION days, and for ever if that is 0', async () => {
+  test('are kept for AUDIT_RETENTION days, and forever if that is 0', async () => {
     const [year, forever] = [await startServer({ AUDIT_RETENTION: '30' }), await startServer({ AUDIT_RETENTION: '0' })]
     for (const each of [year, forever]) {
       await registerClient(each)
@@ -107,7 +107,7 @@ test('device codes: a network may have a thousand open, however many clients it 
   expect((await ask(clients[0]!, '192.0.2.50')).status).toBe(200)
 })
 
-test('wrong device codes, authorization codes and refresh tokens: 100 of a network in five minutes', async () => {
+test('wrong device codes, authorization codes and refresh tokens: 100 per network in five minutes', async () => {
   server.clock.advance(601)
   const client = await registerClient(server, { client_name: 'Guesser' })
   const code = await requestDevice(server, client)
@@ -129,7 +129,7 @@ test('wrong device codes, authorization codes and refresh tokens: 100 of a netwo
   expect(await slowDown(await poll(server, client, code.device_code))).toEqual([400, 'authorization_pending'])
 })
 
-test('metadata documents: 30 fetches a minute for one network, and of the unused 2,000 stay', async () => {
+test('metadata documents: 30 fetches a minute per network, and 2,000 unused ones are kept', async () => {
   const host = await startDocumentHost()
   const strict = await startServer({ TRUSTED_PROXIES: '127.0.0.1' }, host.outbound)
   const idOf = (n: number) => `https://host${n}.example:${host.port}/app.json`
@@ -152,7 +152,7 @@ test('metadata documents: 30 fetches a minute for one network, and of the unused
   host.close()
 })
 
-test('X-Forwarded-For of a peer that is not trusted is one warning in the log, and advice at the start', async () => {
+test('X-Forwarded-For from an untrusted peer causes one warning in the log, and advice at the start', async () => {
   const direct = await startServer({ BASE_URL: 'https://mcp.example' })
   const lines: string[] = []
   const stream = { write: (line: string) => void lines.push(line) }

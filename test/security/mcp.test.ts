@@ -62,7 +62,7 @@ describe('a call beyond the token’s scope', () => {
     expect([text.includes('"error"'), text.includes('ada@example.com')]).toEqual([true, false])
   })
 
-  test('is 403 in 2026-07-28 whatever the headers say', async () => {
+  test('is 403 in 2026-07-28, whatever the headers say', async () => {
     const body = CALL.replace('"arguments":{}', `"arguments":{},${META}`)
     for (const method of ['tools/call', 'ping', 'server/discover']) {
       const headers = { 'MCP-Protocol-Version': '2026-07-28', 'Mcp-Method': method, 'Mcp-Name': 'whoami' }
@@ -72,13 +72,13 @@ describe('a call beyond the token’s scope', () => {
 })
 
 describe('a batch', () => {
-  test('that cancels its own request ends without an answer, and does not hang', async () => {
+  test('that cancels its own request ends without a response, and does not hang', async () => {
     const cancel = '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}'
     const answer = await send(`[${CALL},${cancel}]`, full)
     expect([answer.status, await answer.text()]).toEqual([202, ''])
   })
 
-  test('of more than a hundred messages is refused, over HTTP+SSE, too', async () => {
+  test('of more than a hundred messages is refused, over HTTP+SSE too', async () => {
     const body = `[${Array(101).fill(CALL).join(',')}]`
     const stopped = new AbortController()
     const base = server.base.replace('localhost', '127.0.0.1')
@@ -103,7 +103,7 @@ describe('a batch', () => {
   })
 })
 
-describe('a strange Host header', () => {
+describe('a foreign Host header', () => {
   test.each(['[::1', '', 'a b', '%zz', 'a:99999999'])(
     '%p, where the server is not bound to loopback, breaks nothing',
     async host => {
@@ -118,7 +118,7 @@ describe('a strange Host header', () => {
   )
 })
 
-describe('a body that would cost much to look at or to keep', () => {
+describe('a body that would be expensive to parse or to keep', () => {
   const ones = (count: number) => `[${'1,'.repeat(count - 1)}1]`
   const long = 'x'.repeat(100_000)
   const initialize = (params: string) =>
@@ -145,12 +145,12 @@ describe('a body that would cost much to look at or to keep', () => {
     expect([answer.status, error.message.length < 120]).toEqual([status, true])
   })
 
-  test('may be large if it calls a tool', async () => {
+  test('may be large for a tool call', async () => {
     const answer = await send(CALL.replace('"arguments":{}', `"arguments":{"a":"${'x'.repeat(3_000_000)}"}`), full)
     expect([answer.status, (await answer.text()).includes('ada@example.com')]).toEqual([200, true])
   })
 
-  test('is read for one person 32 times at once, and for others all the same', async () => {
+  test('is read for one person at most 32 times at once, which does not affect others', async () => {
     const eve = (await deviceTokens(server, await registerClient(server), await signIn(server, 'eve@example.com')))
       .access_token
     const head = (token: string) =>
@@ -166,7 +166,7 @@ describe('a body that would cost much to look at or to keep', () => {
   })
 })
 
-test('a token that is revoked while the body is on its way is refused', async () => {
+test('a token that is revoked while the body arrives is refused', async () => {
   const client = await registerClient(server)
   const own = await deviceTokens(server, client, await signIn(server))
   const socket = connect(Number(new URL(server.base).port), '127.0.0.1')
@@ -184,7 +184,7 @@ test('a token that is revoked while the body is on its way is refused', async ()
   socket.destroy()
 })
 
-test('calls without end leave room in the audit log for what others do', async () => {
+test('endless calls leave room in the audit log for others’ events', async () => {
   const flood = CALL.replace('whoami', 'no_such_tool')
   const batch = `[${Array.from({ length: 100 }, (_, i) => flood.replace('"id":1', `"id":${i}`)).join(',')}]`
   let most = 0
@@ -264,7 +264,7 @@ test('a byte-order mark is not JSON', async () => {
   expect((await send(`\ufeff${CALL}`, full)).status).toBe(400)
 })
 
-test('a token in another spelling than the one that was issued is refused', async () => {
+test('a token spelled differently from the one that was issued is refused', async () => {
   const [head, body, signature] = full.split('.') as [string, string, string]
   const bytes = Buffer.from(signature, 'base64url')
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'

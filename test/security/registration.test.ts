@@ -28,7 +28,7 @@ describe('what a stranger writes into a registration', () => {
     },
   )
 
-  test('of a name the beginning is read: normalizing 60,000 combining marks takes seconds', async () => {
+  test('is cut before it is normalized: 60,000 combining marks take seconds', async () => {
     expect(await register({ client_name: `${'\u200b'.repeat(2000)}Late` })).toMatchObject({
       client_name: 'Unnamed client',
     })
@@ -36,7 +36,7 @@ describe('what a stranger writes into a registration', () => {
     expect([...String(marks.client_name)].length).toBeLessThanOrEqual(80)
   })
 
-  test('fields of ours are ignored', async () => {
+  test('cannot set internal fields', async () => {
     const own = {
       client_id: 'mine',
       client_secret: 'mine',

@@ -26,7 +26,7 @@ afterAll(async () => {
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
 
 describe('a bearer token', () => {
-  test('is no other secret that this server issues', async () => {
+  test('cannot be any other secret that this server issues', async () => {
     const session = ada.split('=')[1]!
     const others = (Object.keys(SECRET_KINDS) as SecretKind[]).map(newSecret)
     for (const secret of [tokens.refresh_token, session, ...others])
@@ -48,7 +48,7 @@ describe('a bearer token', () => {
       expect((await rpc(server, sent, 'ping')).status).toBe(401)
   })
 
-  test('of a stranger’s key with our key id is refused', async () => {
+  test('signed by another key with our key id is refused', async () => {
     const { privateKey } = await generateKeyPair('ES256')
     const [{ kid }] = server.deps.memory.keys.jwks.keys as [{ kid: string }]
     const claims = JSON.parse(Buffer.from(tokens.access_token.split('.')[1]!, 'base64url').toString())
@@ -73,7 +73,7 @@ describe('refresh (RFC 6749 6)', () => {
 })
 
 describe('introspection (RFC 7662 4)', () => {
-  test('tells a client that published a document nothing about the tokens of others', async () => {
+  test('tells a client with a metadata document nothing about the tokens of others', async () => {
     const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
     const id = `https://client.example:${host.port}/keyed.json`
     host.serveJson('/keyed.json', {

@@ -68,7 +68,7 @@ const person = (more: Partial<ExternalIdentity>): ExternalIdentity => ({
   ...more,
 })
 
-describe('who may enter: by address, domain, invitation or link', () => {
+describe('who may sign in: by address, domain, invitation or link', () => {
   test.each([
     ['an address of ALLOWED_EMAILS', 'ada@lovelace.uk', false],
     ['the same in capitals', 'ADA@Lovelace.UK', false],
@@ -102,7 +102,7 @@ describe('who may enter: by address, domain, invitation or link', () => {
     expect(await count(server, 'users')).toBe(users)
   })
 
-  test('a stranger reads what to do next, and the audit log has one line of it', async () => {
+  test('a stranger reads what to do next, and the audit log has one row about it', async () => {
     server.clock.advance(601) // the same again within ten minutes is only counted
     await server.deps.audit.flush()
     const page = await expectKeptOut({ email: 'eve@attacker.net', email_verified: true }, TITLES.noAccess)
@@ -136,7 +136,7 @@ describe('an unverified address (OpenID Connect Core 5.1: email_verified)', () =
     }
   })
 
-  test('neither makes somebody known an administrator nor becomes their address', async () => {
+  test('neither makes a known user an administrator nor becomes their address', async () => {
     const sub = await expectEntered({ email: 'trudy@example.com', email_verified: true })
     await expectEntered({ sub, email: 'boss@example.org', email_verified: false })
     expect(await userOf(sub)).toMatchObject({ email: 'trudy@example.com', is_admin: false })
@@ -159,14 +159,14 @@ describe('identity is issuer and subject, never the address', () => {
     expect([ids.size, ids.has(mine!.user_id)]).toEqual([2, false])
   })
 
-  test('somebody known stays who they are with another address, also one that is not allowed', async () => {
+  test('a known user stays the same user with another address, even one that is not allowed', async () => {
     const sub = await expectEntered({ email: 'before@example.com', email_verified: true })
     const { id } = await userOf(sub)
     await expectEntered({ sub, email: 'after@elsewhere.net', email_verified: true })
     expect(await userOf(sub)).toEqual({ id, email: 'after@elsewhere.net', is_admin: false })
   })
 
-  test('20 first sign-ins of one person at once make one user', async () => {
+  test('20 simultaneous first sign-ins of one person create one user', async () => {
     for (let round = 0; round < 5; round++) {
       const twin = person({ email: `crowd-${round}@example.com` })
       const users = await Promise.all(Array.from({ length: 20 }, () => admit(server.deps, twin, null)))
@@ -176,7 +176,7 @@ describe('identity is issuer and subject, never the address', () => {
 })
 
 describe('invitations', () => {
-  test('an invited address enters with whatever issuer verified it, once, as the invited user', async () => {
+  test('an invited address can sign in with any issuer that verified it, once, as the invited user', async () => {
     const invited = await inviteUser(server.deps, 'Guest@Example.net')
     const sub = await expectEntered({ email: 'guest@example.net', email_verified: true })
     expect((await userOf(sub)).id).toBe(invited.id)
@@ -185,7 +185,7 @@ describe('invitations', () => {
     expect((await userOf(sub)).id).toBe(invited.id)
   })
 
-  test('of 20 identities with an invited address at once exactly one becomes the invited user', async () => {
+  test('of 20 simultaneous identities with an invited address exactly one becomes the invited user', async () => {
     for (let round = 0; round < 5; round++) {
       const email = `wanted-${round}@example.net`
       const invited = await inviteUser(server.deps, email)
@@ -197,7 +197,7 @@ describe('invitations', () => {
     }
   })
 
-  test('an invitation as administrator makes one, and inviting twice is inviting once', async () => {
+  test('an invitation as administrator creates one, and inviting twice has no further effect', async () => {
     const first = await inviteUser(server.deps, 'deputy@example.net')
     const second = await inviteUser(server.deps, 'DEPUTY@example.net', true)
     expect(second.id).toBe(first.id)
@@ -231,7 +231,7 @@ describe('a disabled user', () => {
     expectRefusal(other, server, page, 403, TITLES.deadLink)
   })
 
-  test('who was only invited cannot enter either', async () => {
+  test('cannot sign in either if they were only invited', async () => {
     const invited = await inviteUser(server.deps, 'never@example.com')
     await disable(invited.id)
     await expectKeptOut({ email: 'never@example.com', email_verified: true }, TITLES.noAccess)

@@ -108,7 +108,7 @@ describe('the provider’s answer is refused (OpenID Connect Core 3.1.3.7, RFC 8
   })
 })
 
-describe('the provider is as good as away', () => {
+describe('the provider counts as down', () => {
   const cases: [string, () => Misbehaviour][] = [
     ['its token endpoint fails', () => ({ token: () => new Response('stack trace', { status: 500 }) })],
     ['its token endpoint answers with a page', () => ({ token: () => new Response('<h1>Hi</h1>') })],
@@ -123,7 +123,7 @@ describe('the provider is as good as away', () => {
     ['its key set is a file', () => ({ metadata: { jwks_uri: 'file:///etc/passwd' } })],
     ['its sign-in page is a script', () => ({ metadata: { authorization_endpoint: 'javascript:alert(1)' } })],
   ]
-  test.each(cases)('when %s, and good again at the next try', async (_, misbehaviour) => {
+  test.each(cases)('when %s, and works at the next try', async (_, misbehaviour) => {
     forget()
     fake.misbehave(misbehaviour())
     const browser = openBrowser()
@@ -136,7 +136,7 @@ describe('the provider is as good as away', () => {
   })
 })
 
-describe('the provider’s answer is good', () => {
+describe('the provider’s response is accepted', () => {
   const cases: [string, () => Misbehaviour][] = [
     ['with the audience in a list', () => ({ claims: { aud: ['us'] } })],
     ['with a clock that is not quite ours', () => ({ claims: { exp: now() - 59 } })],
@@ -150,7 +150,7 @@ describe('the provider’s answer is good', () => {
     expect(isSignedIn(browser, server)).toBe(true)
   })
 
-  test('but an address in userinfo is not verified because the id token says so of none', async () => {
+  test('but an address in userinfo is not verified by an id token that has none', async () => {
     fake.misbehave({
       claims: { sub: 'trudy', email: undefined, email_verified: true },
       userinfo: { sub: 'trudy', email: 'ada@example.com' },

@@ -33,7 +33,7 @@ describe('a one-time sign-in link', () => {
     expect(end.html).toContain('ada@example.com')
   })
 
-  test('is not used up by looking at it, as link previews do', async () => {
+  test('is not used up by opening it, as link previews do', async () => {
     const token = await newToken()
     for (let i = 0; i < 3; i++) expect((await server.get(`/auth/signin/link?token=${token}`)).status).toBe(200)
     expect((await use(token)).status).toBe(303)
@@ -58,7 +58,7 @@ describe('a one-time sign-in link', () => {
     expect((await use(late)).status).toBe(403)
   })
 
-  test('wrong, malformed, missing, expired and used links look alike and say what to do next', async () => {
+  test('wrong, malformed, missing, expired and used links get the same page, which says what to do next', async () => {
     const used = await newToken()
     await use(used)
     const expired = await newToken()
@@ -83,7 +83,7 @@ describe('a one-time sign-in link', () => {
     expect(last).toEqual({ event: 'user.refused', ip: '127.0.0.1', detail: { how: 'link' } })
   })
 
-  test('is nowhere in the database, only its hash', async () => {
+  test('is in the database as a hash only', async () => {
     const token = await newToken('hashed@example.com')
     await server.deps.audit.flush()
     const tables = await server.deps.sql<{ name: string }[]>`
@@ -100,7 +100,7 @@ describe('a one-time sign-in link', () => {
     expect([...found]).toEqual([{ used_at: null }])
   })
 
-  test('shows a strange token as text', async () => {
+  test('escapes a malicious token', async () => {
     const answer = await server.get(`/auth/signin/link?token=${encodeURIComponent('"><script>alert(1)</script>')}`)
     expect(await answer.text()).toContain('value="&#34;>') // it does not end the attribute
   })
@@ -117,7 +117,7 @@ describe('a one-time sign-in link', () => {
   })
 })
 
-describe('after a link the browser is where it wanted to go', () => {
+describe('after a link the browser is where it was going', () => {
   /** Opens the sign-in page with a return_to, then uses a link in the same browser. @returns where it ends. */
   async function landing(returnTo: string, raw = encodeURIComponent(returnTo)): Promise<string> {
     const browser = openBrowser()
@@ -188,7 +188,7 @@ describe('after a link the browser is where it wanted to go', () => {
     },
   )
 
-  test('a path of 1000 characters is kept, a longer one is not taken', async () => {
+  test('a path of 1000 characters is kept, a longer one is ignored', async () => {
     const longest = `/auth/device?code=${'a'.repeat(1000 - 18)}`
     expect(await landing(longest)).toBe(server.base + longest)
     expect(await landing(`${longest}a`)).toBe(`${server.base}/auth/device`)

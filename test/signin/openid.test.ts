@@ -35,8 +35,8 @@ function changed(callback: string, params: Record<string, string | undefined>): 
   return url.href
 }
 
-describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', () => {
-  test('begins at a page that lists the providers and ends signed in, where it was started', async () => {
+describe('a sign-in with an OpenID provider (OpenID Connect Core 3.1)', () => {
+  test('begins at a page that lists the providers and ends where it was started', async () => {
     const browser = openBrowser()
     const start = await browser.visit(`${server.base}/auth/device?code=BBBB-CCCC`)
     expect(start.url).toBe(`${server.base}/auth/signin?return_to=%2Fauth%2Fdevice%3Fcode%3DBBBB-CCCC`)
@@ -50,7 +50,7 @@ describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', ()
     expect([...browser.cookies(server.base).keys()]).toEqual(['mcp-oauth-browser', 'mcp-oauth-session'])
   })
 
-  test('begun again and again, leaves the cookies of the newest few, so that the browser is never refused with 431', async () => {
+  test('started again and again, keeps only the newest few cookies, so that the browser never gets 431', async () => {
     const cookies = new Map<string, string>()
     const long = `/auth/device?code=${'x'.repeat(2_000)}`
     for (let i = 0; i < 30; i++) {
@@ -73,7 +73,7 @@ describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', ()
     expect([...cookies.values()].join('').length).toBeLessThan(12_000)
   })
 
-  test('asks for PKCE with S256, a nonce and a state, each new every time', async () => {
+  test('uses PKCE with S256, a nonce and a state, each new every time', async () => {
     const seen = new Set<string>()
     for (let i = 0; i < 2; i++) {
       const answer = await sendSignInForm(server, '/auth/signin/oidc')
@@ -96,13 +96,13 @@ describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', ()
     expect(seen.size).toBe(6)
   })
 
-  test('leaves by a refresh, for Chromium holds redirects after a form against form-action (CSP3 6.4.2)', async () => {
+  test('redirects by a refresh, because Chromium applies form-action to redirects after a form (CSP3 6.4.2)', async () => {
     const answer = await sendSignInForm(server, '/auth/signin/oidc')
     expect(answer.headers.get('content-security-policy')).toEndWith("form-action 'self'")
     expect(await answer.text()).toContain('Continue to Test OP')
   })
 
-  test('of somebody known is the same user, with the name and address of today', async () => {
+  test('of a known user updates the name and address', async () => {
     provider.set({ sub: 'grace', email: 'grace@example.com', email_verified: true, name: 'Grace' })
     await signInThrough(openBrowser(), server, 'grace')
     const users = await count(server, 'users')
@@ -112,7 +112,7 @@ describe('the trip to an OpenID provider and back (OpenID Connect Core 3.1)', ()
     expect(await count(server, 'users')).toBe(users)
   })
 
-  test('in two tabs at once succeeds in both, also for somebody new', async () => {
+  test('in two tabs at once succeeds in both, even for a new user', async () => {
     provider.set({ sub: 'new', email: 'new@example.com', email_verified: true })
     const users = await count(server, 'users')
     const browser = openBrowser()
@@ -145,7 +145,7 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
     expect(isSignedIn(browser, server)).toBe(true)
   })
 
-  test('a state of another browser, which has no cookie for it', async () => {
+  test('a state from another browser, without its cookie', async () => {
     const callback = await signInAtProvider(openBrowser(), server, 'ada')
     const victim = openBrowser()
     expectRefusal(victim, server, await victim.visit(callback), 400, TITLES.lost)
@@ -154,7 +154,7 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
     expectRefusal(victim, server, await victim.visit(callback), 400, TITLES.lost)
   })
 
-  test('a cookie of another trip under this one’s name, or one that we did not sign', async () => {
+  test('another sign-in’s cookie under this one’s name, or one that we did not sign', async () => {
     const browser = openBrowser()
     const one = await signInAtProvider(browser, server, 'ada')
     const jar = browser.cookies(server.base)
@@ -170,7 +170,7 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
     }
   })
 
-  test('the same answer a second time, in this browser and with its old cookie', async () => {
+  test('the same response twice, in this browser with its old cookie', async () => {
     const browser = openBrowser()
     const callback = await signInAtProvider(browser, server, 'ada')
     const old = new Map(browser.cookies(server.base))
@@ -183,7 +183,7 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
     expectRefusal(thief, server, await thief.visit(callback), 403, TITLES.refused)
   })
 
-  test('an answer at the callback of another provider (mix-up, RFC 9700 4.4)', async () => {
+  test('a response at the callback of another provider (mix-up, RFC 9700 4.4)', async () => {
     const browser = openBrowser()
     const callback = await signInAtProvider(browser, server, 'ada')
     const mixedUp = callback.replace('/callback/oidc', '/callback/github')
@@ -207,7 +207,7 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
     expect(isSignedIn(browser, server)).toBe(true)
   })
 
-  test('what the person cancelled at the provider, and says so', async () => {
+  test('a sign-in that the person cancelled at the provider, and says so', async () => {
     const browser = openBrowser()
     const stopBefore = `${server.base}/auth/callback/`
     const start = await browser.visit(`${server.base}/auth/signin`)
@@ -229,7 +229,7 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
     expect(isSignedIn(browser, server)).toBe(false)
   })
 
-  test('a trip of more than ten minutes', async () => {
+  test('a sign-in that took more than ten minutes', async () => {
     const browser = openBrowser()
     const callback = await signInAtProvider(browser, server, 'ada')
     server.clock.advance(601)
@@ -238,17 +238,17 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
 })
 
 describe('starting a sign-in', () => {
-  test('of a provider that there is not is a 404, and nothing is fetched', async () => {
+  test('with an unknown provider is a 404, and nothing is fetched', async () => {
     const answer = await sendSignInForm(server, '/auth/signin/nobody')
     expect(answer.status).toBe(404)
     expect(await answer.text()).toContain('choose another one')
   })
 
-  test('is a form only: a link or an image on another page starts nothing', async () => {
+  test('takes a form: a link or an image on another page starts nothing', async () => {
     expect((await server.get('/auth/signin/oidc')).status).toBe(405)
   })
 
-  test('while the provider is away is a 502 that says what to do, and works again when it is back', async () => {
+  test('while the provider is down is a 502 that says what to do, and works again when it is back', async () => {
     // Nothing is known of it yet.
     Object.assign(server.deps, { providers: openProviders(server.deps.config) })
     await provider.stop()

@@ -84,7 +84,7 @@ const second = { email: 'work@example.org', primary: false, verified: true, visi
 const noreply = { email: '583231+octocat@users.noreply.github.com', primary: false, verified: true, visibility: null }
 
 describe('the answers of GitHub to /user and /user/emails', () => {
-  test('with a private address: the primary one, and the number as subject, for logins change hands', () => {
+  test('with a private address: the primary one, and the numeric id as subject, because logins change hands', () => {
     expect(identityFromGitHub(gitHubUser, [second, primary, noreply])).toEqual({
       issuer: 'https://github.com',
       subject: '583231',
@@ -94,7 +94,7 @@ describe('the answers of GitHub to /user and /user/emails', () => {
     })
   })
 
-  test('never believe the address of the profile', () => {
+  test('ignore the profile’s address', () => {
     const user = { ...gitHubUser, email: 'boss@example.com' }
     expect(identityFromGitHub(user, [primary]).email).toBe('octocat@example.com')
   })
@@ -126,7 +126,7 @@ describe('the answers of GitHub to /user and /user/emails', () => {
   })
 })
 
-describe('the trip to GitHub and back', () => {
+describe('a sign-in with GitHub', () => {
   let server: TestServer
   /** What GitHub answers, by URL. */
   let gitHub: Record<string, (request: Request) => Response | Promise<Response>>
@@ -211,7 +211,7 @@ describe('the trip to GitHub and back', () => {
     expectRefusal(browser, server, page, 403, TITLES.refused)
   })
 
-  test('says that GitHub is away when it is', async () => {
+  test('says if GitHub cannot be reached', async () => {
     const token = { [tokenUrl]: () => Response.json({ access_token: 'gho_x' }) }
     for (const broken of [
       { ...api, [tokenUrl]: () => new Response('unicorn', { status: 503 }) },

@@ -34,7 +34,7 @@ async function signOutToken(cookie: string): Promise<string> {
 }
 
 describe('a session (RFC 6265bis, SECURITY: Browser)', () => {
-  test('begins with a new id, whatever the browser brought (no fixation)', async () => {
+  test('begins with a new id, whatever the browser sent (no fixation)', async () => {
     const chosen = `${SESSION}=mse_${'A'.repeat(43)}`
     const first = await useLink({ Cookie: chosen })
     const cookies = first.headers.getSetCookie().filter(cookie => cookie.startsWith(`${SESSION}=`))
@@ -45,7 +45,7 @@ describe('a session (RFC 6265bis, SECURITY: Browser)', () => {
     expect(await isAlive(chosen)).toBe(false)
   })
 
-  test('ends when the same browser signs in anew; that of another browser does not', async () => {
+  test('ends when the same browser signs in again; that of another browser does not', async () => {
     const one = await signIn(server)
     const elsewhere = await signIn(server)
     const again = await useLink({ Cookie: one })
@@ -77,7 +77,7 @@ describe('a session (RFC 6265bis, SECURITY: Browser)', () => {
     expect(await isAlive(cookie)).toBe(false)
   })
 
-  test('is asked for by a redirect that a strange Host header does not break', async () => {
+  test('is requested by a redirect that ignores a forged Host header', async () => {
     for (const host of ['[', 'a:99999', '%zz', 'evil.example']) {
       const answer = await server.get('/auth/device?code=BBBB-CCCC', { Host: host, ...HTML })
       expect([host, answer.status, answer.headers.get('location')]).toEqual([
@@ -88,7 +88,7 @@ describe('a session (RFC 6265bis, SECURITY: Browser)', () => {
     }
   })
 
-  test('is asked of a program in JSON', async () => {
+  test('is requested from programs in JSON', async () => {
     const answer = await server.get('/account', { Accept: 'application/json' })
     expect([answer.status, await answer.json()]).toEqual([
       401,
@@ -115,7 +115,7 @@ describe('signing out', () => {
     expect([answer.status, answer.headers.get('location')]).toEqual([303, '/'])
   })
 
-  test('is a form only: a link or an image on another page signs nobody out', async () => {
+  test('takes a form: a link or an image on another page signs nobody out', async () => {
     const cookie = await signIn(server)
     expect((await server.get('/auth/signout', { Cookie: cookie, ...HTML })).status).toBe(405)
     expect(await isAlive(cookie)).toBe(true)
@@ -149,7 +149,7 @@ describe('signing out', () => {
   })
 })
 
-describe('a form of another site', () => {
+describe('a form on another site', () => {
   test.each([
     ['Sec-Fetch-Site: cross-site', { 'Sec-Fetch-Site': 'cross-site' }],
     ['Sec-Fetch-Site: same-site', { 'Sec-Fetch-Site': 'same-site' }],
@@ -188,7 +188,7 @@ describe('cookies', () => {
       .map(cookie => cookie.replace(/signin-[\w-]{12}=/, 'signin-STATE=').replace(/=[^;]*/, '=VALUE'))
   }
 
-  test('on http have the plain name, for browsers refuse the prefix there', async () => {
+  test('on http have the plain name, because browsers refuse the prefix there', async () => {
     expect(await cookiesOf(server)).toEqual([
       'mcp-oauth-browser=VALUE; Path=/; Max-Age=86400; HttpOnly; SameSite=Lax',
       'mcp-oauth-return-to=VALUE; Path=/; Max-Age=600; HttpOnly; SameSite=Lax',
@@ -198,7 +198,7 @@ describe('cookies', () => {
     ])
   })
 
-  test('stay below the 4096 bytes that browsers keep, with the longest return path', async () => {
+  test('stay below the browsers’ limit of 4096 bytes, even with the longest return path', async () => {
     const returnTo = `/auth/device?code=${'a'.repeat(1000 - 18)}`
     const answers = [
       await server.get(`/auth/signin?return_to=${encodeURIComponent(returnTo)}`),

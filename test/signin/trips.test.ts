@@ -28,8 +28,8 @@ async function onTheWayBack() {
   return { browser, url, jar, name }
 }
 
-describe('a sign-in under way (RFC 8725, RFC 9700 4.7)', () => {
-  test('begins one session, though its answer arrives ten times at once at a provider that takes its code each time', async () => {
+describe('a pending sign-in (RFC 8725, RFC 9700 4.7)', () => {
+  test('begins one session, even if its callback arrives ten times at once and the provider accepts the code each time', async () => {
     const { browser, url } = await onTheWayBack()
     const sessions = await count(server, 'sessions')
     const Cookie = [...browser.cookies(server.base)].map(pair => pair.join('=')).join('; ')

@@ -31,8 +31,8 @@ const emailOf = (result: unknown) =>
   (result as { structuredContent: { user: { email: string } } }).structuredContent.user.email
 const PAGE = /^http:\/\/localhost:\d+\/account\/upstreams\/notes\?for=[\w-]{16}$/
 
-describe('a session of 2025-11-25 that can open pages', () => {
-  test('gets -32042, hears when the account is linked and that the list has changed, and goes on', async () => {
+describe('a session of 2025-11-25 that supports URL elicitation', () => {
+  test('gets -32042, is told when the account is linked and the list has changed, and continues', async () => {
     const ada = await here('ada@example.com')
     const client = new Client({ name: 'test', version: '1' }, { capabilities: { elicitation: { url: {} } } })
     const completed = Promise.withResolvers<string>()
@@ -64,7 +64,7 @@ describe('a session of 2025-11-25 that can open pages', () => {
     await client.close()
   })
 
-  test('one that declared forms only gets a result with the address', async () => {
+  test('one that declared forms only gets a result with the URL', async () => {
     const client = new Client({ name: 'test', version: '1' }, { capabilities: { elicitation: {} } })
     const token = await tokenFor(server, 'notes', 'mcp', 'forms@example.com')
     await client.connect(new StreamableHTTPClientTransport(addressOf('/mcp/notes'), withToken(token)))
@@ -76,10 +76,10 @@ describe('a session of 2025-11-25 that can open pages', () => {
   })
 })
 
-describe('a client of 2026-07-28 that can open pages', () => {
+describe('a client of 2026-07-28 that supports URL elicitation', () => {
   const _meta = { 'io.modelcontextprotocol/clientCapabilities': { elicitation: { url: {} } } }
 
-  test('is asked, waits for the person, and its call goes on by itself', async () => {
+  test('is asked, waits for the person, and its call continues by itself', async () => {
     const bob = await here('bob@example.com')
     const client = new ModernClient(
       { name: 'test', version: '2' },
@@ -101,7 +101,7 @@ describe('a client of 2026-07-28 that can open pages', () => {
     await client.close()
   })
 
-  test('on the wire it is input_required; who declines is told so, and the upstream sees nothing of it', async () => {
+  test('on the wire it is input_required; declining is acknowledged, and the upstream sees nothing of it', async () => {
     const token = await tokenFor(server, 'notes', 'mcp', 'eve@example.com')
     const call = async (more: object = {}) => {
       const answer = await modernRpc(
@@ -136,7 +136,7 @@ describe('a client of 2026-07-28 that can open pages', () => {
 })
 
 describe('the link that a client gets', () => {
-  test('opened by somebody else it links nothing, and says so', async () => {
+  test('links nothing if somebody else opens it, and says so', async () => {
     const [carol, mallory] = [await here('carol@example.com'), await here('mallory@example.com')]
     const token = await tokenFor(server, 'notes', 'mcp', mallory.email)
     const answer = await modernRpc(server, token, 'tools/call', { name: 'notes__connect' }, { path: '/mcp/notes' })

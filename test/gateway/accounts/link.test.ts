@@ -43,7 +43,7 @@ describe('before an account is linked', () => {
     expect(await namesOf(rpc(server, adaHub, 'tools/list'))).not.toContain('notes__whoami')
   })
 
-  test('that tool answers with the address where to link it', async () => {
+  test('that tool returns the URL where the account is linked', async () => {
     const address =
       /Open http:\/\/localhost:\d+\/account\/upstreams\/notes\?for=[\w-]{16} in a browser to link it, then try again\.$/
     const expected = { content: [{ type: 'text', text: expect.stringMatching(address) }] }
@@ -56,7 +56,7 @@ describe('before an account is linked', () => {
     expect(remembered).toEqual({ ...expected, isError: true } as never)
   })
 
-  test('the page says where the person signs in and where what they allow goes', async () => {
+  test('the page names the server and where the person signs in', async () => {
     const html = await pageFor(ada.here, '/account/upstreams/notes')
     const { host } = new URL(upstream.base)
     expect(html).toContain('Link your account at notes?')
@@ -64,7 +64,7 @@ describe('before an account is linked', () => {
     expect(await pageFor(ada.here)).toContain('href="/account/upstreams/notes"')
   })
 
-  test('the browser is sent with PKCE, state and the resource, as a client that registered itself', async () => {
+  test('the browser is redirected with PKCE, state and the resource, for a client that registered itself', async () => {
     const url = await beginLink(server, ada.here, 'notes')
     expect(url.origin + url.pathname).toBe(`${upstream.base}/api/oauth/authorize`)
     const { client_id, state, code_challenge, ...rest } = Object.fromEntries(url.searchParams)
@@ -86,7 +86,7 @@ describe('before an account is linked', () => {
 })
 
 describe('a linked account', () => {
-  test('is what calls are made with, in both eras, at the endpoint and in the hub; nobody else’s are', async () => {
+  test('is used for its person’s calls only, in both eras, at the endpoint and in the hub', async () => {
     await link(server, upstream, ada, 'notes')
     const calls = [
       modernRpc(server, adaHere, 'tools/call', { name: 'whoami' }, { path: AT }),
@@ -99,14 +99,14 @@ describe('a linked account', () => {
     expect((await resultOf(rpc(server, bobHere, 'tools/call', { name: 'whoami' }, AT))).isError).toBe(true)
   })
 
-  test('brings the server’s own tools to its person, and to nobody else', async () => {
+  test('shows the server’s own tools to its person, and to nobody else', async () => {
     expect(await namesOf(rpc(server, adaHere, 'tools/list', {}, AT))).toContain('whoami')
     expect(await namesOf(rpc(server, adaHub, 'tools/list'))).toContain('notes__whoami')
     expect(await namesOf(rpc(server, adaHub, 'tools/list'))).not.toContain('notes__connect')
     expect(await namesOf(rpc(server, bobHere, 'tools/list', {}, AT))).toEqual(['notes__connect'])
   })
 
-  test('stands on the account page; unlinked there, it is gone here and its tokens are revoked at the upstream', async () => {
+  test('is on the account page; unlinking it there removes it and revokes its tokens at the upstream', async () => {
     const html = await pageFor(ada.here)
     expect(html).toContain('<span class="badge good">linked</span>')
     const connected = async () =>

@@ -33,7 +33,7 @@ beforeEach(async () => {
 const NOT_LINKED = 'This requires your account at notes, which is not linked to this server yet.'
 
 describe('a token', () => {
-  test('is renewed before it expires, and the call does not wait for that', async () => {
+  test('is renewed before it expires, without delaying the call', async () => {
     expect(await ada.call()).toBe('ada')
     server.clock.advance(80)
     notes.replace.set('/token', () => Bun.sleep(100).then(() => undefined))
@@ -52,7 +52,7 @@ describe('a token', () => {
     expect(notes.refreshes()).toBe(1)
   })
 
-  test('is renewed by one of two replicas, whatever is called at the same moment', async () => {
+  test('is renewed by only one of two replicas, whatever is called at the same moment', async () => {
     expect([await ada.call(), await ada.call('whoami', replica)]).toEqual(['ada', 'ada'])
     server.clock.advance(200)
     const calls = Array.from({ length: 10 }, (_, i) => ada.call('whoami', i % 2 ? replica : server))
@@ -60,7 +60,7 @@ describe('a token', () => {
     expect(notes.refreshes()).toBe(1)
   })
 
-  test('that cannot be renewed any more unlinks the account softly, and linking it again mends that', async () => {
+  test('that can no longer be renewed asks the person to link the account again, which works', async () => {
     server.clock.advance(200)
     notes.revokeAll('refresh')
     expect(await ada.call()).toStartWith(NOT_LINKED)
@@ -72,7 +72,7 @@ describe('a token', () => {
     expect(await ada.call()).toBe('ada')
   })
 
-  test('without a refresh token serves until it expires', async () => {
+  test('without a refresh token is used until it expires', async () => {
     notes.refreshable = false
     await ada.link()
     server.clock.advance(90)
@@ -81,7 +81,7 @@ describe('a token', () => {
     expect(await ada.call()).toStartWith(NOT_LINKED)
   })
 
-  test('that the server says nothing about serves until it is refused', async () => {
+  test('without an expiry is used until it is refused', async () => {
     Object.assign(notes, { lifetime: 0, refreshable: false })
     await ada.link()
     server.clock.advance(3000)
@@ -92,7 +92,7 @@ describe('a token', () => {
 })
 
 describe('an authorization server', () => {
-  test('that answers 503 is not asked by every call, and is asked again later', async () => {
+  test('that answers 503 is not called for every request, and is tried again later', async () => {
     server.clock.advance(200)
     notes.replace.set('/token', () => {
       notes.requests.push('refused')
@@ -107,7 +107,7 @@ describe('an authorization server', () => {
     expect(await ada.call()).toBe('ada')
   })
 
-  test('whose answer cannot be read is asked once more at once', async () => {
+  test('whose response cannot be read is asked once more at once', async () => {
     server.clock.advance(200)
     let isFirst = true
     notes.replace.set('/token', () => {
@@ -131,7 +131,7 @@ test('two people with 100 calls each at once never see each other’s data', asy
   expect(await ada.listTools()).not.toContain('notes_of_bob')
 })
 
-test('a call that needs more scopes asks for them together with those that were allowed', async () => {
+test('a call that needs more scopes asks for them together with those already granted', async () => {
   expect(await ada.call('write_note')).toMatch(
     /^This requires more access to your account at notes than you have granted\. Open http/,
   )

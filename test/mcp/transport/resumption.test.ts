@@ -93,7 +93,7 @@ async function connectV1(through: { port: number } | undefined = undefined, bear
   return { sdk, sent, close: () => sdk.close() }
 }
 
-test('an answer that is soon there comes whole, in the events that a stream of it would have', async () => {
+test('a quick response is sent whole, with the events that its stream would have', async () => {
   const answer = await post(await begin(), { jsonrpc: '2.0', id: 7, method: 'ping' })
   const text = await answer.text()
   expect(answer.headers.get('content-type')).toBe('text/event-stream')
@@ -103,8 +103,8 @@ test('an answer that is soon there comes whole, in the events that a stream of i
   )
 })
 
-describe('an answer that comes while the client is away', () => {
-  test('is there when it resumes, once, and other streams go on', async () => {
+describe('a response that arrives while the client is disconnected', () => {
+  test('is delivered once when it resumes, and other streams continue', async () => {
     const session = await begin()
     const standalone = await open(session)
     const restore = slowDown(server, () => 300)
@@ -124,7 +124,7 @@ describe('an answer that comes while the client is away', () => {
     expect(await standalone.rest().catch(error => error.name)).toBe('AbortError') // it had not ended by itself
   })
 
-  test('comes on the new connection if it comes later, and the old one ends', async () => {
+  test('is sent on the new connection if it comes later, and the old one ends', async () => {
     const session = await begin()
     const restore = slowDown(server, () => 500)
     const asking = await open(session, call('x'))
@@ -170,7 +170,7 @@ describe('an answer that comes while the client is away', () => {
     for (const proxy of proxies) await proxy.close()
   })
 
-  test('that is an error does not make a client of the SDK come back for more, over and over', async () => {
+  test('that is an error does not make the SDK’s client reconnect over and over', async () => {
     const { sdk, sent, close } = await connectV1()
     const before = sent.length
     await expect(sdk.callTool({ name: 'no_such_tool', arguments: {} })).rejects.toThrow('-32602')
@@ -224,7 +224,7 @@ describe('tools/list_changed', () => {
   }
   const SEARCH = 'search_audit_log'
 
-  test('tells a client of the SDK that a refreshed token shows other tools; also one that was cut off meanwhile', async () => {
+  test('tells the SDK’s client that a refreshed token shows other tools, even if it was disconnected meanwhile', async () => {
     const app = await adminApp()
     const { sdk, sent, close } = await connectV1(proxy, app.token)
     const changes: string[] = []
@@ -249,7 +249,7 @@ describe('tools/list_changed', () => {
 })
 
 describe('cancellation (2025-11-25, "Cancellation")', () => {
-  test('ends the answer’s stream, and nobody has to come back for it', async () => {
+  test('ends the response’s stream for good', async () => {
     const session = await begin()
     const restore = slowDown(server, () => 300)
     for (let i = 0; i < 70; i++) {
@@ -265,7 +265,7 @@ describe('cancellation (2025-11-25, "Cancellation")', () => {
     expect(await (await post(session, call('after'))).text()).toContain('"id":"after"')
   })
 
-  test('by a client of the SDK rejects its call, and the connection goes on', async () => {
+  test('by the SDK’s client rejects its call, and the connection stays usable', async () => {
     const { sdk, close } = await connectV1()
     const restore = slowDown(server, () => 500)
     const stop = new AbortController()
@@ -283,7 +283,7 @@ describe('cancellation (2025-11-25, "Cancellation")', () => {
     expect(await answer.text()).toContain('"result"')
   })
 
-  test('of what is unknown or answered is ignored', async () => {
+  test('of an unknown or answered request is ignored', async () => {
     const session = await begin()
     await (await post(session, call(1))).text()
     for (const id of [1, 2, null, {}, undefined]) expect((await post(session, cancel(id))).status).toBeLessThan(500)
@@ -299,7 +299,7 @@ describe('in a session', () => {
     expect(await answer.json()).toMatchObject({ id: 1, result: { structuredContent: { user: {} } } })
   })
 
-  test('that ends, a call in progress is told so, in whatever way it was to be answered', async () => {
+  test('that ends, a call in progress gets an error, however it was to be answered', async () => {
     const session = await begin()
     const restore = slowDown(server, () => 1_000)
     const calls = [post(session, call(1)), post(session, call(2), { Accept: 'application/json' })]
@@ -358,13 +358,13 @@ describe('the log of events', () => {
     expect(log.after({ stream: 2, number: 0 })!.map(({ number }) => number)).toEqual([304, 305])
   })
 
-  test('does not hold what is larger than that by itself', () => {
+  test('does not keep an event that is larger than that', () => {
     const log = openEventLogs()('ada')
     expect(log.append(1, 'x'.repeat(1024 * 1024)).id).toBe(`1-1-${log.name}`)
     expect(log.after({ stream: 1, number: 0 })).toBeUndefined()
   })
 
-  test('takes room from whoever holds most, not from others', () => {
+  test('takes room from the session that holds most', () => {
     const open = openEventLogs()
     const ada = open('ada')
     ada.append(0, 'x')
@@ -375,7 +375,7 @@ describe('the log of events', () => {
     expect(eves.filter(log => log.after({ stream: 0, number: 0 }))).toHaveLength(127)
   })
 
-  test('holds 128 MiB of all sessions: whoever said something least recently loses theirs', () => {
+  test('holds 128 MiB over all sessions: the least recently active loses its events', () => {
     const open = openEventLogs()
     const logs = Array.from({ length: 130 }, () => open('ada'))
     const megabyte = 'x'.repeat(1024 * 1024 - 150) // and what an event takes besides

@@ -54,7 +54,7 @@ function get(path: string, extra: Record<string, string>) {
 }
 
 describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
-  test('initialize gives an id, later requests carry it, DELETE ends it, and then it is 404', async () => {
+  test('initialize returns an id, later requests carry it, DELETE ends it, and then it is 404', async () => {
     const id = await begin()
     const answer = await list(id)
     expect([answer.status, answer.headers.get('mcp-session-id')]).toEqual([200, id])
@@ -67,7 +67,7 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
     expect((await list(id)).status).toBe(404)
   })
 
-  test('an unknown session and somebody else’s are the same 404', async () => {
+  test('an unknown session and somebody else’s get the same 404', async () => {
     const id = await begin()
     const otherUser = (await deviceTokens(server, client, await signIn(server, 'eve@example.com'))).access_token
     const otherGrant = (await deviceTokens(server, client, ada)).access_token
@@ -120,7 +120,7 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
     expect(sessions.find('other', { ...principal, clientId: 'd', grantId: 'h' })).toBeDefined()
   })
 
-  test('an initialize that asks for no answer begins none', async () => {
+  test('an initialize notification begins none', async () => {
     const own = (await deviceTokens(server, client, ada)).access_token
     const id = await begin(own)
     const { id: _, ...notification } = INITIALIZE
@@ -128,7 +128,7 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
     expect((await list(id, own)).status).toBe(200)
   })
 
-  test('an idle session outlives its access token, and goes on though what was kept of it was freed after a day', async () => {
+  test('an idle session outlives its access token, and continues even after its state was freed after a day', async () => {
     const own = await deviceTokens(server, client, ada)
     const id = await begin(own.access_token)
     const refresh = async ({ refresh_token }: TokenAnswer) =>
@@ -147,7 +147,7 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
     expect((await list(id, later)).status).toBe(200)
   })
 
-  test('one person has at most 256, over all apps: the one used least recently goes', async () => {
+  test('one person has at most 256 over all apps: the least recently used is dropped', async () => {
     const bob = await signIn(server, 'bob@example.com')
     const connections = await Promise.all(
       Array.from({ length: 12 }, async () => (await deviceTokens(server, client, bob)).access_token),
@@ -164,7 +164,7 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
     expect((await list(next, connections[2])).status).toBe(200)
   })
 
-  test('one connection has at most 32: the one used least recently goes', async () => {
+  test('one connection has at most 32: the least recently used is dropped', async () => {
     const own = (await deviceTokens(server, client, ada)).access_token
     const first = await begin(own)
     const second = await begin(own)

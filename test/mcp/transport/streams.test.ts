@@ -67,7 +67,7 @@ async function openEach(token: string) {
   ]
 }
 
-test('a GET stream opens at once though nothing is said, and a second one takes its place', async () => {
+test('a GET stream opens at once even if nothing is sent, and a second one replaces it', async () => {
   const token = await newToken()
   const session = await begin(token)
   const first = await get('/mcp', headers(token, session))
@@ -79,7 +79,7 @@ test('a GET stream opens at once though nothing is said, and a second one takes 
   second.close()
 })
 
-test('every kind is kept alive by comments, and no proxy is to hold it back', async () => {
+test('every kind is kept alive by comments, and tells proxies not to buffer it', async () => {
   const streams = await openEach(await newToken())
   every15Seconds()
   for (const stream of streams) {
@@ -122,7 +122,7 @@ describe('ends', () => {
     await brief.close()
   })
 
-  test('when the server stops, but for answers to calls in progress', async () => {
+  test('when the server stops, except for responses to calls in progress', async () => {
     const other = await startServer()
     const token = (await deviceTokens(other, await registerClient(other), await signIn(other))).access_token
     const begun = await other.postJson('/mcp', INITIALIZE, headers(token))
@@ -140,7 +140,7 @@ describe('ends', () => {
     await other.close()
   })
 
-  test('when its reader stops reading: what is not read does not pile up, and the connection is closed', async () => {
+  test('when its reader stops reading: unread data does not pile up, and the connection is closed', async () => {
     const impatient = await startServer({}, undefined, 10)
     const token = (await deviceTokens(impatient, await registerClient(impatient), await signIn(impatient))).access_token
     const socket = connect(Number(new URL(impatient.base).port), '127.0.0.1')
@@ -195,7 +195,7 @@ describe('there are at most', () => {
     for (const stream of open) stream.close()
   })
 
-  test('256 for one person, however many apps that person connects', async () => {
+  test('256 for one person, however many apps they connect', async () => {
     const { guard } = openStreams(server.deps)
     const principal: Principal = {
       userId: 'bob',

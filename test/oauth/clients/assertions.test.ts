@@ -66,13 +66,13 @@ const send = (client_assertion: string, more: Record<string, string> = {}) =>
   })
 
 describe('private_key_jwt (RFC 7523)', () => {
-  test('a signed assertion proves the client, for the issuer or the token endpoint as audience', async () => {
+  test('a signed assertion authenticates the client, with the issuer or the token endpoint as audience', async () => {
     expect((await send(await assertion())).status).toBe(200)
     expect((await send(await assertion({ claims: { aud: `${server.base}/api/oauth/token` } }))).status).toBe(200)
     expect((await send(await assertion(), { client_id: machine })).status).toBe(200)
   })
 
-  test('is good once, also for 10 at once', async () => {
+  test('works once, even for 10 requests at once', async () => {
     const once = await assertion()
     expect((await send(once)).status).toBe(200)
     expect((await send(once)).status).toBe(401)
@@ -120,13 +120,13 @@ describe('private_key_jwt (RFC 7523)', () => {
     expect(host.lookups).toBe(before)
   })
 
-  test('two ways at once, or another type, is invalid_request', async () => {
+  test('two authentication methods at once, or another assertion type, is invalid_request', async () => {
     const secret = await send(await assertion(), { client_id: machine, client_secret: 'x' })
     const type = await send(await assertion(), { client_assertion_type: 'saml' })
     expect([secret.status, type.status]).toEqual([400, 400])
   })
 
-  test('a client with keys is not proved by its id alone or by a secret', async () => {
+  test('a client with keys cannot authenticate by its id alone or by a secret', async () => {
     expect(
       (await server.post('/api/oauth/token', { grant_type: 'client_credentials', client_id: machine })).status,
     ).toBe(401)
@@ -141,7 +141,7 @@ describe('private_key_jwt (RFC 7523)', () => {
     ).toBe(401)
   })
 
-  test('keys may be registered, and lie behind an address that is fetched safely', async () => {
+  test('keys may be registered, or published at a URL that is fetched safely', async () => {
     host.serveJson('/keys.json', { keys: [await exportJWK(keys.publicKey)] })
     const metadata = {
       grant_types: ['client_credentials'],
@@ -164,7 +164,7 @@ describe('private_key_jwt (RFC 7523)', () => {
     expect(await registered.json()).toMatchObject({ token_endpoint_auth_method: 'none' })
   })
 
-  test('of registered keys only short, flat members are kept; an address with a user name is not', async () => {
+  test('only short, flat members of registered keys are kept; a URL with a user name is refused', async () => {
     const register = async (more: Record<string, unknown>) =>
       (await (
         await server.postJson('/api/oauth/register', {

@@ -51,7 +51,7 @@ const refused = async (client_id: string) => {
   ])
 }
 
-describe('a client id that is the address of a document', () => {
+describe('a client id that is the URL of a document', () => {
   test.each<[string, string, boolean]>([
     ['its own host', 'OWN', true],
     ['this computer', 'http://localhost:5555/callback', true],
@@ -73,7 +73,7 @@ describe('a client id that is the address of a document', () => {
     expect(answer.status).toBe(redirected ? 303 : 400)
   })
 
-  test('gets words of its own where any program on this computer can pose as it', async () => {
+  test('warns differently where any program on this computer can pose as the client', async () => {
     const query = new URLSearchParams({
       response_type: 'code',
       client_id: publish(),
@@ -85,7 +85,7 @@ describe('a client id that is the address of a document', () => {
     expect(page).toContain('The response goes to this computer, where any program can impersonate Documented.')
   })
 
-  test('is a client: device flow, refresh and tool call, with its host shown as verified', async () => {
+  test('works as a client: device flow, refresh and tool call, with its host shown as verified', async () => {
     const url = publish()
     const tokens = await deviceTokens(server, url, ada)
     expect((await rpc(server, tokens.access_token, 'tools/list')).status).toBe(200)
@@ -126,7 +126,7 @@ describe('a client id that is the address of a document', () => {
     await refused(publish(more))
   })
 
-  test('a document that prefers keys but allows none is negotiated down', async () => {
+  test('a document that prefers keys but allows "none" is negotiated down', async () => {
     const url = publish({
       token_endpoint_auth_method: 'private_key_jwt',
       token_endpoint_auth_methods_supported: ['private_key_jwt', 'none'],
@@ -168,7 +168,7 @@ describe('a client id that is the address of a document', () => {
   })
 })
 
-test('a document with a client_secret, a member twice or a byte-order mark describes no client', async () => {
+test('a document with a client_secret, a repeated member or a byte-order mark is refused', async () => {
   await refused(publish({ client_secret: 'everybody can read it' }))
   for (const change of [
     (json: string) => json.replace('{', '{"client_id":"https://other.example/x",'),
@@ -185,7 +185,7 @@ test('a document with a client_secret, a member twice or a byte-order mark descr
   }
 })
 
-test('a member that is null is one that is absent', async () => {
+test('a null member counts as absent', async () => {
   const answer = await ask(publish({ client_name: null, client_uri: null, jwks: null, grant_types: null }))
   expect(answer.status).toBe(200)
 })
@@ -202,7 +202,7 @@ test('a document on this server cannot be a client id, and is not fetched', asyn
   }
 })
 
-test('where the first address of a host does not answer, the next one is asked', async () => {
+test('if the first address of a host does not answer, the next one is tried', async () => {
   const { isAllowed } = host.outbound
   host.outbound.isAllowed = address => address.startsWith('127.0.0.')
   try {
@@ -230,7 +230,7 @@ describe('fetching a stranger’s document (SSRF)', () => {
     expect(host.connections).toBe(before)
   })
 
-  test('the connection goes to the address that was checked, though the name means another one by then (DNS rebinding)', async () => {
+  test('the connection goes to the address that was checked, even if the name now resolves to another (DNS rebinding)', async () => {
     const url = publish()
     host.resolutions = [['127.0.0.1'], ['10.0.0.1']]
     const [connections, lookups] = [host.connections, host.lookups]
@@ -245,7 +245,7 @@ describe('fetching a stranger’s document (SSRF)', () => {
     await refused(url)
   })
 
-  test('redirects, other types, encodings, errors, too large and unending documents are refused', async () => {
+  test('redirects, other types, encodings, errors, and documents that are too large or never end are refused', async () => {
     const send =
       (head: string, body = '') =>
       (write: (text: string) => void, end: () => void) => {
@@ -311,7 +311,7 @@ describe('fetching a stranger’s document (SSRF)', () => {
 })
 
 describe('keeping documents', () => {
-  test('one fetch for parallel askers, none while it is fresh, one when it is stale', async () => {
+  test('one fetch for parallel requests, none while the copy is fresh, one when it is stale', async () => {
     const url = publish({}, 'Cache-Control: max-age=300\r\n')
     const before = host.requests.length
     const answers = await Promise.all(Array.from({ length: 10 }, () => ask(url)))
@@ -325,7 +325,7 @@ describe('keeping documents', () => {
     expect(host.requests.length - before).toBe(2)
   })
 
-  test('a change is seen once the copy is stale, and the last good copy serves while the host is broken', async () => {
+  test('a change is seen once the copy is stale, and the last good copy is used while the host is broken', async () => {
     const url = publish({}, 'Cache-Control: no-store\r\n')
     const path = new URL(url).pathname
     expect((await ask(url)).status).toBe(200)
@@ -337,7 +337,7 @@ describe('keeping documents', () => {
     expect(await (await ask(url)).json()).toMatchObject({ error: 'unauthorized_client' })
   })
 
-  test('one network does not have documents fetched for ever: 429', async () => {
+  test('fetches caused by one network are limited: 429', async () => {
     const answers: number[] = []
     for (let i = 0; i < 32; i++) answers.push((await ask(urlOf(`/missing-${i}.json`, 'other.example'))).status)
     expect(answers.slice(0, 30)).toEqual(Array(30).fill(401))
@@ -345,7 +345,7 @@ describe('keeping documents', () => {
   })
 })
 
-describe('a document that cannot be had', () => {
+describe('a document that cannot be fetched', () => {
   const authorize = (at: TestServer, client: string) =>
     at.get(
       `/api/oauth/authorize?${new URLSearchParams({
@@ -388,7 +388,7 @@ describe('a document that cannot be had', () => {
     expect(text).toContain(`<p>${description}.</p>`)
   })
 
-  test('CLIENT_METADATA_DOCUMENTS=false: not advertised, not fetched, not believed from before, and the page says so', async () => {
+  test('CLIENT_METADATA_DOCUMENTS=false: not advertised, not fetched, stored copies not used, and the page says so', async () => {
     const offline = await startServer({ CLIENT_METADATA_DOCUMENTS: 'false' }, host.outbound)
     try {
       for (const name of ['oauth-authorization-server', 'openid-configuration']) {

@@ -101,7 +101,7 @@ describe('who may manage a registration (RFC 7592 2)', () => {
     },
   )
 
-  test('a registration that several installations have can be read, and changed or removed by nobody', async () => {
+  test('a registration shared by several installations can be read, but nobody can change or remove it', async () => {
     const metadata = { client_name: 'Installed everywhere' }
     const first = await register(metadata)
     expect((await manage('GET', first.client_id, first.registration_access_token)).status).toBe(200)
@@ -125,7 +125,7 @@ describe('who may manage a registration (RFC 7592 2)', () => {
 })
 
 describe('GET (RFC 7592 2.1)', () => {
-  test('tells what is registered, with the token and address that manage it (3), and no secret', async () => {
+  test('returns what is registered, with the token and URL that manage it (3), and no secret', async () => {
     const { client_secret, ...client } = await register({ token_endpoint_auth_method: 'client_secret_basic' })
     const answer = await manage('GET', client.client_id, client.registration_access_token)
     expect([answer.status, answer.headers.get('cache-control')]).toEqual([200, 'no-store'])
@@ -137,7 +137,7 @@ describe('GET (RFC 7592 2.1)', () => {
 })
 
 describe('PUT (RFC 7592 2.2)', () => {
-  test('replaces the registration, and the next request meets the new one', async () => {
+  test('replaces the registration from the next request on', async () => {
     const client = await register({ client_uri: 'https://app.example' })
     expect(await mayRedirect(client, REDIRECT)).toBe(true)
     const moved = 'https://app.example/moved'
@@ -159,7 +159,7 @@ describe('PUT (RFC 7592 2.2)', () => {
     expect(await (await manage('GET', client.client_id, client.registration_access_token)).json()).toEqual(changed)
   })
 
-  test('makes no client a machine, an administrator, or one that authenticates otherwise', async () => {
+  test('cannot make a client a machine or an administrator, or change how it authenticates', async () => {
     const greedy = {
       ...APP,
       grant_types: [...APP.grant_types, 'client_credentials'],
@@ -184,7 +184,7 @@ describe('PUT (RFC 7592 2.2)', () => {
     }
   })
 
-  test('a machine stays one, with no wider scope', async () => {
+  test('a machine stays a machine, with no wider scope', async () => {
     const metadata = { grant_types: ['client_credentials'], token_endpoint_auth_method: 'client_secret_basic' }
     const machine = await registerTrusted({ ...metadata, scope: 'mcp:tools:read mcp:tools:call' })
     const wider = await put(machine, { ...metadata, scope: 'mcp admin mcp:tools:read' })

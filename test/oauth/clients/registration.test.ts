@@ -25,7 +25,7 @@ const registered = async (body: unknown, headers?: Record<string, string>) => {
   return (await answer.json()) as Registered
 }
 
-describe('what real clients send registers', () => {
+describe('real clients’ requests register', () => {
   test.each(payloads.map(payload => [payload.client, payload] as const))('%s', async (_, { request, must_yield }) => {
     const client = await registered(request)
     const expected = must_yield as {
@@ -40,7 +40,7 @@ describe('what real clients send registers', () => {
 })
 
 describe('narrow, don’t reject (RFC 7591 3.2.1)', () => {
-  test('the answer says what was registered, and nothing else of what was sent', async () => {
+  test('the response contains what was registered, and nothing else that was sent', async () => {
     const answer = await register({
       client_name: 'Exact',
       redirect_uris: ['http://localhost:1234/cb'],
@@ -166,7 +166,7 @@ describe('narrow, don’t reject (RFC 7591 3.2.1)', () => {
     },
   )
 
-  test('a name is text: no control and bidi characters, not too long', async () => {
+  test('a name is plain text: no control or bidi characters, not too long', async () => {
     const { client_name } = await registered({
       token_endpoint_auth_method: 'none',
       redirect_uris: ['https://x.example/cb'],
@@ -175,7 +175,7 @@ describe('narrow, don’t reject (RFC 7591 3.2.1)', () => {
     expect(client_name).toBe(`Agpj.exe ${'b'.repeat(71)}`)
   })
 
-  test('a confidential client gets a secret that works once registered, and only its hash is stored', async () => {
+  test('a confidential client gets a secret that works at once, and only its hash is stored', async () => {
     const client = await registered({
       grant_types: [DEVICE_CODE_GRANT],
       token_endpoint_auth_method: 'client_secret_post',
@@ -212,7 +212,7 @@ describe('who may register', () => {
     expect([answer.status, ((await answer.json()) as { error: string }).error]).toEqual([401, 'invalid_token'])
   })
 
-  test('the same anonymous public registration again gets the same client; a different one does not', async () => {
+  test('repeating an anonymous public registration returns the same client; a different one does not', async () => {
     const metadata = {
       client_name: 'Twice',
       redirect_uris: ['http://localhost/cb'],
@@ -223,7 +223,7 @@ describe('who may register', () => {
     expect((await registered({ ...metadata, client_name: 'Other' })).client_id).not.toBe(first.client_id)
   })
 
-  test('another port on loopback is the same registration: ports do not count when they match', async () => {
+  test('another loopback port is the same registration, since ports are ignored in matching', async () => {
     const metadata = (port: number, path = '/callback') => ({
       client_name: 'Ported',
       token_endpoint_auth_method: 'none',

@@ -8,3 +8,6 @@ export const CHANNEL = 'mcp_oauth_server'
  * `linked <user id> <upstream>` (an account was linked or unlinked), `refreshed <user id> <upstream>`.
  */
 export const UPSTREAM_CHANNEL = 'mcp_oauth_server_upstreams'
+
+/** The channel for messages of MCP sessions that another replica waits for: `<session> <id>`. */
+export const SESSION_CHANNEL = 'mcp_oauth_server_sessions'

@@ -45,6 +45,8 @@ export interface Secrets {
   refresh: Buffer
   /** Seals the state in MCP session ids. */
   sessions: Buffer
+  /** Seals what a client says to another replica than the one that asked. */
+  sessionMessages: Buffer
   /** Seals the state that clients carry for held calls to upstream servers. */
   heldCalls: Buffer
   /** Seals the tokens of users' accounts at upstream servers, and the client registrations used to get them. */

@@ -17,6 +17,7 @@ import { deriveKey } from './lib/crypto.ts'
 import { droppedLogLines, type Log } from './lib/log.ts'
 import { type Outbound, publicInternet } from './lib/safe-fetch.ts'
 import { openLimits } from './limits.ts'
+import { sessionSweeps } from './mcp/handover.ts'
 import { openMetrics } from './metrics.ts'
 import type { OAuthDeps } from './oauth/deps.ts'
 import { openMemory } from './oauth/memory.ts'
@@ -103,6 +104,7 @@ export async function openDeps(
       ...gatewaySweeps(base),
       ...auditSweeps(base),
       ...upkeepSweeps(base),
+      ...sessionSweeps(base),
     ],
     close: () => stack.disposeAsync(),
   }
@@ -121,6 +123,7 @@ function openSecrets(secret: string): Secrets {
     signingKeys: deriveKey(secret, 'signing keys'),
     refresh: deriveKey(secret, 'refresh tokens'),
     sessions: deriveKey(secret, 'mcp sessions'),
+    sessionMessages: deriveKey(secret, 'session messages'),
     heldCalls: deriveKey(secret, 'held calls'),
     upstreamAccounts: deriveKey(secret, 'upstream accounts'),
   }

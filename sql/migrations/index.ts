@@ -5,6 +5,7 @@ import rights from './0004_rights.sql' with { type: 'text' }
 import authorizationRequests from './0005_authorization_requests.sql' with { type: 'text' }
 import administrators from './0006_administrators.sql' with { type: 'text' }
 import upstreamAccounts from './0007_upstream_accounts.sql' with { type: 'text' }
+import sessionMessages from './0008_session_messages.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -21,4 +22,5 @@ export const migrations: readonly Migration[] = [
   { name: '0005_authorization_requests', text: authorizationRequests },
   { name: '0006_administrators', text: administrators },
   { name: '0007_upstream_accounts', text: upstreamAccounts },
+  { name: '0008_session_messages', text: sessionMessages },
 ]

@@ -20,6 +20,7 @@ import { LEGACY, LEGACY_REVISIONS } from '../gateway/protocol.ts'
 import type { Caller } from './access.ts'
 import { type Catalogue, errorBody } from './catalogue.ts'
 import type { Prepared } from './core.ts'
+import type { Said } from './handover.ts'
 import { UNKNOWN_CLIENT } from './identity.ts'
 import type { ToolDeps } from './tools/tool.ts'
 
@@ -43,6 +44,8 @@ export interface ConversationOptions {
   hello?: Hello
   /** Identifies the session to upstream servers. */
   session?: string
+  /** Gets answers and cancellations that no request here waits for. */
+  elsewhere?(message: Said, caller: Caller): void
   /** @param about The request that it belongs to, if any. */
   send(message: Message, about?: Id): void
 }
@@ -50,6 +53,10 @@ export interface ConversationOptions {
 export interface Conversation {
   /** @param canAsk Whether the client can receive questions before its answer. */
   receive(item: Prepared, caller: Caller, canAsk: boolean): void
+  /** Delivers an answer or a cancellation. @returns whether a request here was waiting for it. */
+  take(message: Said): boolean
+  /** Whether a request waits for an answer. */
+  readonly isAsking: boolean
   /** Starts sending change notifications; idempotent. */
   follow(caller: Caller): void
   /** Cancels all running requests. */
@@ -74,7 +81,7 @@ export function helloOf(params: Json | undefined): Hello | undefined {
 export function openConversation(
   { log }: Pick<ToolDeps, 'log'>,
   catalogue: Catalogue,
-  { endpoint, hello = NOBODY, session, send }: ConversationOptions,
+  { endpoint, hello = NOBODY, session, elsewhere, send }: ConversationOptions,
 ): Conversation {
   let client = hello
   let logLevel: string | undefined
@@ -148,12 +155,28 @@ export function openConversation(
     if (!stop.signal.aborted) send(response) // a cancelled request gets no answer
   }
 
+  function take(message: Said): boolean {
+    if (isResponse(message)) {
+      const answered = questions.get(message.id)
+      answered?.(message)
+      return answered !== undefined
+    }
+    const stop = running.get(message.params?.requestId as Id)
+    stop?.abort()
+    return stop !== undefined
+  }
+
   return {
     receive(item, caller, canAsk) {
       const { message } = item
-      if (isResponse(message)) questions.get(message.id)?.(message)
-      else if (isRequest(message)) void serve(item, caller, canAsk)
-      else if (message.method === 'notifications/cancelled') running.get(message.params?.requestId as Id)?.abort()
+      if (isRequest(message)) void serve(item, caller, canAsk)
+      else if (isResponse(message) || message.method === 'notifications/cancelled') {
+        if (!take(message)) elsewhere?.(message, caller)
+      }
+    },
+    take,
+    get isAsking() {
+      return questions.size > 0
     },
     follow: caller => changes.begin(caller),
     close() {

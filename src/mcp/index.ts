@@ -6,6 +6,7 @@
  *   `methods` lists what each method needs; `core` looks up the target of a message.
  * - `envelope` detects the era. `modern` serves 2026-07-28; `conversation` serves earlier revisions, over `legacy-http`
  *   (sessions, whose ids are in `session-ids`) and `legacy-sse` (the transport of 2024-11-05).
+ * - `handover` brings a session's answers to the replica that asked.
  * - `transport/` is the wire format and whatever outlives a request: messages, event streams, sessions, resumption.
  * - `access` identifies callers, `endpoints` publishes the addresses of upstream servers, `counts` counts limited things,
  *   `disabled-users` ends the upstream processes of disabled users.
@@ -28,6 +29,7 @@ import { endWithPrincipals } from './disabled-users.ts'
 import { discoveryDocument } from './discovery-document.ts'
 import { publishEndpoints, upstreamResource } from './endpoints.ts'
 import { type Envelope, readEnvelope } from './envelope.ts'
+import { openHandover } from './handover.ts'
 import { openLegacyHttp } from './legacy-http.ts'
 import { openLegacySse } from './legacy-sse.ts'
 import { openModern } from './modern.ts'
@@ -58,7 +60,7 @@ export const mcp = (deps: ToolDeps) => {
   const reading = openCounts()
   const streams = openStreams(deps)
   const modern = openModern(deps, catalogue)
-  const legacyHttp = openLegacyHttp(deps, catalogue)
+  const legacyHttp = openLegacyHttp(deps, catalogue, openHandover(deps))
   const legacySse = openLegacySse(deps, catalogue)
   if (gateway) {
     publishEndpoints(deps, gateway)

@@ -11,6 +11,7 @@ import { type Caller, ownerOf, personOf } from './access.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type Conversation, type Hello, helloOf, OLDEST, openConversation } from './conversation.ts'
 import type { Prepared } from './core.ts'
+import type { Handover, Said } from './handover.ts'
 import { UNKNOWN_CLIENT } from './identity.ts'
 import { seeSameTools } from './own-tools.ts'
 import { openSession, type SessionId, sealSession } from './session-ids.ts'
@@ -49,7 +50,7 @@ export interface LegacyHttp {
   serve(asked: LegacyRequest): Promise<Response>
 }
 
-export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp {
+export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: Handover): LegacyHttp {
   const sessions = openSessions<HttpSession>(deps)
   const openLog = openEventLogs()
 
@@ -59,9 +60,19 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue): LegacyHttp
       primed: hello.revision >= PRIMED_SINCE,
       deliver: (item, sender, canAsk) => conversation.receive(item, sender, canAsk),
     })
-    const options = { endpoint, hello, session: key, send: transport.send }
+    const elsewhere = (message: Said, sender: Caller) => handover.pass(key, sender, message)
+    const options = { endpoint, hello, session: key, elsewhere, send: transport.send }
     const conversation: Conversation = openConversation(deps, catalogue, options)
+    const leave = handover.join(key, {
+      get isAsking() {
+        return conversation.isAsking
+      },
+      take(message) {
+        if (conversation.take(message)) transport.noteCancelled(message)
+      },
+    })
     const close = () => {
+      leave()
       conversation.close()
       transport.close()
     }

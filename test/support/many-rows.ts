@@ -45,6 +45,7 @@ export async function fillTables(db: Database, rows = ROWS): Promise<void> {
       select 'upstream' || n, ${uuid}, 'https://notes.example/mcp', 'https://notes.example', ${scope}, ${hash}, ${time}, ${time}`,
     `upstream_trips (state_hash, session_hash, user_id, upstream, request, expires_at)
       select ${hash}, ${hash}, ${uuid}, 'upstream' || n, ${hash}, ${time}`,
+    `session_messages (id, session, content, created_at) select ${uuid}, 'session' || n, ${hash}, ${time}`,
     `throttles (key, failures, resets_at) select 'device:user:' || n, 1, ${time}`,
   ]
   for (const insert of inserts) {

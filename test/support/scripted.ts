@@ -38,7 +38,7 @@ export interface Scripted extends Disposable {
   /** All messages that arrived, in order. */
   received: (Json & { method?: string; params?: Json; id?: Id })[]
   /** The requests of one method. */
-  of(method: string): Json[]
+  of(method: string): Scripted['received']
   /** Something about no request: on standard output, or the stream of every session. */
   broadcast(message: Json): void
   /** Headers of the last HTTP request. */

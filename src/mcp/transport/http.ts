@@ -45,6 +45,8 @@ export interface HttpTransport {
     as: 'stream' | 'json',
     isBatch?: boolean,
   ): Response | Promise<Response>
+  /** For a cancellation that came through another replica. */
+  noteCancelled(message: Message): void
   /** Connects a client to the standalone stream, or to the stream that it resumes. */
   listen(lastEventId: string | null): Response
   /** @param about The request that a message answers or belongs to, if any. */
@@ -156,7 +158,14 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
     return promise
   }
 
+  /** A cancelled request is never answered, so its stream must not wait for it. */
+  function noteCancelled(message: Message): void {
+    const cancelled = cancelledRequest(message)
+    if (cancelled !== undefined && askedOn.has(cancelled)) settle(cancelled)
+  }
+
   return {
+    noteCancelled,
     receive(items, caller, as, isBatch = false) {
       const messages = items.map(({ message }) => message)
       const requests = messages.filter(isRequest).map(({ id }) => id)
@@ -173,8 +182,7 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
         const cancelled = cancelledRequest(message)
         if (cancelled !== undefined && toCome.has(cancelled)) continue // the request comes later in this batch
         deliver(item, caller, as === 'stream' && session !== undefined)
-        // A cancelled request is never answered, so its stream must not wait for it.
-        if (cancelled !== undefined && askedOn.has(cancelled)) settle(cancelled)
+        noteCancelled(message)
       }
       return response
     },

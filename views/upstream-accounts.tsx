@@ -28,7 +28,9 @@ export function ServerAccounts({ servers, csrf }: { servers: ServerAccount[]; cs
       {servers.map(server => (
         <article class="card row">
           <div>
-            <strong safe>{server.name}</strong> <State server={server} />
+            <div>
+              <strong safe>{server.name}</strong> <State server={server} />
+            </div>
             <Facts server={server} />
           </div>
           {server.state === 'linked' ? (
@@ -157,10 +159,10 @@ export function linkPage(props: {
         </p>
         <form class="decision" method="post" action={`${pageOf(name)}/link`}>
           <Csrf token={csrf} />
-          <a class="button" href="/account">
+          <button type="submit" name="decision" value="deny">
             Cancel
-          </a>
-          <button class="primary" type="submit">
+          </button>
+          <button type="submit" name="decision" value="approve">
             Continue
           </button>
         </form>

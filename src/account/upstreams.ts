@@ -66,8 +66,10 @@ export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: Pe
     .post(
       '/account/upstreams/:name/link',
       async ({ viewer, request, server, params: { name } }) => {
-        requireCsrf(deps, { request, server }, viewer, LINK, await readParams(request))
         const handled = { request, server }
+        const form = await readParams(request)
+        requireCsrf(deps, handled, viewer, LINK, form)
+        if (form.decision === 'deny') return seeOther('/account')
         const { href, host } = await accounts.begin(personOf(viewer), traveller(handled, viewer), name)
         return onward(onwardPage({ href, to: host }), href)
       },

@@ -11,6 +11,7 @@ import { errorPage } from '../../views/error.tsx'
 import { homePage } from '../../views/home.tsx'
 import { Layout } from '../../views/layout.tsx'
 import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
+import { linkedPage, linkPage, type ServerAccount } from '../../views/upstream-accounts.tsx'
 
 const LONG = 'The Remarkably Long-Winded Assistant of the Department of Unbroken-Compound-Words (staging, second try)'
 const who = { email: 'ada@example.com', csrf: 'canned' }
@@ -53,6 +54,25 @@ const account = {
   unlinkCsrf: 'canned',
   forgetCsrf: 'canned',
   remembered: [],
+}
+
+const serverAccount = (name: string, state: ServerAccount['state']): ServerAccount => ({
+  name,
+  host: `${name}.example.com`,
+  state,
+  account: state === 'linked' ? 'ada@example.com' : undefined,
+  scope: state === 'linked' || state === 'wants_more' ? ['notes:read', 'notes:write'] : [],
+  linkedAt: state === 'not_linked' ? undefined : '2026-11-02T09:12:00.000Z',
+  usedAt: state === 'linked' ? '2026-11-23T12:34:56.000Z' : undefined,
+})
+
+const serverLink = {
+  ...who,
+  name: 'notes',
+  host: 'notes.example.com',
+  signInHost: 'signin.example.com',
+  issuerBefore: undefined,
+  scope: ['notes:read', 'offline_access'],
 }
 
 const consent = {
@@ -144,6 +164,25 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
       {disconnected({ name: LONG, isLast: true })}
     </Layout>
   ),
+  'account-servers': () =>
+    accountPage({
+      ...account,
+      servers: [
+        serverAccount('notes', 'linked'),
+        serverAccount('tickets', 'not_linked'),
+        serverAccount('wiki', 'ended'),
+        serverAccount('observability-production-europe-west', 'wants_more'),
+      ],
+    }),
+  'server-link': () => linkPage(serverLink),
+  'server-link-moved': () =>
+    linkPage({
+      ...serverLink,
+      name: 'observability-production-europe-west',
+      issuerBefore: 'https://signin.department-of-computing.example.ac.uk/realms/observability',
+      scope: ['notes:read', 'notes:write', 'https://notes.example/auth/long.scope.name.of.an.api', 'offline_access'],
+    }),
+  'server-linked': () => linkedPage({ ...who, server: serverAccount('notes', 'linked') }),
   error: () =>
     errorPage({
       title: 'Something went wrong on our side',

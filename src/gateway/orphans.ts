@@ -1,17 +1,28 @@
 /**
- * Ends child processes that outlived a killed server. Every server keeps a file with the pid and start time of each
- * child; the next server ends those that still run. The start time is needed because pids are reused.
+ * Ends child processes that outlived a killed server, and what they started. Every server keeps a file with the pid and
+ * start time of each child, and the time of the last look at them; the next server ends those that still run. The times
+ * are needed because pids are reused.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Log } from '../lib/log.ts'
 import { endGroup } from './process-group.ts'
-import { pidSpace, processState } from './process-state.ts'
+import { type ProcessState, pidSpace, processState, runningProcesses, ticksSinceBoot } from './process-state.ts'
 
 const known = z.object({ pid: z.int().min(2), startedAt: z.string() })
-const file = z.object({ space: z.string(), owner: known.extend({ pid: z.int().min(1) }), children: z.array(known) })
+const file = z.object({
+  space: z.string(),
+  owner: known.extend({ pid: z.int().min(1) }),
+  children: z.array(known),
+  /** When these children were last known to have process groups of their own, in clock ticks since boot. */
+  seenAt: z.int(),
+})
 type Known = z.output<typeof known>
+type Orphan = Known & { seenAt: number }
+
+/** How often `seenAt` is renewed, in milliseconds. */
+const LOOK = 5000
 
 export interface ChildRecord {
   /** Call it first, before anything else is done with a child. */
@@ -38,13 +49,15 @@ export function openChildRecord(directory: string, log: Log, grace?: number): Ch
   const write = () => {
     // Replaced atomically: a server killed here leaves either the old list or the new one.
     try {
-      writeFileSync(`${path}.new`, JSON.stringify({ space, owner, children: [...children.values()] }), { mode: 0o600 })
+      const record = { space, owner, children: [...children.values()], seenAt: ticksSinceBoot() }
+      writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 })
       renameSync(`${path}.new`, path)
     } catch (error) {
       // A full disk must not stop a child: it would be left behind only if this server were killed.
       log.error({ file: path, err: error }, 'the record of child processes could not be written')
     }
   }
+  const looking = setInterval(() => children.size > 0 && write(), LOOK).unref()
   return {
     add(pid) {
       const state = processState(pid)
@@ -56,12 +69,15 @@ export function openChildRecord(directory: string, log: Log, grace?: number): Ch
       if (children.delete(pid)) write()
     },
     orphansEnded: Promise.all(orphans.map(orphan => endOrphan(orphan, log, grace))).then(() => {}),
-    close: () => rmSync(path, { force: true }),
+    close() {
+      clearInterval(looking)
+      rmSync(path, { force: true })
+    },
   }
 }
 
 /** Reads and deletes the records of servers that no longer run. */
-function takeOrphans(directory: string, space: string, log: Log): Known[] {
+function takeOrphans(directory: string, space: string, log: Log): Orphan[] {
   return readdirSync(directory)
     .filter(name => /^children-\d+\.json$/.test(name))
     .flatMap(name => {
@@ -70,7 +86,7 @@ function takeOrphans(directory: string, space: string, log: Log): Known[] {
       if (left?.space === space && isProcess(left.owner)) return []
       rmSync(path, { force: true })
       if (!left) log.warn({ file: path }, 'a record of child processes could not be read; it was removed')
-      return left?.space === space ? left.children : []
+      return left?.space === space ? left.children.map(child => ({ ...child, seenAt: left.seenAt })) : []
     })
 }
 
@@ -84,10 +100,22 @@ function readRecord(path: string): z.output<typeof file> | undefined {
 
 const isProcess = ({ pid, startedAt }: Known) => processState(pid)?.startedAt === startedAt
 
-/** The child leads its own process group, and the group's id cannot be reused while it lives. */
-async function endOrphan(orphan: Known, log: Log, grace?: number): Promise<void> {
+/**
+ * Whether the group that the child began still has processes. While it has, its id is not given to another process, even
+ * after the child has ended. Of a process in the group and in the session that the child began, it is certain that both
+ * are the child's and not those of a later process with its pid, if it is older than the last look at the child.
+ */
+function groupIsLeft({ pid, startedAt, seenAt }: Orphan): boolean {
+  const child = processState(pid)
+  if (child?.startedAt === startedAt) return child.group === pid
+  const isOfChild = (other: ProcessState) =>
+    other.group === pid && other.session === pid && Number(other.startedAt) < seenAt
+  return runningProcesses()?.some(isOfChild) ?? false
+}
+
+async function endOrphan(orphan: Orphan, log: Log, grace?: number): Promise<void> {
   const { pid } = orphan
-  if (!isProcess(orphan) || processState(pid)?.group !== pid) return
+  if (!groupIsLeft(orphan)) return
   log.warn({ pid }, 'ending a child process left by a killed server')
   if (!(await endGroup(pid, grace === undefined ? {} : { grace })))
     log.error({ pid }, 'a child process could not be ended')

@@ -237,10 +237,11 @@ test('children() lists which process runs for whom and since when', async () => 
 
 describe('a server that is killed', () => {
   /** Starts a server with one child and kills it; says which processes it left. */
-  async function killed(stateDir: string, mode: string, method: string) {
+  async function killed(stateDir: string, mode: string, method: string, before: () => Promise<void> = async () => {}) {
     const parent = start(PARENT, [stateDir, mode, method], {})
     await parent.printed('}\n')
     const { child, grandchild } = JSON.parse(parent.output()) as { child: number; grandchild?: number }
+    await before()
     parent.kill('SIGKILL')
     await parent.exited
     return { child, grandchild: grandchild ?? 0 }
@@ -263,6 +264,41 @@ describe('a server that is killed', () => {
     expect(readdirSync(stateDir)).toEqual([])
   })
 
+  const seenAt = (stateDir: string): number => {
+    const [name] = readdirSync(stateDir).filter(file => file.endsWith('.json'))
+    return JSON.parse(readFileSync(join(stateDir, name!), 'utf8')).seenAt
+  }
+
+  test('leaves what its children started to the next start, which ends it even when the child has ended', async () => {
+    const stateDir = newDirectory()
+    const { child, grandchild } = await killed(stateDir, '', 'helper', async () => {
+      const first = seenAt(stateDir)
+      while (seenAt(stateDir) === first) await Bun.sleep(50) // the server looks every few seconds
+    })
+    await until(() => !lives(child))
+    expect(lives(grandchild)).toBe(true)
+    const { supervisor, lines } = supervise({ stateDir })
+    await supervisor.orphansEnded
+    await until(() => !lives(grandchild), 1000)
+    expect(lines).toEqual([{ level: 40, msg: 'ending a child process left by a killed server', pid: child }])
+  })
+
+  test('leaves alone what a later process with the pid of a child left behind', async () => {
+    const stateDir = newDirectory()
+    const { child, grandchild } = await killed(stateDir, '', 'helper')
+    await until(() => !lives(child))
+    // As if all this had begun after the last look at another child with this pid.
+    const [name] = readdirSync(stateDir)
+    const record = JSON.parse(readFileSync(join(stateDir, name!), 'utf8'))
+    const { startedAt } = processState(grandchild)!
+    record.children = [{ pid: child, startedAt: '12345' }]
+    writeFileSync(join(stateDir, name!), JSON.stringify({ ...record, seenAt: Number(startedAt) }))
+    const { supervisor, lines } = supervise({ stateDir })
+    await supervisor.orphansEnded
+    expect([lives(grandchild), lines]).toEqual([true, []])
+    process.kill(grandchild, 'SIGKILL')
+  })
+
   test('its record kills no process that has reused a pid, nor the children of a live server', async () => {
     const stateDir = newDirectory()
     const running = supervise({ stateDir }).supervisor
@@ -270,14 +306,26 @@ describe('a server that is killed', () => {
     const bystander = Bun.spawn(['sleep', '60'], { detached: true })
     const space = pidSpace()
     const dead = { pid: 4_000_000, startedAt: '1' }
+    const seenAt = 100
     const write = (name: string, value: unknown) => writeFileSync(join(stateDir, name), JSON.stringify(value))
     const { startedAt } = processState(bystander.pid)!
-    write('children-4000000.json', { space, owner: dead, children: [{ pid: bystander.pid, startedAt: '12345' }] })
-    write('children-4000001.json', { space: 'elsewhere', owner: dead, children: [{ pid: bystander.pid, startedAt }] })
+    write('children-4000000.json', {
+      space,
+      owner: dead,
+      children: [{ pid: bystander.pid, startedAt: '12345' }],
+      seenAt,
+    })
+    write('children-4000001.json', {
+      space: 'elsewhere',
+      owner: dead,
+      children: [{ pid: bystander.pid, startedAt }],
+      seenAt,
+    })
     write('children-4000002.json', {
       space,
       owner: dead,
       children: [{ pid: 1, startedAt: processState(1)?.startedAt }],
+      seenAt,
     })
     writeFileSync(join(stateDir, 'children-4000003.json'), '{"space": ')
     const { supervisor, lines } = supervise({ stateDir })

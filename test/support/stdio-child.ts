@@ -29,6 +29,8 @@ const METHODS: Record<string, (params: Record<string, unknown>) => unknown> = {
   environment: () => ({ ...process.env }),
   directory: () => ({ cwd: process.cwd() }),
   stubborn: () => ({ grandchild: stubborn() }),
+  /** Starts a process that does not end, and ends with its own input. */
+  helper: () => ({ grandchild: Bun.spawn(['sleep', '600'], { stdio: ['ignore', 'ignore', 'ignore'] }).pid }),
   stderr: ({ lines }) => {
     for (const line of lines as string[]) process.stderr.write(`${line}\n`)
     return {}

@@ -55,6 +55,10 @@ export function answered(
   if ('result' in response) {
     if (response.result.resultType === 'input_required')
       refuseQuestions(response.result, exchange.capabilities, capabilities)
+    const kind = kindOfMethod(method)
+    const items = kind && response.result[kind]
+    // What exceeds the limit is not looked at.
+    if (Array.isArray(items)) response.result[kind!] = items.slice(0, upstream.config.maxTools)
     const cache = { sharable: upstream.sharable, ttlMs: announcesChanges(method, link) ? LIST_TTL_MS : 0 }
     return resultFor(era, link.era, method, response.result, cache, link.server.serverInfo)
   }

@@ -77,7 +77,7 @@ async function listAt(deps: CallsDeps, upstream: Upstream, exchange: Exchange, k
   const judged =
     kind === 'tools' && upstream.config.onChange === 'block' ? await upstream.list(kind, caller) : undefined
   const filter = upstream.config[kind === 'resourceTemplates' ? 'resources' : kind]
-  result[kind] = admit(kind, items.slice(0, upstream.config.maxTools), () => {})
+  result[kind] = admit(kind, items, () => {})
     .filter(({ key }) => isAllowed(filter, key) && (!judged || judged.has(key)))
     .map(({ item }) => item)
   return result

@@ -148,15 +148,17 @@ export async function readBody(response: Response, maxBytes: number): Promise<{ 
     await response.body?.cancel()
     throw tooLarge(maxBytes)
   }
-  const chunks: Uint8Array[] = []
+  // Decoded as it arrives, so that a large body is not decoded in one go at its end.
+  const decoder = new TextDecoder()
+  const parts: string[] = []
   let bytes = 0
   await readChunks(response, chunk => {
     bytes += chunk.length
     if (bytes > maxBytes) throw tooLarge(maxBytes)
-    chunks.push(chunk)
+    parts.push(decoder.decode(chunk, { stream: true }))
     return false
   })
-  return { text: Buffer.concat(chunks).toString('utf8'), bytes }
+  return { text: parts.join('') + decoder.decode(), bytes }
 }
 
 const tooLarge = (maxBytes: number): UpstreamFailure => fail('too_large', `the answer exceeds ${maxBytes} bytes`)

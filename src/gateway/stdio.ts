@@ -142,16 +142,14 @@ function readMessages(child: ManagedChild, maxBytes: number, events: MessageEven
     else return false
     return true
   }
-  const onLine = (line: Buffer) => {
-    if (stopped || isBlank(line)) return
+  const onLine = (line: string, bytes: number) => {
+    if (stopped || line === '' || line === '\r') return
     const value = parse(line)
     // An array is a batch (2025-03-26).
-    const taken = Array.isArray(value)
-      ? value.filter(one => take(one, line.length)).length > 0
-      : take(value, line.length)
+    const taken = Array.isArray(value) ? value.filter(one => take(one, bytes)).length > 0 : take(value, bytes)
     if (taken) return
-    pace.wasted(line.length)
-    if (++strange === 1) events.strange(line.toString('utf8', 0, 200), 1)
+    pace.wasted(bytes)
+    if (++strange === 1) events.strange(line.slice(0, 200), 1)
   }
   const split = splitLines(maxBytes, onLine, events.tooLarge)
   // After stop() output is discarded, so that a child that writes while ending is not blocked.
@@ -167,13 +165,10 @@ function readMessages(child: ManagedChild, maxBytes: number, events: MessageEven
   }
 }
 
-const isBlank = (line: Buffer) => line.length === 0 || (line.length === 1 && line[0] === 13)
-
 const isId = (value: unknown): value is Id => typeof value === 'string' || typeof value === 'number'
 
 /** @returns undefined if it is not JSON. Lines that cannot be a message are not parsed, since exceptions are expensive in a flood. */
-function parse(line: Buffer): unknown {
-  const text = line.toString('utf8')
+function parse(text: string): unknown {
   if (!/^\s*[{[]/.test(text)) return undefined
   try {
     return JSON.parse(text)

@@ -95,18 +95,23 @@ describe('messages over the pipes of a child', () => {
 
 describe('limits', () => {
   test('lines are split at every chunk boundary, and a line one byte too long is the last', () => {
-    const text = 'ab\n\ncdefgh\nxyzxyzxyz'
-    for (let size = 1; size <= text.length; size++) {
-      const lines: string[] = []
+    const bytes = Buffer.from('ab\n\nc€🎉\nxyzxyzxyz')
+    for (let size = 1; size <= bytes.length; size++) {
+      const lines: [string, number][] = []
       let over = 0
       const split = splitLines(
         8,
-        line => lines.push(line.toString()),
+        (line, length) => lines.push([line, length]),
         () => over++,
       )
-      for (let at = 0; at < text.length; at += size) split(Buffer.from(text.slice(at, at + size)))
+      for (let at = 0; at < bytes.length; at += size) split(bytes.subarray(at, at + size))
       split(Buffer.from('later\n'))
-      expect([lines, over]).toEqual([['ab', '', 'cdefgh'], 1])
+      const whole: [string, number][] = [
+        ['ab', 2],
+        ['', 0],
+        ['c€🎉', 8],
+      ]
+      expect([lines, over]).toEqual([whole, 1])
     }
   })
 

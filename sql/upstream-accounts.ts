@@ -201,6 +201,7 @@ export function listAccountsAt(
     select upstream, user_id
     from upstream_accounts
     where upstream = any (${upstreams}::text[])
+    order by upstream, user_id
     limit ${limit}`
 }
 

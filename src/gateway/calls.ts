@@ -71,9 +71,14 @@ async function attemptLinked(deps: CallsDeps, course: Course): Promise<Record<st
   try {
     return await attempt(deps, course, true)
   } catch (error) {
-    const reason = error instanceof UpstreamFailure ? error.failure.reason : undefined
-    if (course.upstream.account && (reason === 'unlinked' || reason === 'more_scope'))
-      return askToLink(deps, course, reason)
+    const { account } = course.upstream
+    const { caller, signal } = course.exchange
+    if (!account || !(error instanceof UpstreamFailure)) throw error
+    const { reason } = error.failure
+    if (reason === 'unlinked' || reason === 'more_scope') return askToLink(deps, course, reason)
+    // The connection of an account that has just ended is closed, possibly before the call hears why.
+    if (reason === 'cancelled' && !signal.aborted && !(await account.isLinked(caller)))
+      return askToLink(deps, course, 'unlinked')
     throw error
   }
 }

@@ -1,4 +1,4 @@
-/** A stdio server that a test plays: its pipes are a socket to the port that is named. Ends with either. */
+/** A stdio server played by a test: its pipes are connected to a socket on the given port. Ends with either. */
 const port = Number(process.argv[2])
 const socket = await Bun.connect({
   hostname: '127.0.0.1',

@@ -25,7 +25,7 @@ export interface TabOptions {
   javaScriptEnabled?: boolean
 }
 
-/** @param args more of Chromium's own, such as where a host name leads. */
+/** @param args Further arguments for Chromium, such as how to resolve a host name. */
 export function launchBrowser(...args: string[]): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
@@ -43,7 +43,7 @@ export function launchBrowser(...args: string[]): Promise<Browser> {
   })
 }
 
-/** One tab with cookies of its own. */
+/** One tab with its own cookies. */
 export async function openTab(
   browser: Browser,
   { size = 'desktop', colorScheme = 'light', javaScriptEnabled = true }: TabOptions = {},
@@ -60,13 +60,13 @@ export async function openTab(
   page.setDefaultTimeout(15_000)
   const complaints: string[] = []
   page.on('console', message => {
-    // A page that answers 400 to a typo is logged as one that failed to load; assets that fail are told apart below.
+    // A page that answers 400 to a typo is logged as failed to load; failing assets are detected below.
     if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
       complaints.push(message.text())
   })
   page.on('pageerror', error => complaints.push(error.message))
   page.on('response', response => {
-    // A typo is answered with 400 or 429 where htmx sends the form, too.
+    // A typo gets 400 or 429 when htmx submits the form, too.
     const isTypo = response.request().method() === 'POST' && [400, 429].includes(response.status())
     if (response.status() >= 400 && response.request().resourceType() !== 'document' && !isTypo)
       complaints.push(`${response.status()} ${response.url()}`)
@@ -79,7 +79,7 @@ export function overflow(page: Page): Promise<number> {
   return page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')
 }
 
-/** The elements whose own text has less contrast with what is behind it than WCAG 2.2 asks for (1.4.3). */
+/** The elements whose own text has less contrast with its background than WCAG 2.2 requires (1.4.3). */
 export function faintTexts(page: Page): Promise<string[]> {
   return page.evaluate(`[...document.body.querySelectorAll('*')].flatMap(element => {
     const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())

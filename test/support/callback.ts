@@ -1,17 +1,17 @@
-/** Where an application waits for its answer: a listener on loopback, over TLS where it plays a host on the web. */
+/** An application's redirect endpoint: a listener on loopback, over TLS where it stands for a host on the web. */
 import { TEST_CERTIFICATE, TEST_KEY } from './tls.ts'
 
 export interface Callback {
   /** The redirect URI. */
   url: string
-  /** The parameters of the next answer, in the order in which they come. */
+  /** The parameters of the next response, in their order. */
   next(): Promise<URLSearchParams>
   close(): Promise<void>
 }
 
 /**
- * @param host as it stands in the redirect URI.
- * @param options `onward` is where the browser is sent on to, as by applications that have a page for it elsewhere.
+ * @param host As in the redirect URI.
+ * @param options `onward` is where the browser is redirected, as by applications that have their page elsewhere.
  */
 export function startCallback(
   host: string,

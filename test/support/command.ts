@@ -1,4 +1,4 @@
-/** The program as somebody at a terminal runs it: `bun run src/main.ts …`, in a process of its own. */
+/** The program as run from a terminal: `bun run src/main.ts …`, in its own process. */
 import { join } from 'node:path'
 
 export const ROOT = join(import.meta.dir, '../..')
@@ -9,7 +9,7 @@ export interface Finished {
   stderr: string
 }
 
-/** A command that runs; its environment has nothing but what is given, and PATH. */
+/** A running command, whose environment contains only PATH and what is given. */
 export function startCommand(args: string[], env: Record<string, string> = {}) {
   return Bun.spawn([process.execPath, 'run', 'src/main.ts', ...args], {
     cwd: ROOT,
@@ -39,7 +39,7 @@ export function follow(stream: ReadableStream<Uint8Array>) {
   }
 
   return {
-    /** Waits until `pattern` matches all that has come so far. @returns the match. */
+    /** Waits until `pattern` matches the output so far. @returns the match. */
     async until(pattern: RegExp): Promise<RegExpExecArray> {
       for (;;) {
         const found = pattern.exec(text)
@@ -47,7 +47,7 @@ export function follow(stream: ReadableStream<Uint8Array>) {
         if (!(await more())) throw new Error(`the stream ended without ${pattern}:\n${text}`)
       }
     },
-    /** All of it, when the process has closed the stream. */
+    /** All output, when the process has closed the stream. */
     async text(): Promise<string> {
       while (await more());
       return text

@@ -10,12 +10,12 @@ export type Revision = '2025-11-25' | '2026-07-28'
 
 export interface ScenarioResult {
   scenario: string
-  /** Ids of the checks; one that is made several times stands here as often. */
+  /** Ids of the checks; a check made several times is listed as often. */
   passed: string[]
   failed: Failure[]
   /** A SHOULD that was not followed. */
   warned: Failure[]
-  /** Ids of checks for which the server does not offer what they are about. */
+  /** Ids of checks about features that the server does not offer. */
   skipped: string[]
 }
 
@@ -30,14 +30,14 @@ export interface Target {
   authorization?: string | undefined
 }
 
-/** @returns the scenarios that a revision scores, in the suite's order. */
+/** @returns the scenarios that count for a revision, in the suite's order. */
 export async function scoredScenarios(revision: Revision): Promise<string[]> {
   const requirements = await Bun.file(join(PACKAGE, `requirements/${revision}.yaml`)).text()
   return (Bun.YAML.parse(requirements) as { server: string[] }).server
 }
 
 /**
- * Runs all that a revision requires, at its wire version.
+ * Runs everything that a revision requires, at its wire version.
  * @returns a result for each scored scenario, in the suite's order.
  * @throws Error if the suite leaves one of them out.
  */
@@ -77,7 +77,7 @@ async function runSuite({ url, authorization }: Target, options: string[]): Prom
   }
 }
 
-/** Whether all of it was checked and found right; the suite itself calls a scenario passed that it skipped. */
+/** Whether everything was checked and passed; the suite itself counts a skipped scenario as passed. */
 export function hasPassed({ passed, failed, warned, skipped }: ScenarioResult): boolean {
   return passed.length > 0 && failed.length + warned.length + skipped.length === 0
 }
@@ -88,7 +88,7 @@ interface Check {
   errorMessage?: string
 }
 
-/** Each scenario leaves a folder, `server-{name}-{time}`, with its checks; one that threw leaves it empty. */
+/** Each scenario leaves a directory, `server-{name}-{time}`, with its checks; a scenario that threw leaves it empty. */
 async function readResults(output: string): Promise<ScenarioResult[]> {
   const folders = await readdir(output)
   return Promise.all(

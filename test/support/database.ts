@@ -10,11 +10,11 @@ import { openLog } from '../../src/lib/log.ts'
 
 export const onPostgres = process.env.TEST_DATABASE_URL !== undefined
 
-/** How often a race is run; on the embedded database, which has one connection, little of it can go otherwise. */
+/** How often a race is run; the embedded database has one connection, so little can vary there. */
 export const RACES = onPostgres ? 100 : 20
 
 export interface TestDatabase {
-  /** The settings that lead a server or a command to it. */
+  /** The settings with which a server or a command finds it. */
   env: Record<string, string>
   drop(): Promise<void>
 }

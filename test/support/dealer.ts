@@ -1,9 +1,9 @@
-/** A load balancer that deals requests to servers in turn. */
+/** A round-robin load balancer. */
 export interface Dealer {
   url: string
   /** Ports on loopback; may be replaced. */
   ports: number[]
-  /** What was asked so far, as `METHOD status`. */
+  /** The requests so far, as `METHOD status`. */
   answers: string[]
   close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-/** A web host of strangers' documents, over TLS on loopback, that counts who connects, and a resolver that a test directs. */
+/** A web host for clients' documents, over TLS on loopback, that counts connections, and a resolver that a test controls. */
 import { createServer } from 'node:tls'
 import type { Outbound } from '../../src/lib/safe-fetch.ts'
 import { TEST_CERTIFICATE, TEST_KEY } from './tls.ts'
@@ -11,7 +11,7 @@ export interface DocumentHost {
   requests: string[]
   /** Raw HTTP answers by path; a function may be slow or never end. */
   answers: Map<string, Answer>
-  /** What names resolve to, one list an answer; the last one stays. */
+  /** What names resolve to, one list per lookup; the last one is repeated. */
   resolutions: string[][]
   lookups: number
   serveJson(path: string, json: unknown, headers?: string): void

@@ -1,20 +1,20 @@
-/** An OpenID provider that misbehaves as it is told: it signs everybody in at once, and says of them what a test wants. */
+/** An OpenID provider that misbehaves on request: it signs everybody in at once, with the claims that a test wants. */
 import type { Server } from 'bun'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import type { TestServer } from './server.ts'
 import type { Browser, Page } from './user-agent.ts'
 
-/** What differs from good behaviour; a value of `undefined` leaves a member out. */
+/** What differs from correct behavior; `undefined` leaves a member out. */
 export interface Misbehaviour {
   metadata?: Record<string, unknown>
   /** Parameters of the redirect to the callback. */
   callback?: Record<string, string | undefined>
   claims?: Record<string, unknown>
-  /** Makes the whole id token from good claims. */
+  /** Creates the whole id token from good claims. */
   idToken?: (claims: Record<string, unknown>) => string | Promise<string>
-  /** Members of the token endpoint's answer. */
+  /** Members of the token response. */
   tokens?: Record<string, unknown>
-  /** Its whole answer. */
+  /** The whole token response. */
   token?: () => Response
   jwks?: () => Response
   userinfo?: Record<string, unknown>
@@ -100,7 +100,7 @@ export function signed(
   return new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: 'fake', ...header }).sign(key)
 }
 
-/** The whole trip, which needs nobody to type anything. @returns where it ended. */
+/** The whole flow, without any input from a person. @returns where it ended. */
 export async function signInAtFake(browser: Browser, server: TestServer): Promise<Page> {
   return browser.press(await browser.visit(`${server.base}/auth/signin`), '/auth/signin/oidc')
 }

@@ -1,9 +1,9 @@
-/** A front of a server that passes everything on, but for one planted fault. */
+/** A reverse proxy that forwards everything, except for one planted fault. */
 import { freePort } from './ports.ts'
 
 export interface Exchange {
   method: string
-  /** With the query. */
+  /** Including the query. */
   path: string
   headers: Headers
   body: string
@@ -21,9 +21,9 @@ export type Fault = (exchange: Exchange, forward: Forward) => Promise<Reply>
 let fronts = 0
 
 /**
- * Shows the server `behind` at an address of its own, and its clients as a network of their own (`X-Forwarded-For`).
+ * Serves `behind` at an address of its own, with its clients in a network of their own (`X-Forwarded-For`).
  *
- * @returns where, and everything secret that its answers said.
+ * @returns the address, and every secret that its responses contained.
  */
 export async function startFront(behind: string, fault: Fault = (exchange, forward) => forward(exchange)) {
   const port = await freePort()

@@ -1,4 +1,4 @@
-/** What clients and people do, step by step over HTTP, so that a test can say only what is special about it. */
+/** What clients and people do, step by step over HTTP, so that a test contains only what is special about it. */
 import { expect } from 'bun:test'
 import { createHash, randomBytes } from 'node:crypto'
 import { addClient } from '../../src/oauth/clients/index.ts'
@@ -19,7 +19,7 @@ export async function registerClient(server: TestServer, metadata: Record<string
   return ((await answer.json()) as { client_id: string }).client_id
 }
 
-/** Sends a form of signing in as a browser does that has loaded its page. @param headers may change what the browser says. */
+/** Submits a sign-in form as a browser that has loaded its page does. @param headers Override the browser's. */
 export async function sendSignInForm(
   server: Pick<TestServer, 'get' | 'post'>,
   path: string,
@@ -140,7 +140,7 @@ export function consentFields(html: string): { request: string; csrf: string } {
   return { request, csrf: csrfOf(html, '/api/oauth/authorize/decision') }
 }
 
-/** Where a page sends the browser on to. */
+/** Where a page redirects the browser. */
 export function onwardOf(answer: Response): URL {
   const [, url] = /^0; url=(.*)$/.exec(answer.headers.get('refresh') ?? '') ?? []
   if (url === undefined) throw new Error(`the answer (${answer.status}) leads nowhere`)
@@ -171,7 +171,7 @@ export async function deviceTokens(
   return (await answer.json()) as TokenAnswer
 }
 
-/** An access token of a new machine. @param scope What the machine may ask for. @param asked What of it, if not all. */
+/** An access token for a new machine. @param scope What the machine may request. @param asked What it does request, if not all. */
 export async function machineToken(server: TestServer, scope: string[], asked = scope.join(' ')): Promise<string> {
   const { id, secret } = await addClient(server.deps, {
     name: 'Machine',
@@ -198,7 +198,7 @@ export function rpc(
   )
 }
 
-/** One request of 2026-07-28, with the headers that it needs. @param more More of `_meta`, headers and fetch's options. */
+/** One request of 2026-07-28, with the headers that it needs. @param more Adds to `_meta`, headers and fetch's options. */
 export function modernRpc(
   server: TestServer,
   token: string,

@@ -1,4 +1,4 @@
-/** A whole server in front of upstream servers, and a client's way to one of them. */
+/** A whole server in front of upstream servers, and clients for them. */
 import type { Deps } from '../../src/deps.ts'
 import { openAccounts } from '../../src/gateway/accounts/index.ts'
 import { parseServers } from '../../src/gateway/config.ts'
@@ -14,9 +14,9 @@ import { startUpstream, stdioEntry, type Upstream } from './upstreams/start.ts'
 type Servers = Record<string, unknown>
 
 export interface Front extends TestServer {
-  /** What the audit log would get. */
+  /** Events recorded for the audit log. */
   records: CallRecord[]
-  /** Replaces the file's content, and reads it. */
+  /** Replaces the file's content, and reloads it. */
   configure(servers: Servers): Promise<void>
 }
 

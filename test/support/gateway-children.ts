@@ -1,4 +1,4 @@
-/** Children of the gateway in tests: connections that collect what arrives, and whether processes live. */
+/** Child processes of the gateway in tests: connections that collect messages, and whether a process is alive. */
 import { resolve } from 'node:path'
 import type { ConnectionEvents, Failure } from '../../src/gateway/connection.ts'
 import type { Id, Message, RpcResponse } from '../../src/gateway/messages.ts'
@@ -25,7 +25,7 @@ export interface Line {
   [field: string]: unknown
 }
 
-/** A log that is kept. */
+/** A log that keeps its lines. */
 export function keptLog(): { log: Log; lines: Line[] } {
   const lines: Line[] = []
   const log = openLog('debug')
@@ -34,7 +34,7 @@ export function keptLog(): { log: Log; lines: Line[] } {
   return { log, lines }
 }
 
-/** A connection whose answers can be awaited. */
+/** A connection whose responses can be awaited. */
 export async function connect(supervisor: Supervisor, spec: StdioSpec) {
   const messages: Message[] = []
   const failures: [Id, Failure][] = []
@@ -70,7 +70,7 @@ export async function connect(supervisor: Supervisor, spec: StdioSpec) {
     closes: () => closes,
     /** Resolves at the next message, failure or end. */
     heard: () => heard.promise,
-    /** Sends a request and waits for the answer with its id. @throws the failure, if the connection closes first. */
+    /** Sends a request and waits for its response. @throws the failure, if the connection closes first. */
     async call(method: string, params: Record<string, unknown> = {}): Promise<Record<string, unknown>> {
       const id = ++ids
       await connection.send({ jsonrpc: '2.0', id, method, params })
@@ -84,7 +84,7 @@ export async function connect(supervisor: Supervisor, spec: StdioSpec) {
   }
 }
 
-/** Whether a process lives; one that is only waiting to be reaped does not. */
+/** Whether a process is alive; a zombie is not. */
 export function lives(pid: number): boolean {
   try {
     process.kill(pid, 0)

@@ -1,4 +1,4 @@
-/** A gateway for tests on its own, and a front of a few lines, so that clients of the SDK reach it without HTTP and tokens. */
+/** A gateway by itself, behind a minimal front, so that SDK clients can reach it without HTTP and tokens. */
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
 import { parseConfig } from '../../src/config.ts'
 import { openDeps } from '../../src/deps.ts'
@@ -38,9 +38,9 @@ import { migratedDatabase, timeSources } from './server.ts'
 
 export interface TestGateway extends AsyncDisposable {
   gateway: Gateway
-  /** What the audit log would get. */
+  /** Events recorded for the audit log. */
   records: CallRecord[]
-  /** Replaces the file's content, and reads it. */
+  /** Replaces the file's content, and reloads it. */
   configure(servers: Record<string, unknown>): Promise<void>
   /** Another gateway on the same database: another replica, or the next start. */
   again(): Promise<TestGateway>
@@ -113,7 +113,7 @@ export function callerOf(name = 'ada', more: Partial<GatewayCaller> = {}): Gatew
   }
 }
 
-/** One request without a client of the SDK. */
+/** One request without an SDK client. */
 export function exchangeOf(
   era: '2026' | '2025',
   method: string,
@@ -134,7 +134,7 @@ export function exchangeOf(
   }
 }
 
-/** What a client of the SDK connects with; `endpoint` absent: the hub. */
+/** The transport for an SDK client; without `endpoint`, to the hub. */
 export function frontOf(gateway: Gateway, endpoint: string | undefined, caller = callerOf()): Transport {
   const inFlight = new Map<string | number, AbortController>()
   const asked = new Map<string | number, PromiseWithResolvers<Record<string, unknown>>>()
@@ -186,7 +186,7 @@ export function frontOf(gateway: Gateway, endpoint: string | undefined, caller =
     inFlight.set(request.id, controller)
     try {
       const result = await resultOf(request, controller.signal)
-      // A cancelled request is not answered.
+      // A cancelled request gets no response.
       if (result && !controller.signal.aborted) deliver({ jsonrpc: '2.0', id: request.id, result })
     } catch (error) {
       if (!(error instanceof RpcError)) throw error

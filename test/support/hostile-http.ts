@@ -1,4 +1,4 @@
-/** An HTTP upstream of 2026-07-28 whose tools misbehave, each in the way of its name. */
+/** An HTTP upstream of 2026-07-28 whose tools misbehave as their names say. */
 import { gzipSync } from 'node:zlib'
 import { MODERN, SERVER_INFO } from '../../src/gateway/protocol.ts'
 
@@ -36,7 +36,7 @@ async function* openEnded(first: string): AsyncGenerator<string> {
   await new Promise(() => {})
 }
 
-/** @param elsewhere Where redirects lead. */
+/** @param elsewhere The target of redirects. */
 function misbehaviours(elsewhere: string): Record<string, Misbehaviour> {
   return {
     fine: ({ id }) => json(answer(id, 'fine')),
@@ -92,7 +92,7 @@ export interface HostileHttp extends Disposable {
   calls: Map<string, number>
   /** Requests that followed a redirect. */
   strayed(): number
-  /** What is listed besides the tools that misbehave. */
+  /** Tools that are listed besides those that misbehave. */
   tools: unknown[]
 }
 

@@ -4,7 +4,7 @@ import { ROOT } from './command.ts'
 
 const PROGRAM = join(ROOT, 'node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js')
 
-/** @param home Where it keeps what it remembers. */
+/** @param home Where it keeps its state. */
 export function startInspector(url: string, home: string, args: string[]) {
   // Its imports need a newer Node than Debian has; Bun runs it.
   return Bun.spawn([process.execPath, '--bun', PROGRAM, '--cli', url, '--format', 'json', ...args], {

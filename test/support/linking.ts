@@ -1,4 +1,4 @@
-/** People who link accounts at an upstream that is another server of ours: whole trips over HTTP. */
+/** Users who link accounts at an upstream that is another instance of this server: whole flows over HTTP. */
 import { expect } from 'bun:test'
 import { consent, csrfOf, onwardOf, signIn } from './flows.ts'
 import type { TestServer } from './server.ts'
@@ -7,17 +7,17 @@ const HTML = { Accept: 'text/html' }
 
 export interface Person {
   email: string
-  /** Of their browser at the gateway, and at the upstream. */
+  /** Cookies of their browser at the gateway and at the upstream. */
   here: string
   there: string
 }
 
-/** Somebody who is signed in at both. @param thereAs Their address at the upstream. */
+/** A user who is signed in at both. @param thereAs Their address at the upstream. */
 export async function personAt(here: TestServer, there: TestServer, email: string, thereAs = email): Promise<Person> {
   return { email, here: await signIn(here, email), there: await signIn(there, thereAs) }
 }
 
-/** Answers the question whether to link. @returns where the browser goes. */
+/** Confirms that the account should be linked. @returns where the browser goes. */
 export async function beginLink(here: TestServer, cookie: string, name: string): Promise<URL> {
   const shown = await here.get(`/account/upstreams/${name}?again=1`, { Cookie: cookie, ...HTML })
   expect(shown.status).toBe(200)
@@ -28,14 +28,14 @@ export async function beginLink(here: TestServer, cookie: string, name: string):
   return onwardOf(answer)
 }
 
-/** Allows it at the upstream's authorization server. @returns the callback. */
+/** Approves at the upstream's authorization server. @returns the callback. */
 export function allowAt(there: TestServer, cookie: string, authorization: URL): Promise<URL> {
   return consent(there, cookie, authorization.search.slice(1))
 }
 
 export const pathOf = (url: URL): string => url.pathname + url.search
 
-/** The whole trip. */
+/** The whole flow. */
 export async function link(here: TestServer, there: TestServer, person: Person, name: string): Promise<void> {
   const callback = await allowAt(there, person.there, await beginLink(here, person.here, name))
   const answer = await here.get(pathOf(callback), { Cookie: person.here, ...HTML })

@@ -4,8 +4,8 @@ import type { Database } from '../../src/db/index.ts'
 export const ROWS = 20_000
 
 /**
- * One user, client and grant for every row of the others, so that none of them is special. All of it is over by 2022.
- * Resolves when the database does nothing else any more.
+ * One user, client and grant for every row of the other tables, so that none is special. Everything expired by 2022.
+ * Resolves when the database is idle again.
  */
 export async function fillTables(db: Database, rows = ROWS): Promise<void> {
   const time = "timestamptz '2020-01-01' + n * interval '10 minutes'"

@@ -2,13 +2,13 @@
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 
-/** What it needs to run; absent on a machine without it. */
+/** What it needs to run; undefined where it is not installed. */
 export const node = Bun.which('node')
 
 /**
  * Starts it and connects over its standard input and output. `link` is what it prints for the person.
  *
- * @param home Where it keeps what it remembers.
+ * @param home Where it keeps its state.
  */
 export function startBridge(url: string, home: string, args: string[], env: Record<string, string> = {}) {
   const transport = new StdioClientTransport({

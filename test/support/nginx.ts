@@ -1,4 +1,4 @@
-/** Debian's nginx in front of some replicas, with the health check that a balancer has and nginx's free edition lacks. */
+/** Debian's nginx in front of replicas, with the health checks that nginx's free edition lacks. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ export interface Balancer {
   base: string
   /** Resolves when the replica at this port is sent requests. */
   isUp(port: number): Promise<void>
-  /** What nginx has complained about. */
+  /** What nginx has logged as an error. */
   errors(): Promise<string>
   close(): Promise<void>
 }
@@ -34,7 +34,7 @@ export async function startBalancer(ports: readonly number[]): Promise<Balancer>
     stdio: ['ignore', 'ignore', 'inherit'],
   })
 
-  /** One round of health checks. nginx reads its configuration anew where something has changed, and cuts nobody off. */
+  /** One round of health checks. On a change nginx reloads its configuration without dropping connections. */
   async function check(): Promise<void> {
     const ready = await Promise.all(ports.map(isReady))
     const changed = ports.filter((replica, i) => up.has(replica) !== ready[i])
@@ -74,7 +74,7 @@ async function isReady(port: number): Promise<boolean> {
   return answer?.status === 200
 }
 
-/** As the README has it, less TLS, and with every path inside `dir`. */
+/** As in the README, without TLS, and with every path inside `dir`. */
 function configuration(dir: string, port: number): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     name => `${name}_temp_path ${join(dir, name)};`,

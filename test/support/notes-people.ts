@@ -1,4 +1,4 @@
-/** People who use the notes server through the gateway. */
+/** Users of the notes server behind the gateway. */
 import { expect } from 'bun:test'
 import { modernRpc, signIn } from './flows.ts'
 import { tokenFor } from './front.ts'
@@ -55,7 +55,7 @@ export async function notesUser(server: TestServer, login: string, upstream = 'n
   }
 }
 
-/** From our page to the notes server, which allows it. @returns the callback. */
+/** From our page through the notes server, which approves. @returns the callback. */
 export async function allowAtNotes(
   server: TestServer,
   cookie: string,

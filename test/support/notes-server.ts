@@ -1,25 +1,25 @@
 /**
- * A small MCP server of notes, and the authorization server that guards it, which allows whatever is asked by whom the
- * browser names (`login`). Everything that it says can be replaced.
+ * A small MCP server for notes, and its authorization server, which approves every request for the user that the browser
+ * names (`login`). Every response can be replaced.
  */
 import { createHash, randomBytes } from 'node:crypto'
 
 export interface NotesServer extends AsyncDisposable {
   origin: string
   url: string
-  /** `METHOD /path`, and the grant type of token requests, in order. */
+  /** `METHOD /path`, with the grant type of token requests, in order. */
   requests: string[]
-  /** Authorization headers that the MCP endpoint and others were sent. */
+  /** Authorization headers sent to the MCP endpoint and others. */
   seen: { path: string; authorization: string | null; body: string }[]
-  /** Answers in place of the usual ones, by path. */
+  /** Responses that replace the usual ones, by path. */
   replace: Map<string, Handler>
-  /** Seconds that access tokens live; 0: it does not say. */
+  /** Lifetime of access tokens in seconds; 0: no expires_in. */
   lifetime: number
-  /** Whether refresh tokens are given. */
+  /** Whether refresh tokens are issued. */
   refreshable: boolean
   /** Scopes that a token gets. */
   grant(asked: string[]): string[]
-  /** Ends tokens: they are 401 from now on, and refresh tokens invalid_grant. */
+  /** Revokes tokens: access tokens then get 401, refresh tokens invalid_grant. */
   revokeAll(what: 'access' | 'refresh'): void
   /** How many refresh requests there were. */
   refreshes(): number

@@ -1,4 +1,4 @@
-/** A stdio server of 2025-11-25 by hand: `--slow MS` to start, `--changing` has a tool whose description can change. */
+/** A hand-written stdio server of 2025-11-25: `--slow MS` delays its start, `--changing` adds a tool whose description changes. */
 import { createInterface } from 'node:readline'
 
 const { argv } = process

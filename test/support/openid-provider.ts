@@ -1,4 +1,4 @@
-/** A real OpenID provider (`oidc-provider`) on loopback, for tests of the whole trip, and the way through its pages. */
+/** A real OpenID provider (`oidc-provider`) on loopback, for tests of the whole flow, with helpers for its pages. */
 import { createServer, type Server } from 'node:http'
 import { exportJWK, generateKeyPair } from 'jose'
 import { freePort } from './ports.ts'
@@ -14,7 +14,7 @@ export interface ProviderUser {
 
 export interface TestProvider {
   issuer: string
-  /** What the server under test needs in its environment. */
+  /** The environment for the server under test. */
   env: Record<string, string>
   /** Adds a person, who signs in there by `sub`, or changes one. */
   set(user: ProviderUser): void
@@ -74,7 +74,7 @@ export async function startProvider(): Promise<TestProvider> {
   }
 }
 
-/** It warns of everything that a test may do and a deployment may not. */
+/** The package warns about everything that is fine in a test but not in a deployment. */
 async function quietly<T>(work: () => Promise<T>): Promise<T> {
   const { info, warn } = console
   Object.assign(console, { info: () => {}, warn: () => {} })
@@ -104,7 +104,7 @@ export async function signInAtProvider(
   return page.url
 }
 
-/** The whole trip. @returns where it ended. */
+/** The whole flow. @returns where it ended. */
 export async function signInThrough(
   browser: Browser,
   server: TestServer,

@@ -1,4 +1,4 @@
-/** The program as a process of its own: what it prints, how it ends, and what it leaves behind when it is killed. */
+/** The program as its own process: what it prints, how it ends, and what it leaves behind when it is killed. */
 import { resolve } from 'node:path'
 import { freePort } from './ports.ts'
 
@@ -8,13 +8,13 @@ export interface Program {
   pid: number
   /** What it has printed so far, on both outputs. */
   output(): string
-  /** Resolves when it has printed the text. @throws if it ends before, with what it did print. */
+  /** Resolves when it has printed the text. @throws if it ends first, with what it did print. */
   printed(text: string): Promise<void>
   exited: Promise<number>
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts a script with nothing in its environment but what a program needs to run, and `env`. @param cwd Where; here if absent. */
+/** Starts a script whose environment is `env` and the minimum that a program needs. @param cwd Defaults to the current directory. */
 export function start(script: string, args: string[], env: Record<string, string>, cwd?: string): Program {
   const child = Bun.spawn([process.execPath, 'run', script, ...args], {
     ...(cwd ? { cwd } : {}),

@@ -1,13 +1,13 @@
 import { connect } from 'node:net'
 
 export interface RawAnswer {
-  /** 0 if the server closed without an answer. */
+  /** 0 if the server closed without a response. */
   status: number
   head: string
   body: string
 }
 
-/** Sends bytes as they are, which `fetch` would not, and reads until the server closes. A request needs `Connection: close`. */
+/** Sends raw bytes, which `fetch` cannot, and reads until the server closes. The request needs `Connection: close`. */
 export function sendRaw(base: string, bytes: string): Promise<RawAnswer> {
   const { promise, resolve } = Promise.withResolvers<RawAnswer>()
   let received = ''

@@ -1,5 +1,5 @@
 /**
- * An upstream server that does what a test says, message by message: of either era, over stdio, Streamable HTTP or
+ * An upstream server that a test controls message by message: of either era, over stdio, Streamable HTTP or
  * HTTP+SSE. It checks nothing, so that it can also be wrong.
  */
 
@@ -15,23 +15,23 @@ export interface Script {
   era?: '2025' | '2026'
   wire?: 'stdio' | 'http' | 'sse'
   capabilities?: Json
-  /** Of `tools/list`; without a schema they get the plainest one. */
+  /** For `tools/list`; tools without a schema get the simplest one. */
   tools?: Json[]
   instructions?: string
-  /** Any other request. @returns a result, or `{ error }`; nothing: no answer. */
+  /** Any other request. @returns a result or `{ error }`; undefined sends no response. */
   answer?(request: RpcRequest, line: Line): Json | undefined | Promise<Json | undefined>
 }
 
-/** Back to the gateway, while a request is answered. */
+/** Messages to the gateway while a request is processed. */
 export interface Line {
-  /** Something about the request: on its stream. */
+  /** A notification about the request, on its stream. */
   tell(message: Json): void
-  /** A question about the request. @returns its answer. */
+  /** A request to the client that belongs to the call. @returns its response. */
   ask(method: string, params?: Json): Promise<{ result?: Json; error?: RpcErrorBody }>
 }
 
 export interface Scripted extends Disposable {
-  /** May be changed while it runs. */
+  /** Can be changed while it runs. */
   script: Script
   /** For the `mcpServers` object. */
   entry: Json
@@ -39,7 +39,7 @@ export interface Scripted extends Disposable {
   received: (Json & { method?: string; params?: Json; id?: Id })[]
   /** The requests of one method. */
   of(method: string): Scripted['received']
-  /** Something about no request: on standard output, or the stream of every session. */
+  /** A notification that belongs to no request: on standard output, or on the stream of every session. */
   broadcast(message: Json): void
   /** Headers of the last HTTP request. */
   headers(): Headers | undefined
@@ -70,7 +70,7 @@ export function startScripted(script: Script = {}): Scripted {
     return script.answer?.(request, line) ?? { error: { code: -32601, message: 'Method not found' } }
   }
 
-  /** @param tell Sends something on the stream of the request. */
+  /** @param tell Sends a message on the stream of the request. */
   async function take(message: Json, tell: (message: object) => void): Promise<void> {
     received.push(message)
     if (message.method === undefined) return asked.get(message.id as Id)?.(message)
@@ -146,7 +146,7 @@ export function startScripted(script: Script = {}): Scripted {
       return response
     }
 
-    /** All that is about a request comes on its stream, which ends with the answer. */
+    /** Everything about a request is sent on its stream, which ends with the response. */
     function answerOn(messages: Json[]): Response {
       const owed = new Set<unknown>(
         messages.flatMap(({ id, method }) => (method === undefined || id === undefined ? [] : [id])),

@@ -1,4 +1,4 @@
-/** An application built on the MCP SDK, version 1 or 2, that finds its own way to a token; what it keeps is in memory. */
+/** An application built on the MCP SDK, version 1 or 2, that gets its own token and keeps its state in memory. */
 import {
   Client as ClientV2,
   type OAuthClientProvider as ProviderV2,
@@ -11,7 +11,7 @@ import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextproto
 type Provider = ProviderV1 & ProviderV2
 type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>
 
-/** What an application keeps between its runs. Several of its processes may share one. */
+/** The state that an application keeps between runs. Several of its processes may share it. */
 export interface Store {
   client?: Parameters<NonNullable<Provider['saveClientInformation']>>[0]
   tokens?: Parameters<Provider['saveTokens']>[0]
@@ -28,13 +28,13 @@ export interface AppOptions {
 
 export interface App {
   store: Store
-  /** The scope that it asks for, where it does not leave that to the SDK. */
+  /** The scope that it requests, unless it leaves that to the SDK. */
   askFor: string | undefined
-  /** Where it sent its user so far. */
+  /** The URLs that it has sent its user to. */
   authorizationUrls: URL[]
-  /** What its SDK sent so far, as `METHOD /path status`. */
+  /** The requests of its SDK so far, as `METHOD /path status`. */
   requests: string[]
-  /** A new process of it: a client and transport of their own. */
+  /** A new process of it, with its own client and transport. */
   start(): Session
 }
 
@@ -43,7 +43,7 @@ export interface Session {
   listTools(): Promise<string[]>
   /** Calls `whoami`. @returns its structured content. */
   whoami(): Promise<unknown>
-  /** Hands the SDK what came to the redirect URI. */
+  /** Passes the parameters of the redirect URI to the SDK. */
   finishAuth(answer: URLSearchParams): Promise<void>
   close(): Promise<void>
 }
@@ -93,7 +93,7 @@ export function createApp(version: Version, serverUrl: string, redirectUrl: stri
     },
   }
   const send: Fetch = options.fetch ?? fetch
-  /** @param answered is told of every request that was answered. */
+  /** @param answered Called for every request that got a response. */
   const transportOptions = (answered: (request: string) => void) => ({
     authProvider,
     async fetch(url: string | URL, init?: RequestInit) {
@@ -125,7 +125,7 @@ export function createApp(version: Version, serverUrl: string, redirectUrl: stri
           },
           listTools: async () => (await client.listTools()).tools.map(tool => tool.name),
           whoami: async () => (await client.callTool({ name: 'whoami' })).structuredContent,
-          // This version takes the code alone and leaves `state` and `iss` to the application.
+          // This version takes only the code and leaves `state` and `iss` to the application.
           finishAuth: answer => transport.finishAuth(answer.get('code') ?? ''),
           close: () => client.close(),
         }

@@ -1,4 +1,4 @@
-/** A whole server for a test: real HTTP on loopback, a database of its own without rows, and a clock that the test owns. */
+/** A whole server for a test: real HTTP on loopback, its own empty database, and a clock that the test controls. */
 import { databaseTime } from '../../sql/index.ts'
 import { createApp } from '../../src/app.ts'
 import { parseConfig } from '../../src/config.ts'
@@ -24,24 +24,24 @@ export interface TestServer {
     /** Sets the clock of this replica's machine alone. */
     set(seconds: number): void
   }
-  /** How much later it is than outside of the test, in milliseconds; all replicas have the same. */
+  /** How far the test's time is ahead of real time, in milliseconds; the same for all replicas. */
   time: { passed: number }
   get(path: string, headers?: Record<string, string>): Promise<Response>
   /** Form-encoded. Redirects are not followed. */
   post(path: string, form: Record<string, string>, headers?: Record<string, string>): Promise<Response>
   postJson(path: string, body: unknown, headers?: Record<string, string>): Promise<Response>
-  /** Requests that are not answered to the end. */
+  /** Requests in progress. */
   pendingRequests(): number
-  /** Ends the process, so to say; its database stays for a replica that is started later. */
+  /** Stops the server as if its process ended; its database stays for a replica that is started later. */
   stop(): Promise<void>
   /** Ends it, and drops its database. */
   close(): Promise<void>
 }
 
-/** Adds to what a server works with, before it serves. @returns how to undo that. */
+/** Changes a server's dependencies before it serves. @returns how to undo that. */
 export type Prepare = (deps: Deps) => Promise<() => Promise<void>>
 
-/** @param idleSeconds After how many a connection on which nothing moves is closed. */
+/** @param idleSeconds After how many seconds an idle connection is closed. */
 export async function startServer(
   env: Record<string, string> = {},
   outbound?: Outbound,
@@ -62,7 +62,7 @@ export async function startServer(
 }
 
 /**
- * Another replica of a server: the same address for clients, the same database, a port and a machine of its own.
+ * Another replica of a server: the same base URL and database, its own port and machine.
  *
  * @param aheadSeconds How far that machine's clock is ahead of the database's.
  */
@@ -80,7 +80,7 @@ export async function startReplica(
   })
 }
 
-/** The clocks of a machine in a test's time. @param ahead How far its own is ahead of the database's, in milliseconds. */
+/** The clocks of a machine in test time. @param ahead How far its clock is ahead of the database's, in milliseconds. */
 export function timeSources(time: { passed: number }, ahead: () => number = () => 0): TimeSources {
   return {
     wall: () => Date.now() + time.passed + ahead(),
@@ -159,7 +159,7 @@ async function listen(
   }
 }
 
-/** Makes every statement outside of transactions wait first. @param ms How long. @returns how to end that. */
+/** Delays every statement outside of transactions. @param ms By how much. @returns how to end that. */
 export function slowDown(server: TestServer, ms: () => number): () => void {
   const { sql } = server.deps
   server.deps.sql = new Proxy(sql, {

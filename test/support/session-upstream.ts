@@ -1,4 +1,4 @@
-/** An HTTP upstream of 2025-11-25 with sessions, which it can be made to forget. */
+/** An HTTP upstream of 2025-11-25 whose sessions can be dropped. */
 export interface SessionUpstream extends Disposable {
   url: string
   /** Names of the tools that were called, and in how many different sessions. */
@@ -6,7 +6,7 @@ export interface SessionUpstream extends Disposable {
   sessions: Set<string>
   /** Requests by method, and DELETE. */
   seen: string[]
-  /** @param how What a request in a forgotten session is answered. */
+  /** @param how The response to a request in a dropped session. */
   forget(how?: 404 | 400): void
 }
 

@@ -1,4 +1,4 @@
-/** What tests of signing in ask of a browser and of the server's database. */
+/** What sign-in tests check in a browser and in the server's database. */
 import { expect } from 'bun:test'
 import type { TestServer } from './server.ts'
 import type { Browser, Page } from './user-agent.ts'
@@ -15,7 +15,7 @@ export function isSignedIn(browser: Browser, server: TestServer): boolean {
   return browser.cookies(server.base).has(SESSION)
 }
 
-/** A page with this title and the advice what to do next, and nobody signed in. */
+/** Expects a page with this title and advice on what to do next, and nobody signed in. */
 export function expectRefusal(browser: Browser, server: TestServer, page: Page, status: number, title: string): void {
   expect([page.status, /<h1>(.*?)<\/h1>/.exec(page.html)?.[1]]).toEqual([status, title])
   expect(page.html).toMatch(/<p>[^<]{20,}<\/p>/)
@@ -24,7 +24,7 @@ export function expectRefusal(browser: Browser, server: TestServer, page: Page, 
   expect(isSignedIn(browser, server)).toBe(false)
 }
 
-/** Titles of the pages, by what happened. */
+/** Page titles, by outcome. */
 export const TITLES = {
   lost: 'This sign-in was started in another browser or too long ago',
   cancelled: 'You were not signed in',

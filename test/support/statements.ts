@@ -2,11 +2,11 @@ import type { Queries } from '../../sql/index.ts'
 import type { Deps } from '../../src/deps.ts'
 
 export interface StatementCount {
-  /** The statements since the last look: the first word of each, those of a transaction as one list in the list. */
+  /** The statements since the last call: the first word of each; those of a transaction form a nested list. */
   take(): (string | string[])[]
 }
 
-/** Counts what the requests of a server ask its database. The audit log, written in batches, is not part of it. */
+/** Counts the statements that requests send to the database, without those of the audit log, which is written in batches. */
 export function countStatements(deps: Deps): StatementCount {
   let seen: (string | string[])[] = []
   const counting = (sql: Queries, into: (word: string) => void): Queries =>

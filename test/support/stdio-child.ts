@@ -8,7 +8,7 @@ const [mode] = process.argv.slice(2)
 
 const print = (value: unknown) => process.stdout.write(`${typeof value === 'string' ? value : JSON.stringify(value)}\n`)
 
-/** Ends neither when its input does nor on SIGTERM, and has a child of the same kind. */
+/** Ignores the end of its input and SIGTERM, and has a child of the same kind. */
 function stubborn(): number {
   process.on('SIGTERM', () => {})
   setInterval(() => {}, 1000)
@@ -17,7 +17,7 @@ function stubborn(): number {
   return grandchild.pid
 }
 
-/** Writes as fast as it is read. */
+/** Writes as fast as the reader reads. */
 async function flood(output: NodeJS.WriteStream, chunk: string, bytes: number): Promise<void> {
   for (let written = 0; written < bytes; written += chunk.length) {
     if (!output.write(chunk)) await new Promise(resolve => output.once('drain', resolve))
@@ -63,7 +63,7 @@ if (mode === 'exit') {
   if (mode === 'stdout-flood') void flood(process.stdout, 'log line, not a message\n'.repeat(2000), 1e9)
   if (mode === 'chatty') setInterval(() => print({ jsonrpc: '2.0', method: 'notifications/message' }), 20)
   for await (const line of console) {
-    // At the end of the input there is an empty one.
+    // The last line is empty.
     if (!line) continue
     const { id, method, params = {} } = JSON.parse(line)
     const result = METHODS[method]?.(params)

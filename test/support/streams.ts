@@ -2,15 +2,15 @@
 
 export interface ReadStream {
   answer: Response
-  /** Reads until `until` is in what came, or the stream ends. @returns all that came so far. */
+  /** Reads until the data contains `until` or the stream ends. @returns everything read so far. */
   readUntil(until: string): Promise<string>
-  /** Reads to the end. @returns all that came. */
+  /** Reads to the end. @returns everything read. */
   rest(): Promise<string>
-  /** Goes away, as a client that is closed does. */
+  /** Disconnects, as a client that is closed does. */
   close(): void
 }
 
-/** @param stop Aborts the request that is answered. */
+/** @param stop Aborts the request. */
 export async function openStream(request: Promise<Response>, stop: AbortController): Promise<ReadStream> {
   const answer = await request
   const reader = answer.body?.getReader()

@@ -3,9 +3,9 @@ import { connect, createServer, type Socket } from 'node:net'
 
 export interface TcpProxy {
   port: number
-  /** Ends every connection, as a network that fails aloud. New ones are let through. */
+  /** Closes every connection, like a network that fails visibly. New ones are let through. */
   cut(): void
-  /** Forwards nothing until it is released: a network that fails without a word. */
+  /** Forwards nothing until it is released, like a network that fails silently. */
   hang(): void
   release(): void
   close(): Promise<void>

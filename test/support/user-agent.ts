@@ -1,8 +1,8 @@
-/** As much of a browser as a sign-in needs: cookies by host and port, redirects, refreshes and forms. */
+/** The parts of a browser that a sign-in needs: cookies by host and port, redirects, refreshes and forms. */
 
 export interface Page {
   url: string
-  /** 0 for a page that was not opened, because it is where to stop. */
+  /** 0 for a page that was not opened, because following stops there. */
   status: number
   headers: Headers
   html: string
@@ -12,7 +12,7 @@ export interface VisitOptions {
   /** Sent by POST. */
   form?: Record<string, string>
   headers?: Record<string, string>
-  /** Redirects are followed up to the first URL that begins so. */
+  /** Redirects are followed up to the first URL that starts with this. */
   stopBefore?: string
 }
 
@@ -20,7 +20,7 @@ export interface Browser {
   visit(url: string, options?: VisitOptions): Promise<Page>
   /** Sends the page's first form whose action contains `action`, hidden fields included. */
   press(page: Page, action: string, fields?: Record<string, string>, options?: VisitOptions): Promise<Page>
-  /** The Cookie header for a URL; settable, as by somebody with developer tools. */
+  /** The Cookie header for a URL; it can be changed, as with developer tools. */
   cookies(url: string): Map<string, string>
 }
 

@@ -1,4 +1,4 @@
-/** A bare client of PostgreSQL's protocol on a Unix socket, for what no well-behaved client sends. */
+/** A bare client of PostgreSQL's protocol on a Unix socket, to send what no well-behaved client does. */
 import { createConnection, type Socket } from 'node:net'
 import { frame, startup } from '../../src/db/wire-connection.ts'
 
@@ -6,12 +6,12 @@ export interface WireClient {
   socket: Socket
   /** Sends bytes as they are. */
   send(...messages: Buffer[]): void
-  /** Sends a simple query and resolves with the types of the answer's messages once it is ready again. */
+  /** Sends a simple query. Resolves with the types of the response's messages when the server is ready again. */
   query(text: string): Promise<string>
   /** The types of all messages so far, one letter each. */
   types(): string
   bytes(): Buffer
-  /** Resolves when as many messages of the type have come; rejects if the connection ends before. */
+  /** Resolves when that many messages of the type have arrived; rejects if the connection ends first. */
   got(type: string, count?: number): Promise<void>
   closed: Promise<void>
 }

@@ -28,7 +28,7 @@ function asPostgres(command: string[]): string[] {
 }
 
 async function run(command: string[]): Promise<void> {
-  // Not 'pipe': the server would inherit the pipe, and its end never come.
+  // Not 'pipe': the server would inherit the pipe, which would then never end.
   const child = Bun.spawn(command, { stdin: 'ignore', stdout: 'ignore', stderr: 'inherit', cwd: tmpdir() })
   if ((await child.exited) !== 0) throw new Error(`${command.join(' ')} failed`)
 }

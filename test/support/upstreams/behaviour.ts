@@ -12,7 +12,7 @@ import { askContext, QUESTIONS } from './questions.ts'
 export interface Behaviour {
   listTools(): typeof TOOLS
   listPrompts(): typeof PROMPTS
-  /** @returns nothing if there is no such tool; so do the others. */
+  /** @returns undefined if there is no such tool, as the others do. */
   callTool(name: string, call: Call): Promise<CallToolResult | Asked | undefined>
   getPrompt(name: string, call: Call): Promise<GetPromptResult | Asked | undefined>
   readResource(uri: string): ReadResourceResult | undefined
@@ -102,7 +102,7 @@ const asUser = (contents: GetPromptResult['messages'][number]['content'][]): Get
 
 /** @param tell Called after a change, to notify every client that wants to know. */
 export function openBehaviour(tell: (change: Change) => Promise<void>): Behaviour {
-  // One for all connections of the process.
+  // Shared by all connections of the process.
   const world = { toolAdded: false, promptAdded: false, updates: 0 }
   const acts: typeof ACTS = {
     ...ACTS,

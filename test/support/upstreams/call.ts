@@ -9,16 +9,16 @@ export interface Call {
   args: Record<string, unknown>
   /** What the client can answer: of this request in 2026-07-28, of the session before. */
   capabilities: { elicitation?: object | undefined; sampling?: object | undefined }
-  /** Answers of the client, by the key of the question. They may be anything. */
+  /** The client's answers, by the key of the question; not validated. */
   answers: Record<string, unknown>
-  /** What `ask` kept in the round before, if the client brought it back unchanged. */
+  /** What `ask` stored in the previous round, if the client returned it unchanged. */
   state: unknown
   /** `_meta` of the request. */
   meta: Record<string, unknown>
   /** The header of the HTTP request; null over stdio. */
   header(name: string): string | null
   log(level: LoggingLevel, data: string): Promise<void>
-  /** Does nothing if the client did not ask to be told. */
+  /** Does nothing if the client did not ask for it. */
   progress(progress: number, total: number): Promise<void>
 }
 
@@ -40,7 +40,7 @@ export function isAsked<Result extends object>(outcome: Result | Asked): outcome
   return 'ask' in outcome
 }
 
-/** What clients are told of a change. */
+/** The change notifications that clients get. */
 export type Change = 'tools' | 'prompts' | 'watched resource'
 
 export const text = (words: string) => ({ type: 'text' as const, text: words })
@@ -51,7 +51,7 @@ export function accepted({ answers }: Call, key: string): Record<string, unknown
   return answer?.action === 'accept' ? (answer.content ?? {}) : undefined
 }
 
-/** Whether the user said no to a question; asking again would not help. */
+/** Whether the user declined; asking again would not help. */
 export function refused({ answers }: Call, key: string): boolean {
   const action = (answers[key] as { action?: unknown } | undefined)?.action
   return action === 'decline' || action === 'cancel'

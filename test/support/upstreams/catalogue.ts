@@ -75,7 +75,7 @@ export const TOOLS: readonly Tool[] = [
   plain('test_trigger_tool_change', 'Adds a tool, or takes it away again'),
   plain('test_trigger_prompt_change', 'Adds a prompt, or takes it away again'),
   { ...plain('json_schema_2020_12_tool', 'Has the keywords of JSON Schema 2020-12'), inputSchema: JSON_SCHEMA_2020_12 },
-  // Ours, for what the suite leaves out.
+  // Our own, for what the suite leaves out.
   plain('test_trigger_resource_update', 'Changes test://watched-resource'),
   {
     name: 'test_header_parameter',

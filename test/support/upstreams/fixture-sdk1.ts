@@ -1,6 +1,6 @@
 /**
  * An MCP server on SDK 1.x, which speaks 2025-11-25 and before. It uses the low-level `Server`, because that lists the
- * catalogue exactly as it stands; `McpServer` wants zod schemas and builds its own from them.
+ * catalogue unchanged; `McpServer` wants zod schemas and builds its own from them.
  */
 
 import { Server } from '@modelcontextprotocol/sdk/server/index.js'
@@ -115,7 +115,7 @@ function addCalls(connection: Connection, behaviour: Behaviour): void {
       return await conclude(server, extra, call, 'tool', () => behaviour.callTool(params.name, call))
     } catch (error) {
       if (error instanceof McpError && error.code === INVALID_PARAMS) throw error
-      // A client that cannot answer, or does not: the model is told.
+      // A client that cannot answer, or does not: the result tells the model.
       return { content: [{ type: 'text', text: (error as Error).message }], isError: true }
     }
   })
@@ -184,7 +184,7 @@ function callOf(
     state: undefined,
     meta: params._meta ?? {},
     header: name => [requestInfo?.headers[name] ?? null].flat()[0] ?? null,
-    // The SDK's own way of logging knows no request, so that the message would come on the stream of the session.
+    // The SDK's own logging has no request, so the message would arrive on the session's stream.
     async log(level, data) {
       if (levels.indexOf(level) < levels.indexOf(connection.level)) return
       await sendNotification({ method: 'notifications/message', params: { level, data } })

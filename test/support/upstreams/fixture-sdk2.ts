@@ -1,6 +1,6 @@
 /**
  * An MCP server on SDK 2.x for both eras, or with `--only-2026` for 2026-07-28 alone. It uses the low-level `Server`,
- * because that lists the catalogue exactly as it stands; `McpServer` would build schemas and prompts of its own.
+ * because that lists the catalogue unchanged; `McpServer` would build its own schemas and prompts.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -35,7 +35,7 @@ const CAPABILITIES = {
 
 type Era = McpRequestContext['era']
 
-/** A session, or the connection over stdio; a request over HTTP in 2026-07-28 has a server of its own. */
+/** A session, or the connection over stdio; in 2026-07-28 each HTTP request has its own server. */
 interface Connection {
   server: Server
   era: Era
@@ -65,7 +65,7 @@ function openFixture(only2026: boolean): Fixture {
     return connection.server
   }
 
-  // The SDK's handler serves the eras before 2026-07-28 without sessions only, so it is not asked to.
+  // The SDK's handler serves the eras before 2026-07-28 only without sessions, so it is not used for them.
   const serveSession = openSessions(async options => {
     const transport = new WebStandardStreamableHTTPServerTransport(options)
     await connect('legacy').connect(transport)
@@ -89,7 +89,7 @@ function buildServer(behaviour: Behaviour): Server {
       instructions: INSTRUCTIONS,
       capabilities: CAPABILITIES,
       requestState: { verify: codec.verify },
-      // Resources are not added, so anybody may keep that list; the others change.
+      // No resources are added, so anybody may cache that list; the others change.
       cacheHints: { 'resources/list': { ttlMs: 60_000, cacheScope: 'public' } },
     },
   )
@@ -115,7 +115,7 @@ function buildServer(behaviour: Behaviour): Server {
   return server
 }
 
-/** Of the eras before 2026-07-28; since then the SDK's listen streams do it. */
+/** For the eras before 2026-07-28; since then the SDK's listen streams do it. */
 function addSubscriptions(connection: Connection): void {
   const watch = (uri: string, watches: boolean) => {
     if (uri === WATCHED) connection.watches = watches
@@ -125,7 +125,7 @@ function addSubscriptions(connection: Connection): void {
   connection.server.setRequestHandler('resources/unsubscribe', ({ params }) => watch(params.uri, false))
 }
 
-/** In 2026-07-28 the SDK tells only those who listen, whatever is sent; before, an update is for who subscribed. */
+/** In 2026-07-28 the SDK notifies only listeners, whatever is sent; before, updates are for subscribers. */
 async function tell({ server, era, watches }: Connection, change: Change): Promise<void> {
   if (change === 'tools') return server.sendToolListChanged()
   if (change === 'prompts') return server.sendPromptListChanged()

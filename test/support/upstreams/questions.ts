@@ -27,7 +27,7 @@ const ROOTS: Question = { method: 'roots/list', params: {} }
 const ASK_NAME = elicit('What is your name?', { name: { type: 'string' } })
 const CONFIRM = elicit('Please confirm', { ok: { type: 'boolean' } })
 
-/** What the model of the client said. */
+/** The answer of the client's model. */
 function sampled({ answers }: Call, key: string): string | undefined {
   const answer = answers[key] as { role?: unknown; content?: unknown } | undefined
   if (answer?.role === undefined) return undefined
@@ -40,7 +40,7 @@ function rootsOf({ answers }: Call, key: string): string[] | undefined {
   return Array.isArray(roots) ? roots.map(({ uri }) => uri) : undefined
 }
 
-/** Asks one question, and says what came of it. */
+/** Asks one question, and reports the outcome. */
 function elicitOnce(call: Call, question: Question, say: (action: string, content: string) => string): Answer {
   const answer = call.answers.answer as { action?: unknown; content?: unknown } | undefined
   if (typeof answer?.action !== 'string') return { ask: { answer: question } }
@@ -53,7 +53,7 @@ function askName(call: Call): Answer {
   return typeof name === 'string' ? said(`Hello, ${name}!`) : { ask: { user_name: ASK_NAME } }
 }
 
-/** Asks for a confirmation, and believes it only together with the state of the round before. */
+/** Asks for a confirmation, and accepts it only together with the state of the previous round. */
 function confirm(words: string) {
   return (call: Call): Answer => {
     if (refused(call, 'confirm')) return REFUSED

@@ -6,7 +6,7 @@ export interface Fixture {
   fetch(request: Request): Response | Promise<Response>
 }
 
-/** @param open Makes the fixture; `only2026` tells whether `--only-2026` was given. */
+/** @param open Creates the fixture; `only2026` is whether `--only-2026` was given. */
 export async function run(open: (only2026: boolean) => Fixture): Promise<void> {
   const { values } = parseArgs({
     options: { stdio: { type: 'boolean' }, http: { type: 'string' }, 'only-2026': { type: 'boolean' } },
@@ -29,7 +29,7 @@ async function answer(fixture: Fixture, request: Request): Promise<Response> {
   return atOnce(await fixture.fetch(request))
 }
 
-/** Against DNS rebinding: a page of somewhere else has another Host, or another Origin. */
+/** Against DNS rebinding: a page from elsewhere has another Host or Origin. */
 function isLocal({ headers }: Request): boolean {
   const origin = headers.get('origin')
   return [headers.get('host') ?? '', ...(origin === null ? [] : [origin.replace(/^https?:\/\//, '')])].every(host =>
@@ -37,7 +37,7 @@ function isLocal({ headers }: Request): boolean {
   )
 }
 
-/** Bun holds the headers of a stream back until its first bytes; Node, on which such servers usually run, does not. */
+/** Bun withholds the headers of a stream until its first bytes; Node, on which such servers usually run, does not. */
 function atOnce(response: Response): Response {
   if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) return response
   const primer = new TransformStream<Uint8Array, Uint8Array>({

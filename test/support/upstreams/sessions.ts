@@ -5,14 +5,14 @@ interface Transport {
   handleRequest(request: Request, options?: { parsedBody?: unknown }): Promise<Response>
 }
 
-/** What a transport needs to be told, so that it is found again. */
+/** What a transport must report, so that it can be found again. */
 export interface SessionOptions {
   sessionIdGenerator: () => string
   onsessioninitialized(id: string): void
   onsessionclosed(id: string): void
 }
 
-/** @param begin Makes a transport with a server of its own behind it. */
+/** @param begin Creates a transport with its own server behind it. */
 export function openSessions(begin: (options: SessionOptions) => Promise<Transport>) {
   const sessions = new Map<string, Transport>()
   return async (request: Request): Promise<Response> => {

@@ -1,4 +1,4 @@
-/** Starts a fixture server as a process of its own, and says how a gateway would. */
+/** Starts a fixture server as its own process, and describes how a gateway would. */
 import { join } from 'node:path'
 import { follow, ROOT } from '../command.ts'
 

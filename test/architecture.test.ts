@@ -14,7 +14,7 @@ interface Import {
   target: string
 }
 
-/** Every import in a file's text, of types as well: who knows a type knows the file. */
+/** Every import in a file's text, including types: importing a type is a dependency, too. */
 function importsOf(file: string, text: string): Import[] {
   const statements = text.matchAll(
     /^(?:import|export)\s[^'"`;]*?from\s+'([^']+)'|\bimport\(\s*'([^']+)'\s*\)|^import\s+'([^']+)'/gms,
@@ -43,7 +43,7 @@ const LAYERS: readonly [name: string, pattern: RegExp][] = [
 ]
 const layerOf = (path: string) => LAYERS.findIndex(([, pattern]) => pattern.test(path))
 
-/** Of another feature only its services may be called: who may call what. */
+/** Only the services of another feature may be called: who may call what. */
 const ACROSS: Readonly<Record<string, RegExp>> = {
   'src/account':
     /^src\/(oauth\/(deps|consents|tokens|clients\/names)|signin\/sessions|gateway\/(exchange|accounts\/types))\.ts/,
@@ -51,7 +51,7 @@ const ACROSS: Readonly<Record<string, RegExp>> = {
   'src/mcp': /^src\/(gateway\/|oauth\/(bearer|deps|memory|principal|resources|scopes|tokens|grants\/types)\.ts)/,
 }
 
-/** Libraries that one place owns, so that replacing one touches few files. */
+/** Libraries imported from one place only, so that replacing one touches few files. */
 const OWNERS: readonly [library: RegExp, owner: RegExp][] = [
   [/^postgres$/, /^(src\/db|sql)\//],
   [/^@electric-sql\//, /^src\/db\/(pglite|wire-server)\.ts$/],

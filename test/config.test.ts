@@ -14,7 +14,7 @@ const noFiles = () => {
 }
 const parse = (env: Record<string, string>) => parseConfig(env, noFiles)
 
-/** The problems that an operator reads, one a line. */
+/** The problems that an operator reads, one per line. */
 function problemsOf(env: Record<string, string>, readFile: (path: string) => string = noFiles): string[] {
   try {
     parseConfig(env, readFile)

@@ -4,14 +4,14 @@ import { startFront } from './support/front.ts'
 import type { TestServer } from './support/server.ts'
 
 /**
- * What anybody may reach, by name. Every other route must refuse a request without credentials: 401, or 303 to the
- * sign-in page. A new route is closed until it stands here.
+ * The public routes, by name. Every other route must refuse a request without credentials: 401, or 303 to the
+ * sign-in page. A new route must be closed unless it is listed here.
  */
 const PUBLIC: readonly string[] = [
   'GET /',
   'GET /healthz',
   'GET /readyz',
-  // Without METRICS_TOKEN it is not there.
+  // Without METRICS_TOKEN it does not exist.
   'GET /metrics',
   'GET /assets/htmx.js',
   'GET /assets/style.css',
@@ -52,7 +52,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-/** Preflights and the refusals of other methods come with every path; they are tested below. */
+/** Every path also has preflights and refusals of other methods; they are tested below. */
 const routesOf = () =>
   createApp(server.deps)
     .routes.filter(({ method }) => method !== 'OPTIONS' && method !== 'ALL')

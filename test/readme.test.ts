@@ -1,4 +1,4 @@
-/** What the README, the Dockerfile and the program say about the same thing is the same. */
+/** The README, the Dockerfile and the program agree. */
 import { describe, expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'

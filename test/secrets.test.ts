@@ -22,7 +22,7 @@ afterAll(async () => {
   for (const undo of cleanup.reverse()) await undo()
 })
 
-/** Everything a server was sent and has answered, and which of it is secret. */
+/** Everything a server received and sent, and which of it is secret. */
 function browser(base: string) {
   const secrets = new Map<string, string>()
   const errors: string[] = []
@@ -42,7 +42,7 @@ function browser(base: string) {
   }
 }
 
-/** The forms in which a secret could be found again: as it is, and its bytes as a dump writes them. */
+/** The forms in which a secret could appear: as it is, and its bytes as a dump writes them. */
 function formsOf(secret: string): string[] {
   const bytes = Buffer.from(secret)
   const random = Buffer.from(secret.slice(4), 'base64url')
@@ -80,7 +80,7 @@ test('a dump of the database, the log at debug level and all error bodies hold n
     ...database.env,
     LOG_LEVEL: 'debug',
     INITIAL_ACCESS_TOKEN: 'an initial access token of the tests, long enough',
-    // With a way to sign in the server prints no link of its own, which would be meant to be read.
+    // With a provider the server prints no sign-in link, which would be there on purpose.
     OIDC_ISSUER: 'http://127.0.0.1:9',
     OIDC_CLIENT_ID: 'id',
     OIDC_CLIENT_SECRET: 'a client secret of the tests at the provider',

@@ -55,7 +55,7 @@ const query = () => `client_id=${app}&${request}`
 /** @returns 200 if the user is asked, 303 if their consent is remembered. */
 const authorize = (cookie: string) => server.get(`/api/oauth/authorize?${query()}`, { Cookie: cookie })
 
-/** Approves what the consent page asks. @returns the code. */
+/** Approves on the consent page. @returns the code. */
 async function approve(cookie: string): Promise<string> {
   return (await consent(server, cookie, query())).searchParams.get('code')!
 }
@@ -277,7 +277,7 @@ describe('pending codes', () => {
 describe('a remembered consent without a connection', () => {
   const idle = 'Allowed but not connected'
   const accountOf = async (cookie: string) => (await server.get('/account', { Cookie: cookie })).text()
-  /** The app was let in, and has ended its grant itself. */
+  /** The app was approved, and has ended its grant itself. */
   const remembered = async (email: string) => {
     const cookie = await signIn(server, email)
     const tokens = (await (await exchange(await approve(cookie))).json()) as TokenAnswer

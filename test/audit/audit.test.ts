@@ -11,7 +11,7 @@ import { newestEvents } from '../support/audit.ts'
 import { registerClient } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-// Generous: it is for a machine that is busy with other things.
+// Generous, for a busy machine.
 setDefaultTimeout(60_000)
 
 let server: TestServer
@@ -24,7 +24,7 @@ beforeEach(async () => {
   await server.deps.sql`delete from audit_events`
 })
 
-/** A writer whose database can be taken away, and that says how many statements it got through. */
+/** A writer whose database can be disconnected, and that counts successful statements. */
 function writer(): { audit: AuditWriter; away(is: boolean): void; statements(): number } {
   let isAway = false
   let statements = 0

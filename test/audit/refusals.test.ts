@@ -1,4 +1,4 @@
-/** Denied attempts are in the audit log: one bounded line each, which says who, from where and why (SECURITY: Everywhere). */
+/** Denied attempts are in the audit log: one bounded row each, with who, from where and why (SECURITY: Everywhere). */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { newestEvents } from '../support/audit.ts'
@@ -18,7 +18,7 @@ import {
 import { startServer, type TestServer } from '../support/server.ts'
 import { count } from '../support/signin.ts'
 
-// Generous: it is for a machine that is busy with other things.
+// Generous, for a busy machine.
 setDefaultTimeout(60_000)
 
 const REDIRECT = 'https://app.example/callback'
@@ -68,7 +68,7 @@ const authorize = (changes: Record<string, string>, from: Headers) =>
   server.get(`/api/oauth/authorize?${query(changes)}`, { Cookie: ada, ...from })
 const token = (form: Record<string, string>, from: Headers) =>
   server.post('/api/oauth/token', { client_id: client, ...form }, from)
-/** Tries to exchange a code that the client has got. */
+/** Tries to exchange a code that the client has received. */
 const exchange = async (changes: Record<string, string>, from: Headers) => {
   const code = (await consent(server, ada, query())).searchParams.get('code')!
   const form = { grant_type: 'authorization_code', code, redirect_uri: REDIRECT, code_verifier: verifier, ...changes }

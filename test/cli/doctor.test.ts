@@ -1,4 +1,4 @@
-/** `doctor`: broken set-ups are named, with their fix. */
+/** `doctor`: it names what is broken, with the fix. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'

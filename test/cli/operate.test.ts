@@ -324,7 +324,7 @@ test('without a provider the start prints a link for an existing administrator, 
     await user('demote', 'ada@example.com')
     expect(await greeted()).toBe('admin@localhost')
     expect([await roleOf('admin@localhost'), await roleOf('ada@example.com')]).toEqual(['an', 'not an'])
-    // What the configuration says is said anew at each start.
+    // Warnings about the configuration are repeated at each start.
     expect(await greeted({ ADMIN_EMAILS: 'ada@example.com' })).toBe('ada@example.com')
     expect(await roleOf('ada@example.com')).toBe('an')
   } finally {

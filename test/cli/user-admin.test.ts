@@ -27,7 +27,7 @@ const ADMIN = { scope: 'mcp admin' }
 
 let server: TestServer
 let replica: TestServer
-/** The only kind of client that may ask for administration. */
+/** The only kind of client that may request the admin scope. */
 let client: string
 
 beforeAll(async () => {
@@ -69,7 +69,7 @@ async function within<T>(ask: () => Promise<T>, wanted: T): Promise<T> {
   return now
 }
 
-/** Changes a user as somebody with the database's own tools does: nobody is told. */
+/** Changes a user as with the database's own tools: without a notification. */
 const setAdmin = (email: string, isAdmin: boolean) =>
   server.deps.sql`update users set is_admin = ${isAdmin} where email = ${email}`
 const forgetUsers = () => {
@@ -102,7 +102,7 @@ describe('user demote', () => {
     expect(await search(replica, others.access_token)).toBe(200)
     expect((await server.get('/account', { Cookie: root })).status).toBe(200)
 
-    // Nothing that asks for administration gets it any more; what came with it does not come back.
+    // No request for the admin scope gets it any more; what was revoked does not come back.
     expect((await deviceTokens(server, client, root, ADMIN)).scope).toBe('mcp')
     expect(await user('promote', 'root@example.com')).toEqual(said('root@example.com is an administrator now.'))
     for (const at of [server, replica]) expect(await search(at, admin.access_token)).toBe(401)
@@ -137,7 +137,7 @@ describe('user demote', () => {
     const code = (await consent(server, cookie, query('mcp admin'))).searchParams.get('code')!
     expect((await user('demote', 'grace@example.com')).code).toBe(0)
     expect(await (await exchange(code)).json()).toMatchObject({ error: 'invalid_grant' })
-    // She is asked again, and administration is not offered.
+    // She is asked again, and the admin scope is not offered.
     const asked = await server.get(`/api/oauth/authorize?${query('mcp admin')}`, { Cookie: cookie })
     expect(asked.status).toBe(200)
     expect(await asked.text()).not.toContain('Administer this server')
@@ -223,7 +223,7 @@ describe('the admin scope follows the user’s current role', () => {
     expect(await within(async () => (await seen())!.disabled, true)).toBe(true)
     expect(await lookUpUser(replica.deps, crypto.randomUUID())).toBeUndefined()
 
-    // A change that comes while the user is being read: what was read is not kept.
+    // A change during the lookup of the user: the result is not cached.
     replica.deps.memory.users.clear()
     const reading = seen()
     replica.deps.memory.userChanges++

@@ -1,4 +1,4 @@
-/** The README's example of a server of one's own that takes this server's tokens, run unchanged. */
+/** The README's example of another server that accepts this server's tokens, run unchanged. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'

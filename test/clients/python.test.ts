@@ -13,7 +13,7 @@ setDefaultTimeout(60_000)
 const PYTHON = '/usr/bin/python3'
 const missing = !existsSync(PYTHON) || Bun.spawnSync([PYTHON, '-c', 'import requests']).exitCode !== 0
 
-/** Loaded by Python before the client: writes down how long it means to sleep, and sleeps a hundredth of it. */
+/** Loaded by Python before the client: records how long it would sleep, and sleeps a hundredth of that. */
 const IMPATIENT = `
 import sys, time
 sleep = time.sleep
@@ -80,7 +80,7 @@ describe.skipIf(missing)('device_client.py', () => {
 
   test('polls at the interval, adding 5 seconds on each slow_down (RFC 8628 3.5)', async () => {
     const client = await start()
-    // To the server's clock, which stands still meanwhile, all polls but the first come too early.
+    // The server's clock stands still meanwhile, so all polls but the first come too early.
     await client.stderr.until(/slept 15\n/)
     await decide(server, ada, client.code)
     const { code, stderr } = await finish(client)

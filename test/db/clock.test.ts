@@ -98,7 +98,7 @@ describe('a machine whose clock is set while the server runs', () => {
 })
 
 describe('the clock', () => {
-  /** What it logs with a machine that is so far ahead of the database. */
+  /** What is logged on a machine whose clock is that far ahead of the database's. */
   async function warningsOf(aheadSeconds: number): Promise<Record<string, unknown>[]> {
     const lines: Record<string, unknown>[] = []
     const log = pino({ level: 'info' }, { write: line => void lines.push(JSON.parse(line)) })

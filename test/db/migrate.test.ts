@@ -10,7 +10,7 @@ import { UsageError } from '../../src/lib/errors.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { emptyDatabase, onPostgres } from '../support/server.ts'
 
-// Generous: it is for a machine that is busy with other things.
+// Generous, for a busy machine.
 setDefaultTimeout(60_000)
 
 const log = openLog('silent')

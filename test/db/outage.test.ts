@@ -12,14 +12,14 @@ import { type Cluster, startCluster } from '../support/with-postgres.ts'
 
 setDefaultTimeout(120_000)
 
-/** An answer within 5 s, and back to normal within 5 s. */
+/** A response within 5 s, and recovery within 5 s. */
 const PROMISED_MS = 5_000
 const ROUNDS = Number(process.env.RESTART_ROUNDS ?? 20)
 
 let cluster: Cluster
 let proxy: TcpProxy
 let server: TestServer
-/** Another replica, whose way to the database is the proxy. */
+/** Another replica, which reaches the database through the proxy. */
 let other: TestServer
 let ada: string
 let client: string
@@ -51,14 +51,14 @@ afterAll(async () => {
   await cluster.remove()
 })
 
-/** Fails if the promise takes longer than was promised. */
+/** Fails if the promise takes longer than allowed. */
 async function inTime<T>(work: Promise<T>, ms = PROMISED_MS): Promise<T> {
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => late.reject(new Error(`no answer within ${ms} ms`)), ms)
   return Promise.race([work, late.promise]).finally(() => clearTimeout(timer))
 }
 
-/** Asks again and again until the answer is the expected one. */
+/** Repeats a request until the response is the expected one. */
 async function becomes<T>(ask: () => Promise<T>, expected: T, ms = PROMISED_MS): Promise<void> {
   const end = Date.now() + ms
   let last = await ask()

@@ -20,7 +20,7 @@ import { registerClient } from '../support/flows.ts'
 import { run, serve, start } from '../support/processes.ts'
 import { emptyDatabase, migratedDatabase, onPostgres, startServer } from '../support/server.ts'
 
-// Generous: it is for a machine that is busy with other things.
+// Generous, for a busy machine.
 setDefaultTimeout(60_000)
 
 const cleanup: (() => unknown)[] = []

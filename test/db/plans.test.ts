@@ -15,7 +15,7 @@ setDefaultTimeout(300_000)
 
 /** Tables that do not grow with use: PostgreSQL's own, and those with a row for each version, key, upstream in the file, or server process. */
 const SMALL = /^(pg_\w+|schema_migrations|signing_keys|upstream_eras|upstream_clients|upstream_status)$/
-/** Statements that are there to read all of something, and why that is all right. */
+/** Statements that read a whole table on purpose, and why that is acceptable. */
 const READ_ALL: Record<string, string> = {
   listRevocations: 'a replica that starts must know every revocation, and those that have expired are swept',
   listLeftAccounts: 'once when a server starts',
@@ -74,7 +74,7 @@ interface Plan {
   Plans?: Plan[]
 }
 
-/** What is read whole: by a sequential scan, or along an index without a condition and nothing that ends it. */
+/** Tables that are read whole: by a sequential scan, or by an index scan without a condition or a limit. */
 function readWhole(plan: Plan, limited = false): string[] {
   const type = plan['Node Type']
   const table = plan['Relation Name'] ?? ''

@@ -1,4 +1,4 @@
-/** What many requests at once cost each other while the database is busy. */
+/** Many requests at once while the database is busy. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { registerClient } from '../support/flows.ts'
 import { onPostgres, startServer, type TestServer } from '../support/server.ts'
@@ -20,7 +20,7 @@ const BUSY = {
 
 const CONNECTIONS = onPostgres ? 16 : 1
 
-/** Keeps every connection busy with short queries for so many seconds together. @returns when they are over. */
+/** Keeps every connection busy with short queries for the given time. Resolves when they are done. */
 function occupy(seconds: number): Promise<unknown> {
   const queries = Array.from({ length: seconds * 10 * CONNECTIONS }, () => server.deps.sql`select pg_sleep(0.1)`)
   return Promise.allSettled(queries.map(query => query.then(() => {})))

@@ -4,7 +4,7 @@ import { decide, deviceTokens, poll, registerClient, requestDevice, rpc, signIn 
 import { startServer, type TestServer } from '../support/server.ts'
 import { countStatements, type StatementCount } from '../support/statements.ts'
 
-// Generous: it is for a machine that is busy with other things.
+// Generous, for a busy machine.
 setDefaultTimeout(60_000)
 
 let server: TestServer

@@ -9,7 +9,7 @@ import { sweep } from '../../src/sweeper.ts'
 import { deviceTokens, enterCode, registerClient, requestDevice, signIn } from '../support/flows.ts'
 import { onPostgres, startServer, type TestServer } from '../support/server.ts'
 
-// Generous: it is for a machine that is busy with other things.
+// Generous, for a busy machine.
 setDefaultTimeout(60_000)
 
 const HOUR = 3600
@@ -59,7 +59,7 @@ async function counts(): Promise<Record<(typeof TABLES)[number], number>> {
   return Object.fromEntries(rows) as Record<(typeof TABLES)[number], number>
 }
 
-/** What a round of sweeping takes away, table by table; tables that lose nothing are left out. */
+/** How many rows a round of sweeping deletes per table; unchanged tables are left out. */
 async function swept(): Promise<Record<string, number>> {
   const before = await counts()
   const total = await sweep(server.deps)
@@ -173,7 +173,7 @@ describe('the sweeper deletes what nobody can use any more, and nothing else', (
     server.clock.advance(600 + HOUR)
     await sweep(server.deps)
     expect((await present()).sort()).toEqual([operators, used].sort())
-    // The client that is gone is told to register again.
+    // The deleted client is told to register again.
     while (server.deps.memory.clients.has(waiting)) await Bun.sleep(10)
     const answer = await server.post('/api/oauth/device', { client_id: waiting })
     expect([answer.status, ((await answer.json()) as { error: string }).error]).toEqual([401, 'invalid_client'])

@@ -1,4 +1,4 @@
-/** The embedded database's files stay as large as what is in them: PGlite neither vacuums nor checkpoints by itself. */
+/** The embedded database's files do not outgrow their data: PGlite neither vacuums nor checkpoints by itself. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'

@@ -9,7 +9,7 @@ import { serveWireProtocol } from '../../src/db/wire-server.ts'
 import { onPostgres } from '../support/server.ts'
 import { frame, startup, type WireClient, wireClient } from '../support/wire-client.ts'
 
-// Generous: it is for a machine that is busy with other things.
+// Generous, for a busy machine.
 setDefaultTimeout(60_000)
 
 const HOLD_MS = 300
@@ -18,7 +18,7 @@ let dir: string
 let path: string
 let db: PGlite
 let server: { close(): Promise<void> }
-/** One client that is always well behaved, and must never notice the others. */
+/** A well-behaved client, which must never notice the others. */
 let good: postgres.Sql
 
 const client = (options: postgres.Options<Record<string, postgres.PostgresType>> = {}) =>

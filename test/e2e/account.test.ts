@@ -47,7 +47,7 @@ async function connect(app: App, page: Page): Promise<Session> {
   return session
 }
 
-/** The SDK finds its token dead and its refresh token, too, and so sends its user to be asked again. */
+/** The SDK finds both its tokens revoked, and sends its user to the consent page again. */
 async function expectCutOff(app: App, session: Session): Promise<void> {
   const before = app.authorizationUrls.length
   await expect(session.whoami()).rejects.toThrow()

@@ -30,7 +30,7 @@ afterAll(async () => {
   await server?.close()
 })
 
-/** Away from the throttles of the tests before. */
+/** Out of reach of the earlier tests' rate limits. */
 const later = () => server.clock.advance(16 * 60)
 
 const heading = (page: Page) => page.getByRole('heading', { level: 1 }).textContent()

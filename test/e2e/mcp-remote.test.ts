@@ -1,4 +1,4 @@
-/** mcp-remote, the bridge of desktop clients: people and machines come in through it. */
+/** mcp-remote, the bridge of desktop clients, used by people and machines. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -28,7 +28,7 @@ afterAll(async () => {
 const startBridge = (config: string, args: string[], env: Record<string, string> = {}) =>
   startWith(`${server.base}/mcp`, join(homes, config), args, env)
 
-/** What the person does who got the link: signs in, and approves on the page. */
+/** What the person with the link does: signs in, and approves on the page. */
 async function approveInBrowser(link: string): Promise<void> {
   const browser = await launchBrowser()
   try {
@@ -63,7 +63,7 @@ describe('mcp-remote 0.15.1', () => {
       })
       await client.close()
 
-      // Started again, it comes in with what it kept: nobody is asked.
+      // After a restart it uses its stored tokens: nobody is asked.
       const again = startBridge('person', ['--device-code'])
       await again.connect()
       expect((await again.client.callTool({ name: 'whoami' })).structuredContent).toMatchObject({

@@ -1,4 +1,4 @@
-/** MCP servers as npm has them, unmodified, behind the gateway: used by clients of both SDKs, mcp-remote and the Inspector. */
+/** Unmodified MCP servers from npm behind the gateway, used by clients of both SDKs, mcp-remote and the Inspector. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-/** The clients of the MCP SDK find their own way to a token; Chromium does what the person does. */
+/** The clients of the MCP SDK get their own tokens; Chromium acts for the person. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Browser, Page } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'
@@ -62,7 +62,7 @@ async function arriveAtConsent(page: Page, url: URL): Promise<void> {
   await consentHeading(page).waitFor()
 }
 
-/** Presses a button on the consent page. @returns what the application is told at its redirect URI. */
+/** Presses a button on the consent page. @returns the parameters that the application gets at its redirect URI. */
 async function decide(page: Page, decision: 'Approve' | 'Deny', at: Callback = callback): Promise<URLSearchParams> {
   await press(page, decision)
   await page.waitForURL(`${at.url}**`)
@@ -70,7 +70,7 @@ async function decide(page: Page, decision: 'Approve' | 'Deny', at: Callback = c
   return at.next()
 }
 
-/** The whole dance. @returns a session that is connected, and the person's tab. */
+/** The whole flow. @returns a connected session, and the person's tab. */
 async function dance(app: App): Promise<{ session: Session; tab: Tab }> {
   const first = app.start()
   await expectSentToUser(first.connect())

@@ -1,4 +1,4 @@
-/** The service goes on when its log cannot be written: as a process of its own, with its standard output as it may be. */
+/** The server keeps serving when its log cannot be written: as its own process, with different kinds of standard output. */
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { closeSync, constants, mkdtempSync, openSync, readSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -35,7 +35,7 @@ async function serving(output: string, work: (base: string) => Promise<void>): P
   await database.drop()
 }
 
-/** Each is at least one line of the log. */
+/** Each request writes at least one line to the log. */
 async function refusals(base: string, count: number): Promise<void> {
   for (let sent = 0; sent < count; sent++) {
     const answer = await fetch(`${base}/api/oauth/token`, { method: 'POST' })

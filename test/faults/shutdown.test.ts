@@ -40,7 +40,7 @@ async function keepAlive(port: number) {
     closed,
     isOpen: () => !socket.destroyed,
     write: (text: string) => socket.write(text),
-    /** The head of the next answer that has one. */
+    /** The head of the next response that has one. */
     async answer(): Promise<string> {
       while (!received.includes('\r\n\r\n') && !socket.destroyed) await changed.promise
       const [head = ''] = received.split('\r\n\r\n')

@@ -1,4 +1,4 @@
-/** The sweeper has much to delete while requests go on. */
+/** The sweeper has much to delete while requests are served. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { sweep } from '../../src/sweeper.ts'
@@ -12,7 +12,7 @@ setDefaultTimeout(300_000)
 const ROWS = 20_000
 /** The oldest device codes are open, so that the clients they belong to, half of which are unused, must stay. */
 const OPEN = 1_000
-/** What a statement may look at. */
+/** How many rows a statement may read. */
 const BATCH = 200
 
 let server: TestServer

@@ -22,7 +22,7 @@ function parseEntry(entry: unknown, env: Record<string, string | undefined> = {}
   return { upstream: upstreams[0]!, warnings }
 }
 
-/** The lines of the error that a file is refused with. */
+/** The lines of the error for a refused file. */
 function refusal(text: string, env: Record<string, string | undefined> = {}): string[] {
   try {
     parse(text, env)

@@ -1,4 +1,4 @@
-/** The tables of conformance cannot hide a failure. */
+/** The conformance tables cannot hide a failure. */
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { ROOT } from '../support/command.ts'
@@ -54,7 +54,7 @@ describe('the conformance tables', () => {
     expect(problemsOf({ ...lossy, reasons: {} })).toEqual([
       `a server, client 2026-07-28, through the gateway, over HTTP: ${fails}`,
     ])
-    // What fails directly has no excuse.
+    // What fails without the gateway has no excuse.
     expect(problemsOf({ ...lossy, results: { direct: [failing('tools-list')] } })).toEqual([
       `a server, client 2026-07-28, directly: ${fails}`,
     ])

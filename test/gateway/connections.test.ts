@@ -1,4 +1,4 @@
-/** Whose connection it is, when it begins and ends, and what is known without one. */
+/** Who shares a connection, when it begins and ends, and what is cached without one. */
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { RpcError } from '../../src/gateway/messages.ts'
@@ -249,7 +249,7 @@ test('a reload restarts only what differs, and fails no call on another upstream
   expect(told).toEqual(['endpoints'])
   expect(front.gateway.endpoints().map(({ name }) => name)).toEqual(['odd', 'third'])
   expect((await failure(front.gateway.request('second', callTool('pid')))).httpStatus).toBe(404)
-  // What is in flight on a removed upstream may end.
+  // Calls in flight on a removed upstream may finish.
   expect(textOf(await slow)).toBe('slept')
   expect(textOf(await staying)).toBe('slept')
   expect(textOf(await front.gateway.request('odd', callTool('pid')))).toBe(before)
@@ -276,7 +276,7 @@ test('requests that belong to no call are refused; those that belong to a call a
   expect(textOf(await gateway.request('odd', callTool('ask', { capabilities, ask }, '2025')))).toBe(
     '{"action":"accept","content":{"name":"Ada"}}',
   )
-  // A client of 2026 that did not declare it is told what is missing.
+  // A client of 2026 that did not declare the capability is told what is missing.
   const error = await failure(gateway.request('odd', callTool('ask')))
   expect([error.rpcCode, error.data, error.httpStatus]).toEqual([
     -32021,

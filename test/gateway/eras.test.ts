@@ -1,4 +1,4 @@
-/** Every pair of eras, over both transports behind: what a client of the SDK gets through the gateway it got directly. */
+/** Every pair of eras, over both upstream transports: an SDK client gets through the gateway what it gets directly. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { Client, LOG_LEVEL_META_KEY, type LoggingLevel } from '@modelcontextprotocol/client'
 import { callerOf, frontOf, startGateway, type TestGateway } from '../support/gateway.ts'
@@ -62,7 +62,7 @@ async function connect({ gateway }: TestGateway, endpoint: string | undefined, e
       if (era === 'modern')
         await client.listen({ toolsListChanged: true, promptsListChanged: true, resourceSubscriptions: [uri] })
       else await client.subscribeResource({ uri })
-      /** Does something, and waits until the client is told of it. */
+      /** Does something, and waits until the client is notified. */
       return async (method: string, act: () => Promise<unknown>) => {
         const before = told.get(method)
         await act()

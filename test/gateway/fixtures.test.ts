@@ -1,4 +1,4 @@
-/** The servers that the gateway is measured with: whatever a client gets of them through it, it got directly before. */
+/** The fixture servers without the gateway: what a client gets directly is what it must get through the gateway. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import {
   Client,
@@ -59,7 +59,7 @@ const VALUES: Record<string, unknown> = {
 
 /**
  * A client that answers whatever it is asked.
- * @param server A process of its own over stdio, or one that serves HTTP.
+ * @param server Its own process over stdio, or one that serves HTTP.
  */
 async function connect(server: Upstream | Running, era: Era) {
   const mode = era === 'legacy' ? ('legacy' as const) : { pin: '2026-07-28' }

@@ -1,4 +1,4 @@
-/** Upstreams that send far too much, and very many listeners and upstreams: memory stays bounded, calls are answered. */
+/** Upstreams that send far too much, and very many listeners and upstreams: memory stays bounded and calls still work. */
 
 import { heapStats } from 'bun:jsc'
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
@@ -32,7 +32,7 @@ afterAll(async () => {
 const request = (endpoint: string | undefined, method: string, params = {}, more = {}) =>
   front.gateway.request(endpoint, exchangeOf('2026', method, params, more))
 
-/** @returns what the work comes to, and how much more memory the process had at its peak, in MB. */
+/** @returns the result of the work, and by how much the process's memory grew at its peak, in MB. */
 async function peakOf<T>(work: () => Promise<T>): Promise<[T, number]> {
   Bun.gc(true)
   const before = process.memoryUsage.rss()

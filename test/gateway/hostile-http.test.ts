@@ -1,4 +1,4 @@
-/** What an HTTP upstream may do, and what its client gets: a clear error or the right answer, in time, the call made once. */
+/** Misbehavior of HTTP upstreams: clients get a clear error or the right result, in time, and the call is made once. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { RpcError, type RpcNotification } from '../../src/gateway/messages.ts'
 import { callerOf, exchangeOf, startGateway, type TestGateway } from '../support/gateway.ts'

@@ -1,4 +1,4 @@
-/** What servers ask the clients behind a call, where the two are of different eras, or a question names no call. */
+/** Requests from servers to the clients behind a call, across eras or without a reference to the call. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import type { RpcNotification } from '../../src/gateway/messages.ts'
 import { RpcError } from '../../src/gateway/messages.ts'
@@ -17,7 +17,7 @@ const ELICITATION = { elicitation: { form: {}, url: {} } }
 const textOf = (result: Record<string, unknown>) => (result.content as { text: string }[])[0]!.text
 const said = (words: unknown) => ({ content: [{ type: 'text', text: JSON.stringify(words) }] })
 
-/** Asks for what the tool is called, and answers with what it was told. */
+/** Asks the client for a name, and returns the answer. */
 const asking: Script = {
   tools: [{ name: 'who' }, { name: 'log' }, { name: 'plain' }],
   capabilities: { tools: {}, logging: {} },

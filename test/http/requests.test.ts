@@ -10,7 +10,7 @@ import { startServer, type TestServer } from '../support/server.ts'
 const TOKEN = 'a-token-for-prometheus-of-32-characters'
 
 let server: TestServer
-/** The same deps behind an app whose log is read here. */
+/** The same dependencies behind an app whose log this test reads. */
 let base: string
 let stop: () => Promise<void>
 let lines: Record<string, unknown>[] = []
@@ -31,7 +31,7 @@ afterAll(async () => {
   await server.close()
 })
 
-/** @returns what was logged of a request, and its answer. */
+/** @returns what was logged about a request, and its response. */
 async function logged(
   path: string,
   init: RequestInit = {},

@@ -1,4 +1,4 @@
-/** Answers of clients that reach another replica than the one that asked. */
+/** Answers of clients that reach a different replica from the one that asked. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'

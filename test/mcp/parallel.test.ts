@@ -20,7 +20,7 @@ describe('many at once', () => {
         return { email, token: (await deviceTokens(server, client, await signIn(server, email))).access_token }
       }),
     )
-    // Answers overtake each other: every statement waits for a time of its own.
+    // Responses overtake each other: every statement is delayed differently.
     const restore = slowDown(server, () => Math.random() * 100)
     const calls = Array.from({ length: 200 }, async (_, i) => {
       const { email, token } = people[i % 20]!

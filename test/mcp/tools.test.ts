@@ -1,4 +1,4 @@
-/** The built-in tools, by what a call answers. */
+/** The built-in tools, by the results of calls. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
@@ -22,7 +22,7 @@ import { slowDown, startServer, type TestServer } from '../support/server.ts'
 let server: TestServer
 let token: string
 let client: string
-/** More than what a client gets that asks for nothing. */
+/** More than the default scope. */
 const MANAGING = { scope: 'mcp:tools:read mcp:tools:call connections:manage' }
 
 beforeAll(async () => {

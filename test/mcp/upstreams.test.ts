@@ -1,4 +1,4 @@
-/** Upstream servers as clients meet them: at an endpoint of their own, and in the hub. */
+/** Upstream servers as clients see them: at their own endpoints, and in the hub. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { DEVICE_CODE_GRANT, deviceTokens, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'

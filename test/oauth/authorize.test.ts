@@ -41,12 +41,12 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 const HTML = { Accept: 'text/html' }
-/** Where the sign-in page leads back to. */
+/** Where the sign-in page returns to. */
 const KEPT = /^\/auth\/signin\?return_to=(%2Fapi%2Foauth%2Fauthorize%2F[0-9a-f-]{36})$/
 
 const { verifier, challenge } = pkce()
 
-/** A good request, and what a test changes of it; `undefined` leaves a parameter out. */
+/** A valid request with a test's changes; `undefined` leaves a parameter out. */
 function query(changes: Record<string, string | undefined> = {}): string {
   const params = {
     response_type: 'code',
@@ -269,7 +269,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     expect(new Set(answers.map(answer => onwardOf(answer).href)).size).toBe(1)
     expect(await codes()).toBe(before + 1)
     expect((await send('deny')).status).toBe(409)
-    // Once the client has the code, or a minute later, it is of no use to send it again.
+    // Once the client has the code, or after a minute, resending it is useless.
     expect((await exchange(onwardOf(answers[0]!).searchParams.get('code')!)).status).toBe(200)
     const late = await send('approve')
     expect([late.status, late.headers.get('refresh'), (await late.text()).includes('already answered')]).toEqual([

@@ -1,4 +1,4 @@
-/** The MCP project's own conformance suite for authorization servers; Chromium does what it asks a person to do. */
+/** The MCP project's own conformance suite for authorization servers; Chromium acts for the person. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Browser } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'
@@ -49,7 +49,7 @@ const PASSED = [
 ]
 
 /**
- * A front that shows the server as one that knows a single way of client authentication. The suite takes `none` wherever
+ * A proxy that presents the server as supporting one client authentication method. The suite uses `none` wherever
  * it is listed, even when it was given a secret; we list it, as clients need it, and rightly refuse a confidential
  * client without its secret.
  */

@@ -1,4 +1,4 @@
-/** CORS for MCP clients that run in a browser: which paths another site's page may call, and what it sees. */
+/** CORS for MCP clients in a browser: which paths a page of another origin may call, and what it can read. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { deviceTokens, registerClient, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -62,7 +62,7 @@ const preflight = (path: string, method: string, origin = ORIGIN) =>
 const listOf = (answer: Response, name: string) => (answer.headers.get(name) ?? '').toLowerCase().split(', ')
 const corsOf = (answer: Response) => [...answer.headers.keys()].filter(name => name.startsWith('access-control-'))
 
-/** A page elsewhere may read the answer, and the headers by which a client finds its way; cookies do not come along. */
+/** A page of another origin may read the response and the headers that clients need; cookies are not sent. */
 function expectReadable(answer: Response): void {
   expect(answer.headers.get('access-control-allow-origin')).toBe('*')
   expect(answer.headers.get('access-control-allow-credentials')).toBeNull()

@@ -23,7 +23,7 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-/** Away from the throttles of the tests before. */
+/** Out of reach of the earlier tests' rate limits. */
 const later = () => server.clock.advance(16 * 60)
 
 describe('device authorization request (RFC 8628 3.1, 3.2)', () => {

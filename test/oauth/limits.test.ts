@@ -17,7 +17,7 @@ afterAll(() => server.close())
 /** As a trusted proxy forwards it. */
 const from = (address: string) => ({ 'X-Forwarded-For': address })
 
-/** Repeats a request until it is refused with 429. @returns how many were let through. */
+/** Repeats a request until it gets 429. @returns how many were accepted. */
 async function countAllowed(send: () => Promise<Response>, most: number): Promise<number> {
   for (let sent = 0; sent <= most; sent++) {
     const answer = await send()

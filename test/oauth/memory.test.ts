@@ -1,4 +1,4 @@
-/** What a replica keeps of clients: an unknown id costs what a known one does, and nothing is kept from before a change. */
+/** What a replica caches about clients: an unknown id costs as much as a known one, and nothing stale is kept. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { insertClient, updateClientSecret } from '../../sql/clients.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
@@ -7,7 +7,7 @@ import { registerClient } from '../support/flows.ts'
 import { startReplica, startServer, type TestServer } from '../support/server.ts'
 import { countStatements } from '../support/statements.ts'
 
-// Generous: it is for a machine that is busy with other things.
+// Generous, for a busy machine.
 setDefaultTimeout(60_000)
 
 let server: TestServer
@@ -23,7 +23,7 @@ afterAll(async () => {
 
 const statusOf = async (clientId: string) => (await server.post('/api/oauth/device', { client_id: clientId })).status
 
-/** Adds a client whose id somebody has asked for before, which no id that is made here can be. */
+/** Adds a client with an id that was looked up before, which cannot happen with generated ids. */
 const insertNamed = (id: string) =>
   insertClient(other.deps.sql, {
     id,
@@ -91,7 +91,7 @@ test('a client that changes during its lookup is not cached in its old state', a
   expect(Buffer.from((await lookUpClient(server.deps, id))!.secret_hash!)).toEqual(newSecret)
 })
 
-/** Lets something change, and the server hear of it, while the answer of its next look is on the way. @returns how to end that. */
+/** Makes a change, and notifies the server, while its next lookup is in progress. @returns how to undo that. */
 function duringLook(change: () => Promise<unknown>): () => void {
   const { sql } = server.deps
   server.deps.sql = new Proxy(sql, {
@@ -106,7 +106,7 @@ function duringLook(change: () => Promise<unknown>): () => void {
   }
 }
 
-/** Changes something, and waits until the server has heard of it. */
+/** Makes a change, and waits until the server has been notified. */
 async function andHeard<T>(change: () => Promise<T>): Promise<T> {
   const { memory } = server.deps
   const heard = () => memory.clientChanges + memory.clientAdditions

@@ -9,7 +9,7 @@ import { startServer, type TestServer } from '../support/server.ts'
 const TOKEN = 'an initial access token, 32 characters'
 const REDIRECT = 'https://app.example/callback'
 const SCOPE = 'mcp:tools:read mcp:tools:call'
-/** The server is at http on loopback here. */
+/** The test server uses http on loopback. */
 const http = { [oauth.allowInsecureRequests]: true }
 
 let server: TestServer
@@ -44,7 +44,7 @@ const registerApp = (metadata: Partial<oauth.OmitSymbolProperties<oauth.Client>>
     ...metadata,
   })
 
-/** The claims of an access token, as strictly checked as a resource server does it (RFC 9068 4). */
+/** The claims of an access token, checked as strictly as by a resource server (RFC 9068 4). */
 const checkAccessToken = (token: string, audience = hub) =>
   oauth.validateJwtAccessToken(
     as,
@@ -53,7 +53,7 @@ const checkAccessToken = (token: string, audience = hub) =>
     http,
   )
 
-/** Code and PKCE, from the authorization URL to the token answer. */
+/** Code and PKCE, from the authorization URL to the token response. */
 async function codeFlow(client: oauth.Client, auth: oauth.ClientAuth, resource = hub) {
   const verifier = oauth.generateRandomCodeVerifier()
   const state = oauth.generateRandomState()
@@ -95,7 +95,7 @@ const credentials = async (client: oauth.Client, auth: oauth.ClientAuth, form: R
 const introspect = async (client: oauth.Client, auth: oauth.ClientAuth, token: string) =>
   oauth.processIntrospectionResponse(as, client, await oauth.introspectionRequest(as, client, auth, token, http))
 
-/** The error that the library made of an OAuth error answer. */
+/** The error that the library throws for an OAuth error response. */
 async function oauthError(refused: Promise<unknown>): Promise<[number, string]> {
   const error = await refused.then(
     () => undefined,

@@ -9,7 +9,7 @@ import { startServer, type TestServer } from '../support/server.ts'
 const TOKEN = 'an initial access token, 32 characters'
 const REDIRECT = 'https://app.example/callback'
 const SCOPE = 'mcp:tools:read mcp:tools:call'
-/** The server is at http on loopback here. */
+/** The test server uses http on loopback. */
 const http = { execute: [openid.allowInsecureRequests] }
 
 let server: TestServer
@@ -42,7 +42,7 @@ const registerMachine = (metadata: Partial<openid.ClientMetadata>, auth?: openid
     { algorithm: 'oauth2', initialAccessToken: TOKEN, ...http },
   )
 
-/** Code and PKCE, from the authorization URL to the token answer. */
+/** Code and PKCE, from the authorization URL to the token response. */
 async function codeFlow(config: openid.Configuration, decision?: 'approve' | 'deny') {
   const pkceCodeVerifier = openid.randomPKCECodeVerifier()
   const expectedState = openid.randomState()
@@ -58,7 +58,7 @@ async function codeFlow(config: openid.Configuration, decision?: 'approve' | 'de
   return openid.authorizationCodeGrant(config, callback, { pkceCodeVerifier, expectedState }, { resource: hub })
 }
 
-/** The OAuth error that the library made of an answer. */
+/** The OAuth error that the library throws for a response. */
 async function oauthError(refused: Promise<unknown>): Promise<[number | undefined, string]> {
   const error = await refused.then(
     () => undefined,

@@ -20,7 +20,7 @@ afterEach(async () => {
 
 const statusOf = async (server: TestServer, token: string) => (await rpc(server, token, 'tools/list')).status
 
-/** A token for every kind of thing that can be revoked, and how it is. */
+/** A token for each kind of revocation, and how to revoke it. */
 async function everyKind(server: TestServer): Promise<{ token: string; revoke(by: TestServer): Promise<unknown> }[]> {
   const client = await registerClient(server)
   const doomed = await registerClient(server, { client_name: 'Doomed' })

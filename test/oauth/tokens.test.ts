@@ -234,7 +234,7 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     }
     expect(await alive(second.access_token)).toBe(true)
     expect((await refresh(second.refresh_token, {}, LAPTOP)).status).toBe(200)
-    // What can be repeated for nothing is one line in ten minutes.
+    // What can be repeated freely is one row in ten minutes.
     expect(await eventsOf(first)).toEqual(['refresh.rotated', 'refresh.stale'])
   })
 

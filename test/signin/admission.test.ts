@@ -25,7 +25,7 @@ afterAll(async () => {
 
 let people = 0
 
-/** Somebody the provider vouches for, new unless `sub` is given, tries to enter. */
+/** A person with verified claims from the provider, new unless `sub` is given, tries to sign in. */
 async function enter(claims: Record<string, unknown>): Promise<{ browser: Browser; page: Page; sub: string }> {
   const sub = (claims.sub as string | undefined) ?? `person-${++people}`
   fake.misbehave({ claims: { name: undefined, ...claims, sub } })
@@ -58,7 +58,7 @@ async function userOf(sub: string): Promise<{ id: string; email: string; is_admi
   return row!
 }
 
-/** What a provider says of somebody, without the trip. */
+/** A provider's claims about somebody, without the redirects. */
 const person = (more: Partial<ExternalIdentity>): ExternalIdentity => ({
   issuer: 'https://elsewhere.example',
   subject: `person-${++people}`,

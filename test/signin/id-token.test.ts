@@ -26,7 +26,7 @@ afterAll(async () => {
   await fake.stop()
 })
 
-/** As after a restart: nothing is known of the provider. */
+/** As after a restart: nothing about the provider is cached. */
 function forget(): void {
   Object.assign(server.deps, { providers: openProviders(server.deps.config) })
 }

@@ -46,7 +46,7 @@ describe('a sign-in with an OpenID provider (OpenID Connect Core 3.1)', () => {
     expect([end.url, end.status]).toEqual([`${server.base}/auth/device?code=BBBB-CCCC`, 200])
     expect(end.html).toContain('ada@example.com')
     expect(end.html).toContain('value="BBBB-CCCC"')
-    // Nothing of the trip stays behind.
+    // Nothing of the sign-in is left behind.
     expect([...browser.cookies(server.base).keys()]).toEqual(['mcp-oauth-browser', 'mcp-oauth-session'])
   })
 
@@ -140,7 +140,7 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
     const browser = openBrowser()
     const callback = await signInAtProvider(browser, server, 'ada')
     expectRefusal(browser, server, await browser.visit(changed(callback, params)), 400, TITLES.lost)
-    // And the good answer is still good.
+    // The correct response still works.
     await browser.visit(callback)
     expect(isSignedIn(browser, server)).toBe(true)
   })
@@ -149,7 +149,7 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
     const callback = await signInAtProvider(openBrowser(), server, 'ada')
     const victim = openBrowser()
     expectRefusal(victim, server, await victim.visit(callback), 400, TITLES.lost)
-    // Not even when the victim has a trip of their own under way.
+    // Not even while the victim has a sign-in of their own in progress.
     await signInAtProvider(victim, server, 'ada')
     expectRefusal(victim, server, await victim.visit(callback), 400, TITLES.lost)
   })

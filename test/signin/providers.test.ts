@@ -77,7 +77,7 @@ describe('the claims of an OpenID provider (OpenID Connect Core 5.1)', () => {
   })
 })
 
-/** Answers of GitHub's REST API, less what nobody reads. */
+/** Responses of GitHub's REST API, without the fields that are not read. */
 const gitHubUser = { login: 'octocat', id: 583231, node_id: 'MDQ6VXNlcjU4MzIzMQ==', name: 'The Octocat', email: null }
 const primary = { email: 'octocat@example.com', primary: true, verified: true, visibility: 'private' }
 const second = { email: 'work@example.org', primary: false, verified: true, visibility: null }
@@ -128,7 +128,7 @@ describe('the answers of GitHub to /user and /user/emails', () => {
 
 describe('a sign-in with GitHub', () => {
   let server: TestServer
-  /** What GitHub answers, by URL. */
+  /** GitHub's responses, by URL. */
   let gitHub: Record<string, (request: Request) => Response | Promise<Response>>
   const network = globalThis.fetch
   let intercepted: ReturnType<typeof spyOn<typeof globalThis, 'fetch'>>

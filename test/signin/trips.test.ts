@@ -17,7 +17,7 @@ afterAll(async () => {
   await provider.stop()
 })
 
-/** A browser that is about to come back from the provider. */
+/** A browser that is about to return from the provider. */
 async function onTheWayBack() {
   const browser = openBrowser()
   const stopBefore = `${server.base}/auth/callback/`

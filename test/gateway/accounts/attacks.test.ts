@@ -1,4 +1,4 @@
-/** What must not work: each attack is sent over HTTP, and gets no token, no request and no word too many. */
+/** Attacks over HTTP: none gets a token, causes a request or learns anything. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { csrfOf } from '../../support/flows.ts'
 import { type Front, startFront } from '../../support/front.ts'

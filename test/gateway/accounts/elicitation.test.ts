@@ -1,4 +1,4 @@
-/** Calls of people who have linked nothing: asked for by URL elicitation where the client has it, in either era. */
+/** Calls by users without a linked account: URL elicitation where the client supports it, in either era. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { Client as ModernClient, StreamableHTTPClientTransport as ModernTransport } from '@modelcontextprotocol/client'
 import { Client } from '@modelcontextprotocol/sdk/client/index.js'

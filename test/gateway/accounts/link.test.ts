@@ -1,4 +1,4 @@
-/** People link accounts of their own at an upstream, which is a second server of this program. */
+/** Users link their own accounts at an upstream, which is a second instance of this server. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { csrfOf, modernRpc, rpc } from '../../support/flows.ts'
 import { type Front, startFront, tokenFor } from '../../support/front.ts'
@@ -51,7 +51,7 @@ describe('before an account is linked', () => {
       expected as never,
     )
     expect(await resultOf(rpc(server, adaHub, 'tools/call', { name: 'notes__connect' }))).toEqual(expected as never)
-    // A tool that its client remembers from before.
+    // A tool that the client cached earlier.
     const remembered = await resultOf(rpc(server, adaHere, 'tools/call', { name: 'whoami' }, AT))
     expect(remembered).toEqual({ ...expected, isError: true } as never)
   })

@@ -1,4 +1,4 @@
-/** Tokens of linked accounts: renewed once, kept apart, and given up when the upstream does not take them any more. */
+/** Tokens of linked accounts: renewed once, kept apart, and dropped when the upstream no longer accepts them. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
 import { type Front, startFront, startFrontReplica } from '../../support/front.ts'
 import { type NotesUser, notesUser } from '../../support/notes-people.ts'
@@ -139,7 +139,7 @@ test('a call that needs more scopes asks for them together with those already gr
   expect(await (await server.get('/account', { Cookie: ada.cookie })).text()).toContain('asks for more access')
   await ada.link()
   expect(await ada.call('write_note')).toBe('ada')
-  // Allowed already, and yet refused: that is an answer.
+  // The scope was granted already, so the refusal is final.
   notes.grant = () => ['notes:read']
   await ada.link()
   notes.replace.set('/mcp', (_, body) =>

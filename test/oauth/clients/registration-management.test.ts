@@ -61,7 +61,7 @@ function manage(method: 'GET' | 'PUT' | 'DELETE', id: string, token: string | un
 const put = (client: Registered, metadata: unknown) =>
   manage('PUT', client.client_id, client.registration_access_token, metadata)
 
-/** Whether the authorization endpoint takes the client to this redirect URI. */
+/** Whether the authorization endpoint accepts this redirect URI of the client. */
 async function mayRedirect(client: Registered, redirect_uri: string): Promise<boolean> {
   const query = new URLSearchParams({
     response_type: 'code',
@@ -108,7 +108,7 @@ describe('who may manage a registration (RFC 7592 2)', () => {
     const second = await register(metadata)
     expect(second.client_id).toBe(first.client_id)
     expect(second.registration_access_token).toBeUndefined()
-    // Remembered from before it was shared, as on a replica that did not see the second registration.
+    // Cached before it was shared, as on a replica that did not see the second registration.
     rememberClient(server.deps.memory, { ...(await lookUpClient(server.deps, first.client_id))!, shared: false })
     for (const answer of [
       await put(first, { ...APP, redirect_uris: ['https://evil.example/callback'] }),

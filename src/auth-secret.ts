@@ -1,7 +1,7 @@
 /** The generated AUTH_SECRET in the data directory, for the embedded database. */
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { UsageError } from './lib/errors.ts'
 
@@ -52,6 +52,9 @@ function generate(path: string): void {
   try {
     writeSync(descriptor, randomBytes(48).toString('base64url'))
     fsyncSync(descriptor)
+  } catch (error) {
+    rmSync(path, { force: true }) // on a full disk an empty file would be left
+    throw error
   } finally {
     closeSync(descriptor)
   }

@@ -1,3 +1,5 @@
+import { existsSync, statfsSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { createApp } from '../app.ts'
 import { type Config, misspeltVariables } from '../config.ts'
 import { databaseProblem, isAway } from '../db/index.ts'
@@ -30,7 +32,11 @@ export async function serve({ port, host, dataDir }: ServeOptions): Promise<void
   const log = openLog(config.LOG_LEVEL)
   requireFreePort(config.HOST, config.PORT, 'PORT')
   if (config.METRICS_PORT !== undefined) requireFreePort(config.HOST, config.METRICS_PORT, 'METRICS_PORT')
-  const deps = await waitForDatabase(config, log, () => openDeps(config, { log, serving: true, env: environment() }))
+  const deps = await waitForDatabase(config, log, () =>
+    openDeps(config, { log, serving: true, env: environment() }),
+  ).catch(error => {
+    throw explainFullDisk(config, error)
+  })
   const sweeper = startSweeper(deps)
   const close = async () => {
     sweeper.stop()
@@ -76,6 +82,20 @@ async function waitForDatabase<T>({ DATABASE_WAIT }: Config, log: Log, open: () 
       await Bun.sleep(RETRY_MS)
     }
   }
+}
+
+/** Free space, in MB, below which a start on the embedded database is expected to fail; an empty one takes 40 MB. */
+const ENOUGH_MB = 48
+
+/** The embedded database fails in many ways on a full disk, and few of them name it. */
+function explainFullDisk({ DATABASE_URL, DATA_DIR }: Config, error: Error): Error {
+  if (DATABASE_URL || error instanceof UsageError || !existsSync(DATA_DIR)) return error
+  const { bavail, bsize } = statfsSync(DATA_DIR)
+  const free = Math.floor((bavail * bsize) / 1024 / 1024)
+  if (free >= ENOUGH_MB) return error
+  return new UsageError(
+    `The database in DATA_DIR (${resolve(DATA_DIR)}) could not be opened, and its disk has only ${free} MB free. A new database takes 40 MB: free some space, or set DATA_DIR to another disk, then start again. (${error.message})`,
+  )
 }
 
 /**

@@ -7,6 +7,7 @@ import {
   noBrowser,
   openTab,
   overflow,
+  shows,
   type Tab,
   type TabOptions,
 } from '../support/browser.ts'
@@ -33,7 +34,6 @@ afterAll(async () => {
 /** Out of reach of the earlier tests' rate limits. */
 const later = () => server.clock.advance(16 * 60)
 
-const heading = (page: Page) => page.getByRole('heading', { level: 1 }).textContent()
 const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
 const code = (page: Page) => page.getByLabel('Code')
 
@@ -76,17 +76,17 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
       await page.clock.install()
       const { user_code, device_code } = await requestDevice(server, client)
       await enter(page, user_code.toLowerCase().replace('-', ' '))
-      expect(await heading(page)).toBe('Did you start this?')
+      await shows(page, 'Did you start this?')
       await page.getByText('Pocket assistant').waitFor()
       await page.getByText(user_code).waitFor()
       await press(page, 'Approve')
-      expect(await heading(page)).toBe('Approved')
+      await shows(page, 'Approved')
       await page.evaluate('window.sameDocument = true')
 
       const answered = page.waitForResponse(/\/status$/)
       await page.clock.runFor(2_000)
       await answered
-      expect(await heading(page)).toBe('Approved')
+      await shows(page, 'Approved')
       expect((await poll(server, client, device_code)).status).toBe(200)
       await page.clock.runFor(2_000)
       await page.getByRole('heading', { name: 'Connected' }).waitFor()
@@ -114,7 +114,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
       expect(await overflow(page)).toBe(0)
       expect(await pollError(device_code)).toBe('authorization_pending')
       await press(page, 'Deny')
-      expect(await heading(page)).toBe('Denied')
+      await shows(page, 'Denied')
       expect(await overflow(page)).toBe(0)
       expect(await pollError(device_code)).toBe('access_denied')
       await closeSilent(tab)
@@ -147,17 +147,17 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const { page } = tab
     const { user_code, device_code, verification_uri_complete } = await requestDevice(server, client)
     await page.goto(verification_uri_complete)
-    expect(await heading(page)).toBe('Sign in')
+    await shows(page, 'Sign in')
     await followSignInLink(page)
     expect(await code(page).inputValue()).toBe(user_code)
     await press(page, 'Continue')
     await press(page, 'Approve')
     const look = page.getByRole('link', { name: 'See whether it has connected' })
     await look.click()
-    expect(await heading(page)).toBe('Approved')
+    await shows(page, 'Approved')
     expect((await poll(server, client, device_code)).status).toBe(200)
     await look.click()
-    expect(await heading(page)).toBe('Connected')
+    await shows(page, 'Connected')
     await closeSilent(tab)
   })
 
@@ -166,9 +166,9 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const { page } = tab
     const { user_code, verification_uri_complete } = await requestDevice(server, client)
     await page.goto(verification_uri_complete)
-    expect(await heading(page)).toBe('Sign in')
+    await shows(page, 'Sign in')
     await followSignInLink(page)
-    expect(page.url()).toBe(verification_uri_complete)
+    await page.waitForURL(verification_uri_complete)
     expect(await code(page).inputValue()).toBe(user_code)
     await closeSilent(tab)
   })
@@ -210,7 +210,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     await enter(page, second.user_code)
     server.clock.advance(601)
     await press(page, 'Approve')
-    expect(await heading(page)).toBe('This code has expired')
+    await shows(page, 'This code has expired')
     expect(await pollError(second.device_code)).toBe('expired_token')
     await closeSilent(tab)
   })
@@ -228,7 +228,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const answered = page.waitForResponse(/\/status$/)
     await page.clock.runFor(2_000)
     await (await answered).finished()
-    expect(await heading(page)).toBe('Approved')
+    await shows(page, 'Approved')
     expect((await poll(server, client, device_code)).status).toBe(200)
     await page.clock.runFor(2_000)
     await page.getByRole('heading', { name: 'Connected' }).waitFor()
@@ -298,7 +298,7 @@ describe('the connected apps in Chromium', () => {
     expect((await rpc(server, access_token, 'tools/list')).status).toBe(401)
     await press(page, 'Sign out')
     await page.goto(`${server.base}/account`)
-    expect(await heading(page)).toBe('Sign in')
+    await shows(page, 'Sign in')
     await closeSilent(tab)
   })
 })

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Browser } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { launchBrowser, noBrowser, openTab } from '../support/browser.ts'
+import { launchBrowser, noBrowser, openTab, shows } from '../support/browser.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
@@ -74,9 +74,9 @@ test.skipIf(noBrowser).each([
   await page.goto(`${base}/auth/signin`)
   await page.goto(`http://evil.example:${evil.port}/`)
   await page.waitForURL(`${base}/auth/signin/link`)
-  expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe('This form has expired')
+  await shows(page, 'This form has expired')
   await page.goto(`${base}/account`)
-  expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe('Sign in')
+  await shows(page, 'Sign in')
   await close()
   await evil.stop(true)
 })

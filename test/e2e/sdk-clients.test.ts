@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Browser, Page } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { launchBrowser, noBrowser, openTab, type Tab } from '../support/browser.ts'
+import { launchBrowser, noBrowser, openTab, shows, type Tab } from '../support/browser.ts'
 import { type Callback, startCallback } from '../support/callback.ts'
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts'
 import {
@@ -44,7 +44,6 @@ afterAll(async () => {
 const appOf = (version: Version, options: AppOptions = {}, redirectUrl = callback.url) =>
   createApp(version, `${server.base}/mcp`, redirectUrl, options)
 const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
-const heading = (page: Page) => page.getByRole('heading', { level: 1 }).textContent()
 const consentHeading = (page: Page) => page.getByRole('heading', { name: 'Connect this app?' })
 const permissions = (page: Page) => page.locator('main li').allTextContents()
 
@@ -56,7 +55,7 @@ async function expectSentToUser(work: Promise<unknown>): Promise<void> {
 /** Opens where an application sent its user, and signs in with a link on the way. */
 async function arriveAtConsent(page: Page, url: URL): Promise<void> {
   await page.goto(url.href)
-  expect(await heading(page)).toBe('Sign in')
+  await shows(page, 'Sign in')
   await page.goto(await createSignInLink(server.deps, 'ada@example.com'))
   await press(page, 'Sign in')
   await consentHeading(page).waitFor()
@@ -66,7 +65,7 @@ async function arriveAtConsent(page: Page, url: URL): Promise<void> {
 async function decide(page: Page, decision: 'Approve' | 'Deny', at: Callback = callback): Promise<URLSearchParams> {
   await press(page, decision)
   await page.waitForURL(`${at.url}**`)
-  expect(await heading(page)).toBe('Back in the app')
+  await shows(page, 'Back in the app')
   return at.next()
 }
 

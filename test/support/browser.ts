@@ -74,6 +74,11 @@ export async function openTab(
   return { page, complaints, close: () => context.close() }
 }
 
+/** Waits until this is the page's main heading: a press of a button returns before its answer is there. */
+export function shows(page: Page, heading: string): Promise<void> {
+  return page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor()
+}
+
 /** How many pixels the page is wider than its window. */
 export function overflow(page: Page): Promise<number> {
   return page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth')

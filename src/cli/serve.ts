@@ -46,6 +46,8 @@ export async function serve({ port, host, dataDir }: ServeOptions): Promise<void
   process.on('unhandledRejection', error => {
     log.error({ err: { message: (error as Error)?.message, stack: (error as Error)?.stack } }, 'unhandled rejection')
   })
+  // The greeting may go to a full disk or to a reader that is gone; like lines of the log, it may be lost.
+  process.stdout.on('error', () => {})
   const app = createApp(deps)
   let greeted = Promise.resolve()
   process.on('SIGHUP', () => void deps.reloadUpstreams())

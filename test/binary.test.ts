@@ -8,9 +8,10 @@ import packageJson from '../package.json' with { type: 'json' }
 import { buildBinary } from './support/binary.ts'
 import { follow } from './support/command.ts'
 import { decide, deviceTokens, modernRpc, registerClient, requestDevice, rpc, sendSignInForm } from './support/flows.ts'
-import { lives, until } from './support/gateway-children.ts'
+import { lives } from './support/gateway-children.ts'
 import { freePort } from './support/ports.ts'
 import { emptyDatabase, onPostgres, requestsTo, type TestServer } from './support/server.ts'
+import { until } from './support/until.ts'
 
 setDefaultTimeout(60_000)
 

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { registerClient } from '../support/flows.ts'
 import { onPostgres, startServer, type TestServer } from '../support/server.ts'
+import { until } from '../support/until.ts'
 
 setDefaultTimeout(300_000)
 
@@ -29,25 +30,23 @@ function occupy(seconds: number): Promise<unknown> {
 describe('the database queue', () => {
   test('a statement that waits for more than 2 s is refused with a retry, and later ones work', async () => {
     const occupied = occupy(4)
-    const began = performance.now()
     const answer = await server.post('/api/oauth/device', { client_id: client })
     expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '5'])
     expect(await answer.json()).toEqual(BUSY)
-    expect(performance.now() - began).toBeLessThan(3_000)
     await occupied
-    await Bun.sleep(3_000)
-    expect((await server.post('/api/oauth/device', { client_id: client })).status).toBe(200)
+    await until(async () => (await server.post('/api/oauth/device', { client_id: client })).status === 200)
   })
 
   test('with a thousand waiting, further ones are refused at once', async () => {
-    const occupied = occupy(1)
+    const occupied = occupy(2)
+    let over = false
+    void occupied.then(() => {
+      over = true
+    })
     const waiting = Promise.allSettled(Array.from({ length: 1_000 }, () => server.deps.sql`select 1`.then(() => {})))
-    const began = performance.now()
     const answer = await server.post('/api/oauth/device', { client_id: client })
-    expect(performance.now() - began).toBeLessThan(1_000)
-    expect([answer.status, await answer.json()]).toEqual([503, BUSY])
+    expect([answer.status, await answer.json(), over]).toEqual([503, BUSY, false])
     await Promise.all([occupied, waiting])
-    await Bun.sleep(1_000)
-    expect((await server.post('/api/oauth/device', { client_id: client })).status).toBe(200)
+    await until(async () => (await server.post('/api/oauth/device', { client_id: client })).status === 200)
   })
 })

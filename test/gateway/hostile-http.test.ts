@@ -8,8 +8,12 @@ let front: TestGateway
 let hostile: HostileHttp
 beforeAll(async () => {
   hostile = startHostileHttp()
-  const entry = { url: hostile.url, timeout: 1_000, maxTimeout: 2_000, maxBytes: 1_048_576 }
-  front = await startGateway({ hostile: { ...entry, headers: { 'X-Key': 'configured' } }, other: entry })
+  const entry = { url: hostile.url, maxBytes: 1_048_576 }
+  front = await startGateway({
+    hostile: { ...entry, headers: { 'X-Key': 'configured' } },
+    impatient: { ...entry, timeout: 1_000 },
+    other: entry,
+  })
 })
 afterAll(async () => {
   await front[Symbol.asyncDispose]()
@@ -45,22 +49,20 @@ describe('an upstream that fails', () => {
     ['large_json', 'sent too much data', 'protocol_error'],
     ['bomb', 'sent too much data', 'protocol_error'],
   ])('%s: the client is told in our words, and the call is made once', async (tool, words, reason) => {
-    const startedAt = performance.now()
-    const failing = failureOf(call(tool))
+    const upstream = reason === 'timeout' ? 'impatient' : 'hostile'
+    const failing = failureOf(call(tool, {}, upstream))
     // Another upstream answers meanwhile.
     expect(await call('fine', {}, 'other')).toMatchObject({ content: [{ text: 'fine' }] })
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
     const error = await failing
-    expect(performance.now() - startedAt).toBeLessThan(3_000)
     expect({ code: error.rpcCode, message: error.message, data: error.data, status: error.httpStatus }).toEqual({
       code: -32603,
-      message: `The server "hostile" ${words}`,
-      data: { upstream: 'hostile', reason, reference: expect.stringMatching(/^[0-9a-f-]{36}$/) },
+      message: `The server "${upstream}" ${words}`,
+      data: { upstream, reason, reference: expect.stringMatching(/^[0-9a-f-]{36}$/) },
       status: 200,
     })
     expect(hostile.calls.get(tool)).toBe(1)
     expect(front.records.findLast(record => record.target === tool)).toMatchObject({
-      upstream: 'hostile',
+      upstream,
       outcome: reason,
     })
     await Bun.sleep(10)

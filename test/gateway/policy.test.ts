@@ -23,9 +23,9 @@ describe('globs', () => {
   })
 
   test('an upstream cannot make a glob slow', () => {
-    const startedAt = performance.now()
+    const before = process.cpuUsage()
     expect(matches(`${'*a'.repeat(50)}b`, 'a'.repeat(50_000))).toBe(false)
-    expect(performance.now() - startedAt).toBeLessThan(1000)
+    expect(process.cpuUsage(before).user).toBeLessThan(1_000_000)
   })
 })
 

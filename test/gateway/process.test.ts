@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pidSpace, processState } from '../../src/gateway/process-state.ts'
 import { openSupervisor, SHARED, type Supervisor, type SupervisorOptions } from '../../src/gateway/supervisor.ts'
-import { childSpec, connect, keptLog, lives, until } from '../support/gateway-children.ts'
+import { childSpec, connect, keptLog, lives } from '../support/gateway-children.ts'
 import { start } from '../support/processes.ts'
+import { until } from '../support/until.ts'
 
 const PARENT = resolve(import.meta.dir, '../support/gateway-parent.ts')
 const newDirectory = () => join(mkdtempSync(join(tmpdir(), 'gateway-')), 'state')
@@ -23,12 +24,10 @@ afterEach(async () => {
 
 describe('a child is ended as a whole', () => {
   test('by closing its input, if it reacts to that', async () => {
-    const { supervisor, lines } = supervise({ grace: 5000 })
+    const { supervisor, lines } = supervise({ grace: 60_000 })
     const child = await connect(supervisor, childSpec())
     await child.call('echo')
-    const startedAt = performance.now()
     await child.close()
-    expect(performance.now() - startedAt).toBeLessThan(2000)
     expect(lives(child.pid)).toBe(false)
     expect(lines.at(-1)).toEqual({
       level: 30,
@@ -48,8 +47,7 @@ describe('a child is ended as a whole', () => {
     const startedAt = performance.now()
     await child.close()
     expect(performance.now() - startedAt).toBeGreaterThan(790)
-    expect(performance.now() - startedAt).toBeLessThan(2000)
-    await until(() => !lives(child.pid) && !lives(grandchild), 1000)
+    await until(() => !lives(child.pid) && !lives(grandchild))
   })
 
   test('leads its own process group and session', async () => {
@@ -64,9 +62,7 @@ describe('a child is ended as a whole', () => {
       Array.from({ length: 5 }, (_, n) => connect(supervisor, childSpec('stays', { principal: `user:${n}` }))),
     )
     await Promise.all(children.map(child => child.call('stubborn')))
-    const startedAt = performance.now()
     await supervisor.closeAll()
-    expect(performance.now() - startedAt).toBeLessThan(2500)
     expect(children.map(({ pid }) => lives(pid))).toEqual([false, false, false, false, false])
     expect(supervisor.children()).toEqual([])
     await expect(connect(supervisor, childSpec())).rejects.toMatchObject({
@@ -259,7 +255,7 @@ describe('a server that is killed', () => {
     expect([lives(child), lives(grandchild)]).toEqual([true, true])
     const { supervisor, lines } = supervise({ stateDir })
     await supervisor.orphansEnded
-    await until(() => !lives(child) && !lives(grandchild), 1000)
+    await until(() => !lives(child) && !lives(grandchild))
     expect(lines).toEqual([{ level: 40, msg: 'ending a child process left by a killed server', pid: child }])
     expect(readdirSync(stateDir)).toEqual([])
   })
@@ -279,7 +275,7 @@ describe('a server that is killed', () => {
     expect(lives(grandchild)).toBe(true)
     const { supervisor, lines } = supervise({ stateDir })
     await supervisor.orphansEnded
-    await until(() => !lives(grandchild), 1000)
+    await until(() => !lives(grandchild))
     expect(lines).toEqual([{ level: 40, msg: 'ending a child process left by a killed server', pid: child }])
   })
 

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Watch, watchFile } from '../../src/gateway/watch.ts'
-import { until } from '../support/gateway-children.ts'
+import { until } from '../support/until.ts'
 
 const open: Watch[] = []
 afterEach(() => {

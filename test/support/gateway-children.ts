@@ -94,9 +94,3 @@ export function lives(pid: number): boolean {
   const { stdout } = Bun.spawnSync(['ps', '-o', 'stat=', '-p', String(pid)])
   return !/^Z|^$/.test(stdout.toString().trim())
 }
-
-export async function until(condition: () => boolean, ms = 10_000): Promise<void> {
-  for (const end = performance.now() + ms; !condition(); await Bun.sleep(10)) {
-    if (performance.now() > end) throw new Error(`it was not so within ${ms} ms: ${condition}`)
-  }
-}

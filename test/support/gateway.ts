@@ -1,5 +1,6 @@
 /** A gateway by itself, behind a minimal front, so that SDK clients can reach it without HTTP and tokens. */
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
+import type { Queries } from '../../sql/index.ts'
 import { parseConfig } from '../../src/config.ts'
 import { openDeps } from '../../src/deps.ts'
 import { openAccounts } from '../../src/gateway/accounts/index.ts'
@@ -38,6 +39,7 @@ import { migratedDatabase, timeSources } from './server.ts'
 
 export interface TestGateway extends AsyncDisposable {
   gateway: Gateway
+  sql: Queries
   /** Events recorded for the audit log. */
   records: CallRecord[]
   /** Replaces the file's content, and reloads it. */
@@ -78,6 +80,7 @@ export async function startGateway(servers: Record<string, unknown>): Promise<Te
     })
     return {
       gateway,
+      sql: deps.sql,
       records,
       async configure(servers) {
         text = JSON.stringify({ mcpServers: servers })
@@ -103,9 +106,10 @@ export async function startGateway(servers: Record<string, unknown>): Promise<Te
 }
 
 export function callerOf(name = 'ada', more: Partial<GatewayCaller> = {}): GatewayCaller {
+  const id = new Bun.CryptoHasher('md5').update(name).digest('hex') // a UUID, as people have
   return {
-    principal: `user:${name}`,
-    user: { id: name, email: `${name}@example.com`, name },
+    principal: `user:${id}`,
+    user: { id, email: `${name}@example.com`, name },
     clientId: 'a-client',
     scope: ['mcp'],
     ip: null,

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { RpcNotification } from '../../src/gateway/messages.ts'
 import { follow } from '../support/command.ts'
 import { callerOf, exchangeOf, startGateway, type TestGateway } from '../support/gateway.ts'
-import { until } from '../support/gateway-children.ts'
+import { until } from '../support/until.ts'
 
 setDefaultTimeout(60_000)
 

@@ -1,6 +1,6 @@
 /**
  * No statement reads a table that grows from one end to the other. Every function that `sql/` exports is run with made-up
- * arguments against a recorder, and what it would have asked is planned beside 20,000 rows a table: with what the planner
+ * arguments against a recorder, and what it would have asked is planned beside many rows in every table: with what the planner
  * knows of the arguments and without (the plan of a prepared statement that is used often), and with statistics and
  * without (the embedded database never gathers them).
  */
@@ -142,7 +142,7 @@ async function findWholeReads(): Promise<string[]> {
   return found
 }
 
-describe('beside 20,000 rows in every table that grows', () => {
+describe('beside many rows in every table that grows', () => {
   test('each table has that many', async () => {
     const tables = await server.deps.sql<{ name: string }[]>`
       select relname as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1`

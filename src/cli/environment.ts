@@ -81,6 +81,7 @@ export async function withDeps<T>(work: (deps: Deps) => Promise<T>): Promise<T> 
     throw new UsageError(
       `There is no database in ${resolve(config.DATA_DIR)}. Run this in the directory of the server or with -C DIR; "serve" creates a database.`,
     )
+  process.stdout.on('error', endWithoutReader)
   // A command prints what it has to say, so the log is for trouble only.
   const deps = await openDeps(config, { log: openLog('warn'), serving: false })
   try {
@@ -88,6 +89,13 @@ export async function withDeps<T>(work: (deps: Deps) => Promise<T>): Promise<T> 
   } finally {
     await deps.close()
   }
+}
+
+/** The reader of a pipe, such as `head`, may have seen enough; any other failure to write loses results. */
+function endWithoutReader(error: Error & { code?: string }): void {
+  if (error.code === 'EPIPE') process.exit(0)
+  process.stderr.write(`The result cannot be written: ${error.message}\n`)
+  process.exit(1)
 }
 
 /** What to print for an error, a sentence if we know what to do, and the exit code: 1, or 3 if something cannot be reached. */

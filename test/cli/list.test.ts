@@ -1,6 +1,6 @@
 /** Commands that list users, connections, keys and events, and end connections. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { follow, runCommand, startCommand } from '../support/command.ts'
+import { follow, ROOT, runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
@@ -139,4 +139,16 @@ test('status: version, server, database, settings without secrets', async () => 
   for (const secret of [server.env.AUTH_SECRET, server.env.DATABASE_URL])
     if (secret) expect(stdout).not.toContain(secret)
   expect((await run('status')).stdout).toMatch(/^mcp-oauth-server \S+ at http:\S+: up\n(embedded )?PostgreSQL /)
+})
+
+test('a reader that closes the pipe early is no error', async () => {
+  const command = `"$0" run src/main.ts status | head -n 1; echo "\${PIPESTATUS[0]}"`
+  const child = Bun.spawn(['bash', '-c', command, process.execPath], {
+    cwd: ROOT,
+    env: { PATH: process.env.PATH ?? '', ...server.env },
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  expect(await child.stdout.text()).toMatch(/^mcp-oauth-server .*: up\n0\n$/)
+  expect(await child.stderr.text()).toBe('')
 })

@@ -11,7 +11,7 @@ import type { Routes } from './routes.ts'
 
 export const errorBoundary = ({ log, draining }: Base, routes: Routes) =>
   new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route, set }) => {
-    if (draining.signal.aborted) set.headers.connection = 'close' // `protect` does the same for successful responses
+    if (draining.signal.aborted) set.headers.connection = 'close' // `response-headers` does the same for successful responses
     try {
       const { page: isPage } = routes.traitsOf(route)
       const asPage = isPage ? !wantsJson(request) : error instanceof NotFoundError && wantsPage(request)

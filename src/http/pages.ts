@@ -1,5 +1,5 @@
 import type { Config } from '../config.ts'
-import { PAGE_HEADERS } from './protect.ts'
+import { PAGE_HEADERS } from './response-headers.ts'
 
 /** An HTML response. */
 export function page(html: string | Promise<string>, status = 200): Promise<Response> | Response {

@@ -32,11 +32,11 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Referrer-Policy': 'same-origin',
 }
 
-export const protect = ({ config, draining }: Base, routes: Routes) => {
+export const responseHeaders = ({ config, draining }: Base, routes: Routes) => {
   const https = config.BASE_URL.startsWith('https:')
   const requireKnownOrigin = originCheck(config)
   return (
-    new Elysia({ name: 'protect' })
+    new Elysia({ name: 'response-headers' })
       .onRequest(({ request, set }) => {
         requireOneHost(request)
         set.headers['X-Content-Type-Options'] = 'nosniff'

@@ -74,7 +74,7 @@ test.each(['stdio', 'http'])(
     expect(result).toEqual({ content: [{ type: 'text', text: 'at last' }] })
     expect(told.length).toBeGreaterThanOrEqual(1_000)
     expect(told.length).toBeLessThan(20_000)
-    expect(megabytes).toBeLessThan(100)
+    expect(megabytes).toBeLessThan(250) // of the whole process, which has run other tests
   },
 )
 

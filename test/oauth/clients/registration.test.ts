@@ -143,6 +143,10 @@ describe('narrow, don’t reject (RFC 7591 3.2.1)', () => {
     ['nothing usable', { grant_types: ['password'] }],
     ['a refresh token alone', { grant_types: ['refresh_token'] }],
     ['machines, anonymously', { grant_types: ['client_credentials'] }],
+    [
+      'what Gemini CLI sends by itself when its tokens were refused, to which nobody could be sent back,',
+      { client_name: 'Gemini CLI (Stored OAuth)', redirect_uris: [], grant_types: [], response_types: [] },
+    ],
   ])('%s is invalid_client_metadata', async (_, metadata) => {
     const answer = await register(metadata)
     expect([answer.status, await answer.json()]).toEqual([

@@ -94,7 +94,9 @@ export function openGateway(deps: GatewayDeps): Gateway {
   async function changeAccount(name: string, userId: string): Promise<void> {
     deps.accounts.changed(name, userId)
     const principal = `user:${userId}`
-    await upstreams.get(name)?.accountChanged(principal)
+    const upstream = upstreams.get(name)
+    const user = { id: userId, email: '', name: '' }
+    if (upstream) await upstream.accountChanged(principal, await deps.accounts.isLinked(upstream.config, { user }))
     for (const kind of ['tools', 'prompts', 'resources'] as const)
       tell({ endpoint: name, kind, principal, first: false })
     elicitations.complete(name, principal)

@@ -57,6 +57,8 @@ export interface Pool {
   /** Why the upstream cannot be used for this caller now. @returns undefined if it can, as far as is known. */
   away(caller: GatewayCaller): { reason: FailureReason | 'starting'; retryAt?: Date } | undefined
   endPrincipal(principal: string): Promise<void>
+  /** Uses a principal's connections for no further call, and closes them when their calls have ended. */
+  retirePrincipal(principal: string): void
   /** Opens no new connections, and closes existing ones when their calls have ended. */
   retire(): void
   close(): Promise<void>
@@ -176,6 +178,13 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     if (!timer) timer = setInterval(sweep, SWEEP_MS)
   }
 
+  /** @returns the connections of a principal, which no further call uses. */
+  function take(principal: string): Link[] {
+    const taken = [...links].filter(([, link]) => link.owner === principal)
+    for (const [key] of taken) links.delete(key)
+    return taken.map(([, link]) => link)
+  }
+
   function forget(link: Link): void {
     const key = keys.get(link)
     if (key !== undefined && links.get(key) === link) links.delete(key)
@@ -246,9 +255,10 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     },
     away: caller => (starting.has(keyFor(caller)) ? { reason: 'starting' } : health.away(caller)),
     async endPrincipal(principal) {
-      const ended = [...links].filter(([, link]) => link.owner === principal)
-      for (const [key] of ended) links.delete(key)
-      await Promise.all(ended.map(([, link]) => link.close()))
+      await Promise.all(take(principal).map(link => link.close()))
+    },
+    retirePrincipal(principal) {
+      for (const link of take(principal)) link.retire(config.maxTimeout)
     },
     retire() {
       closed = true

@@ -50,8 +50,11 @@ export interface Upstream {
   listen(caller: GatewayCaller, filter: ListenFilter, listener: Listener, start: boolean): Promise<Listening>
   /** Present if people use accounts of their own. */
   readonly account?: AccountAt
-  /** Drops what is known for a principal, and its connections: it has another account now. */
-  accountChanged(principal: string): Promise<void>
+  /**
+   * Drops what is known for a principal, and its connections: it has another account now, whose calls in flight go on, or
+   * none.
+   */
+  accountChanged(principal: string, isLinked: boolean): Promise<void>
   /** Call it when changed tools were accepted, here or on another replica. */
   trusted(): void
   status(): Omit<UpstreamStatus, 'stderr'>
@@ -226,8 +229,9 @@ export function openUpstream(
         },
       }
     },
-    async accountChanged(principal) {
-      await pool.endPrincipal(principal)
+    async accountChanged(principal, isLinked) {
+      if (isLinked) pool.retirePrincipal(principal)
+      else await pool.endPrincipal(principal)
       memory.forget(principal)
       waiting.delete(principal)
     },

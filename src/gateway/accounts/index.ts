@@ -40,7 +40,7 @@ export interface Accounts extends PersonAccounts {
   credentialFor(config: UpstreamConfig, caller: GatewayCaller): Credential | undefined
   /** Whether a caller's account is linked; undefined if it is not in memory. */
   isLinkedNow(config: UpstreamConfig, caller: GatewayCaller): boolean | undefined
-  isLinked(config: UpstreamConfig, caller: GatewayCaller): Promise<boolean>
+  isLinked(config: UpstreamConfig, caller: Pick<GatewayCaller, 'user'>): Promise<boolean>
   /** The page where the caller links an account. */
   linkUrl(config: UpstreamConfig, caller: GatewayCaller): string
   /** Resolves once it is linked with all scopes that the upstream requires. @returns false if that takes longer than `ms`. */
@@ -108,7 +108,7 @@ export function openAccounts(base: Base): Accounts {
     return [...new Set([...(scope ?? []), ...wanted, ...offline])]
   }
 
-  function userOf({ user }: GatewayCaller): string | undefined {
+  function userOf({ user }: Pick<GatewayCaller, 'user'>): string | undefined {
     return user?.id
   }
 

@@ -133,7 +133,7 @@ async function send(
   const prepared = prepare(deps, course, link, entry)
   if (exchange.era === '2025' || link.era === '2026' || !MAY_ASK.has(exchange.method))
     return converse(deps, course, prepared)
-  // Not of us, and no server of 2025 has any. Answers alone are to questions that nobody asked: they say nothing.
+  // A requestState that is not ours: servers of 2025 issue none. Answers without one belong to no question, and are ignored.
   if (params.requestState !== undefined) throw notWaiting()
   return deps.held.proceed(heldCall(deps, course, prepared, release), exchange)
 }

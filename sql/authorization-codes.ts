@@ -73,7 +73,12 @@ export async function findAuthorizationCode(
       code.consumed_at, code.grant_id, account.disabled_at is not null as user_disabled,
       account.is_admin as user_is_admin
     from authorization_codes as code
-    join users as account on account.id = code.user_id
+    cross join lateral (
+      select disabled_at, is_admin
+      from users
+      where id = code.user_id
+      limit 1
+    ) as account
     where code.code_hash = ${codeHash}`
   return row
 }
@@ -119,7 +124,7 @@ export async function consumeAuthorizationCode(
     used as (
       update clients
       set used_at = ${now}
-      where id in (select client_id from issued)
+      where id = (select client_id from issued)
     )
     select id
     from issued`

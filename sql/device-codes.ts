@@ -110,7 +110,7 @@ export async function pollDeviceCode(sql: Queries, poll: Poll): Promise<PolledDe
     used as (
       update clients
       set used_at = ${now}
-      where id in (select client_id from issued)
+      where id = (select client_id from issued)
     )
     select outcome, client_id, user_id, resource, granted_scope, interval_seconds, refreshable, user_is_admin
     from polled`

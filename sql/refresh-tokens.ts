@@ -19,20 +19,33 @@ export interface RefreshTokenRow {
   refreshed_agent: string | null
 }
 
-/** Finds a refresh token with its grant, and locks both for the rest of the transaction. */
+/**
+ * Finds a refresh token with its grant, and locks both for the rest of the transaction. Without joins between columns, so
+ * that each table is read by its primary key whatever the planner believes about its size.
+ */
 export async function lockRefreshToken(sql: Queries, tokenHash: Uint8Array): Promise<RefreshTokenRow | undefined> {
   const [row] = await sql<RefreshTokenRow[]>`
+    with token as materialized (
+      select token_hash, grant_id, consumed_at, expires_at
+      from refresh_tokens
+      where token_hash = ${tokenHash}
+      for update
+    )
     select
       token.grant_id, granted.client_id, granted.user_id, granted.scope, granted.resource,
       token.consumed_at, token.expires_at, granted.expires_at as grant_expires_at,
       (granted.revoked_at is not null or account.disabled_at is not null) as ended, account.is_admin as user_is_admin,
       coalesce(granted.rotated_hash = token.token_hash, true) as is_latest,
       granted.refreshed_network, granted.refreshed_agent
-    from refresh_tokens as token
-    join grants as granted on granted.id = token.grant_id
-    join users as account on account.id = granted.user_id
-    where token.token_hash = ${tokenHash}
-    for update of token, granted`
+    from token
+    join grants as granted on granted.id = (select grant_id from token)
+    cross join lateral (
+      select disabled_at, is_admin
+      from users
+      where id = granted.user_id
+      limit 1
+    ) as account
+    for update of granted`
   return row
 }
 
@@ -89,10 +102,9 @@ export async function findRefreshGrant(
   tokenHash: Uint8Array,
 ): Promise<{ id: string; client_id: string } | undefined> {
   const [row] = await sql<{ id: string; client_id: string }[]>`
-    select granted.id, granted.client_id
-    from refresh_tokens as token
-    join grants as granted on granted.id = token.grant_id
-    where token.token_hash = ${tokenHash}`
+    select id, client_id
+    from grants
+    where id = (select grant_id from refresh_tokens where token_hash = ${tokenHash})`
   return row
 }
 

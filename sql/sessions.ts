@@ -34,12 +34,17 @@ export async function insertSession(
 /** Finds an unexpired session of a user who is not disabled. */
 export async function findSession(sql: Queries, idHash: Uint8Array, now: Date): Promise<SessionRow | undefined> {
   const [row] = await sql<SessionRow[]>`
-    select users.id as user_id, users.email, users.name, users.is_admin, sessions.created_at
-    from sessions
-    join users on users.id = sessions.user_id
-    where sessions.id_hash = ${idHash}
-      and sessions.expires_at > ${now}
-      and users.disabled_at is null`
+    select account.*, session.created_at
+    from sessions as session
+    cross join lateral (
+      select id as user_id, email, name, is_admin
+      from users
+      where id = session.user_id
+        and disabled_at is null
+      limit 1
+    ) as account
+    where session.id_hash = ${idHash}
+      and session.expires_at > ${now}`
   return row
 }
 

@@ -23,6 +23,12 @@ const READ_ALL: Record<string, string> = {
   countUpstreamAccounts: 'an operator asks by a command how many there are',
 }
 
+/** Statements of every token request, bearer check and page. Until the next analyze, the others may be slow. */
+const HOT = [
+  ...['pollDeviceCode', 'findAuthorizationCode', 'consumeAuthorizationCode', 'lockRefreshToken', 'rotateRefreshToken'],
+  ...['findRefreshGrant', 'findClient', 'findUserById', 'findSession', 'anyRevoked', 'insertDeviceCode'],
+]
+
 let server: TestServer
 beforeAll(async () => {
   server = await startServer()
@@ -173,7 +179,19 @@ describe('beside many rows in every table that grows', () => {
     expect(await findWholeReads()).toEqual([])
   })
 
-  test('nor with them', async () => {
+  test('nor does a hot one with statistics from when the tables were nearly empty', async () => {
+    await server.deps.sql`
+      update pg_class
+      set relpages = 1, reltuples = 0
+      where relkind in ('r', 'i') and relnamespace = 'public'::regnamespace`
+    const found = await findWholeReads()
+    expect(found.filter(read => HOT.includes(read.split(':')[0]!))).toEqual([])
+    expect(found).not.toEqual([]) // or these statistics have no effect
+    const names = (await exportedFunctions()).map(([name]) => name)
+    expect(HOT.filter(name => !names.includes(name))).toEqual([])
+  })
+
+  test('nor with current ones', async () => {
     await server.deps.db.begin(async sql => {
       await sql.unsafe('set local statement_timeout = 0')
       await sql.unsafe('analyze')

@@ -23,6 +23,7 @@ import type { OAuthDeps } from './oauth/deps.ts'
 import { openMemory } from './oauth/memory.ts'
 import { openResources } from './oauth/resources.ts'
 import { openScopes } from './oauth/scopes.ts'
+import { subjectTokens } from './oauth/subject-tokens.ts'
 import { oauthSweeps } from './oauth/sweeps.ts'
 import { openProviders, type Providers } from './signin/providers.ts'
 import { openViewers, signInSweeps } from './signin/sessions.ts'
@@ -88,7 +89,10 @@ export async function openDeps(
   const oauth = { ...base, memory, scopes: openScopes(), resources: openResources(config) }
   const gateway =
     serving && config.MCP_SERVERS
-      ? await openConfiguredGateway(base, fileSource(config.MCP_SERVERS, env), { watch: true })
+      ? await openConfiguredGateway(base, fileSource(config.MCP_SERVERS, env), {
+          watch: true,
+          issueSubjectToken: subjectTokens(oauth),
+        })
       : undefined
   if (gateway) opened.defer(() => gateway.close())
   const stack = opened.move()

@@ -7,6 +7,7 @@ import { checkUpstreams } from '../gateway/check.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { printableText } from '../lib/text.ts'
+import { subjectTokens } from '../oauth/subject-tokens.ts'
 import { type Check, failed, ok, warning } from './checks.ts'
 import { checkPublic } from './doctor-public.ts'
 import { explain, readConfig, upstreamFile, withDeps } from './environment.ts'
@@ -90,10 +91,10 @@ async function* checkDeps(deps: Deps): AsyncGenerator<Check> {
 
 async function checkServers(deps: Deps): Promise<Check[]> {
   try {
-    const checked = await checkUpstreams({ ...deps, log: openLog('silent') }, upstreamFile())
-    return checked.map(({ name, problem, detail, tools }) =>
+    const checked = await checkUpstreams({ ...deps, log: openLog('silent') }, upstreamFile(), subjectTokens(deps))
+    return checked.map(({ name, problem, detail, auth, tools }) =>
       problem === undefined
-        ? ok(`upstream ${name}`, `${tools} tools`)
+        ? ok(`upstream ${name}`, auth ?? `${tools} tools`)
         : failed(
             `upstream ${name}`,
             printableText(`${problem} ${detail ?? ''}`.trim(), 500),

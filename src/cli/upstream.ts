@@ -9,6 +9,7 @@ import type { UpstreamStatus } from '../gateway/exchange.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { printableText } from '../lib/text.ts'
+import { subjectTokens } from '../oauth/subject-tokens.ts'
 import { upstreamFile, withDeps } from './environment.ts'
 import { print, printJson, say } from './terminal.ts'
 
@@ -57,7 +58,7 @@ async function tryEach(deps: Deps, name: string | undefined, json: boolean | und
   const file = upstreamFile()
   for (const warning of readServers(file).warnings) say(warning)
   // The result contains what would be logged.
-  const checked = await checkUpstreams({ ...deps, log: openLog('silent') }, file, name)
+  const checked = await checkUpstreams({ ...deps, log: openLog('silent') }, file, subjectTokens(deps), name)
   if (name !== undefined && checked.length === 0) throw new UsageError(`There is no upstream ${name} in MCP_SERVERS`)
   if (json) printJson(checked)
   else for (const upstream of checked) print(describe(upstream))
@@ -66,8 +67,8 @@ async function tryEach(deps: Deps, name: string | undefined, json: boolean | und
 }
 
 function describe(checked: CheckedUpstream): string {
-  const { name, problem, detail, stderr, era, tools, prompts, resources, signInHost } = checked
-  if (signInHost !== undefined) return `${name}: ok (people sign in at ${signInHost})`
+  const { name, problem, detail, stderr, era, tools, prompts, resources, auth } = checked
+  if (auth !== undefined) return `${name}: ok (${auth})`
   if (problem === undefined)
     return `${name}: ok (${era ?? 'unknown era'}; ${tools} tools, ${prompts} prompts, ${resources} resources)`
   const lines = [`${name}: ${printableText(problem, 500)}`]

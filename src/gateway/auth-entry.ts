@@ -4,8 +4,11 @@ import { isLoopbackHost } from '../lib/networks.ts'
 import { type Path, problem, type Report } from './config-source.ts'
 
 export interface Auth {
-  /** `user`: each user's own account. `client`: the operator's, with client credentials (RFC 6749 4.4). */
-  type: 'user' | 'client'
+  /**
+   * `user`: each user's own account. `client`: the operator's, with client credentials (RFC 6749 4.4). `exchange`: for each
+   * caller a token that the operator's client gets in exchange for one of ours (RFC 8693).
+   */
+  type: 'user' | 'client' | 'exchange'
   clientId?: string
   clientSecret?: string
   /** Default: the scopes that the upstream requires. */
@@ -23,7 +26,7 @@ const scopes = z.array(written.regex(SCOPE, { error: 'must be one scope, without
 })
 
 const settings = z.object({
-  type: z.enum(['user', 'client'], { error: 'must be "user" or "client"' }).default('user'),
+  type: z.enum(['user', 'client', 'exchange'], { error: 'must be "user", "client" or "exchange"' }).default('user'),
   client_id: written.optional(),
   client_secret: written.optional(),
   scopes: scopes.optional(),
@@ -77,8 +80,8 @@ export function readAuth(
 }
 
 function missingFrom(auth: Auth): string | undefined {
-  if (auth.type === 'client' && !(auth.clientId && auth.clientSecret))
-    return 'needs "client_id" and "client_secret" for the type "client"'
+  if (auth.type !== 'user' && !(auth.clientId && auth.clientSecret))
+    return `needs "client_id" and "client_secret" for the type "${auth.type}"`
   if (auth.clientSecret && !auth.clientId) return 'has a "client_secret" without its "client_id"'
   if (auth.authorizationEndpoint && !auth.tokenEndpoint)
     return 'has an "authorization_endpoint" without "token_endpoint"'

@@ -1,6 +1,7 @@
 /** `upstream check`: connects to each upstream once, and counts what it offers. */
 import type { Base } from '../base.ts'
 import { AppError } from '../lib/errors.ts'
+import type { IssueSubjectToken } from './accounts/client-credential.ts'
 import { discover } from './accounts/discovery.ts'
 import { openAccounts } from './accounts/index.ts'
 import { openReach } from './accounts/reach.ts'
@@ -27,8 +28,8 @@ export interface CheckedUpstream {
   tools?: number
   prompts?: number
   resources?: number
-  /** Where people sign in to link an account; nothing more is tried then. */
-  signInHost?: string
+  /** Where each caller's own token would come from, in words; nothing more is tried then. */
+  auth?: string
 }
 
 /** A stand-in for a user, so that entries with `${user.…}` can be tried. */
@@ -41,16 +42,22 @@ const CHECKER: GatewayCaller = {
 }
 
 /** @param only Check only the upstream with this name. @throws UsageError if the file is invalid. */
-export async function checkUpstreams(base: Base, file: FileSource, only?: string): Promise<CheckedUpstream[]> {
+export async function checkUpstreams(
+  base: Base,
+  file: FileSource,
+  issueSubjectToken: IssueSubjectToken,
+  only?: string,
+): Promise<CheckedUpstream[]> {
   const supervisor = openSupervisor(base)
   const openChild: PoolDeps['openChild'] = (spec, events) => openStdio(supervisor, spec, events)
-  const { credentialFor } = openAccounts(base)
+  const { credentialFor } = openAccounts(base, issueSubjectToken)
   const onToolsChanged = (change: ChangedTools) => recordChangedTools(base, change)
   const configured = readServers(file).upstreams.filter(({ name }) => only === undefined || name === only)
   try {
     return await Promise.all(
       configured.map(async config => {
-        if (config.auth?.type === 'user') return checkSignIn(base, config)
+        // With a user's own account, or their own token: the checker has neither.
+        if (config.auth && config.auth.type !== 'client') return checkDiscovery(base, config)
         const deps = { ...base, openChild, credentialFor, onToolsChanged }
         const upstream = openUpstream(deps, config, () => {})
         const checked = await check(upstream)
@@ -64,12 +71,16 @@ export async function checkUpstreams(base: Base, file: FileSource, only?: string
   }
 }
 
-/** Runs the discovery chain of an upstream that people link accounts at; the detail names the step that fails. */
-async function checkSignIn({ outbound }: Base, config: UpstreamConfig): Promise<CheckedUpstream> {
+/** Runs the discovery chain of an upstream; the detail names the step that fails. */
+async function checkDiscovery({ outbound }: Base, config: UpstreamConfig): Promise<CheckedUpstream> {
   const { name } = config
   try {
     const { server } = await discover(config, openReach(outbound, config))
-    return { name, signInHost: new URL(server.authorization_endpoint!).host, stderr: [] }
+    const auth =
+      config.auth?.type === 'exchange'
+        ? `tokens are exchanged at ${new URL(server.token_endpoint!).host}`
+        : `people sign in at ${new URL(server.authorization_endpoint!).host}`
+    return { name, auth, stderr: [] }
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     return { name, problem: 'its sign-in cannot be used', detail: error.detail ?? error.title, stderr: [] }

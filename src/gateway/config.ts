@@ -189,7 +189,7 @@ function compose(name: string, entry: Entry, { transport, personal, auth }: Reac
     ...rest,
     maxTimeout: entry.maxTimeout ?? Math.max(600_000, entry.timeout),
     ...(users ? { users } : {}),
-    perPrincipal: personal || auth?.type === 'user',
+    perPrincipal: personal || auth?.type === 'user' || auth?.type === 'exchange',
   }
   return { ...upstream, fingerprint: createHash('sha256').update(canonical(upstream)).digest('hex') }
 }

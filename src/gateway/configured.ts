@@ -8,6 +8,7 @@ import { record } from '../audit/events.ts'
 import type { Base, Sweep } from '../base.ts'
 import { UsageError } from '../lib/errors.ts'
 import { printableText } from '../lib/text.ts'
+import type { IssueSubjectToken } from './accounts/client-credential.ts'
 import { openAccounts } from './accounts/index.ts'
 import { recordCall, recordChangedTools, recordReload } from './auditing.ts'
 import { readServers, type Servers } from './config.ts'
@@ -39,7 +40,7 @@ export interface ConfiguredGateway extends Gateway {
 export async function openConfiguredGateway(
   base: Base,
   file: FileSource,
-  { watch }: { watch: boolean },
+  { watch, issueSubjectToken }: { watch: boolean; issueSubjectToken: IssueSubjectToken },
 ): Promise<ConfiguredGateway> {
   const { log, now, sql, db, config } = base
   const durations = base.metrics.histogram('upstream_call_duration_seconds', 'Calls of upstream servers', [
@@ -47,7 +48,7 @@ export async function openConfiguredGateway(
     'outcome',
   ])
   const supervisor = openSupervisor({ log, now, stateDir: join(config.DATA_DIR, 'children') })
-  const accounts = openAccounts(base)
+  const accounts = openAccounts(base, issueSubjectToken)
   const gateway = openGateway({
     accounts,
     log,

@@ -89,9 +89,19 @@ export async function replaceKeys(deps: Base, rememberUntil: Date): Promise<{ ki
   return { kid: key.kid, dropped: dropped.map(({ kid }) => kid) }
 }
 
-/** Signs claims as a JWT of type `at+jwt` (RFC 9068 2.1) with ES256. */
+/** Signs claims with ES256, as a JWT of type `at+jwt` (RFC 9068 2.1). */
 export function signJwt(keys: KeyRing, claims: object, now: Date): string {
-  const { header, privateKey } = signingKey(keys, now)
+  const key = signingKey(keys, now)
+  return signWith(key, key.header, claims)
+}
+
+/** Signs claims with ES256, as a JWT that is not an access token: {@link verifyJwt} refuses it. */
+export function signOtherJwt(keys: KeyRing, claims: object, now: Date): string {
+  const key = signingKey(keys, now)
+  return signWith(key, headerOf('JWT', key.kid), claims)
+}
+
+function signWith({ privateKey }: SigningKey, header: string, claims: object): string {
   const input = `${header}.${Buffer.from(JSON.stringify(claims)).toString('base64url')}`
   const signature = sign('sha256', Buffer.from(input), { key: privateKey, dsaEncoding: 'ieee-p1363' })
   return `${input}.${signature.toString('base64url')}`
@@ -159,8 +169,12 @@ function keyRing(deps: Base, rows: SigningKeyRow[]): KeyRing {
   }
 }
 
+function headerOf(typ: string, kid: string): string {
+  return Buffer.from(JSON.stringify({ alg: 'ES256', typ, kid })).toString('base64url')
+}
+
 function openKey(deps: Base, { kid, private_key, signs_at }: SigningKeyRow): SigningKey {
-  const header = Buffer.from(JSON.stringify({ alg: 'ES256', typ: 'at+jwt', kid })).toString('base64url')
+  const header = headerOf('at+jwt', kid)
   try {
     const privateKey = createPrivateKey(unseal(deps.secrets.signingKeys, private_key))
     return { kid, privateKey, header, signsAt: signs_at.getTime() }

@@ -6,6 +6,7 @@ import type { CallRecord } from '../../src/gateway/exchange.ts'
 import { openGateway } from '../../src/gateway/index.ts'
 import { openStdio } from '../../src/gateway/stdio.ts'
 import { openSupervisor } from '../../src/gateway/supervisor.ts'
+import { subjectTokens } from '../../src/oauth/subject-tokens.ts'
 import type { Target } from './conformance.ts'
 import { deviceTokens, registerClient, signIn } from './flows.ts'
 import { startReplica, startServer, type TestServer } from './server.ts'
@@ -41,7 +42,7 @@ function openUpstreams(servers: Servers) {
       deps = opened
       const { log, now, sql, db, secrets } = deps
       const supervisor = openSupervisor({ log, now })
-      const accounts = openAccounts(deps)
+      const accounts = openAccounts(deps, subjectTokens(opened))
       const gateway = openGateway({
         accounts,
         log,

@@ -66,7 +66,7 @@ export async function startGateway(servers: Record<string, unknown>): Promise<Te
     const records: CallRecord[] = []
     const supervisor = openSupervisor({ log, now })
     const gateway = openGateway({
-      accounts: openAccounts(deps),
+      accounts: openAccounts(deps, () => ''),
       log,
       now,
       sql: deps.sql,

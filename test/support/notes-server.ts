@@ -19,11 +19,15 @@ export interface NotesServer extends AsyncDisposable {
   refreshable: boolean
   /** Scopes that a token gets. */
   grant(asked: string[]): string[]
+  /** Token exchange (RFC 8693): whose token it is. Without it, or without a login, the request is refused. */
+  loginOf: ((subjectToken: string) => Promise<string | undefined>) | undefined
   /** Revokes tokens: access tokens then get 401, refresh tokens invalid_grant. */
   revokeAll(what: 'access' | 'refresh'): void
   /** How many refresh requests there were. */
   refreshes(): number
 }
+
+export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 
 type Handler = (request: Request, body: string) => Response | Promise<Response | undefined> | undefined
 interface Grant {
@@ -60,10 +64,14 @@ export function startNotes(): NotesServer {
         back.searchParams.set(name, value)
       return new Response(null, { status: 302, headers: { Location: back.href } })
     },
-    '/token': (_, body) => {
+    '/token': async (_, body) => {
       const form = new URLSearchParams(body)
       notes.requests.push(`grant ${form.get('grant_type')}`)
       if (form.get('grant_type') === 'client_credentials') return issue({ login: 'the operator', scope: [] }, false)
+      if (form.get('grant_type') === TOKEN_EXCHANGE) {
+        const login = await notes.loginOf?.(form.get('subject_token')!)
+        return login ? issue({ login, scope: [] }, false) : json({ error: 'invalid_request' }, 400)
+      }
       if (form.get('grant_type') === 'refresh_token') {
         const token = form.get('refresh_token')!
         const grant = refresh.get(token)
@@ -132,6 +140,7 @@ export function startNotes(): NotesServer {
     lifetime: 3600,
     refreshable: true,
     grant: asked => asked,
+    loginOf: undefined,
     revokeAll: what => (what === 'access' ? access : refresh).clear(),
     refreshes: () => notes.requests.filter(request => request === 'grant refresh_token').length,
     [Symbol.asyncDispose]: () => server.stop(true),

@@ -20,11 +20,11 @@ import type { Credential } from '../credential.ts'
 import type { GatewayCaller } from '../exchange.ts'
 import { mayUse } from '../policy.ts'
 import { openBells } from './bells.ts'
+import { type IssueSubjectToken, openClientCredentials } from './client-credential.ts'
 import { clientDocument } from './client-identity.ts'
 import { type Discovered, discover } from './discovery.ts'
 import { type Ending, endAccount } from './end.ts'
 import { type Account, accountKey, openAccountMemory } from './memory.ts'
-import { openOperatorCredentials } from './operator-credential.ts'
 import { personCredential } from './person-credential.ts'
 import { openReach, urlOf } from './reach.ts'
 import { openRefreshes } from './refresh.ts'
@@ -65,7 +65,7 @@ function tagOf(base: Base, userId: string): string {
   return hmac(base.secrets.csrf, `link of ${userId}`).toString('base64url').slice(0, 16)
 }
 
-export function openAccounts(base: Base): Accounts {
+export function openAccounts(base: Base, issueSubjectToken: IssueSubjectToken): Accounts {
   let configs = new Map<string, UpstreamConfig>()
   const memory = openAccountMemory(base)
   const bells = openBells()
@@ -112,7 +112,7 @@ export function openAccounts(base: Base): Accounts {
     return user?.id
   }
 
-  const operatorCredential = openOperatorCredentials(base, discoverOnce)
+  const clientCredentials = openClientCredentials(base, discoverOnce, issueSubjectToken)
   /** Machines use the operator's own account, if there is a secret for it. */
   const hasSecret = ({ auth }: UpstreamConfig) => auth?.clientSecret !== undefined
   const isUsable = (account: Account | null) => account?.tokens !== undefined
@@ -158,14 +158,16 @@ export function openAccounts(base: Base): Accounts {
       if (removed.length > 0) void endAll('removed', limit => listAccountsAt(base.sql, removed, limit))
     },
     async endPerson(userId) {
+      clientCredentials.forget(`user:${userId}`)
       for (const { upstream } of await listUpstreamAccounts(base.sql, userId))
         await end({ upstream, userId }, 'disabled')
     },
     credentialFor(config, caller) {
       if (config.auth === undefined) return undefined
       const userId = userOf(caller)
+      if (config.auth.type === 'exchange') return clientCredentials.exchanged(config, caller)
       if (config.auth.type === 'client' || (userId === undefined && hasSecret(config)))
-        return operatorCredential(config)
+        return clientCredentials.own(config)
       if (userId === undefined) throw fail('for_people', 'a machine cannot have an account there')
       return personCredential({ base, memory, refreshes }, config, userId)
     },

@@ -106,10 +106,14 @@ test('upstream check runs the discovery chain, and names the step that fails', a
   const check = async (auth: unknown) => {
     const text = JSON.stringify({ mcpServers: { notes: { url: notes.url, auth } } })
     const file = { path: 'mcp.json', env: {}, readFile: () => text }
-    const [checked] = await checkUpstreams(server.deps, file)
+    const [checked] = await checkUpstreams(server.deps, file, () => '')
     return checked
   }
-  expect(await check('user')).toEqual({ name: 'notes', signInHost: new URL(notes.url).host, stderr: [] })
+  expect(await check('user')).toEqual({
+    name: 'notes',
+    auth: `people sign in at ${new URL(notes.url).host}`,
+    stderr: [],
+  })
   const place = `${notes.origin}/.well-known/oauth-authorization-server`
   notes.replace.set(
     '/.well-known/oauth-authorization-server',

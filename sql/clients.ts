@@ -138,6 +138,17 @@ export async function updateClientSecret(
   return rows.length === 1
 }
 
+/** An operator's client of this name. */
+export async function findOperatorClientByName(sql: Queries, name: string): Promise<ClientRow | undefined> {
+  const [row] = await sql<ClientRow[]>`
+    select *
+    from clients
+    where source = 'operator'
+      and name = ${name}
+    limit 1`
+  return row
+}
+
 /** At most `limit` clients after the given one, oldest first; from the beginning without `after`. */
 export function listClients(
   sql: Queries,

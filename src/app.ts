@@ -13,6 +13,7 @@ import { openRoutes } from './http/routes.ts'
 import { mcp } from './mcp/index.ts'
 import { oauth } from './oauth/index.ts'
 import { signin } from './signin/index.ts'
+import { providerStates } from './signin/watch.ts'
 
 export const createApp = (deps: Deps) => {
   const routes = openRoutes()
@@ -23,7 +24,7 @@ export const createApp = (deps: Deps) => {
       .use(requests(deps, routes))
       .use(errorBoundary(deps, routes))
       .use(responseHeaders(deps, routes))
-      .use(health(deps))
+      .use(health(deps, () => ({ providers: providerStates(deps.providers) })))
       .use(metrics(deps))
       .use(assets())
       .use(home(deps))

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { UsageError } from './lib/errors.ts'
+import { isLoopbackHost } from './lib/networks.ts'
 
 /** A boolean, with the spellings common in environment files. */
 const flag = (fallback: boolean) =>
@@ -77,6 +78,7 @@ const cidr = list.refine(items => items.every(isNetwork), {
 /** Every key the server reads from its environment. `.env.example` lists exactly these (a test compares them). */
 export const configSchema = z.object({
   BASE_URL: baseUrl.transform(value => new URL(value).origin).optional(),
+  ALLOW_HTTP: flag(false),
   AUTH_SECRET: z.string().min(32, { error: LONG_SECRET }).optional(),
   DATABASE_URL: z
     .string()
@@ -185,6 +187,10 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
     raw.DATABASE_URL !== undefined,
     'it is required with DATABASE_URL, with the same value on every replica; generate one with: openssl rand -base64 48',
   )
+  if (parsed.data && !parsed.data.ALLOW_HTTP && isClear(parsed.data.BASE_URL))
+    problems.push(
+      `${names.BASE_URL} is plain http, so anybody on the way can read tokens: put a TLS proxy in front and use its https address, or set ALLOW_HTTP=true in a network that you trust`,
+    )
   need('INITIAL_ACCESS_TOKEN', raw.REGISTRATION === 'token', 'it is required with REGISTRATION=token')
   if (problems.length > 0 || !parsed.success) {
     throw new UsageError(
@@ -232,6 +238,12 @@ export function readVariable(
 function isHttpUrl(value: string): boolean {
   const url = URL.parse(value)
   return !!url && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username
+}
+
+/** Whether the server can be reached over an unencrypted network at this address. */
+function isClear(baseUrl: string | undefined): boolean {
+  const url = URL.parse(baseUrl ?? '')
+  return url?.protocol === 'http:' && !isLoopbackHost(url.hostname)
 }
 
 function isOrigin(value: string): boolean {

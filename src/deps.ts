@@ -1,5 +1,6 @@
 /** Opens all shared dependencies in order and closes them in reverse order. Composition only. */
 import { readFileSync } from 'node:fs'
+import { migrations } from '../sql/migrations/index.ts'
 import { hasSigningKeys } from '../sql/signing-keys.ts'
 import { auditSweeps } from './audit/retention.ts'
 import { openAuditWriter } from './audit/writer.ts'
@@ -62,7 +63,9 @@ export async function openDeps(
   const db = await connect({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR, serving, log })
   opened.defer(() => db.close())
   const applied = await migrate(db)
-  if (applied.length > 0) log.info({ migrations: applied }, 'applied database migrations')
+  // A new database is no news.
+  const isUpgrade = applied.length > 0 && applied.length < migrations.length
+  log[isUpgrade ? 'info' : 'debug']({ migrations: applied }, 'applied database migrations')
   const clock = await openClock(db.sql, log, time)
   opened.defer(() => clock.close())
   const metrics = openMetrics()

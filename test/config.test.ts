@@ -85,6 +85,7 @@ describe('parseConfig', () => {
       DEVICE_CODE_TTL: 600,
       SESSION_TTL: 1_209_600,
       ACCESS_LOG: true,
+      ALLOW_HTTP: false,
       AUDIT_RETENTION: 365,
       LOG_LEVEL: 'info',
     })
@@ -101,6 +102,30 @@ describe('parseConfig', () => {
   test('normalizes BASE_URL: no trailing slash, lower case, no default port', () => {
     for (const given of ['https://mcp.example.com', 'https://mcp.example.com/', 'https://MCP.Example.com:443/'])
       expect(parse({ BASE_URL: given }).BASE_URL).toBe('https://mcp.example.com')
+  })
+
+  test('plain http is refused off this machine, unless ALLOW_HTTP says that the network is trusted', () => {
+    const clear = { BASE_URL: 'http://192.168.1.5:3000' }
+    expect(problemsOf(clear)).toEqual([expect.stringMatching(/^BASE_URL is plain http, .* ALLOW_HTTP=true/)])
+    expect(parse({ ...clear, ALLOW_HTTP: 'true' }).BASE_URL).toBe(clear.BASE_URL)
+    for (const own of ['http://localhost:1', 'http://127.0.0.1', 'http://[::1]:1'])
+      expect(problemsOf({ BASE_URL: own })).toEqual([])
+  })
+
+  test('the README has the limits of every duration', async () => {
+    const readme = await Bun.file(join(ROOT, 'README.md')).text()
+    const stated = [...readme.matchAll(/^\| `(\w+)` \|.*\b(?:seconds|days)\b.*$/gm)].map(([row, name]) => {
+      const [, from, to] = /from (\d+) to (\d+)/.exec(row) ?? []
+      return { name: name!, from: Number(from), to: Number(to) }
+    })
+    expect(stated.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['GRANT_TTL', 'DATABASE_WAIT', 'AUDIT_RETENTION']),
+    )
+    for (const { name, from, to } of stated) {
+      for (const within of [from, to]) expect([name, problemsOf({ [name]: String(within) })]).toEqual([name, []])
+      for (const beyond of [from - 1, to + 1])
+        expect([name, problemsOf({ [name]: String(beyond) })]).toEqual([name, [expect.stringContaining(name)]])
+    }
   })
 
   test('splits lists at commas and spaces, in lower case', () => {

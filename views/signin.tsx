@@ -9,9 +9,11 @@ export interface SignInProps {
   csrf: string
   /** What the user signs in for. */
   purpose: 'app' | 'device' | undefined
+  /** How the operator runs a command of this program. */
+  command: string
 }
 
-export function signInPage({ providers, returnTo, csrf, purpose }: SignInProps) {
+export function signInPage({ providers, returnTo, csrf, purpose, command }: SignInProps) {
   return (
     <Layout title="Sign in">
       <div class="card">
@@ -40,7 +42,7 @@ export function signInPage({ providers, returnTo, csrf, purpose }: SignInProps) 
             </p>
             <p>If the link has been used or is older than 15 minutes, the operator can print a new one:</p>
             <pre>
-              <code>mcp-oauth-server user link you@example.com</code>
+              <code safe>{`${command} user link you@example.com`}</code>
             </pre>
           </>
         )}

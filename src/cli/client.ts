@@ -34,7 +34,8 @@ interface OutputOptions {
 
 export async function add(name: string, options: AddOptions & OutputOptions): Promise<void> {
   const client = readClient(name, options)
-  const { id, secret } = await withDeps(deps => addClient(deps, client))
+  const { id, secret, namesake } = await withDeps(deps => addClient(deps, client))
+  if (namesake !== undefined) say(`There is another client with the name ${name}: ${namesake}`)
   if (options.json) return printJson({ client_id: id, ...(secret ? { client_secret: secret } : {}) })
   print(`client_id      ${id}`)
   if (secret) showSecret(secret)
@@ -61,6 +62,12 @@ function readClient(name: string, options: AddOptions): NewOperatorClient {
   }
   if (grantTypes.includes('authorization_code') && redirectUris.length === 0)
     problems.push('--redirect-uri is required with --grant authorization_code')
+  if (redirectUris.length > 0 && !grantTypes.includes('authorization_code'))
+    problems.push('--redirect-uri works only with --grant authorization_code')
+  if (grantTypes.every(grant => grant === 'refresh_token'))
+    problems.push('--grant refresh_token needs another grant, which gives the client its first refresh token')
+  if (options.confidential && (keys || authMethod === 'private_key_jwt'))
+    problems.push('--confidential gives the client a secret; with its own keys it needs none')
   if (problems.length > 0) throw new UsageError(problems.join('\n'))
   return { name, grantTypes, redirectUris, scope, ...(authMethod ? { authMethod } : {}), ...(keys ? { keys } : {}) }
 }

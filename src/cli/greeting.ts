@@ -1,12 +1,7 @@
-import packageJson from '../../package.json' with { type: 'json' }
 import type { Deps } from '../deps.ts'
+import { PROGRAM } from '../lib/program.ts'
 import { createSignInLink, greetedAdministrator, inviteUser, LINK_MINUTES } from '../signin/service.ts'
 import { print } from './terminal.ts'
-
-/** How to run another command: the binary itself, or Bun with the source. */
-const PROGRAM = import.meta.path.startsWith('/$bunfs/')
-  ? process.execPath
-  : `npx -y ${packageJson.packageManager} run src/main.ts`
 
 /** Prints addresses, missing settings and, without a provider, a sign-in link. @param warnings Problems to fix on this machine. */
 export async function greet(deps: Deps, warnings: readonly string[]): Promise<void> {

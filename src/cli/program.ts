@@ -80,6 +80,7 @@ function defineServer(program: Command): void {
     .option('--port <port>', 'Port to listen on, as PORT')
     .option('--host <address>', 'Address to listen on, as HOST')
     .option('--data-dir <dir>', 'Directory of the embedded database, as DATA_DIR')
+    .option('--config <file>', 'Read the configuration from this file, as --env-file')
     .action(async options => (await import('./serve.ts')).serve(options))
   program
     .command('login <url>')
@@ -153,7 +154,7 @@ function defineUsers(program: Command): void {
   const user = group(program, 'user', 'People who may sign in')
   const define = (name: string, description: string, isAdmin = false) => {
     const command = user.command(`${name} <email>`).description(description)
-    if (isAdmin) command.option('--admin', 'As an administrator')
+    if (isAdmin) command.option('--admin', 'As an administrator, who may see and end what others do')
     command.action(async (email, options) => (await import('./user.ts')).change(name, email, options))
   }
   user

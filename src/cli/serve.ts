@@ -7,9 +7,10 @@ import { type Deps, openDeps } from '../deps.ts'
 import { metricsApp } from '../http/metrics.ts'
 import { UsageError } from '../lib/errors.ts'
 import { type Log, openLog } from '../lib/log.ts'
+import { watchProviders } from '../signin/watch.ts'
 import { startSweeper } from '../sweeper.ts'
 import { writeAddress } from './address.ts'
-import { environment, override, readConfig } from './environment.ts'
+import { environment, override, readConfig, setEnvironment } from './environment.ts'
 import { greet } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
 
@@ -22,9 +23,11 @@ interface ServeOptions {
   port?: string
   host?: string
   dataDir?: string
+  config?: string
 }
 
-export async function serve({ port, host, dataDir }: ServeOptions): Promise<void> {
+export async function serve({ port, host, dataDir, config: file }: ServeOptions): Promise<void> {
+  if (file !== undefined) setEnvironment(undefined, [file])
   override('PORT', port)
   override('HOST', host)
   override('DATA_DIR', dataDir)
@@ -38,8 +41,10 @@ export async function serve({ port, host, dataDir }: ServeOptions): Promise<void
     throw explainFullDisk(config, error)
   })
   const sweeper = startSweeper(deps)
+  const stopWatching = watchProviders(deps)
   const close = async () => {
     sweeper.stop()
+    stopWatching()
     await deps.close()
   }
   // An unhandled rejection is a bug and logged as one, but must not let one request end the process for all users.

@@ -25,7 +25,8 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
   async invite(deps, email, isAdmin) {
     const { id } = await inviteEnabled(deps, email, isAdmin)
     record(deps, 'user.invited', { userId: id })
-    print(`${email} can now sign in with any provider that has verified this address.`)
+    const role = isAdmin ? ', as an administrator' : ''
+    print(`${email} can now sign in with any provider that has verified this address${role}.`)
     if (deps.providers.size === 0)
       say('No provider is configured; create a one-time link with: mcp-oauth-server user link')
   },

@@ -5,15 +5,17 @@ import type { Base } from '../base.ts'
 import { noStoreJson } from './json.ts'
 import { UNLOGGED } from './routes.ts'
 
-export const health = (base: Base) =>
+/** @param details What `/readyz?verbose` adds for people; load balancers look at the status alone. */
+export const health = (base: Base, details: () => Record<string, unknown>) =>
   new Elysia({ name: 'health' })
     .get('/healthz', () => noStoreJson({ status: 'ok' }), UNLOGGED)
     .get(
       '/readyz',
-      async () => {
+      async ({ request }) => {
         if (base.draining.signal.aborted) return noStoreJson({ status: 'stopping' }, 503)
         await ping(base.sql) // the error boundary answers an outage with 503
-        return noStoreJson({ status: 'ok' })
+        const isVerbose = URL.parse(request.url)?.searchParams.has('verbose')
+        return noStoreJson({ status: 'ok', ...(isVerbose ? { database: 'ok', ...details() } : {}) })
       },
       UNLOGGED,
     )

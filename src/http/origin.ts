@@ -1,6 +1,7 @@
 import type { Config } from '../config.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
 import { isLoopbackHost } from '../lib/networks.ts'
+import { printableText } from '../lib/text.ts'
 
 /**
  * Refuses requests that foreign web pages make a browser send (MCP, Streamable HTTP, "Security"): an Origin that is neither
@@ -25,9 +26,11 @@ export function originCheck(config: Config): (request: Request) => void {
     if (!boundToLoopback || host === own.host) return
     const name = URL.parse(`http://${host}`)?.hostname ?? ''
     if (name !== own.hostname && !isLoopbackHost(name)) {
-      throw new AppError('This host name is not served here', 'Use the address that the server prints at startup.', {
-        status: 403,
-      })
+      throw new AppError(
+        'This host name is not served here',
+        `Use ${config.BASE_URL}. If that is not the address of this server, its operator must set BASE_URL to the right one.`,
+        { status: 403, detail: `the host ${printableText(host, 200)} is not that of BASE_URL, ${config.BASE_URL}` },
+      )
     }
   }
 }

@@ -13,6 +13,7 @@ import { queryParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { requireCsrf, type Viewers } from '../http/session.ts'
 import { AppError } from '../lib/errors.ts'
+import { COMMAND } from '../lib/program.ts'
 import { formToken, requireOwnForm } from './forms.ts'
 import type { Provider, Providers } from './providers.ts'
 import { admit, useSignInLink } from './service.ts'
@@ -117,7 +118,7 @@ async function showSignIn(deps: SignInDeps, request: Request): Promise<Response>
   const providers = [...deps.providers.values()].map(({ id, name }) => ({ id, name }))
   const { csrf, cookie } = formToken(deps, request)
   const purpose = returnTo.startsWith(AUTHORIZE) ? 'app' : returnTo.startsWith('/auth/device') ? 'device' : undefined
-  const response = await page(signInPage({ providers, returnTo, csrf, purpose }))
+  const response = await page(signInPage({ providers, returnTo, csrf, purpose, command: COMMAND }))
   response.headers.append('Set-Cookie', cookie)
   // Users who sign in with a one-time link instead return to the same page.
   const remembered = Buffer.from(returnTo).toString('base64url')

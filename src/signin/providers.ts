@@ -14,6 +14,7 @@ import { z } from 'zod'
 import type { Config } from '../config.ts'
 import { AppError } from '../lib/errors.ts'
 import { type ExternalIdentity, identityFromClaims, identityFromGitHub, refused } from './identity.ts'
+import { getJson, unreachable } from './provider-json.ts'
 
 /** The secrets of one sign-in in progress. */
 export interface SignInSecrets {
@@ -25,6 +26,8 @@ export interface SignInSecrets {
 export interface Provider {
   id: string
   name: string
+  /** Why its metadata could not be fetched the last time; undefined if it could, or needs none. */
+  readonly problem: string | undefined
   /** Builds the URL to send the browser to. */
   start(secrets: SignInSecrets): Promise<URL>
   /** Exchanges the code from the callback for the identity. @throws AppError if the provider's answer is invalid. */
@@ -100,12 +103,17 @@ type ProviderMetadata = z.output<typeof providerMetadataSchema>
 function openId({ id, name, issuer, clientId, clientSecret, redirectUri }: OpenIdOptions): Provider {
   const client = new OAuth2Client(clientId, clientSecret, redirectUri)
   let found: Promise<{ metadata: ProviderMetadata; keys: JWTVerifyGetKey }> | undefined
+  let problem: string | undefined
 
   function discover() {
     found ??= fetchMetadata(issuer).then(
-      metadata => ({ metadata, keys: keySet(metadata.jwks_uri) }),
+      metadata => {
+        problem = undefined
+        return { metadata, keys: keySet(metadata.jwks_uri) }
+      },
       error => {
         found = undefined // retry at the next sign-in
+        problem = error instanceof AppError ? error.detail : String(error)
         throw error
       },
     )
@@ -115,6 +123,9 @@ function openId({ id, name, issuer, clientId, clientSecret, redirectUri }: OpenI
   return {
     id,
     name,
+    get problem() {
+      return problem
+    },
     async start({ state, nonce, verifier }) {
       const { metadata } = await discover()
       const url = client.createAuthorizationURLWithPKCE(
@@ -212,6 +223,7 @@ function gitHub(clientId: string, clientSecret: string, redirectUri: string): Pr
   return {
     id: 'github',
     name: 'GitHub',
+    problem: undefined,
     start: async ({ state, verifier }) =>
       client.createAuthorizationURLWithPKCE(`${GITHUB}/authorize`, state, CodeChallengeMethod.S256, verifier, [
         'read:user',
@@ -257,35 +269,4 @@ function accessToken(tokens: OAuth2Tokens): string {
   } catch {
     throw refused('the provider returned no access token')
   }
-}
-
-/** Fetches JSON from a configured provider. @throws AppError 502 */
-async function getJson(url: string, token?: string): Promise<unknown> {
-  let response: Response
-  try {
-    response = await fetch(url, {
-      redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      headers: {
-        Accept: 'application/json',
-        'User-Agent': 'mcp-oauth-server',
-        ...(token ? { Authorization: `Bearer ${token}` } : {}),
-      },
-    })
-  } catch {
-    throw unreachable(`${url} cannot be reached`)
-  }
-  if (!response.ok) throw unreachable(`${url} answered ${response.status}`)
-  try {
-    return await response.json()
-  } catch {
-    throw unreachable(`${url} did not answer with JSON`)
-  }
-}
-
-function unreachable(detail: string): AppError {
-  return new AppError('The sign-in provider cannot be reached', 'Try again in a minute, or sign in another way.', {
-    status: 502,
-    detail,
-  })
 }

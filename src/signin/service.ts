@@ -27,6 +27,7 @@ import type { Config } from '../config.ts'
 import { inTransaction } from '../db/index.ts'
 import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
+import { COMMAND } from '../lib/program.ts'
 import type { ExternalIdentity } from './identity.ts'
 
 /** Lifetime of a one-time link, in minutes. */
@@ -193,7 +194,7 @@ export async function useSignInLink(deps: Base, token: string, ip: string | null
     recordRepeatable(deps, 'user.refused', { ip, detail: { how: 'link' } }, 'link')
     throw new AppError(
       'This link no longer works',
-      `A sign-in link works once, for ${LINK_MINUTES} minutes. To get a new one, run "mcp-oauth-server user link" with your address, or restart the server.`,
+      `A sign-in link works once, for ${LINK_MINUTES} minutes. To get a new one, run "${COMMAND} user link" with your address, or restart the server.`,
       { status: 403 },
     )
   }

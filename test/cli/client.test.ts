@@ -224,6 +224,26 @@ describe('client add', () => {
     expect(tokens).toMatchObject({ refresh_token: expect.any(String), scope: 'mcp:tools:read mcp:tools:call' })
   })
 
+  test('says if another client has the name', async () => {
+    const first = (await client('add', 'Twin')).stdout.trim().split(/ +/)[1]
+    const second = await client('add', 'Twin')
+    expect([second.code, second.stderr]).toEqual([0, `There is another client with the name Twin: ${first}\n`])
+  })
+
+  test('refuses options that would do nothing', async () => {
+    const useless = await client(
+      'add',
+      'x',
+      ...['--grant', 'refresh_token', '--redirect-uri', 'https://app.example/cb'],
+    )
+    expect([useless.code, useless.stderr]).toEqual([
+      1,
+      `--redirect-uri works only with --grant authorization_code
+--grant refresh_token needs another grant, which gives the client its first refresh token
+`,
+    ])
+  })
+
   test('reports all wrong options together, and adds nothing', async () => {
     const before = (await client('list')).stdout
     const wrong = await client(

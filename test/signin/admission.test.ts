@@ -112,7 +112,7 @@ describe('who may sign in: by address, domain, invitation or link', () => {
     expect(last).toMatchObject({
       event: 'user.refused',
       ip: '127.0.0.1',
-      detail: { issuer: fake.issuer, verified: true },
+      detail: { issuer: fake.issuer, email: 'eve@attacker.net', verified: true },
     })
   })
 })

@@ -72,7 +72,7 @@ describe('a one-time sign-in link', () => {
       bodies.add(page.html.replace(/<code>[^<]*<\/code>/, '')) // the reference that finds it in the log
     }
     expect(bodies.size).toBe(1)
-    expect([...bodies][0]).toContain('mcp-oauth-server user link')
+    expect([...bodies][0]).toContain('npx -y bun@1.4.5 run src/main.ts user link')
   })
 
   test('a refused use is in the audit log, without the link', async () => {

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import type { Log } from '../../src/lib/log.ts'
 import { openProviders } from '../../src/signin/providers.ts'
+import { watchProviders } from '../../src/signin/watch.ts'
 import { sendSignInForm } from '../support/flows.ts'
 import { signInAtProvider, signInThrough, startProvider, type TestProvider } from '../support/openid-provider.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -246,6 +248,35 @@ describe('starting a sign-in', () => {
 
   test('takes a form: a link or an image on another page starts nothing', async () => {
     expect((await server.get('/auth/signin/oidc')).status).toBe(405)
+  })
+
+  test('the operator sees at the start, and in /readyz?verbose, that a provider cannot be reached, until it can', async () => {
+    const providers = openProviders(server.deps.config)
+    Object.assign(server.deps, { providers })
+    await provider.stop()
+    const seen = async () => (await server.get('/readyz?verbose')).json()
+    const lines: unknown[] = []
+    const back = Promise.withResolvers<void>()
+    const line = (level: string) => (fields: object, message: string) => {
+      lines.push([level, fields, message])
+      void (level === 'warn'
+        ? seen()
+            .then(state => lines.push(state))
+            .then(() => provider.start())
+        : back.resolve())
+    }
+    const log = { warn: line('warn'), info: line('info') } as unknown as Log
+    const stop = watchProviders({ providers, log }, 5)
+    await back.promise
+    stop()
+    const detail = `${provider.env.OIDC_ISSUER}/.well-known/openid-configuration cannot be reached`
+    expect(lines).toEqual([
+      ['warn', { provider: 'oidc', detail }, 'nobody can sign in with this provider'],
+      { status: 'ok', database: 'ok', providers: { github: 'ok', oidc: 'unreachable' } },
+      ['info', { provider: 'oidc' }, 'the sign-in provider works again'],
+    ])
+    expect(await seen()).toEqual({ status: 'ok', database: 'ok', providers: { github: 'ok', oidc: 'ok' } })
+    expect(await (await server.get('/readyz')).json()).toEqual({ status: 'ok' })
   })
 
   test('while the provider is down is a 502 that says what to do, and works again when it is back', async () => {

@@ -89,9 +89,17 @@ const answer = { href: '/gallery/home', destination: { name: 'app.example', loca
 /** By path below /gallery. */
 export const PAGES: Record<string, () => string | Promise<string>> = {
   home: () => homePage({ baseUrl: 'https://tools.example.com', mcpUrl: 'https://tools.example.com/mcp' }),
-  'sign-in': () => signInPage({ csrf: 'canned', purpose: undefined, providers: [], returnTo: '/account' }),
+  'sign-in': () =>
+    signInPage({
+      csrf: 'canned',
+      purpose: undefined,
+      providers: [],
+      returnTo: '/account',
+      command: 'mcp-oauth-server',
+    }),
   'sign-in-providers': () =>
     signInPage({
+      command: 'mcp-oauth-server',
       providers: [
         { id: 'google', name: 'Google' },
         { id: 'github', name: 'GitHub' },

@@ -7,6 +7,7 @@ import {
   type AuthMethod,
   type ClientRow,
   deleteClient,
+  findOperatorClientByName,
   insertClient,
   listClients as queryClients,
   updateClientSecret,
@@ -57,11 +58,16 @@ export interface NewOperatorClient {
   keys?: { jwks: { keys: Record<string, unknown>[] } } | { jwksUri: string }
 }
 
-/** Adds a client for the operator. Its secret, if it has one, is returned only here. */
+/**
+ * Adds a client for the operator. Its secret, if it has one, is returned only here.
+ *
+ * @returns also the id of an earlier client of the operator that has the same name.
+ */
 export async function addClient(
   deps: OAuthDeps,
   { keys, ...client }: NewOperatorClient,
-): Promise<{ id: string; secret: string | undefined }> {
+): Promise<{ id: string; secret: string | undefined; namesake: string | undefined }> {
+  const namesake = (await findOperatorClientByName(deps.sql, client.name))?.id
   const machine = client.grantTypes.includes('client_credentials')
   const authMethod = client.authMethod ?? (keys ? 'private_key_jwt' : machine ? 'client_secret_basic' : 'none')
   const secret = authMethod.startsWith('client_secret_') ? newSecret('clientSecret') : undefined
@@ -75,7 +81,7 @@ export async function addClient(
     createdAt: deps.now(),
   })
   record(deps, 'client.added', { clientId: row.id, detail: { name: client.name, grants: client.grantTypes.join(' ') } })
-  return { id: row.id, secret }
+  return { id: row.id, secret, namesake }
 }
 
 /** Replaces a client's secret. @returns the new secret; undefined if there is no such client with a secret. */

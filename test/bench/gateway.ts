@@ -3,13 +3,14 @@
  * both eras. Rounds are interleaved and what counts is the ratio, since a machine is never quiet; the time of the
  * processor that a call takes says the most. Usage: bun run bench:gateway [--rounds N] [--seconds N]
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { onPostgres } from '../support/server.ts'
 import type { Load, Measured } from './load.ts'
 import { ECHO, fetchPeer, peers, type Running, startOurs, startPeer, startUpstream } from './peers.ts'
+import { cpuOf } from './processor.ts'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '2' } },
@@ -35,14 +36,6 @@ interface Figures {
   median: number
   /** Microseconds of the processor for a call. */
   cpu: number
-}
-
-/** @returns seconds of the processor that a process has had. */
-function cpuOf(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
 async function run({ target, pid }: Contender, era: Load['era'], callers: number): Promise<Figures> {

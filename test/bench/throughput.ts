@@ -1,69 +1,96 @@
 /**
- * Requests a second of what clients do most, beside a constant answer of the same server in the same run, since only the
- * ratio means something on a busy machine. Usage: bun run bench (TEST_DATABASE_URL for PostgreSQL; see with-postgres.ts)
+ * Measures what clients do most: requests a second and, above all, the time of the processor for each, of the server and
+ * of PostgreSQL, since a machine is never quiet. Beside it in the same run is `floor.ts`, a bare handler that does the least.
+ * Usage: bun run bench [--rounds N] [--seconds N] [--only case,case] [--contenders floor,postgres,embedded] [--binary PATH]
  */
-import { addClient } from '../../src/oauth/clients/index.ts'
-import { deviceTokens, modernRpc, poll, registerClient, requestDevice, signIn } from '../support/flows.ts'
-import { onPostgres, startServer } from '../support/server.ts'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { buildBinary } from '../support/binary.ts'
+import { startCluster } from '../support/with-postgres.ts'
+import { CASES, type Case, type CaseName } from './cases.ts'
+import { type Contender, startFloor, startOurs } from './contenders.ts'
+import { cpuOf, cpuOfFamily } from './processor.ts'
+import { load, type Measured } from './wrk.ts'
 
-const REQUESTS = 4_000
-const PARALLEL = 32
-
-const server = await startServer()
-const client = await registerClient(server)
-const { access_token, refresh_token } = await deviceTokens(server, client, await signIn(server), { scope: 'mcp' })
-const machine = await addClient(server.deps, {
-  name: 'Bench',
-  grantTypes: ['client_credentials'],
-  redirectUris: [],
-  scope: ['mcp'],
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    seconds: { type: 'string', default: '3' },
+    only: { type: 'string', default: Object.keys(CASES).join() },
+    contenders: { type: 'string', default: 'floor,postgres,embedded' },
+    binary: { type: 'string' },
+  },
 })
-const basic = { Authorization: `Basic ${btoa(`${machine.id}:${machine.secret}`)}` }
-const bearer = { Authorization: `Bearer ${access_token}`, Accept: 'application/json, text/event-stream' }
-const { device_code } = await requestDevice(server, client)
+const ROUNDS = Number(values.rounds)
+const SECONDS = Number(values.seconds)
+const CONNECTIONS = 64
+const WARM_UP = 1
 
-const cases: Record<string, () => Promise<Response>> = {
-  'constant answer (healthz)': () => server.get('/healthz'),
-  'server metadata': () => server.get('/.well-known/oauth-authorization-server'),
-  'MCP without a token (401)': () => server.postJson('/mcp', {}),
-  'MCP tools/list, 2026-07-28': () => modernRpc(server, access_token, 'tools/list'),
-  'the same, with a progress token': () =>
-    modernRpc(server, access_token, 'tools/list', {}, { meta: { progressToken: 1 } }),
-  'MCP tools/list, 2025, no session': () =>
-    server.postJson('/mcp', { jsonrpc: '2.0', id: 1, method: 'tools/list' }, bearer),
-  'MCP tools/call whoami, 2026-07-28': () =>
-    modernRpc(server, access_token, 'tools/call', { name: 'whoami', arguments: {} }),
-  introspect: () => server.post('/api/oauth/introspect', { token: access_token }, basic),
-  'client credentials': () => server.post('/api/oauth/token', { grant_type: 'client_credentials' }, basic),
-  'device poll, pending': () => poll(server, client, device_code),
-  'refresh (retries of one token)': () =>
-    server.post('/api/oauth/token', { grant_type: 'refresh_token', client_id: client, refresh_token }),
+export interface Figures extends Measured {
+  /** Microseconds of the processor for a request. */
+  server: number
+  database: number
 }
 
-async function rate(ask: () => Promise<Response>, requests: number): Promise<number> {
-  const started = performance.now()
-  await Promise.all(
-    Array.from({ length: PARALLEL }, async () => {
-      for (let i = 0; i < requests / PARALLEL; i++) {
-        const answer = await ask()
-        await answer.arrayBuffer()
-        if (answer.status >= 500) throw new Error(`the server answered ${answer.status}`)
-      }
-    }),
-  )
-  return requests / ((performance.now() - started) / 1000)
+await using stack = new AsyncDisposableStack()
+const directory = mkdtempSync(join(tmpdir(), 'bench-'))
+stack.defer(() => rmSync(directory, { recursive: true, force: true }))
+const binary = values.binary ?? join(directory, 'mcp-oauth-server')
+if (!values.binary) buildBinary(binary)
+const cluster = await startCluster()
+stack.defer(() => cluster.remove())
+
+const starters: Record<string, () => Promise<Contender>> = {
+  floor: () => startFloor(cluster),
+  postgres: () => startOurs(binary, cluster),
+  embedded: () => startOurs(binary, undefined),
+}
+const contenders: Contender[] = []
+for (const name of values.contenders.split(',')) contenders.push(stack.use(await starters[name]!()))
+
+/** The next unused row of each contender. */
+const nextRow = new Map<Contender, number>()
+
+async function run(contender: Contender, name: CaseName, seconds: number): Promise<Figures> {
+  const { title, reuse, refused, requests }: Case = CASES[name]
+  const count = reuse === 'once' ? contender.fastest * seconds : 0
+  const from = nextRow.get(contender) ?? 1
+  nextRow.set(contender, from + count)
+  if (count > 0) await contender.seed(name, from, count)
+  const prepared = requests(contender.target, from, count)
+  const time = () => ({
+    server: cpuOf(contender.pid),
+    database: contender.postmaster ? cpuOfFamily(contender.postmaster) : 0,
+  })
+  const before = time()
+  const measured = await load(contender.url, prepared, {
+    ...{ file: join(directory, 'requests'), reuse, seconds, connections: CONNECTIONS },
+  })
+  const after = time()
+  const expected = refused ? measured.requests : 0
+  // Some answers may be missing that were on their way when the time was over.
+  if (Math.abs(measured.refused - expected) > CONNECTIONS)
+    throw new Error(`${title} by ${contender.name}: ${measured.refused} of ${measured.requests} answers are errors`)
+  const each = (from: number, to: number) => ((to - from) / measured.requests) * 1e6
+  return { ...measured, server: each(before.server, after.server), database: each(before.database, after.database) }
 }
 
-console.log(
-  `${onPostgres ? 'PostgreSQL' : 'embedded database'}, client and server in one process, ${PARALLEL} at a time`,
-)
-let constant = 0
-for (const [name, ask] of Object.entries(cases)) {
-  await rate(ask, REQUESTS / 4)
-  const perSecond = await rate(ask, REQUESTS)
-  constant ||= perSecond
-  console.log(
-    `${name.padEnd(36)} ${String(Math.round(perSecond)).padStart(7)} /s   ${(perSecond / constant).toFixed(2)}`,
-  )
+const middle = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
+const show = (value: number, digits = 0) =>
+  value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits })
+
+const names = values.only.split(',') as CaseName[]
+for (const name of names) {
+  const rounds = new Map<Contender, Figures[]>(contenders.map(contender => [contender, []]))
+  for (const contender of contenders) await run(contender, name, WARM_UP)
+  for (let round = 0; round < ROUNDS; round++)
+    for (const contender of contenders) rounds.get(contender)!.push(await run(contender, name, SECONDS))
+  for (const [contender, figures] of rounds) {
+    const of = (key: keyof Figures) => middle(figures.map(figure => figure[key]))
+    console.log(
+      `${CASES[name].title.padEnd(34)} ${contender.name.padEnd(11)} ${show(of('server')).padStart(5)} + ${show(of('database')).padStart(4)} µs  ${show(of('perSecond')).padStart(7)} /s  p50 ${show(of('p50'), 2)} p99 ${show(of('p99'), 2)} ms`,
+    )
+  }
 }
-await server.close()

@@ -109,6 +109,7 @@ export const configSchema = z.object({
   IDLE_TIMEOUT: seconds(75, 20, 255),
   SHUTDOWN_GRACE: duration(0, 600).optional(),
   CLIENT_METADATA_DOCUMENTS: flag(true),
+  PERSONAL_TOKENS: flag(true),
   LEGACY_SSE: flag(true),
   ACCESS_TOKEN_TTL: seconds(3600, 60, LONGEST_ACCESS_TOKEN_TTL),
   REFRESH_TOKEN_TTL: seconds(30 * 86_400, 3600, 365 * 86_400),

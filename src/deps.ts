@@ -22,6 +22,7 @@ import { sessionSweeps } from './mcp/handover.ts'
 import { openMetrics } from './metrics.ts'
 import type { OAuthDeps } from './oauth/deps.ts'
 import { openMemory } from './oauth/memory.ts'
+import { storeTokenUses } from './oauth/personal-tokens.ts'
 import { openResources } from './oauth/resources.ts'
 import { openScopes } from './oauth/scopes.ts'
 import { subjectTokens } from './oauth/subject-tokens.ts'
@@ -90,6 +91,11 @@ export async function openDeps(
   opened.defer(() => audit.close())
   opened.defer(() => base.stopping.abort())
   const oauth = { ...base, memory, scopes: openScopes(), resources: openResources(config) }
+  opened.defer(async () => {
+    await storeTokenUses(oauth, Number.POSITIVE_INFINITY).catch(error =>
+      log.warn({ detail: (error as Error).message }, 'the last uses of personal access tokens were not stored'),
+    )
+  })
   const gateway =
     serving && config.MCP_SERVERS
       ? await openConfiguredGateway(base, fileSource(config.MCP_SERVERS, env), {

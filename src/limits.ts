@@ -32,7 +32,7 @@ export const LIMITS = {
   allDocuments: { name: 'document-all', hits: 300, seconds: 60 },
   /** Failed authentications of one client from one network. */
   clientGuesses: { name: 'guess', hits: 20, seconds: 300 },
-  /** Unknown device codes, authorization codes and refresh tokens from one network. */
+  /** Unknown device codes, authorization codes, refresh tokens and personal access tokens from one network. */
   tokenGuesses: { name: 'token-guess', hits: 100, seconds: 300 },
   /** Different audit events of unauthenticated requests from one network, since each is a row. */
   strangers: { name: 'stranger', hits: 100, seconds: 600 },

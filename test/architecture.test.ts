@@ -47,7 +47,7 @@ const layerOf = (path: string) => LAYERS.findIndex(([, pattern]) => pattern.test
 /** Only the services of another feature may be called: who may call what. */
 const ACROSS: Readonly<Record<string, RegExp>> = {
   'src/account':
-    /^src\/(oauth\/(deps|consents|tokens|clients\/names)|signin\/sessions|gateway\/(exchange|accounts\/types))\.ts/,
+    /^src\/(oauth\/(deps|consents|tokens|personal-tokens|clients\/names)|signin\/sessions|gateway\/(exchange|accounts\/types))\.ts/,
   'src/admin': /^src\/(oauth|signin|gateway)\//,
   'src/mcp': /^src\/(gateway\/|oauth\/(bearer|deps|memory|principal|resources|scopes|tokens|grants\/types)\.ts)/,
 }

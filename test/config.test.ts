@@ -75,6 +75,7 @@ describe('parseConfig', () => {
       RESOURCES: [],
       ALLOWED_ORIGINS: [],
       CLIENT_METADATA_DOCUMENTS: true,
+      PERSONAL_TOKENS: true,
       TRUSTED_PROXIES: [],
       IDLE_TIMEOUT: 75,
       SHUTDOWN_GRACE: 0,

@@ -45,7 +45,7 @@ function browser(base: string) {
 /** The forms in which a secret could appear: as it is, and its bytes as a dump writes them. */
 function formsOf(secret: string): string[] {
   const bytes = Buffer.from(secret)
-  const random = Buffer.from(secret.slice(4), 'base64url')
+  const random = Buffer.from(secret.slice(4, 47), 'base64url')
   return [
     secret,
     encodeURIComponent(secret),
@@ -95,7 +95,11 @@ test('a dump of the database, the log at debug level and all error bodies hold n
 
   // Sign-in by link, the second use of which is refused.
   const command = async (args: string[]) => {
-    const { code, output } = await run(args, { ...env, LOG_LEVEL: 'silent', BASE_URL: server.base })
+    const { code, output } = await run(args, {
+      ...env,
+      LOG_LEVEL: 'silent',
+      BASE_URL: `http://localhost:${server.port}`,
+    })
     expect(code).toBe(0)
     return output
   }
@@ -180,6 +184,11 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } }
   expect((await raw('/mcp', JSON.stringify(call), 'application/json', bearer)).status).toBe(200)
 
+  const personal = (await command(['token', 'add', 'Script', '--user', 'ada@example.com'])).match(/^mpt_\S+/m)![0]
+  secrets.set('personal access token', personal)
+  const script = { Authorization: `Bearer ${personal}`, Accept: 'application/json' }
+  expect((await raw('/mcp', JSON.stringify(call), 'application/json', script)).status).toBe(200)
+
   // Secrets where they do not belong, and requests that fail with secrets in them.
   for (const secret of secrets.values()) {
     await raw('/api/oauth/token', `{"refresh_token": "${secret}`, 'application/json')
@@ -206,7 +215,7 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   server.kill('SIGTERM')
   expect(await server.exited).toBe(0)
   const places = { log: server.output(), 'error bodies': errors.join('\n'), database: await dump(database.env) }
-  expect(secrets.size).toBe(15)
+  expect(secrets.size).toBe(16)
   expect(places.log).toContain('"level":20') // debug
   expect(places.database).toContain(client_id)
   expect(errors.length).toBeGreaterThan(200)

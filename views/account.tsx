@@ -56,7 +56,8 @@ export function accountPage(props: AccountProps) {
       <form class="quiet" method="post" action="/account/signout-everywhere">
         <Csrf token={signOutEverywhereCsrf} />
         <p class="hint">
-          Lost a device, or found an app that you do not recognize? End all your sessions and connections.
+          Lost a device, or found an app that you do not recognize? End all your sessions, connections and access
+          tokens.
         </p>
         <button class="small" type="submit">
           Sign out everywhere

@@ -6,6 +6,7 @@ import authorizationRequests from './0005_authorization_requests.sql' with { typ
 import administrators from './0006_administrators.sql' with { type: 'text' }
 import upstreamAccounts from './0007_upstream_accounts.sql' with { type: 'text' }
 import sessionMessages from './0008_session_messages.sql' with { type: 'text' }
+import personalTokens from './0009_personal_tokens.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -23,4 +24,5 @@ export const migrations: readonly Migration[] = [
   { name: '0006_administrators', text: administrators },
   { name: '0007_upstream_accounts', text: upstreamAccounts },
   { name: '0008_session_messages', text: sessionMessages },
+  { name: '0009_personal_tokens', text: personalTokens },
 ]

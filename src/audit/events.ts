@@ -40,6 +40,9 @@ export const AUDIT_EVENTS = {
   'authorization.replayed': 'An authorization code was reused: its grant was revoked',
   'token.issued': 'A machine got an access token',
   'token.revoked': 'An access token was revoked',
+  'personal_token.added': 'Somebody, or an operator for them, made a personal access token',
+  'personal_token.revoked': 'A personal access token was revoked',
+  'personal_token.refused': 'A personal access token was refused: unknown or revoked',
   'refresh.refused':
     'A refresh token was refused: unknown, ended, issued to another client, or used for a wider scope or another resource',
   'refresh.rotated': 'A refresh token was exchanged',

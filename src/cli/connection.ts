@@ -1,7 +1,8 @@
 import { UsageError } from '../lib/errors.ts'
+import { listAllPersonalTokens } from '../oauth/personal-tokens.ts'
 import { listAllConnections, revokeGrant } from '../oauth/tokens.ts'
 import { withDeps } from './environment.ts'
-import { print, printJson, printTable } from './terminal.ts'
+import { print, printJson, printTable, say } from './terminal.ts'
 
 export async function list({ json, user, client }: { json?: boolean; user?: string; client?: string }): Promise<void> {
   await withDeps(async deps => {
@@ -12,13 +13,13 @@ export async function list({ json, user, client }: { json?: boolean; user?: stri
         yield [id, email, client_name, scope.join(' '), resource, used_at]
     }
     await printTable({ columns: ['id', 'user', 'app', 'scope', 'resource', 'renewed'], rows: rows() }, deps.now())
+    const { done } = client === undefined ? await listAllPersonalTokens(deps, user).next() : { done: true }
+    if (!done) say('There are personal access tokens as well; see: mcp-oauth-server token list')
   })
 }
 
 export async function end(ids: string[]): Promise<void> {
-  const wrong = ids.find(id => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))
-  if (wrong !== undefined)
-    throw new UsageError(`${wrong} is not the id of a connection; see: mcp-oauth-server connection list`)
+  requireIds(ids, 'a connection', 'connection list')
   await withDeps(async deps => {
     const missing: string[] = []
     for (const id of ids) {
@@ -27,4 +28,10 @@ export async function end(ids: string[]): Promise<void> {
     }
     if (missing.length > 0) throw new UsageError(`No longer connected, or never was: ${missing.join(', ')}`)
   })
+}
+
+/** @throws UsageError unless all are UUIDs. @param what What they identify. @param where The command that lists them. */
+export function requireIds(ids: string[], what: string, where: string): void {
+  const wrong = ids.find(id => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(id))
+  if (wrong !== undefined) throw new UsageError(`${wrong} is not the id of ${what}; see: mcp-oauth-server ${where}`)
 }

@@ -7,7 +7,7 @@ import { databaseProblem } from '../db/index.ts'
 import { type Deps, fileSource, openDeps } from '../deps.ts'
 import { readServers } from '../gateway/config.ts'
 import type { FileSource } from '../gateway/configured.ts'
-import { UnreachableError, UsageError } from '../lib/errors.ts'
+import { AppError, UnreachableError, UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { upstreamScopes } from '../mcp/endpoints.ts'
 import { openScopes, type Scopes } from '../oauth/scopes.ts'
@@ -50,12 +50,16 @@ export function readConfig(): Config {
 /** The built-in scopes and those that MCP_SERVERS adds. */
 export function readScopes(): Scopes {
   const scopes = openScopes()
-  const { MCP_SERVERS } = readConfig()
-  if (MCP_SERVERS) {
-    const { upstreams } = readServers(fileSource(MCP_SERVERS, process.env))
-    scopes.extend(upstreamScopes(upstreams.map(({ name, scopes }) => ({ name, scopes: Object.values(scopes) }))))
-  }
+  scopes.extend(upstreamScopes(readEndpoints()))
   return scopes
+}
+
+/** The endpoints that MCP_SERVERS adds, as the server publishes them. */
+export function readEndpoints(): { name: string; scopes: string[] }[] {
+  const { MCP_SERVERS } = readConfig()
+  if (!MCP_SERVERS) return []
+  const { upstreams } = readServers(fileSource(MCP_SERVERS, process.env))
+  return upstreams.map(({ name, scopes }) => ({ name, scopes: Object.values(scopes) }))
 }
 
 /** The environment, for expanding variables in MCP_SERVERS. */
@@ -101,6 +105,7 @@ function endWithoutReader(error: Error & { code?: string }): void {
 /** What to print for an error, a sentence if we know what to do, and the exit code: 1, or 3 if something cannot be reached. */
 export function explain(error: unknown): { text: string; code: number } {
   if (error instanceof UsageError) return { text: error.message, code: error instanceof UnreachableError ? 3 : 1 }
+  if (error instanceof AppError) return { text: `${error.title}. ${error.advice}`, code: 1 }
   const problem = databaseProblem(error)
   if (problem) return { text: `The database cannot be used: ${problem}. Check DATABASE_URL.`, code: 3 }
   return { text: error instanceof Error ? (error.stack ?? error.message) : String(error), code: 1 }

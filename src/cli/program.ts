@@ -1,10 +1,10 @@
 /** The commands with their options and help. What a command does is in a module beside this one, loaded when it runs. */
-import { Command, CommanderError, Help, Option } from 'commander'
+import { Command, CommanderError, Help } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { completionScript } from './completion.ts'
+import { collect, examples, group, json, NAME } from './options.ts'
+import { defineOperation } from './program-operate.ts'
 import { print } from './terminal.ts'
-
-const NAME = packageJson.name
 
 /** Builds the program. Nothing is read or opened before a command runs. */
 export function openProgram(): Command {
@@ -34,8 +34,7 @@ export function openProgram(): Command {
   defineUsers(program)
   defineConnections(program)
   defineUpstreams(program)
-  defineKeys(program)
-  defineAudit(program)
+  defineOperation(program)
   program
     .command('completion <shell>')
     .description('Print a script that completes commands in bash, zsh or fish')
@@ -201,64 +200,6 @@ function defineUpstreams(program: Command): void {
     .command('trust <name>')
     .description('Accept the changed tools of an upstream')
     .action(async name => (await import('./upstream.ts')).trust(name))
-}
-
-function defineKeys(program: Command): void {
-  const key = group(program, 'key', 'Keys that sign access tokens')
-  key
-    .command('list')
-    .description('List the signing keys: id, creation, first use, retirement')
-    .addOption(json())
-    .action(async options => (await import('./key.ts')).list(options))
-  key
-    .command('rotate')
-    .description(
-      'Sign with a new key, five minutes after it is published; the old one stays valid for the tokens it signed',
-    )
-    .option('--revoke', 'Use the new key at once, and refuse every access token issued before')
-    .action(async options => (await import('./key.ts')).rotate(options))
-}
-
-function defineAudit(program: Command): void {
-  const audit = group(program, 'audit', 'The audit log')
-  const filtered = (command: Command) =>
-    command
-      .option('--event <name>', 'Only this event, such as user.signed_in')
-      .option('--user <email>', 'Only events of the users with this address')
-      .option('--client <id>', 'Only events of this client')
-      .option('--ip <address>', 'Only events from this address')
-      .addOption(json())
-  const ranged = (command: Command) =>
-    filtered(command)
-      .option('--since <time>', 'From this time on, such as 2026-11-01 or 2026-11-01T12:00:00Z')
-      .option('--until <time>', 'Before this time')
-  ranged(audit.command('list'))
-    .description('List events, newest first')
-    .option('--limit <n>', 'How many at most', '50')
-    .action(async options => (await import('./audit.ts')).list(options))
-  filtered(audit.command('tail'))
-    .description('Print events as they happen')
-    .action(async options => (await import('./audit.ts')).tail(options))
-  ranged(audit.command('export'))
-    .description('Print all events, newest first, as CSV, or as JSON lines with --json')
-    .addHelpText('after', examples('audit export --since 2026-11-01 >november.csv'))
-    .action(async options => (await import('./audit.ts')).exportAll(options))
-}
-
-function group(program: Command, name: string, description: string): Command {
-  return program.command(name).description(description)
-}
-
-function json(): Option {
-  return new Option('--json', 'Print JSON')
-}
-
-function collect(value: string, earlier: string[] = []): string[] {
-  return [...earlier, value]
-}
-
-function examples(...lines: string[]): string {
-  return `\nExamples:\n${lines.map(line => `  ${NAME} ${line}`).join('\n')}`
 }
 
 /** The commands that do something, below their groups. */

@@ -9,6 +9,7 @@ export const SECRET_KINDS = {
   signInLink: 'mln',
   clientSecret: 'mcs',
   registrationToken: 'mra',
+  personalToken: 'mpt',
 } as const
 
 export type SecretKind = keyof typeof SECRET_KINDS

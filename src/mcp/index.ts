@@ -68,9 +68,9 @@ export const mcp = (deps: ToolDeps) => {
   }
 
   /** All checks before the messages are read. @throws OAuthError */
-  async function authorize({ request, server }: Handled, resource: Resource): Promise<Caller> {
-    const principal = await requireBearer(deps, request, resource)
-    const ip = clientAddress(deps, request, server)
+  async function authorize(handled: Handled, resource: Resource): Promise<Caller> {
+    const principal = await requireBearer(deps, handled, resource)
+    const ip = clientAddress(deps, handled.request, handled.server)
     if (!gateway) return { ...principal, ip }
     const { userId } = principal
     const found = userId === null ? undefined : await lookUpUser(deps, userId)
@@ -82,11 +82,12 @@ export const mcp = (deps: ToolDeps) => {
   }
 
   /** Reads the messages of a POST. @throws OAuthError `insufficient_scope` if the caller may not send them. */
-  async function receive(request: Request, resource: Resource, caller: Caller): Promise<Received | Response> {
+  async function receive(handled: Handled, resource: Resource, caller: Caller): Promise<Received | Response> {
+    const { request } = handled
     const body = await readWithin(personOf(caller), request)
     if (body instanceof Response) return body
     // Check again: the token may have been revoked while a slow body was being read.
-    await requireBearer(deps, request, resource)
+    await requireBearer(deps, handled, resource)
     let envelope: Envelope | undefined
     let refused: RpcError | undefined
     try {
@@ -119,7 +120,7 @@ export const mcp = (deps: ToolDeps) => {
   async function serve(handled: Handled, resource: Resource): Promise<Response> {
     const { request } = handled
     const caller = await authorize(handled, resource)
-    const received = request.method === 'POST' ? await receive(request, resource, caller) : undefined
+    const received = request.method === 'POST' ? await receive(handled, resource, caller) : undefined
     if (received instanceof Response) return received
     const accepts = acceptedBy(request)
     if (received && !accepts.json)
@@ -179,8 +180,9 @@ export const mcp = (deps: ToolDeps) => {
     .post(
       '/messages',
       async ({ request, server }) => {
-        const caller = await authorize({ request, server }, sse)
-        const received = await receive(request, sse, caller)
+        const handled = { request, server }
+        const caller = await authorize(handled, sse)
+        const received = await receive(handled, sse, caller)
         if (received instanceof Response) return received
         return legacySse.receive(caller, queryParams(request).sessionId ?? '', received.items)
       },

@@ -1,9 +1,11 @@
 /** The bearer check of the MCP endpoints (RFC 6750, RFC 9728 5.1). A token in the query string is never read. */
 
 import { bearerToken } from '../http/authorization.ts'
+import { clientAddress, type Handled } from '../http/client-address.ts'
 import { identify } from '../http/requests.ts'
 import { OAuthError } from '../lib/errors.ts'
 import type { OAuthDeps } from './deps.ts'
+import { isPersonalToken, verifyPersonalToken } from './personal-tokens.ts'
 import type { Principal } from './principal.ts'
 import type { Resource } from './resources.ts'
 import { DEFAULT_SCOPE } from './scopes.ts'
@@ -12,9 +14,13 @@ import { verifyAccessToken } from './tokens.ts'
 /**
  * Authenticates a request to an MCP endpoint.
  *
- * @throws OAuthError `invalid_token`, 401, with the challenge that leads clients to the metadata.
+ * @throws OAuthError `invalid_token`, 401, with the challenge that leads clients to the metadata; `slow_down`, 429.
  */
-export async function requireBearer(deps: OAuthDeps, request: Request, resource: Resource): Promise<Principal> {
+export async function requireBearer(
+  deps: OAuthDeps,
+  { request, server }: Handled,
+  resource: Resource,
+): Promise<Principal> {
   const token = bearerToken(request)
   if (token === undefined) {
     const sent = request.headers.has('authorization')
@@ -22,9 +28,12 @@ export async function requireBearer(deps: OAuthDeps, request: Request, resource:
   }
   let principal: Principal
   try {
-    principal = await verifyAccessToken(deps, token)
+    principal = isPersonalToken(token)
+      ? await verifyPersonalToken(deps, token, clientAddress(deps, request, server))
+      : await verifyAccessToken(deps, token)
   } catch (error) {
-    if (error instanceof OAuthError) throw unauthorized(deps, resource, true, error.description, error.detail)
+    if (error instanceof OAuthError && error.error === 'invalid_token')
+      throw unauthorized(deps, resource, true, error.description, error.detail)
     throw error
   }
   if (!resource.audiences.includes(principal.audience)) {

@@ -4,7 +4,7 @@
  * - `discovery` RFC 8414, RFC 9728, RFC 7517; `register` RFC 7591; `authorize` RFC 6749 4.1 with the
  *   consent page; `device` RFC 8628 with its pages; `token` and `grants/` RFC 6749, RFC 7636, RFC 8628; `revoke`
  *   RFC 7009; `introspect` RFC 7662; `validate` for clients that check their own token.
- * - Services: `clients/`, `consents`, `device-requests`, `user-code-guesses`, `tokens`, `keys`; `memory` caches them per replica.
+ * - Services: `clients/`, `consents`, `device-requests`, `user-code-guesses`, `tokens`, `personal-tokens`, `keys`; `memory` caches them per replica.
  * - `scopes` and `resources` are built from the configuration; `principal` is what a token authenticates; `bearer` is the
  *   check of the MCP endpoints.
  *

@@ -19,6 +19,7 @@ const UNKNOWN_MS = 60_000
 const UNKNOWN_LIMIT = 10_000
 const USER_LIMIT = 10_000
 const TOKEN_LIMIT = 50_000
+const PERSONAL_LIMIT = 10_000
 /**
  * How long revocations are kept: twice the largest ACCESS_TOKEN_TTL, so that tokens issued under an earlier configuration
  * are covered, and a database clock that jumps by less than a day does not revive any.
@@ -46,6 +47,7 @@ export interface Memory {
   userChanges: number
   /** Access tokens with a verified signature, by hash. */
   verified: Map<string, Principal>
+  personalTokens: PersonalTokens
   /** Client id metadata documents being fetched, by URL, so that concurrent requests share one fetch. */
   documents: Map<string, Promise<ClientRow>>
   /** Clients' key sets by URL, and when (ms) to fetch them again. */
@@ -63,6 +65,19 @@ export interface Memory {
   close(): Promise<void>
 }
 
+/** Always somebody's. */
+export type PersonalPrincipal = Principal & { userId: string }
+
+/** Personal access tokens as this replica knows them; {@link Memory.revoked} says which have ended since. */
+interface PersonalTokens {
+  /** By hash. Read again at `until` (ms), long before a revocation is forgotten. */
+  known: Map<string, { principal: PersonalPrincipal; until: number }>
+  /** Hashes that no token has, or that of an ended one: no token will ever have them again. */
+  unknown: Set<string>
+  /** Last uses (ms) by id that are not stored yet. */
+  uses: Map<string, number>
+}
+
 type MemoryDeps = Base & { memory: Memory }
 
 /** Loads the state of this replica, and keeps it current through notifications. */
@@ -75,6 +90,7 @@ export async function openMemory(base: Base): Promise<Memory> {
     users: new Map(),
     userChanges: 0,
     verified: new Map(),
+    personalTokens: { known: new Map(), unknown: new Set(), uses: new Map() },
     documents: new Map(),
     keySets: new Map(),
     onRevoked: new Set(),
@@ -212,8 +228,19 @@ export function rememberVerified(memory: Memory, hash: string, principal: Princi
   bounded(memory.verified, TOKEN_LIMIT).set(hash, principal)
 }
 
-/** Makes room in a map by removing its oldest entry. */
-function bounded<V>(map: Map<string, V>, limit: number): Map<string, V> {
-  if (map.size >= limit) map.delete(map.keys().next().value!)
-  return map
+/** @param principal Undefined if there is no such token. */
+export function rememberPersonalToken(
+  { personalTokens }: Memory,
+  hash: string,
+  principal: PersonalPrincipal | undefined,
+  until: number,
+): void {
+  if (principal) bounded(personalTokens.known, PERSONAL_LIMIT).set(hash, { principal, until })
+  else bounded(personalTokens.unknown, PERSONAL_LIMIT).add(hash)
+}
+
+/** Makes room in a map or set by removing its oldest entry. */
+function bounded<M extends Map<string, unknown> | Set<string>>(entries: M, limit: number): M {
+  if (entries.size >= limit) entries.delete(entries.keys().next().value!)
+  return entries
 }

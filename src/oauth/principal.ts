@@ -1,18 +1,23 @@
 /** The client and user that a valid access token authenticates. */
 export interface Principal {
+  /** {@link PERSONAL_TOKEN} for a personal access token. */
   clientId: string
   /** null for a machine, which acts for itself (client credentials). */
   userId: string | null
+  /** The connection that ends as one: a grant, or a personal access token. */
   grantId: string | null
   tokenId: string
-  /** The key that signed the token (RFC 7515 4.1.4). */
-  keyId: string
+  /** The key that signed the token (RFC 7515 4.1.4); null if none did. */
+  keyId: string | null
   scope: readonly string[]
   audience: string
   /** Seconds since 1970. */
   issuedAt: number
   expiresAt: number
 }
+
+/** Stands for the client where somebody uses a token of their own without one. No client has this id. */
+export const PERSONAL_TOKEN = 'personal-token'
 
 export function principalOf(claims: Record<string, unknown>, keyId: string): Principal {
   return {
@@ -30,7 +35,8 @@ export function principalOf(claims: Record<string, unknown>, keyId: string): Pri
 
 /** The subjects whose revocation ends this principal's token. */
 export function revocableSubjects(principal: Principal): string[] {
-  const subjects = [`token:${principal.tokenId}`, `client:${principal.clientId}`, `key:${principal.keyId}`]
+  const subjects = [`token:${principal.tokenId}`, `client:${principal.clientId}`]
+  if (principal.keyId) subjects.push(`key:${principal.keyId}`)
   if (principal.grantId) subjects.push(`grant:${principal.grantId}`)
   return subjects
 }

@@ -5,6 +5,7 @@ import { type ClientPlace, sweepUnusedClients, sweepUnusedDocuments } from '../.
 import { sweepDeviceCodes } from '../../sql/device-codes.ts'
 import { sweepExpiredGrants, sweepRevokedGrants } from '../../sql/grants.ts'
 import type { Queries } from '../../sql/index.ts'
+import { sweepPersonalTokens } from '../../sql/personal-tokens.ts'
 import { sweepRefreshTokens } from '../../sql/refresh-tokens.ts'
 import { sweepRevocations } from '../../sql/revocations.ts'
 import { sweepSigningKeys } from '../../sql/signing-keys.ts'
@@ -13,12 +14,15 @@ import { sweepUsedAssertions } from '../../sql/used-assertions.ts'
 import type { Sweep } from '../base.ts'
 import type { OAuthDeps } from './deps.ts'
 import { sweepRevoked } from './memory.ts'
+import { storeTokenUses } from './personal-tokens.ts'
 
 const DAY_MS = 86_400_000
 /** How long ended codes and grants are kept, so that a late client gets a precise error. */
 const KEEP_MS = DAY_MS
 /** Anyone can request device codes, so they are kept only as long as a client might still poll. */
 const KEEP_DEVICE_CODES_MS = DAY_MS / 24
+/** People look here for why a script stopped working. */
+const KEEP_PERSONAL_TOKENS_MS = 30 * DAY_MS
 /** Maximum number of pending authorization requests; beyond it the oldest are deleted. */
 const MAX_WAITING = 20_000
 const UNUSED_CLIENT_MS = 7 * DAY_MS
@@ -35,7 +39,8 @@ function unusedClients(sql: Queries, before: (now: Date) => Date): Sweep {
   }
 }
 
-export function oauthSweeps({ sql, config, memory }: OAuthDeps): Sweep[] {
+export function oauthSweeps(deps: OAuthDeps): Sweep[] {
+  const { sql, config, memory } = deps
   const ago = (now: Date, ms: number) => new Date(now.getTime() - ms)
   return [
     (now, limit) => sweepDeviceCodes(sql, ago(now, KEEP_DEVICE_CODES_MS), limit),
@@ -48,6 +53,8 @@ export function oauthSweeps({ sql, config, memory }: OAuthDeps): Sweep[] {
     (now, limit) => sweepThrottles(sql, now, limit),
     (now, limit) => sweepRevocations(sql, now, limit),
     sweepRevoked(memory),
+    (now, limit) => sweepPersonalTokens(sql, ago(now, KEEP_PERSONAL_TOKENS_MS), limit),
+    (_now, limit) => storeTokenUses(deps, limit),
     (now, limit) => sweepUsedAssertions(sql, now, limit),
     (now, limit) => sweepSigningKeys(sql, ago(now, KEEP_MS + config.ACCESS_TOKEN_TTL * 1000), limit),
     unusedClients(sql, now => ago(now, UNUSED_CLIENT_MS)),

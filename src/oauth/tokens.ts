@@ -12,6 +12,7 @@ import {
   revokeGrantsOfUser as updateRevokedOfUser,
 } from '../../sql/grants.ts'
 import type { Queries, UserRights } from '../../sql/index.ts'
+import { deletePersonalTokensOfUser } from '../../sql/personal-tokens.ts'
 import { insertRevocation } from '../../sql/revocations.ts'
 import { record } from '../audit/events.ts'
 import type { Base } from '../base.ts'
@@ -60,28 +61,36 @@ export function issueAccessToken(deps: OAuthDeps, input: AccessTokenInput): Toke
  * @throws OAuthError `invalid_token` if it is not ours, expired or revoked (RFC 6750 3.1).
  */
 export async function verifyAccessToken(deps: OAuthDeps, token: string): Promise<Principal> {
-  const refused = (detail: string) =>
-    new OAuthError('invalid_token', 'The access token is not valid, has expired or was revoked', { detail })
   const hash = hashSecret(token).toString('base64')
   let principal = deps.memory.verified.get(hash)
   if (!principal) {
     const verified = verifyJwt(deps.memory.keys, token)
-    if (verified?.claims.iss !== deps.config.BASE_URL) throw refused('not signed by this server')
+    if (verified?.claims.iss !== deps.config.BASE_URL) throw invalidToken('not signed by this server')
     principal = principalOf(verified.claims, verified.kid)
     rememberVerified(deps.memory, hash, principal)
   }
   if (principal.expiresAt * 1000 <= deps.now().getTime()) {
     deps.memory.verified.delete(hash)
-    throw refused('expired')
+    throw invalidToken('expired')
   }
-  if (await isRevoked(deps, revocableSubjects(principal))) throw refused('revoked')
-  if (!principal.userId || !principal.scope.includes('admin')) return principal
-  const user = await lookUpUser(deps, principal.userId)
-  if (!user || user.disabled) throw refused('its user is disabled')
-  if (user.isAdmin) return principal
+  if (await isRevoked(deps, revocableSubjects(principal))) throw invalidToken('revoked')
+  return principal.userId && principal.scope.includes('admin')
+    ? withRightsOf(deps, principal.userId, principal)
+    : principal
+}
+
+/** A principal without the rights that its user has lost. @throws OAuthError `invalid_token` if nothing is left. */
+export async function withRightsOf(deps: OAuthDeps, userId: string, principal: Principal): Promise<Principal> {
+  const user = await lookUpUser(deps, userId)
+  if (!user || user.disabled) throw invalidToken('its user is disabled')
+  if (user.isAdmin || !principal.scope.includes('admin')) return principal
   const scope = withoutAdmin(principal.scope)
-  if (scope.length === 0) throw refused('its user is no longer an administrator')
+  if (scope.length === 0) throw invalidToken('its user is no longer an administrator')
   return { ...principal, scope }
+}
+
+export function invalidToken(detail: string): OAuthError {
+  return new OAuthError('invalid_token', 'The access token is not valid, has expired or was revoked', { detail })
 }
 
 /** When a grant created now expires, however often it is refreshed. */
@@ -145,21 +154,28 @@ export async function revokeGrant(
 }
 
 /**
- * Revokes everything that a user has granted, or only to one client or with one scope: grants, remembered consent, and
- * every code that could still become a grant.
+ * Revokes everything that a user has granted, or only to one client or with one scope: grants, remembered consent, every
+ * code that could still become a grant, and personal access tokens, which have no client.
  */
 export async function revokeGrantsOfUser(deps: OAuthDeps, rights: UserRights, by: 'user' | 'operator'): Promise<void> {
   const now = deps.now()
-  const ended = await inTransaction(deps, async sql => {
+  const revoke = { now, rememberUntil: rememberUntil(deps) }
+  const { grants, tokens } = await inTransaction(deps, async sql => {
     await deleteConsents(sql, rights)
     // Before the grants: this waits for an exchange in progress, so that its grant is revoked, too.
     await endCodes(sql, rights, now)
-    return updateRevokedOfUser(sql, { ...rights, now, rememberUntil: rememberUntil(deps) })
+    const grants = await updateRevokedOfUser(sql, { ...rights, ...revoke })
+    const { clientId, ...ofUser } = rights
+    return {
+      grants,
+      tokens: clientId === undefined ? await deletePersonalTokensOfUser(sql, { ...ofUser, ...revoke }) : [],
+    }
   })
-  for (const { id, client_id: clientId } of ended) {
-    remember(deps, `grant:${id}`)
+  for (const { id } of [...grants, ...tokens]) remember(deps, `grant:${id}`)
+  for (const { id, client_id: clientId } of grants)
     record(deps, 'grant.revoked', { grantId: id, clientId, userId: rights.userId, detail: { by } })
-  }
+  for (const { id, name } of tokens)
+    record(deps, 'personal_token.revoked', { grantId: id, userId: rights.userId, detail: { name, by } })
 }
 
 async function endCodes(sql: Queries, rights: UserRights, now: Date): Promise<void> {

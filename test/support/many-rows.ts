@@ -47,6 +47,8 @@ export async function fillTables(db: Database, rows = ROWS): Promise<void> {
     `upstream_trips (state_hash, session_hash, user_id, upstream, request, expires_at)
       select ${hash}, ${hash}, ${uuid}, 'upstream' || n, ${hash}, ${time}`,
     `session_messages (id, session, content, created_at) select ${uuid}, 'session' || n, ${hash}, ${time}`,
+    `personal_tokens (id, token_hash, user_id, name, scope, resource, created_at, expires_at)
+      select ${uuid}, ${hash}, ${uuid}, 'Token', ${scope}, 'https://mcp.example/mcp', ${time}, ${time}`,
     `throttles (key, failures, resets_at) select 'device:user:' || n, 1, ${time}`,
   ]
   for (const insert of inserts) {

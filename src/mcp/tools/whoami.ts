@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { findUserById } from '../../../sql/users.ts'
 import { lookUpClient } from '../../oauth/memory.ts'
+import { PERSONAL_TOKEN } from '../../oauth/principal.ts'
 import { gatewayCaller } from '../access.ts'
 import { READ_ONLY, type Tool } from './tool.ts'
 
@@ -35,7 +36,7 @@ export const whoami: Tool = {
   forUsers: false,
   async call(deps, caller) {
     const [client, user] = await Promise.all([
-      lookUpClient(deps, caller.clientId),
+      caller.clientId === PERSONAL_TOKEN ? { name: 'Personal access token' } : lookUpClient(deps, caller.clientId),
       caller.userId ? findUserById(deps.sql, caller.userId) : undefined,
     ])
     const away = deps.gateway?.away(gatewayCaller(caller)) ?? []

@@ -21,6 +21,8 @@ const OPENING = new TextEncoder().encode(':\n\n')
 const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n')
 /** Shorter than the idle timeouts of proxies, clients and this server; ours closes the socket of a stalled reader. */
 const KEEP_ALIVE_MS = 15_000
+/** A timer for longer than 2^31 ms would run at once. */
+const LONGEST_MS = 2 ** 31 - 1
 
 interface OpenStream {
   /** Whether it ends by itself, once a call is answered. */
@@ -129,7 +131,8 @@ export function openStreams(deps: OAuthDeps): Streams {
           open.add(stream)
           counts.add(owner)
           counts.add(person)
-          expiry = setTimeout(stream.end, Math.max(0, principal.expiresAt * 1000 - deps.now().getTime()))
+          const left = principal.expiresAt * 1000 - deps.now().getTime()
+          expiry = setTimeout(stream.end, Math.min(Math.max(0, left), LONGEST_MS))
           write(OPENING)
           pump().catch(error => {
             leave()

@@ -4,7 +4,6 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { Client as ClientV2, StreamableHTTPClientTransport as TransportV2 } from '@modelcontextprotocol/client'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
@@ -16,6 +15,7 @@ import { type Front, startFront, tokenFor } from '../support/front.ts'
 import { inspect } from '../support/inspector.ts'
 import { node, startBridge } from '../support/mcp-remote.ts'
 import { freePort } from '../support/ports.ts'
+import { connectClient } from '../support/sdk-client.ts'
 
 setDefaultTimeout(60_000)
 
@@ -74,18 +74,7 @@ function clientWithRoots(directory: string) {
   return { client, asked: () => asked }
 }
 
-async function open(version: 1 | 2, token: string, name?: string) {
-  const url = new URL(server.base + pathOf(name))
-  const options = { requestInit: { headers: { Authorization: `Bearer ${token}` } } }
-  if (version === 1) {
-    const client = new ClientV1({ name: 'app', version: '1' })
-    await client.connect(new TransportV1(url, options) as Transport)
-    return client
-  }
-  const client = new ClientV2({ name: 'app', version: '1' }, { versionNegotiation: { mode: 'auto' } })
-  await client.connect(new TransportV2(url, options))
-  return client
-}
+const open = (version: 1 | 2, token: string, name?: string) => connectClient(version, server.base + pathOf(name), token)
 
 describe('server-filesystem', () => {
   const read = async (client: ClientV1, name = 'read_text_file') => {

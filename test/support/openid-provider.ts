@@ -75,7 +75,7 @@ export async function startProvider(): Promise<TestProvider> {
 }
 
 /** The package warns about everything that is fine in a test but not in a deployment. */
-async function quietly<T>(work: () => Promise<T>): Promise<T> {
+export async function quietly<T>(work: () => Promise<T>): Promise<T> {
   const { info, warn } = console
   Object.assign(console, { info: () => {}, warn: () => {} })
   try {

@@ -7,6 +7,7 @@ import {
 import type { OAuthClientProvider as ProviderV1 } from '@modelcontextprotocol/sdk/client/auth.js'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 
 type Provider = ProviderV1 & ProviderV2
 type Fetch = (url: string | URL, init?: RequestInit) => Promise<Response>
@@ -145,4 +146,18 @@ export function createApp(version: Version, serverUrl: string, redirectUrl: stri
     },
   }
   return app
+}
+
+/** A connected client of SDK 1, in a session, or SDK 2, of 2026-07-28 where the server speaks it. @param token Its access token. */
+export async function connectClient(version: 1 | 2, serverUrl: string, token: string): Promise<ClientV1 | ClientV2> {
+  const url = new URL(serverUrl)
+  const options = { requestInit: { headers: { Authorization: `Bearer ${token}` } } }
+  if (version === 1) {
+    const client = new ClientV1(INFO)
+    await client.connect(new TransportV1(url, options) as Transport)
+    return client
+  }
+  const client = new ClientV2(INFO, { versionNegotiation: { mode: 'auto' } })
+  await client.connect(new TransportV2(url, options))
+  return client
 }

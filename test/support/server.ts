@@ -48,7 +48,7 @@ export async function startServer(
   idleSeconds = 30,
   prepare?: Prepare,
 ): Promise<TestServer> {
-  const port = await freePort()
+  const port = env.PORT ? Number(env.PORT) : await freePort()
   const database = env.DATA_DIR ? { env: {}, drop: async () => {} } : await migratedDatabase()
   const fullEnv = {
     BASE_URL: `http://localhost:${port}`,

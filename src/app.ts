@@ -26,7 +26,7 @@ export const createApp = (deps: Deps) => {
       .use(responseHeaders(deps, routes))
       .use(health(deps, () => ({ providers: providerStates(deps.providers) })))
       .use(metrics(deps))
-      .use(assets())
+      .use(assets(deps))
       .use(home(deps))
       .use(signin(deps))
       .use(account(deps))

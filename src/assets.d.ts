@@ -11,6 +11,10 @@ declare module '*.svg' {
   const text: string
   export default text
 }
+declare module '*/page.js' {
+  const text: string
+  export default text
+}
 declare module '*/htmx.min.js' {
   const text: string
   export default text

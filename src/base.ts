@@ -7,6 +7,7 @@ import type { Log } from './lib/log.ts'
 import type { Outbound } from './lib/safe-fetch.ts'
 import type { Limits } from './limits.ts'
 import type { Metrics } from './metrics.ts'
+import type { OwnSite } from './site.ts'
 
 export interface Base {
   config: Config
@@ -21,6 +22,7 @@ export interface Base {
   /** Rate limits of this replica. */
   limits: Limits
   metrics: Metrics
+  site: OwnSite
   /** Name resolution and address checks for fetching clients' URLs. */
   outbound: Outbound
   /** Aborted when the shutdown begins: the server is no longer ready, and every response closes its connection. */

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { contrast } from './lib/colours.ts'
 import { UsageError } from './lib/errors.ts'
 import { isLoopbackHost } from './lib/networks.ts'
 
@@ -75,6 +76,18 @@ const cidr = list.refine(items => items.every(isNetwork), {
   error: 'must be IP addresses or networks such as 10.0.0.0/8, separated by commas',
 })
 
+/** The accent is a background of white text, and the colour of links on the pages' background. */
+const accent = z
+  .string()
+  .regex(/^#?[0-9a-f]{6}$/i, { error: 'must be a colour such as 2457d6' }) // in .env files, # begins a comment
+  .transform(value => value.replace('#', '').toLowerCase())
+  .refine(value => contrast(`#${value}`, LIGHT_PAPER) >= 4.5, {
+    error: 'has too little contrast with a white background (WCAG 2.2 asks for 4.5 to 1); use a darker colour',
+  })
+
+/** The background of pages in the light theme, as in style.css. */
+const LIGHT_PAPER = '#f4f6f9'
+
 /** Every key the server reads from its environment. `.env.example` lists exactly these (a test compares them). */
 export const configSchema = z.object({
   BASE_URL: baseUrl.transform(value => new URL(value).origin).optional(),
@@ -125,6 +138,9 @@ export const configSchema = z.object({
     .min(0, { error: 'must be at least 0, which keeps everything' })
     .max(36_500, { error: 'must be at most 36500 days' })
     .default(365),
+  SITE_NAME: z.string().max(40, { error: 'must have at most 40 characters' }).optional(),
+  SITE_LOGO: z.string().optional(),
+  SITE_ACCENT: accent.default('2457d6'),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
       error: 'must be fatal, error, warn, info, debug, trace or silent',

@@ -29,6 +29,7 @@ import { subjectTokens } from './oauth/subject-tokens.ts'
 import { oauthSweeps } from './oauth/sweeps.ts'
 import { openProviders, type Providers } from './signin/providers.ts'
 import { openViewers, signInSweeps } from './signin/sessions.ts'
+import { openSite } from './site.ts'
 
 export interface Deps extends OAuthDeps {
   providers: Providers
@@ -61,6 +62,7 @@ export async function openDeps(
   { log, serving, outbound = publicInternet, env = {}, time }: OpenOptions,
 ): Promise<Deps> {
   await using opened = new AsyncDisposableStack()
+  const site = openSite(config, path => readFileSync(path))
   const db = await connect({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR, serving, log })
   opened.defer(() => db.close())
   const applied = await migrate(db)
@@ -82,6 +84,7 @@ export async function openDeps(
     audit,
     limits: openLimits(),
     metrics,
+    site,
     outbound,
     draining: new AbortController(),
     stopping: new AbortController(),

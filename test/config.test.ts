@@ -88,6 +88,7 @@ describe('parseConfig', () => {
       ACCESS_LOG: true,
       ALLOW_HTTP: false,
       AUDIT_RETENTION: 365,
+      SITE_ACCENT: '2457d6',
       LOG_LEVEL: 'info',
     })
     expect(parse({ PORT: '4000' }).BASE_URL).toBe('http://localhost:4000')

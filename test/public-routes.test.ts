@@ -13,9 +13,7 @@ const PUBLIC: readonly string[] = [
   'GET /readyz',
   // Without METRICS_TOKEN it does not exist.
   'GET /metrics',
-  'GET /assets/htmx.js',
-  'GET /assets/style.css',
-  'GET /assets/icon.svg',
+  'GET /assets/:file',
   'GET /favicon.ico',
   'GET /.well-known/oauth-authorization-server',
   'GET /.well-known/openid-configuration',

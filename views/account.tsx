@@ -1,7 +1,7 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { type ClientLabel, ClientName, Csrf, Time } from './components.tsx'
-import { Layout } from './layout.tsx'
+import { Layout, type Shell } from './layout.tsx'
 import { type ServerAccount, ServerAccounts } from './upstream-accounts.tsx'
 
 export interface Connection {
@@ -14,10 +14,9 @@ export interface Connection {
 }
 
 export interface AccountProps {
-  email: string
+  shell: Shell
   /** For the forms that disconnect an app. */
   csrf: string
-  signOutCsrf: string
   signOutEverywhereCsrf: string
   connections: Connection[]
   servers: ServerAccount[]
@@ -28,10 +27,10 @@ export interface AccountProps {
 }
 
 export function accountPage(props: AccountProps) {
-  const { email, csrf, signOutCsrf, signOutEverywhereCsrf, connections, forgetCsrf, remembered } = props
+  const { shell, csrf, signOutEverywhereCsrf, connections, forgetCsrf, remembered } = props
   const { servers, unlinkCsrf } = props
   return (
-    <Layout title="Connected apps" email={email} wide>
+    <Layout title="Connected apps" shell={shell} wide live>
       <h1>Connected apps</h1>
       <div id="connections" aria-live="polite">
         {connections.length === 0 ? (
@@ -47,12 +46,6 @@ export function accountPage(props: AccountProps) {
       </div>
       <ServerAccounts servers={servers} csrf={unlinkCsrf} />
       <Remembered csrf={forgetCsrf} apps={remembered} />
-      <form class="quiet" method="post" action="/auth/signout">
-        <Csrf token={signOutCsrf} />
-        <button class="small" type="submit">
-          Sign out
-        </button>
-      </form>
       <form class="quiet" method="post" action="/account/signout-everywhere">
         <Csrf token={signOutEverywhereCsrf} />
         <p class="hint">

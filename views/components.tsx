@@ -1,5 +1,6 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
+import { Icon } from './icons.tsx'
 
 /** How far a client's name can be trusted. */
 export interface ClientLabel {
@@ -50,8 +51,9 @@ export function Permissions({ texts }: { texts: string[] }) {
 /** A warning for a client with a verified name: the program that asks may be a different one. */
 export function Impostor({ text }: { text: string }) {
   return (
-    <p class="note warn" safe>
-      {text}
+    <p class="note warn">
+      <Icon name="warning" />
+      <span safe>{text}</span>
     </p>
   )
 }
@@ -97,13 +99,24 @@ export function Problem({ text }: { text: string | undefined }) {
   return text === undefined ? (
     ''
   ) : (
-    <p class="problem" id="problem" role="alert" safe>
-      {text}
+    <p class="problem" id="problem" role="alert">
+      <Icon name="warning" />
+      <span safe>{text}</span>
     </p>
   )
 }
 
-/** A human-readable time with its machine-readable form. */
+/** What has just been done, announced by screen readers. */
+export function Notice({ text }: { text: string }) {
+  return (
+    <p class="note good" role="status">
+      <Icon name="check" />
+      <span safe>{text}</span>
+    </p>
+  )
+}
+
+/** A time in UTC, which `page.js` turns into a relative one with the exact one of the reader's zone as its title. */
 export function Time({ iso }: { iso: string }) {
   return (
     <time datetime={iso} safe>

@@ -1,7 +1,8 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { type ClientLabel, ClientName, DecisionForm, Impostor, Permissions } from './components.tsx'
-import { Layout } from './layout.tsx'
+import { Mark } from './icons.tsx'
+import { Layout, type Shell } from './layout.tsx'
 
 /** Where the browser goes afterwards. */
 export interface Destination {
@@ -11,6 +12,7 @@ export interface Destination {
 }
 
 export interface ConsentProps {
+  shell: Shell
   email: string
   csrf: string
   /** Id of the kept request. */
@@ -22,9 +24,9 @@ export interface ConsentProps {
   permissions: string[]
 }
 
-export function consentPage({ email, csrf, request, client, destination, resource, permissions }: ConsentProps) {
+export function consentPage({ shell, email, csrf, request, client, destination, resource, permissions }: ConsentProps) {
   return (
-    <Layout title="Connect an app" email={email}>
+    <Layout title="Connect an app" shell={shell}>
       <div class="card">
         <h1>Connect this app?</h1>
         <p>
@@ -59,18 +61,17 @@ export function consentPage({ email, csrf, request, client, destination, resourc
 }
 
 /** Shown while the browser returns to the app, and longer if the app shows no page of its own. */
-export function answerPage(props: { decision: 'approved' | 'denied'; href: string; destination: Destination }) {
+export function answerPage(props: {
+  shell: Shell
+  decision: 'approved' | 'denied'
+  href: string
+  destination: Destination
+}) {
   const approved = props.decision === 'approved'
   return (
-    <Layout title={approved ? 'Approved' : 'Denied'}>
+    <Layout title={approved ? 'Approved' : 'Denied'} shell={props.shell}>
       <div class="card">
-        {approved ? (
-          <p class="mark good" aria-hidden="true">
-            ✓
-          </p>
-        ) : (
-          ''
-        )}
+        {approved ? <Mark kind="good" icon="check" /> : <Mark kind="calm" icon="cross" />}
         <h1>{approved ? 'Approved' : 'Denied'}</h1>
         <p>
           {approved ? 'You are being sent back to ' : 'The app did not get access. You are being sent back to '}
@@ -87,13 +88,14 @@ export function answerPage(props: { decision: 'approved' | 'denied'; href: strin
 
 /** An error in the request of an unverified client: the user decides whether to follow its redirect URI. */
 export function refusedRequestPage(props: {
+  shell: Shell
   client: ClientLabel
   description: string
   href: string
   destination: Destination
 }) {
   return (
-    <Layout title="This app sent an invalid request">
+    <Layout title="This app sent an invalid request" shell={props.shell}>
       <div class="card">
         <h1>This app sent an invalid request</h1>
         <p>

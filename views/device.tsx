@@ -1,10 +1,11 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { type ClientLabel, ClientName, Csrf, DecisionForm, Permissions, Problem, Time } from './components.tsx'
-import { Layout } from './layout.tsx'
+import { Mark } from './icons.tsx'
+import { Layout, type Shell } from './layout.tsx'
 
 export interface DeviceEntryProps {
-  email: string
+  shell: Shell
   csrf: string
   /** From the link, or as typed before. */
   code: string
@@ -13,7 +14,7 @@ export interface DeviceEntryProps {
 
 export function deviceEntryPage(props: DeviceEntryProps) {
   return (
-    <Layout title="Connect a device" email={props.email}>
+    <Layout title="Connect a device" shell={props.shell} live>
       {deviceEntry(props)}
     </Layout>
   )
@@ -59,6 +60,7 @@ export function deviceEntry({ csrf, code, problem }: DeviceEntryProps) {
 }
 
 export interface DeviceRequestProps {
+  shell: Shell
   id: string
   email: string
   csrf: string
@@ -76,7 +78,7 @@ export interface DeviceRequestProps {
 
 export function deviceRequestPage(props: DeviceRequestProps) {
   return (
-    <Layout title="Connect a device" email={props.email}>
+    <Layout title="Connect a device" shell={props.shell} live>
       {props.state === 'undecided' ? (
         <DeviceDecision {...props} />
       ) : (
@@ -156,6 +158,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
           hx-swap="outerHTML"
           {...KEEP_ASKING}
         >
+          <Mark kind="good" icon="check" />
           <h1>Approved</h1>
           <p class="waiting">
             Waiting for <b safe>{client.name}</b> to connect. This takes a few seconds.
@@ -170,9 +173,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
     case 'fetched':
       return (
         <div class="card">
-          <p class="mark good" aria-hidden="true">
-            ✓
-          </p>
+          <Mark kind="good" icon="check" />
           <h1>Connected</h1>
           <p>
             <b safe>{client.name}</b> now has access. You can close this page and go back to your device.
@@ -185,6 +186,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
     case 'denied':
       return (
         <div class="card">
+          <Mark kind="calm" icon="cross" />
           <h1>Denied</h1>
           <p>
             <b safe>{client.name}</b> did not get access. If you did not start this, there is nothing else you need to
@@ -198,6 +200,7 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
     default:
       return (
         <div class="card">
+          <Mark kind="warn" icon="clock" />
           <h1>This code has expired</h1>
           <p>Start again on your device and enter the new code.</p>
           <p class="links">

@@ -1,8 +1,10 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { Layout } from './layout.tsx'
+import { Mark } from './icons.tsx'
+import { Layout, type Shell } from './layout.tsx'
 
 interface ErrorPageProps {
+  shell: Shell
   title: string
   advice: string
   /** Identifies the error in the operator's log. */
@@ -10,10 +12,11 @@ interface ErrorPageProps {
 }
 
 /** What happened, and what to do next. */
-export function errorPage({ title, advice, reference }: ErrorPageProps) {
+export function errorPage({ shell, title, advice, reference }: ErrorPageProps) {
   return (
-    <Layout title={title}>
+    <Layout title={title} shell={shell}>
       <div class="card">
+        <Mark kind="bad" icon="warning" />
         <h1 safe>{title}</h1>
         <p safe>{advice}</p>
         {reference !== undefined && (

@@ -1,16 +1,17 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { Layout } from './layout.tsx'
+import { Layout, type Shell } from './layout.tsx'
 
 export interface HomeProps {
+  shell: Shell
   baseUrl: string
   /** URL of the hub. */
   mcpUrl: string
 }
 
-export function homePage({ baseUrl, mcpUrl }: HomeProps) {
+export function homePage({ shell, baseUrl, mcpUrl }: HomeProps) {
   return (
-    <Layout title="Connect" wide>
+    <Layout title="Connect" shell={shell} wide>
       <h1>Connect your apps</h1>
       <p>
         This is an MCP server. Apps that speak the Model Context Protocol connect to the address below. Each app asks

@@ -1,9 +1,10 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { Csrf } from './components.tsx'
-import { Layout } from './layout.tsx'
+import { Layout, type Shell } from './layout.tsx'
 
 export interface SignInProps {
+  shell: Shell
   providers: { id: string; name: string }[]
   returnTo: string
   csrf: string
@@ -13,9 +14,9 @@ export interface SignInProps {
   command: string
 }
 
-export function signInPage({ providers, returnTo, csrf, purpose, command }: SignInProps) {
+export function signInPage({ shell, providers, returnTo, csrf, purpose, command }: SignInProps) {
   return (
-    <Layout title="Sign in">
+    <Layout title="Sign in" shell={shell} signingIn>
       <div class="card">
         <h1>Sign in</h1>
         {purpose ? (
@@ -52,9 +53,9 @@ export function signInPage({ providers, returnTo, csrf, purpose, command }: Sign
 }
 
 /** Asks for a click, because link previews also open links. */
-export function signInLinkPage({ token, csrf }: { token: string; csrf: string }) {
+export function signInLinkPage({ shell, token, csrf }: { shell: Shell; token: string; csrf: string }) {
   return (
-    <Layout title="Sign in">
+    <Layout title="Sign in" shell={shell} signingIn>
       <div class="card">
         <h1>Sign in with this link</h1>
         <p>The link works once and signs in this browser. If somebody sent it to you unasked, close this page.</p>
@@ -71,9 +72,9 @@ export function signInLinkPage({ token, csrf }: { token: string; csrf: string })
 }
 
 /** Shown briefly while the browser continues to another site. */
-export function onwardPage({ href, to }: { href: string; to: string }) {
+export function onwardPage({ shell, href, to }: { shell: Shell; href: string; to: string }) {
   return (
-    <Layout title="Sign in">
+    <Layout title="Sign in" shell={shell} signingIn>
       <div class="card">
         <h1>One moment</h1>
         <p>

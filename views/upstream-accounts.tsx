@@ -1,7 +1,8 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { Csrf, Time } from './components.tsx'
-import { Layout } from './layout.tsx'
+import { Mark } from './icons.tsx'
+import { Layout, type Shell } from './layout.tsx'
 
 /** An upstream server at which the user has linked, or can link, their own account. */
 export interface ServerAccount {
@@ -112,6 +113,7 @@ function UnlinkForm({ name, csrf }: { name: string; csrf: string }) {
 
 /** Asks the user before sending them to the other server's sign-in. */
 export function linkPage(props: {
+  shell: Shell
   email: string
   csrf: string
   name: string
@@ -122,9 +124,9 @@ export function linkPage(props: {
   issuerBefore: string | undefined
   scope: string[]
 }) {
-  const { email, csrf, name, host, signInHost, issuerBefore, scope } = props
+  const { shell, email, csrf, name, host, signInHost, issuerBefore, scope } = props
   return (
-    <Layout title={`Link ${name}`} email={email}>
+    <Layout title={`Link ${name}`} shell={shell}>
       <div class="card">
         <h1 safe>{`Link your account at ${name}?`}</h1>
         <p>
@@ -172,13 +174,11 @@ export function linkPage(props: {
 }
 
 /** Shown when the user returns, or opens the page again. */
-export function linkedPage({ email, csrf, server }: { email: string; csrf: string; server: ServerAccount }) {
+export function linkedPage({ shell, csrf, server }: { shell: Shell; csrf: string; server: ServerAccount }) {
   return (
-    <Layout title={`${server.name} is linked`} email={email}>
+    <Layout title={`${server.name} is linked`} shell={shell}>
       <div class="card">
-        <p class="mark good" aria-hidden="true">
-          ✓
-        </p>
+        <Mark kind="good" icon="check" />
         <h1 safe>{`Your account at ${server.name} is linked`}</h1>
         <p>You can close this window and return to your app: the tools are available now.</p>
         <Facts server={server} />

@@ -6,15 +6,17 @@ import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { accountPage, disconnected } from '../../views/account.tsx'
 import type { Gateway } from '../gateway/exchange.ts'
-import { isFragmentRequest, page, seeOther } from '../http/pages.ts'
+import { noticeCookie } from '../http/notice.ts'
+import { isFragmentRequest, seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewers } from '../http/session.ts'
+import { page } from '../http/shell.ts'
 import { clientLabel } from '../oauth/clients/names.ts'
 import { listIdleConsents } from '../oauth/consents.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import { listConnections, revokeGrant, revokeGrantsOfUser } from '../oauth/tokens.ts'
-import { endAllSessions, signOutToken } from '../signin/sessions.ts'
+import { endAllSessions } from '../signin/sessions.ts'
 import { serversOf, unlinkToken, upstreamAccounts } from './upstreams.ts'
 
 const END = 'end-connection'
@@ -36,17 +38,16 @@ export const account = (deps: AccountDeps) => {
     .use(session(deps))
     .get(
       '/account',
-      async ({ viewer }) => {
+      async ({ viewer, request }) => {
         const [connections, idle, servers] = await Promise.all([
           listConnections(deps, viewer.userId),
           listIdleConsents(deps, viewer.userId),
           serversOf(accounts, viewer),
         ])
-        return page(
+        return page(deps, request, shell =>
           accountPage({
-            email: viewer.email,
+            shell,
             csrf: csrfToken(deps, viewer, END),
-            signOutCsrf: signOutToken(deps, viewer),
             signOutEverywhereCsrf: csrfToken(deps, viewer, END_ALL),
             connections: connections.map(connection => ({
               id: connection.id,
@@ -80,11 +81,14 @@ export const account = (deps: AccountDeps) => {
         requireCsrf(deps, { request, server }, viewer, END, params as Record<string, string>)
         const before = await listConnections(deps, viewer.userId)
         await revokeGrant(deps, { grantId: params.id, userId: viewer.userId, by: 'user' })
-        // Even if it had already ended, the page shows what is left.
-        if (!isFragmentRequest(request)) return seeOther('/account')
         const name = before.find(({ id }) => id === params.id)?.client_name
+        // Even if it had already ended, the page shows what is left.
+        if (!isFragmentRequest(request)) {
+          const notice = name === undefined ? 'This connection had already ended.' : `Disconnected ${name}.`
+          return seeOther('/account', [noticeCookie(deps, notice)])
+        }
         const isLast = before.every(({ id }) => id === params.id)
-        const response = await page(disconnected({ name, isLast }))
+        const response = await page(deps, request, () => disconnected({ name, isLast }))
         if (isLast) for (const [header, value] of WHOLE_LIST) response.headers.set(header, value)
         return response
       },
@@ -96,7 +100,7 @@ export const account = (deps: AccountDeps) => {
         const params = checkParams(await readParams(request), forgetSchema)
         requireCsrf(deps, { request, server }, viewer, FORGET, params as Record<string, string>)
         await revokeGrantsOfUser(deps, { userId: viewer.userId, clientId: params.client_id }, 'user')
-        return seeOther('/account')
+        return seeOther('/account', [noticeCookie(deps, 'This app will ask you again before it connects.')])
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )
@@ -107,7 +111,10 @@ export const account = (deps: AccountDeps) => {
         // Sessions first, so that none of them can approve anything new.
         const cookie = await endAllSessions(deps, viewer)
         await revokeGrantsOfUser(deps, { userId: viewer.userId }, 'user')
-        return seeOther('/', { 'Set-Cookie': cookie })
+        return seeOther('/', [
+          cookie,
+          noticeCookie(deps, 'You are signed out everywhere, and every app is disconnected.'),
+        ])
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )

@@ -5,10 +5,12 @@ import { linkedPage, linkPage, type ServerAccount } from '../../views/upstream-a
 import type { Base } from '../base.ts'
 import type { LinkableServer, PersonAccounts } from '../gateway/accounts/types.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
-import { onward, page, seeOther } from '../http/pages.ts'
+import { noticeCookie } from '../http/notice.ts'
+import { seeOther } from '../http/pages.ts'
 import { queryParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
+import { onward, page } from '../http/shell.ts'
 import { AppError, SignInRequired } from '../lib/errors.ts'
 
 const LINK = 'link-account'
@@ -57,9 +59,11 @@ export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: Pe
         if (tag !== undefined && !accounts.isFor(personOf(viewer), tag)) throw notYours(email)
         const server = (await serversOf(accounts, viewer)).find(known => known.name === name)
         if (server?.state === 'linked' && again === undefined)
-          return page(linkedPage({ email, csrf: unlinkToken(deps, viewer), server }))
+          return page(deps, request, shell => linkedPage({ shell, csrf: unlinkToken(deps, viewer), server }))
         const question = await accounts.question(personOf(viewer), name)
-        return page(linkPage({ ...question, email, csrf: csrfToken(deps, viewer, LINK) }))
+        return page(deps, request, shell =>
+          linkPage({ ...question, shell, email, csrf: csrfToken(deps, viewer, LINK) }),
+        )
       },
       { signedIn: true, ...PAGE },
     )
@@ -71,7 +75,7 @@ export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: Pe
         requireCsrf(deps, handled, viewer, LINK, form)
         if (form.decision === 'deny') return seeOther('/account')
         const { href, host } = await accounts.begin(personOf(viewer), traveller(handled, viewer), name)
-        return onward(onwardPage({ href, to: host }), href)
+        return onward(deps, request, shell => onwardPage({ shell, href, to: host }), href)
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )
@@ -92,7 +96,7 @@ export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: Pe
       async ({ viewer, request, server, params: { name } }) => {
         requireCsrf(deps, { request, server }, viewer, UNLINK, await readParams(request))
         await accounts.unlink(personOf(viewer), name, clientAddress(deps, request, server))
-        return seeOther('/account')
+        return seeOther('/account', [noticeCookie(deps, `Unlinked your account at ${name}.`)])
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )

@@ -1,21 +1,22 @@
 /** The only place where an error becomes a response: vague on the wire, precise in the operator's log. */
 import { Elysia, NotFoundError, ParseError } from 'elysia'
 import { errorPage } from '../../views/error.tsx'
-import type { Base } from '../base.ts'
 import { isAway, isOutage } from '../db/index.ts'
 import { AppError, DatabaseBusy, OAuthError, SignInRequired } from '../lib/errors.ts'
 import { noStoreJson } from './json.ts'
-import { isFragmentRequest, openPage, page, wantsJson, wantsPage } from './pages.ts'
+import { isFragmentRequest, openPage, wantsJson, wantsPage } from './pages.ts'
 import { requestId } from './requests.ts'
 import type { Routes } from './routes.ts'
+import { type PageDeps, page } from './shell.ts'
 
-export const errorBoundary = ({ log, draining }: Base, routes: Routes) =>
-  new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route, set }) => {
+export const errorBoundary = (deps: PageDeps, routes: Routes) => {
+  const { log, draining } = deps
+  return new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route, set }) => {
     if (draining.signal.aborted) set.headers.connection = 'close' // `response-headers` does the same for successful responses
     try {
       const { page: isPage } = routes.traitsOf(route)
       const asPage = isPage ? !wantsJson(request) : error instanceof NotFoundError && wantsPage(request)
-      const response = await respondTo(log, error, request, asPage)
+      const response = await respondTo(deps, error, request, asPage)
       set.status = response.status // for what looks at the request after it was answered
       return response
     } catch (another) {
@@ -24,6 +25,7 @@ export const errorBoundary = ({ log, draining }: Base, routes: Routes) =>
       return noStoreJson({ error: 'server_error', error_description: OUR_FAULT.title }, 500)
     }
   })
+}
 
 /** Makes htmx show an error as a full page instead of inside the current one. */
 const WHOLE_PAGE = [
@@ -53,16 +55,19 @@ const OUR_FAULT = {
   advice: 'The error has been logged. Try again, or tell the operator of this server when it happened.',
 }
 
-async function respondTo(log: Base['log'], error: unknown, request: Request, asPage: boolean): Promise<Response> {
+async function respondTo(deps: PageDeps, error: unknown, request: Request, asPage: boolean): Promise<Response> {
   if (error instanceof SignInRequired && !wantsJson(request))
     return openPage(request, `/auth/signin?return_to=${encodeURIComponent(error.returnTo.toWellFormed())}`)
   const answer = classify(error)
   if (answer.log) {
     const path = URL.parse(request.url)?.pathname ?? '/'
     const { level, message, detail } = answer.log
-    log[level]({ request: requestId(request), method: request.method, path, status: answer.status, detail }, message)
+    deps.log[level](
+      { request: requestId(request), method: request.method, path, status: answer.status, detail },
+      message,
+    )
   }
-  const response = await render(answer, asPage, requestId(request))
+  const response = asPage ? await errorPageOf(deps, request, answer) : errorJson(answer)
   if (isFragmentRequest(request)) for (const [name, value] of WHOLE_PAGE) response.headers.set(name, value)
   return response
 }
@@ -139,10 +144,18 @@ function classify(error: unknown): Answer {
   }
 }
 
-async function render(answer: Answer, asPage: boolean, reference: string | undefined): Promise<Response> {
-  const { status, error, description, title, advice, headers = {} } = answer
-  if (!asPage) return noStoreJson({ error, error_description: description }, status, headers)
-  const response = await page(errorPage({ title, advice, reference: status === 404 ? undefined : reference }), status)
+function errorJson({ status, error, description, headers }: Answer): Response {
+  return noStoreJson({ error, error_description: description }, status, headers)
+}
+
+async function errorPageOf(deps: PageDeps, request: Request, answer: Answer): Promise<Response> {
+  const { status, title, advice, headers = {} } = answer
+  const reference = status === 404 ? undefined : requestId(request)
+  const response = await page(deps, request, shell => errorPage({ shell, title, advice, reference }), {
+    status,
+    // While the database is away, asking it who this is would take seconds.
+    ...(status === 503 ? { known: { viewer: undefined } } : {}),
+  })
   for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
   return response
 }

@@ -1,13 +1,15 @@
 /** The front page: what this server is and how to connect to it. */
 import { Elysia } from 'elysia'
 import { homePage } from '../../views/home.tsx'
-import type { Base } from '../base.ts'
-import { page } from './pages.ts'
 import { PAGE } from './routes.ts'
+import { type PageDeps, page } from './shell.ts'
 
-export const home = (base: Base) =>
+export const home = (deps: PageDeps) =>
   new Elysia({ name: 'home' }).get(
     '/',
-    () => page(homePage({ mcpUrl: `${base.config.BASE_URL}/mcp`, baseUrl: base.config.BASE_URL })),
+    ({ request }) => {
+      const { BASE_URL: baseUrl } = deps.config
+      return page(deps, request, shell => homePage({ shell, mcpUrl: `${baseUrl}/mcp`, baseUrl }))
+    },
     PAGE,
   )

@@ -1,26 +1,10 @@
 import type { Config } from '../config.ts'
-import { PAGE_HEADERS } from './response-headers.ts'
 
-/** An HTML response. */
-export function page(html: string | Promise<string>, status = 200): Promise<Response> | Response {
-  const respond = (text: string) => new Response(text, { status, headers: PAGE_HEADERS })
-  return typeof html === 'string' ? respond(html) : html.then(respond)
-}
-
-/**
- * Sends the browser to another server after a form submission, through a page with a Refresh header. A redirect would not
- * work: Chromium checks all redirects after a form against the page's form-action (CSP3 6.4.2), and the redirect targets of
- * providers and apps are not known in advance.
- */
-export async function onward(html: string | Promise<string>, href: string): Promise<Response> {
-  const response = await page(html)
-  response.headers.set('Refresh', `0; url=${href}`)
+/** A 303 redirect. @param cookies Values of Set-Cookie headers, such as that of a notice. */
+export function seeOther(location: string, cookies: readonly string[] = []): Response {
+  const response = new Response(null, { status: 303, headers: { Location: location, 'Cache-Control': 'no-store' } })
+  for (const cookie of cookies) response.headers.append('Set-Cookie', cookie)
   return response
-}
-
-/** A 303 redirect. */
-export function seeOther(location: string, headers: Record<string, string> = {}): Response {
-  return new Response(null, { status: 303, headers: { Location: location, 'Cache-Control': 'no-store', ...headers } })
 }
 
 /** Whether the request comes from htmx, which inserts the response into the current page. */

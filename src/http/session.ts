@@ -1,4 +1,6 @@
 /** The guard for pages of signed-in users, and CSRF tokens for their forms. Sessions are stored in `signin/sessions`. */
+
+import { randomBytes } from 'node:crypto'
 import { Elysia } from 'elysia'
 import { recordRepeatable } from '../audit/events.ts'
 import type { Base } from '../base.ts'
@@ -46,10 +48,32 @@ function returnPath(request: Request, path: string): string {
   return path + (query < 0 ? '' : request.url.slice(query))
 }
 
+/** The interaction of the sign-out form, which is on every page. */
+export const SIGN_OUT = 'signout'
+
 /** The CSRF token for one interaction in one session. */
 export function csrfToken(base: Base, viewer: Viewer, interaction: string): string {
-  return hmac(base.secrets.csrf, `${viewer.sessionHash.toString('base64')} ${interaction}`).toString('base64url')
+  return maskToken(tokenOf(base, viewer, interaction))
 }
+
+function tokenOf(base: Base, viewer: Viewer, interaction: string): Buffer {
+  return hmac(base.secrets.csrf, `${viewer.sessionHash.toString('base64')} ${interaction}`)
+}
+
+/** A form's token differs each time, so that the size of compressed pages tells nothing about it (BREACH). */
+export function maskToken(token: Buffer): string {
+  const mask = randomBytes(token.length)
+  return Buffer.concat([mask, xor(token, mask)]).toString('base64url')
+}
+
+/** Whether a form has this token, masked by {@link maskToken}. */
+export function isMaskedToken(token: Buffer, given: string | undefined): boolean {
+  const bytes = Buffer.from(given ?? '', 'base64url')
+  if (bytes.length !== 2 * token.length) return false
+  return sameBytes(token, xor(bytes.subarray(token.length), bytes.subarray(0, token.length)))
+}
+
+const xor = (one: Buffer, other: Buffer) => Buffer.from(one.map((byte, i) => byte ^ other[i]!))
 
 /**
  * Refuses a state change that does not come from one of our own pages.
@@ -58,8 +82,8 @@ export function csrfToken(base: Base, viewer: Viewer, interaction: string): stri
  */
 export function requireCsrf(base: Base, handled: Handled, viewer: Viewer, interaction: string, params: Params): void {
   requireSameSite(base, handled, viewer)
-  const expected = Buffer.from(csrfToken(base, viewer, interaction))
-  if (!sameBytes(expected, Buffer.from(params.csrf ?? ''))) throw forged(base, handled, 'wrong CSRF token', viewer)
+  if (!isMaskedToken(tokenOf(base, viewer, interaction), params.csrf))
+    throw forged(base, handled, 'wrong CSRF token', viewer)
 }
 
 /**

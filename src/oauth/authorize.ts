@@ -2,10 +2,11 @@
 import { Elysia } from 'elysia'
 import { answerPage, consentPage, refusedRequestPage } from '../../views/consent.tsx'
 import { clientAddress, type Handled } from '../http/client-address.ts'
-import { onward, page, seeOther } from '../http/pages.ts'
+import { seeOther } from '../http/pages.ts'
 import { queryParams, type Repeated, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
-import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
+import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
+import { onward, type PageDeps, page } from '../http/shell.ts'
 import { OAuthError, SignInRequired } from '../lib/errors.ts'
 import {
   type Asked,
@@ -25,12 +26,14 @@ import { alreadyDecided, decideOnce, findKept, type KeptRequest, keepRequest } f
 /** Also served at `/authorize`, for MCP 2025-03-26 clients that do not read metadata. */
 const PATH = '/api/oauth/authorize'
 
+type AuthorizeDeps = OAuthDeps & PageDeps
+
 /** A request to the endpoint. `kept` is set when the user returns from signing in. */
 interface Arrival extends Handled, Asked {
   kept?: KeptRequest
 }
 
-export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
+export const authorize = (deps: AuthorizeDeps) => {
   const app = new Elysia({ name: 'oauth-authorize' }).use(session(deps))
   for (const path of [PATH, '/authorize']) {
     app
@@ -70,7 +73,7 @@ export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
         if (!viewer) throw new SignInRequired(`${PATH}/${id}`)
         requireCsrf(deps, { request, server }, viewer, interactionOf(id), form)
         const kept = await findKept(deps, id)
-        return decide(deps, viewer, kept, form.decision === 'approve', clientAddress(deps, request, server))
+        return decide(deps, request, viewer, kept, form.decision === 'approve', clientAddress(deps, request, server))
       },
       { parse: 'none', ...PAGE },
     )
@@ -80,7 +83,7 @@ export const authorize = (deps: OAuthDeps & { viewers: Viewers }) => {
  * Nobody is redirected before they have signed in, so that this server is not an open redirector (RFC 9700 4.11.2). Only
  * `prompt=none` is answered without sign-in.
  */
-async function begin(deps: OAuthDeps & { viewers: Viewers }, arrival: Arrival): Promise<Response> {
+async function begin(deps: AuthorizeDeps, arrival: Arrival): Promise<Response> {
   const { request, server, params, kept } = arrival
   const ip = clientAddress(deps, request, server)
   const target = await findRedirectTarget(deps, arrival, ip)
@@ -98,15 +101,16 @@ async function begin(deps: OAuthDeps & { viewers: Viewers }, arrival: Arrival): 
     if (!prompt.has('consent') && (await isConsentRemembered(deps, viewer, asked)))
       return seeOther(answerUrl(deps, target, { code: await issueAuthorizationCode(deps, viewer, asked, ip) }))
     if (prompt.has('none')) throw new OAuthError('consent_required', 'The user must give consent')
-    return showConsent(deps, viewer, asked, (await keep()).id)
+    return showConsent(deps, request, viewer, asked, (await keep()).id)
   } catch (error) {
-    return answerError(deps, target, error, { userId: viewer?.userId, ip })
+    return answerError(deps, request, target, error, { userId: viewer?.userId, ip })
   }
 }
 
 /** Handles the decision of the consent form. Everything is checked again, since it may have changed meanwhile. */
 async function decide(
-  deps: OAuthDeps,
+  deps: AuthorizeDeps,
+  httpRequest: Request,
   viewer: Viewer,
   kept: KeptRequest,
   approved: boolean,
@@ -124,9 +128,10 @@ async function decide(
       ? { code }
       : { error: 'access_denied', error_description: 'The user denied the request' }
     const href = answerUrl(deps, target, answer)
-    return onward(answerPage({ decision, href, destination: describeRedirect(target.redirectUri) }), href)
+    const destination = describeRedirect(target.redirectUri)
+    return onward(deps, httpRequest, shell => answerPage({ shell, decision, href, destination }), href)
   } catch (error) {
-    return answerError(deps, target, error, { userId: viewer.userId, ip })
+    return answerError(deps, httpRequest, target, error, { userId: viewer.userId, ip })
   }
 }
 
@@ -135,7 +140,8 @@ const ANSWERS_TO_NONE = ['login_required', 'consent_required']
 
 /** Returns an error to the client (RFC 6749 4.1.2.1): by a redirect if the target is trusted, else through a page with a link. */
 function answerError(
-  deps: OAuthDeps,
+  deps: AuthorizeDeps,
+  httpRequest: Request,
   target: RedirectTarget,
   error: unknown,
   { userId = null, ip }: { userId?: string | null | undefined; ip: string | null },
@@ -146,7 +152,10 @@ function answerError(
   const href = answerUrl(deps, target, { error: code, error_description: description })
   if (isTrustedRedirect(target.client, target.redirectUri)) return seeOther(href)
   const destination = describeRedirect(target.redirectUri)
-  return page(refusedRequestPage({ client: clientLabel(target.client), description, href, destination }), 400)
+  const client = clientLabel(target.client)
+  return page(deps, httpRequest, shell => refusedRequestPage({ shell, client, description, href, destination }), {
+    status: 400,
+  })
 }
 
 /** The redirect URI with the response parameters, `state` and `iss` (RFC 9207). */
@@ -160,13 +169,15 @@ function answerUrl(deps: OAuthDeps, { redirectUri, state }: RedirectTarget, answ
 }
 
 function showConsent(
-  deps: OAuthDeps,
+  deps: AuthorizeDeps,
+  httpRequest: Request,
   viewer: Viewer,
   request: AuthorizationRequest,
   id: string,
 ): Promise<Response> | Response {
-  return page(
+  return page(deps, httpRequest, shell =>
     consentPage({
+      shell,
       email: viewer.email,
       csrf: csrfToken(deps, viewer, interactionOf(id)),
       request: id,

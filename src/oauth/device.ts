@@ -6,10 +6,11 @@ import type { DeviceRequest } from '../../sql/device-codes.ts'
 import { deviceEntry, deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
 import { clientAddress } from '../http/client-address.ts'
 import { noStoreJson } from '../http/json.ts'
-import { isFragmentRequest, openPage, page, seeOther, wantsJson } from '../http/pages.ts'
+import { isFragmentRequest, openPage, seeOther, wantsJson } from '../http/pages.ts'
 import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { CROSS_ORIGIN, PAGE } from '../http/routes.ts'
-import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
+import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
+import { type PageDeps, page } from '../http/shell.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
 import { authenticateRequest } from './clients/authentication.ts'
 import { requireGrantType } from './clients/index.ts'
@@ -29,7 +30,7 @@ const WRONG_CODE =
 
 const decisionSchema = z.object({ id: z.uuid(), decision: z.enum(['approve', 'deny']), csrf: z.string().optional() })
 
-export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
+export const device = (deps: OAuthDeps & PageDeps) =>
   new Elysia({ name: 'oauth-device' })
     .use(session(deps))
     .post(
@@ -52,9 +53,10 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
     .get(
       '/auth/device',
       ({ request, viewer }) =>
-        page(
-          deviceEntryPage({ ...entryProps(deps, viewer), code: queryParams(request, { typed: 'code' }).code ?? '' }),
-        ),
+        page(deps, request, shell => {
+          const { code = '' } = queryParams(request, { typed: 'code' })
+          return deviceEntryPage({ ...entryProps(deps, viewer), shell, code })
+        }),
       { signedIn: true, ...PAGE },
     )
     .post(
@@ -72,15 +74,19 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
     )
     .get(
       '/auth/device/:id',
-      async ({ params, viewer }) =>
-        page(deviceRequestPage(requestProps(deps, viewer, await requireEntered(deps, viewer, params.id)))),
+      async ({ params, viewer, request }) => {
+        const props = requestProps(deps, viewer, await requireEntered(deps, viewer, params.id))
+        return page(deps, request, shell => deviceRequestPage({ ...props, shell }))
+      },
       { signedIn: true, ...PAGE },
     )
     // Polled by htmx: the part of the page that changes.
     .get(
       '/auth/device/:id/status',
-      async ({ params, viewer }) =>
-        page(deviceStatus(requestProps(deps, viewer, await requireEntered(deps, viewer, params.id)))),
+      async ({ params, viewer, request }) => {
+        const props = requestProps(deps, viewer, await requireEntered(deps, viewer, params.id))
+        return page(deps, request, shell => deviceStatus({ ...props, shell }))
+      },
       { signedIn: true, ...PAGE },
     )
     .post(
@@ -106,7 +112,7 @@ export const device = (deps: OAuthDeps & { viewers: Viewers }) =>
 
 /** @returns the request's id, or the form again with the typed code and the problem. */
 async function enterOrExplain(
-  deps: OAuthDeps,
+  deps: OAuthDeps & PageDeps,
   viewer: Viewer,
   typed: string,
   ip: string | null,
@@ -115,7 +121,8 @@ async function enterOrExplain(
   const json = wantsJson(request)
   const explain = (problem: string, status: number) => {
     const props = { ...entryProps(deps, viewer), code: typed, problem }
-    return page(isFragmentRequest(request) ? deviceEntry(props) : deviceEntryPage(props), status)
+    const show = isFragmentRequest(request) ? deviceEntry : deviceEntryPage
+    return page(deps, request, shell => show({ ...props, shell }), { status })
   }
   if (typed === '') {
     if (json) throw new OAuthError('invalid_request', 'The parameter user_code is missing')
@@ -145,7 +152,7 @@ async function requireEntered(deps: OAuthDeps, viewer: Viewer, id: string): Prom
 }
 
 function entryProps(deps: OAuthDeps, viewer: Viewer) {
-  return { email: viewer.email, csrf: csrfToken(deps, viewer, ENTER) }
+  return { csrf: csrfToken(deps, viewer, ENTER) }
 }
 
 function requestProps(deps: OAuthDeps, viewer: Viewer, request: DeviceRequest) {

@@ -7,8 +7,8 @@ import type { Base } from '../base.ts'
 import type { Handled } from '../http/client-address.ts'
 import { readCookie, setCookie } from '../http/cookies.ts'
 import type { Params } from '../http/params.ts'
-import { forged, requireSameSite } from '../http/session.ts'
-import { hmac, sameBytes } from '../lib/crypto.ts'
+import { forged, isMaskedToken, maskToken, requireSameSite } from '../http/session.ts'
+import { hmac } from '../lib/crypto.ts'
 
 const COOKIE = 'browser'
 /** Seconds since the last page with such a form was loaded, for which it may stay open. */
@@ -18,7 +18,7 @@ const COOKIE_AGE = 86_400
 export function formToken(base: Base, request: Request): { csrf: string; cookie: string } {
   // Shared by all tabs of a browser, so that they do not invalidate each other's forms.
   const browser = browserOf(base, request) ?? randomBytes(32).toString('base64url')
-  return { csrf: tokenFor(base, browser), cookie: setCookie(base.config, COOKIE, browser, COOKIE_AGE) }
+  return { csrf: maskToken(tokenFor(base, browser)), cookie: setCookie(base.config, COOKIE, browser, COOKIE_AGE) }
 }
 
 /** @throws AppError 403 if the form was not loaded by this browser from this server. */
@@ -26,8 +26,7 @@ export function requireOwnForm(base: Base, handled: Handled, params: Params): vo
   requireSameSite(base, handled)
   const browser = browserOf(base, handled.request)
   if (!browser) throw forged(base, handled, 'no cookie')
-  if (!sameBytes(Buffer.from(tokenFor(base, browser)), Buffer.from(params.csrf ?? '')))
-    throw forged(base, handled, 'wrong CSRF token')
+  if (!isMaskedToken(tokenFor(base, browser), params.csrf)) throw forged(base, handled, 'wrong CSRF token')
 }
 
 function browserOf(base: Base, request: Request): string | undefined {
@@ -35,6 +34,6 @@ function browserOf(base: Base, request: Request): string | undefined {
   return value !== undefined && /^[A-Za-z0-9_-]{43}$/.test(value) ? value : undefined
 }
 
-function tokenFor(base: Base, browser: string): string {
-  return hmac(base.secrets.csrf, `browser ${browser}`).toString('base64url')
+function tokenFor(base: Base, browser: string): Buffer {
+  return hmac(base.secrets.csrf, `browser ${browser}`)
 }

@@ -8,10 +8,12 @@ import { recordRepeatable } from '../audit/events.ts'
 import type { Base } from '../base.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { readCookie, setCookie } from '../http/cookies.ts'
-import { onward, page, seeOther } from '../http/pages.ts'
+import { noticeCookie } from '../http/notice.ts'
+import { seeOther } from '../http/pages.ts'
 import { queryParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
-import { requireCsrf, type Viewers } from '../http/session.ts'
+import { requireCsrf, SIGN_OUT, type Viewers } from '../http/session.ts'
+import { onward, page } from '../http/shell.ts'
 import { AppError } from '../lib/errors.ts'
 import { COMMAND } from '../lib/program.ts'
 import { formToken, requireOwnForm } from './forms.ts'
@@ -62,7 +64,7 @@ export const signin = (deps: SignInDeps) =>
         const provider = requireProvider(deps, id)
         const trip = newTrip(provider, localPath(params.return_to))
         const { href } = await provider.start(trip)
-        const response = await onward(onwardPage({ href, to: provider.name }), href)
+        const response = await onward(deps, request, shell => onwardPage({ shell, href, to: provider.name }), href)
         response.headers.append('Set-Cookie', await tripCookie(deps, trips, trip))
         for (const cookie of oldTripCookies(deps, request)) response.headers.append('Set-Cookie', cookie)
         return response
@@ -97,8 +99,8 @@ export const signin = (deps: SignInDeps) =>
         const params = await readParams(request)
         const viewer = await deps.viewers.find(request)
         if (!viewer) return seeOther('/')
-        requireCsrf(deps, { request, server }, viewer, 'signout', params)
-        return seeOther('/', { 'Set-Cookie': await endSession(deps, viewer) })
+        requireCsrf(deps, { request, server }, viewer, SIGN_OUT, params)
+        return seeOther('/', [await endSession(deps, viewer), noticeCookie(deps, 'You are signed out.')])
       },
       { parse: 'none', ...PAGE },
     )
@@ -118,7 +120,9 @@ async function showSignIn(deps: SignInDeps, request: Request): Promise<Response>
   const providers = [...deps.providers.values()].map(({ id, name }) => ({ id, name }))
   const { csrf, cookie } = formToken(deps, request)
   const purpose = returnTo.startsWith(AUTHORIZE) ? 'app' : returnTo.startsWith('/auth/device') ? 'device' : undefined
-  const response = await page(signInPage({ providers, returnTo, csrf, purpose, command: COMMAND }))
+  const response = await page(deps, request, shell =>
+    signInPage({ shell, providers, returnTo, csrf, purpose, command: COMMAND }),
+  )
   response.headers.append('Set-Cookie', cookie)
   // Users who sign in with a one-time link instead return to the same page.
   const remembered = Buffer.from(returnTo).toString('base64url')
@@ -128,7 +132,9 @@ async function showSignIn(deps: SignInDeps, request: Request): Promise<Response>
 
 async function showLink(deps: SignInDeps, request: Request): Promise<Response> {
   const { csrf, cookie } = formToken(deps, request)
-  const response = await page(signInLinkPage({ token: queryParams(request).token ?? '', csrf }))
+  const response = await page(deps, request, shell =>
+    signInLinkPage({ shell, token: queryParams(request).token ?? '', csrf }),
+  )
   response.headers.append('Set-Cookie', cookie)
   return response
 }
@@ -164,7 +170,7 @@ async function signedIn(
   // The authorization endpoint may redirect to a client at once, which form-action would block.
   const href = deps.config.BASE_URL + returnTo
   const response = returnTo.startsWith(AUTHORIZE)
-    ? await onward(onwardPage({ href, to: 'the app' }), href)
+    ? await onward(deps, request, shell => onwardPage({ shell, href, to: 'the app' }), href)
     : seeOther(returnTo)
   response.headers.append('Set-Cookie', cookie)
   response.headers.append('Set-Cookie', setCookie(deps.config, RETURN_COOKIE, '', 0))

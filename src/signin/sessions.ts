@@ -11,7 +11,7 @@ import { record } from '../audit/events.ts'
 import type { Base, Sweep } from '../base.ts'
 import { readCookie, setCookie } from '../http/cookies.ts'
 import { identify } from '../http/requests.ts'
-import { csrfToken, type Viewer, type Viewers } from '../http/session.ts'
+import type { Viewer, Viewers } from '../http/session.ts'
 import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
 
@@ -20,24 +20,30 @@ const COOKIE = 'session'
 const KEEP_LINKS_MS = 86_400_000
 
 export function openViewers(base: Base): Viewers {
+  const found = new WeakMap<Request, Promise<Viewer | undefined>>()
   return {
-    async find(request) {
-      const id = readCookie(base.config, request, COOKIE)
-      if (!id || !isSecret('session', id)) return undefined
-      const sessionHash = hashSecret(id)
-      const session = await findSession(base.sql, sessionHash, base.now())
-      if (session) identify(request, { user: session.user_id })
-      return (
-        session && {
-          sessionHash,
-          userId: session.user_id,
-          email: session.email,
-          name: session.name,
-          isAdmin: session.is_admin,
-          signedInAt: session.created_at,
-        }
-      )
+    find(request) {
+      const viewer = found.get(request) ?? findViewer(base, request)
+      found.set(request, viewer)
+      return viewer
     },
+  }
+}
+
+async function findViewer(base: Base, request: Request): Promise<Viewer | undefined> {
+  const id = readCookie(base.config, request, COOKIE)
+  if (!id || !isSecret('session', id)) return undefined
+  const sessionHash = hashSecret(id)
+  const session = await findSession(base.sql, sessionHash, base.now())
+  if (!session) return undefined
+  identify(request, { user: session.user_id })
+  return {
+    sessionHash,
+    userId: session.user_id,
+    email: session.email,
+    name: session.name,
+    isAdmin: session.is_admin,
+    signedInAt: session.created_at,
   }
 }
 
@@ -83,11 +89,6 @@ export async function endAllSessions(base: Base, viewer: Viewer): Promise<string
   await deleteSessionsOfUsers(base.sql, [viewer.userId])
   record(base, 'user.signed_out_everywhere', { userId: viewer.userId })
   return setCookie(base.config, COOKIE, '', 0)
-}
-
-/** The CSRF token of the sign-out form. */
-export function signOutToken(base: Base, viewer: Viewer): string {
-  return csrfToken(base, viewer, 'signout')
 }
 
 export function signInSweeps({ sql }: Base): Sweep[] {

@@ -131,11 +131,18 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Did you start this?' }).waitFor()
     const reached: unknown[] = []
-    for (let i = 0; i < 4; i++) {
+    for (let i = 0; i < 6; i++) {
       await page.keyboard.press('Tab')
       reached.push(await page.evaluate('document.activeElement.textContent'))
     }
-    expect(reached).toEqual(['MCP sign-in', 'ada@example.com', 'Deny', 'Approve'])
+    expect(reached).toEqual([
+      'Skip to the content',
+      new URL(server.base).host,
+      'Accountada@example.com',
+      'Sign out',
+      'Deny',
+      'Approve',
+    ])
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Approved' }).waitFor()
     expect((await poll(server, client, device_code)).status).toBe(200)
@@ -255,7 +262,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
   test.skipIf(noBrowser)('shows an error of the form as a page, not in the card', async () => {
     const { page, close } = await signedInTab()
     await page.goto(`${server.base}/auth/device`)
-    await page.evaluate(`document.querySelector('[name=csrf]').value = 'stale'`)
+    await page.evaluate(`document.querySelector('#entry [name=csrf]').value = 'stale'`)
     await code(page).fill('BBBB-BBBB')
     await press(page, 'Continue')
     await page.getByRole('heading', { name: 'This form has expired' }).waitFor()

@@ -105,7 +105,10 @@ describe('signing out', () => {
     expect([answer.status, answer.headers.get('location'), answer.headers.getSetCookie()]).toEqual([
       303,
       '/',
-      ['mcp-oauth-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax'],
+      [
+        'mcp-oauth-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax',
+        expect.stringMatching(/^mcp-oauth-notice=[\w-]+\.[\w-]{43}; Path=\/; Max-Age=60; HttpOnly; SameSite=Lax$/),
+      ],
     ])
     expect([await isAlive(cookie), await isAlive(elsewhere)]).toEqual([false, true])
   })

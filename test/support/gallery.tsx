@@ -1,16 +1,20 @@
 /** Every page in every state with canned data, for looking at: `bun run gallery`, then open the address it prints. */
 import { Html } from '@elysiajs/html'
 import { Elysia } from 'elysia'
+import { parseConfig } from '../../src/config.ts'
 import { assets } from '../../src/http/assets.ts'
-import { page } from '../../src/http/pages.ts'
+import { PAGE_HEADERS } from '../../src/http/response-headers.ts'
+import type { View } from '../../src/http/shell.ts'
 import { openScopes } from '../../src/oauth/scopes.ts'
+import { openSite } from '../../src/site.ts'
 import { accountPage, disconnected } from '../../views/account.tsx'
 import { answerPage, consentPage, refusedRequestPage } from '../../views/consent.tsx'
 import { type DeviceRequestProps, deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
 import { errorPage } from '../../views/error.tsx'
 import { homePage } from '../../views/home.tsx'
-import { Layout } from '../../views/layout.tsx'
+import { Layout, type Shell } from '../../views/layout.tsx'
 import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
+import { type Language, TEXTS } from '../../views/texts/index.ts'
 import { linkedPage, linkPage, type ServerAccount } from '../../views/upstream-accounts.tsx'
 
 const LONG = 'The Remarkably Long-Winded Assistant of the Department of Unbroken-Compound-Words (staging, second try)'
@@ -18,7 +22,7 @@ const who = { email: 'ada@example.com', csrf: 'canned' }
 const scopes = openScopes()
 const permission = (scope: string) => ({ scope, text: scopes.text(scope) })
 
-const request: DeviceRequestProps = {
+const request: Omit<DeviceRequestProps, 'shell'> = {
   ...who,
   id: '3f0e0b52-7f0c-4a53-9d38-7a2f0d5f1c11',
   state: 'undecided',
@@ -87,18 +91,20 @@ const consent = {
 const answer = { href: '/gallery/home', destination: { name: 'app.example', local: false } }
 
 /** By path below /gallery. */
-export const PAGES: Record<string, () => string | Promise<string>> = {
-  home: () => homePage({ baseUrl: 'https://tools.example.com', mcpUrl: 'https://tools.example.com/mcp' }),
-  'sign-in': () =>
+export const PAGES: Record<string, View> = {
+  home: shell => homePage({ shell, baseUrl: 'https://tools.example.com', mcpUrl: 'https://tools.example.com/mcp' }),
+  'sign-in': shell =>
     signInPage({
+      shell,
       csrf: 'canned',
       purpose: undefined,
       providers: [],
       returnTo: '/account',
       command: 'mcp-oauth-server',
     }),
-  'sign-in-providers': () =>
+  'sign-in-providers': shell =>
     signInPage({
+      shell,
       command: 'mcp-oauth-server',
       providers: [
         { id: 'google', name: 'Google' },
@@ -109,33 +115,36 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
       purpose: 'device',
       returnTo: '/auth/device?code=WDJB-MJHT',
     }),
-  'sign-in-link': () => signInLinkPage({ token: 'canned', csrf: 'canned' }),
-  'sign-in-onward': () => onwardPage({ href: '/gallery/home', to: 'Google' }),
-  consent: () => consentPage(consent),
-  'consent-host': () =>
+  'sign-in-link': shell => signInLinkPage({ shell, token: 'canned', csrf: 'canned' }),
+  'sign-in-onward': shell => onwardPage({ shell, href: '/gallery/home', to: 'Google' }),
+  consent: shell => consentPage({ shell, ...consent }),
+  'consent-host': shell =>
     consentPage({
+      shell,
       ...consent,
       client: { name: LONG, voucher: { by: 'host', host: 'assistant.example' } },
       destination: { name: 'assistant.example', local: false },
     }),
-  'consent-local': () =>
-    consentPage({ ...consent, client: { name: 'Claude Code', voucher: { by: 'host', host: 'claude.ai' } } }),
-  'consent-admin-only': () => consentPage({ ...consent, permissions: [] }),
-  'consent-approved': () => answerPage({ decision: 'approved', ...answer }),
-  'consent-denied': () => answerPage({ decision: 'denied', ...answer }),
-  'consent-refused': () =>
+  'consent-local': shell =>
+    consentPage({ shell, ...consent, client: { name: 'Claude Code', voucher: { by: 'host', host: 'claude.ai' } } }),
+  'consent-admin-only': shell => consentPage({ shell, ...consent, permissions: [] }),
+  'consent-approved': shell => answerPage({ shell, decision: 'approved', ...answer }),
+  'consent-denied': shell => answerPage({ shell, decision: 'denied', ...answer }),
+  'consent-refused': shell =>
     refusedRequestPage({
+      shell,
       client: request.client,
       description: 'The parameter code_challenge is missing; PKCE with S256 is required',
       ...answer,
     }),
-  device: () => deviceEntryPage(entry),
-  'device-link': () => deviceEntryPage({ ...entry, code: 'WDJB-MJHT' }),
-  'device-wrong': () =>
-    deviceEntryPage({ ...entry, code: 'WDJB-MJHX', problem: 'No device is waiting with this code.' }),
-  'device-decision': () => deviceRequestPage(request),
-  'device-decision-long': () =>
+  device: shell => deviceEntryPage({ shell, ...entry }),
+  'device-link': shell => deviceEntryPage({ shell, ...entry, code: 'WDJB-MJHT' }),
+  'device-wrong': shell =>
+    deviceEntryPage({ shell, ...entry, code: 'WDJB-MJHX', problem: 'No device is waiting with this code.' }),
+  'device-decision': shell => deviceRequestPage({ shell, ...request }),
+  'device-decision-long': shell =>
     deviceRequestPage({
+      shell,
       ...request,
       email: 'augusta.ada.king.countess.of.lovelace@analytical-engines.department.example.ac.uk',
       client: { name: LONG, voucher: { by: 'nobody' } },
@@ -145,14 +154,15 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
       agent: `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 ${'Embedded/1.0 '.repeat(16)}`,
       minutesAgo: 9,
     }),
-  'device-decision-admin-only': () => deviceRequestPage({ ...request, permissions: [] }),
-  'device-approved': () => deviceRequestPage({ ...request, state: 'approved' }),
-  'device-connected': () => deviceRequestPage({ ...request, state: 'fetched' }),
-  'device-denied': () => deviceRequestPage({ ...request, state: 'denied' }),
-  'device-expired': () => deviceRequestPage({ ...request, state: 'expired' }),
-  'account-empty': () => accountPage(account),
-  account: () =>
+  'device-decision-admin-only': shell => deviceRequestPage({ shell, ...request, permissions: [] }),
+  'device-approved': shell => deviceRequestPage({ shell, ...request, state: 'approved' }),
+  'device-connected': shell => deviceRequestPage({ shell, ...request, state: 'fetched' }),
+  'device-denied': shell => deviceRequestPage({ shell, ...request, state: 'denied' }),
+  'device-expired': shell => deviceRequestPage({ shell, ...request, state: 'expired' }),
+  'account-empty': shell => accountPage({ shell, ...account }),
+  account: shell =>
     accountPage({
+      shell,
       ...account,
       connections: [
         connection('Claude Code', false, ['mcp:tools:read', 'mcp:tools:call']),
@@ -166,14 +176,15 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
         permissions: ['mcp:tools:read', 'connections:manage'].map(scopes.text),
       })),
     }),
-  'account-disconnected': () => (
-    <Layout title="Connected apps" email={who.email} wide>
+  'account-disconnected': shell => (
+    <Layout title="Connected apps" shell={{ ...shell, notice: `Disconnected ${LONG}.` }} wide>
       <h1>Connected apps</h1>
       {disconnected({ name: LONG, isLast: true })}
     </Layout>
   ),
-  'account-servers': () =>
+  'account-servers': shell =>
     accountPage({
+      shell,
       ...account,
       servers: [
         serverAccount('notes', 'linked'),
@@ -182,31 +193,59 @@ export const PAGES: Record<string, () => string | Promise<string>> = {
         serverAccount('observability-production-europe-west', 'wants_more'),
       ],
     }),
-  'server-link': () => linkPage(serverLink),
-  'server-link-moved': () =>
+  'server-link': shell => linkPage({ shell, ...serverLink }),
+  'server-link-moved': shell =>
     linkPage({
+      shell,
       ...serverLink,
       name: 'observability-production-europe-west',
       issuerBefore: 'https://signin.department-of-computing.example.ac.uk/realms/observability',
       scope: ['notes:read', 'notes:write', 'https://notes.example/auth/long.scope.name.of.an.api', 'offline_access'],
     }),
-  'server-linked': () => linkedPage({ ...who, server: serverAccount('notes', 'linked') }),
-  error: () =>
+  'server-linked': shell => linkedPage({ shell, ...who, server: serverAccount('notes', 'linked') }),
+  error: shell =>
     errorPage({
+      shell,
       title: 'Something went wrong on our side',
       advice: 'The error has been logged. Try again, or tell the operator of this server when it happened.',
       reference: 'hJ3kX0aQ.1f',
     }),
 }
 
+/** Pages that are shown to somebody who is not signed in. */
+const FOR_STRANGERS = /^(sign-in|error-stranger|home-stranger)/
+
+const site = openSite(
+  parseConfig({ BASE_URL: 'https://tools.example.com' }, () => ''),
+  () => new Uint8Array(),
+)
+
+const shellFor = (name: string, language: Language): Shell => ({
+  site,
+  language,
+  t: TEXTS[language],
+  viewer: FOR_STRANGERS.test(name) ? undefined : { email: who.email, isAdmin: true, signOutCsrf: 'canned' },
+  notice: undefined,
+})
+
+/** `?lang=de` shows a page in another language. */
 export const gallery = () => {
-  const app = new Elysia().use(assets()).get('/', () => page(index()))
-  for (const [name, show] of Object.entries(PAGES)) app.get(`/gallery/${name}`, () => page(show()))
-  return app.get('/auth/device/:id/status', () => page(deviceStatus({ ...request, state: 'approved' })))
+  const app = new Elysia().use(assets({ site }))
+  const show = async (name: string, view: View, address: string) => {
+    const wanted = new URL(address).searchParams.get('lang') ?? 'en'
+    const language = wanted in TEXTS ? (wanted as Language) : 'en'
+    return new Response(await view(shellFor(name, language)), { headers: PAGE_HEADERS })
+  }
+  app.get('/', ({ request }) => show('', index, request.url))
+  for (const [name, view] of Object.entries(PAGES))
+    app.get(`/gallery/${name}`, ({ request }) => show(name, view, request.url))
+  return app.get('/auth/device/:id/status', ({ request: { url } }) =>
+    show('', shell => deviceStatus({ ...request, shell, state: 'approved' }), url),
+  )
 }
 
-const index = () => (
-  <Layout title="Gallery" wide>
+const index: View = shell => (
+  <Layout title="Gallery" shell={shell} wide>
     <h1>Gallery</h1>
     <ul>
       {Object.keys(PAGES).map(name => (

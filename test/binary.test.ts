@@ -1,11 +1,11 @@
 /** The compiled binary, alone in an empty directory: no source, no node_modules, no environment. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
-import { buildBinary } from './support/binary.ts'
+import { binary } from './support/binary.ts'
 import { follow } from './support/command.ts'
 import { decide, deviceTokens, modernRpc, registerClient, requestDevice, rpc, sendSignInForm } from './support/flows.ts'
 import { lives } from './support/gateway-children.ts'
@@ -16,14 +16,14 @@ import { until } from './support/until.ts'
 setDefaultTimeout(60_000)
 
 const work = mkdtempSync(join(tmpdir(), 'mcp-oauth-binary-'))
-const binary = join(work, 'mcp-oauth-server')
+const program = join(work, 'mcp-oauth-server')
 const dir = mkdtempSync(join(work, 'empty-'))
 const upstreams = join(work, 'mcp.json')
 const port = await freePort()
 let database: Awaited<ReturnType<typeof emptyDatabase>>
 
 beforeAll(async () => {
-  buildBinary(binary)
+  copyFileSync(binary(), program)
   const odd = { command: process.execPath, args: [join(import.meta.dir, 'support/odd-stdio.ts')] }
   writeFileSync(upstreams, JSON.stringify({ mcpServers: { odd } }))
   database = await emptyDatabase()
@@ -44,7 +44,7 @@ interface Running {
 /** Runs the binary in `dir`, with PATH, its port, a file of upstream servers and, on PostgreSQL, the database. */
 async function start(): Promise<Running> {
   const { DATABASE_URL, AUTH_SECRET } = database.env
-  const child = Bun.spawn([binary], {
+  const child = Bun.spawn([program], {
     cwd: dir,
     env: {
       PATH: process.env.PATH ?? '',
@@ -219,7 +219,7 @@ describe('the binary', () => {
 
   test('says what is wrong with its configuration without a stack, and its version', () => {
     const run = (args: string[], env: Record<string, string>) => {
-      const { exitCode, stdout, stderr } = Bun.spawnSync([binary, ...args], { cwd: work, env })
+      const { exitCode, stdout, stderr } = Bun.spawnSync([program, ...args], { cwd: work, env })
       return { exitCode, stdout: stdout.toString(), stderr: stderr.toString() }
     }
     expect(run([], { PORT: 'x', BASE_URL: 'y' })).toEqual({

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { buildBinary } from '../support/binary.ts'
+import { binary as compiled } from '../support/binary.ts'
 import { startCluster } from '../support/with-postgres.ts'
 import { CASES, type Case, type CaseName } from './cases.ts'
 import { type Contender, startFloor, startOurs } from './contenders.ts'
@@ -37,8 +37,7 @@ export interface Figures extends Measured {
 await using stack = new AsyncDisposableStack()
 const directory = mkdtempSync(join(tmpdir(), 'bench-'))
 stack.defer(() => rmSync(directory, { recursive: true, force: true }))
-const binary = values.binary ?? join(directory, 'mcp-oauth-server')
-if (!values.binary) buildBinary(binary)
+const binary = values.binary ?? compiled()
 const cluster = await startCluster()
 stack.defer(() => cluster.remove())
 

@@ -1,5 +1,6 @@
 /** Commands that list users, connections, keys and events, and end connections. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
+import { binary } from '../support/binary.ts'
 import { follow, ROOT, runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -142,8 +143,8 @@ test('status: version, server, database, settings without secrets', async () => 
 })
 
 test('a reader that closes the pipe early is no error', async () => {
-  const command = `"$0" run src/main.ts status | head -n 1; echo "\${PIPESTATUS[0]}"`
-  const child = Bun.spawn(['bash', '-c', command, process.execPath], {
+  const command = `"$0" status | head -n 1; echo "\${PIPESTATUS[0]}"`
+  const child = Bun.spawn(['bash', '-c', command, binary()], {
     cwd: ROOT,
     env: { PATH: process.env.PATH ?? '', ...server.env },
     stdout: 'pipe',

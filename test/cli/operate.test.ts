@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
 import { migrations } from '../../sql/migrations/index.ts'
 import { rotateKeys } from '../../src/oauth/keys.ts'
-import { follow, runCommand, startCommand } from '../support/command.ts'
+import { follow, ROOT, runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
 import { serve } from '../support/processes.ts'
@@ -234,9 +234,10 @@ test('the startup list names world-readable secret files and an untrusted proxy,
   }
 })
 
-test('serve started from another directory has its pages, styles and scripts', async () => {
+test('serve from source, started in another directory, has its pages, styles and scripts', async () => {
   const database = await migratedDatabase()
-  const program = await serve({ ...database.env, SHUTDOWN_GRACE: '0' }, tmpdir())
+  const source = [process.execPath, 'run', join(ROOT, 'src/main.ts')]
+  const program = await serve({ ...database.env, SHUTDOWN_GRACE: '0' }, tmpdir(), source)
   try {
     for (const [path, text] of [
       ['/', '<h1>'],
@@ -295,7 +296,7 @@ test('serve greets with its addresses, what production needs, and one sign-in li
       '- BASE_URL: ',
       '- a sign-in provider: ',
       'Sign in as the administrator, root@example.com',
-      `run src/main.ts login http://localhost:${port}/mcp`,
+      `mcp-oauth-server login http://localhost:${port}/mcp`,
     ])
       expect(greeting).toContain(text)
     expect(greeting).not.toContain('- ADMIN_EMAILS')

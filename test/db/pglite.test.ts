@@ -77,7 +77,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
       setInterval(() => {}, 1000)`
     const path = join(dir, 'holder-with-child.ts')
     writeFileSync(path, script)
-    const parent = start(path, [], {})
+    const parent = start([process.execPath, path], {})
     cleanup.push(() => parent.kill('SIGKILL'))
     await parent.printed('child')
     const child = Number(/child (\d+)/.exec(parent.output())![1])
@@ -222,7 +222,7 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     const writer = join(import.meta.dir, '../support/pglite-writer.ts')
     let last = 0
     for (let round = 0; round < 8; round++) {
-      const program = start(writer, [], { DATA_DIR: dataDir })
+      const program = start([process.execPath, writer], { DATA_DIR: dataDir })
       cleanup.push(() => program.kill('SIGKILL'))
       await program.printed(`stored ${last + 10 + round * 7}\n`)
       program.kill('SIGKILL')

@@ -3,6 +3,7 @@ import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { closeSync, constants, mkdtempSync, openSync, readSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { binary } from '../support/binary.ts'
 import { ROOT } from '../support/command.ts'
 import { freePort } from '../support/ports.ts'
 import { migratedDatabase } from '../support/server.ts'
@@ -13,7 +14,7 @@ setDefaultTimeout(120_000)
 async function serving(output: string, work: (base: string) => Promise<void>): Promise<void> {
   const database = await migratedDatabase()
   const port = await freePort()
-  const child = Bun.spawn(['sh', '-c', 'exec "$0" run src/main.ts serve > "$1"', process.execPath, output], {
+  const child = Bun.spawn(['sh', '-c', 'exec "$0" serve > "$1"', binary(), output], {
     cwd: ROOT,
     env: { PATH: process.env.PATH ?? '', PORT: String(port), LOG_LEVEL: 'debug', ...database.env },
     stdio: ['ignore', 'ignore', 'inherit'],

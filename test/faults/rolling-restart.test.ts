@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { buildBinary } from '../support/binary.ts'
+import { binary } from '../support/binary.ts'
 import { follow } from '../support/command.ts'
 import { type Balancer, startBalancer } from '../support/nginx.ts'
 import { freePort } from '../support/ports.ts'
@@ -16,7 +16,6 @@ const ROUNDS = 4
 const CLIENTS = 4
 
 const work = mkdtempSync(join(tmpdir(), 'mcp-oauth-rolling-'))
-const binary = join(work, 'mcp-oauth-server')
 afterAll(() => rmSync(work, { recursive: true, force: true }))
 
 // Two processes share a database only if it is a PostgreSQL.
@@ -35,7 +34,7 @@ describe.skipIf(!onPostgres)('a rolling restart of two replicas behind nginx', (
   })
 
   async function startReplica(port: number) {
-    const child = Bun.spawn([binary], {
+    const child = Bun.spawn([binary()], {
       cwd: work,
       env: env(port, 'http://localhost:3000'),
       stdin: 'ignore',
@@ -49,7 +48,6 @@ describe.skipIf(!onPostgres)('a rolling restart of two replicas behind nginx', (
   }
 
   beforeAll(async () => {
-    buildBinary(binary)
     database = await emptyDatabase()
     for (const port of [await freePort(), await freePort()]) replicas.set(port, await startReplica(port))
     balancer = await startBalancer([...replicas.keys()])
@@ -64,7 +62,7 @@ describe.skipIf(!onPostgres)('a rolling restart of two replicas behind nginx', (
   })
 
   test(`loses no request, ${ROUNDS} times over`, async () => {
-    const added = Bun.spawnSync([binary, 'client', 'add', 'Load', '--grant', 'client_credentials'], {
+    const added = Bun.spawnSync([binary(), 'client', 'add', 'Load', '--grant', 'client_credentials'], {
       cwd: work,
       env: env(1, 'http://localhost:3000'),
     }).stdout.toString()

@@ -234,7 +234,7 @@ test('children() lists which process runs for whom and since when', async () => 
 describe('a server that is killed', () => {
   /** Starts a server with one child and kills it. @returns the processes that it left. */
   async function killed(stateDir: string, mode: string, method: string, before: () => Promise<void> = async () => {}) {
-    const parent = start(PARENT, [stateDir, mode, method], {})
+    const parent = start([process.execPath, PARENT, stateDir, mode, method], {})
     await parent.printed('}\n')
     const { child, grandchild } = JSON.parse(parent.output()) as { child: number; grandchild?: number }
     await before()

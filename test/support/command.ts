@@ -1,5 +1,6 @@
-/** The program as run from a terminal: `bun run src/main.ts …`, in its own process. */
+/** The program as run from a terminal, in its own process. */
 import { join } from 'node:path'
+import { binary } from './binary.ts'
 
 export const ROOT = join(import.meta.dir, '../..')
 
@@ -11,7 +12,7 @@ export interface Finished {
 
 /** A running command, whose environment contains only PATH and what is given. */
 export function startCommand(args: string[], env: Record<string, string> = {}) {
-  return Bun.spawn([process.execPath, 'run', 'src/main.ts', ...args], {
+  return Bun.spawn([binary(), ...args], {
     cwd: ROOT,
     env: { PATH: process.env.PATH ?? '', ...env },
     stdin: 'ignore',

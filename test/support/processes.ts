@@ -1,8 +1,6 @@
 /** The program as its own process: what it prints, how it ends, and what it leaves behind when it is killed. */
-import { resolve } from 'node:path'
+import { binary } from './binary.ts'
 import { freePort } from './ports.ts'
-
-const MAIN = resolve(import.meta.dir, '../../src/main.ts')
 
 export interface Program {
   pid: number
@@ -14,9 +12,9 @@ export interface Program {
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts a script whose environment is `env` and the minimum that a program needs. @param cwd Defaults to the current directory. */
-export function start(script: string, args: string[], env: Record<string, string>, cwd?: string): Program {
-  const child = Bun.spawn([process.execPath, 'run', script, ...args], {
+/** Starts a program whose environment is `env` and the minimum that it needs. @param cwd Defaults to the current directory. */
+export function start(command: string[], env: Record<string, string>, cwd?: string): Program {
+  const child = Bun.spawn(command, {
     ...(cwd ? { cwd } : {}),
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
     stdin: 'ignore',
@@ -55,17 +53,22 @@ export function start(script: string, args: string[], env: Record<string, string
 
 /** Runs a command to its end. */
 export async function run(args: string[], env: Record<string, string>): Promise<{ code: number; output: string }> {
-  const program = start(MAIN, args, env)
+  const program = start([binary(), ...args], env)
   return { code: await program.exited, output: program.output() }
 }
 
-/** Starts `serve` on a free port and waits until it listens. */
+/** Starts `serve` on a free port and waits until it listens. @param command Defaults to the compiled binary. */
 export async function serve(
   env: Record<string, string>,
   cwd?: string,
+  command = [binary()],
 ): Promise<Program & { base: string; port: number }> {
   const port = await freePort()
-  const program = start(MAIN, ['serve'], { PORT: String(port), BASE_URL: `http://localhost:${port}`, ...env }, cwd)
+  const program = start(
+    [...command, 'serve'],
+    { PORT: String(port), BASE_URL: `http://localhost:${port}`, ...env },
+    cwd,
+  )
   await program.printed('is listening on')
   return { ...program, base: `http://127.0.0.1:${port}`, port }
 }

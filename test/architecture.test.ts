@@ -58,7 +58,7 @@ const OWNERS: readonly [library: RegExp, owner: RegExp][] = [
   [/^@electric-sql\//, /^src\/db\/(pglite|wire-server)\.ts$/],
   [/^arctic$/, /^src\/signin\/providers\.ts$/],
   // The login command is a client of other people's servers, too.
-  [/^@modelcontextprotocol\//, /^src\/(mcp|gateway)\/|^src\/cli\/login\.ts$/],
+  [/^@modelcontextprotocol\//, /^src\/(mcp|gateway)\/|^src\/cli\/login-\w+\.ts$/],
   [/^elysia$/, /^src\/(app\.ts|http\/|(oauth|signin|account|admin|mcp|gateway)\/)/],
   [/^@elysiajs\/html$/, /^views\//],
   [/^pino$/, /^src\/lib\/log\.ts$/],

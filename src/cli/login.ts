@@ -1,220 +1,213 @@
 /**
- * Signs in to any MCP server by device code, using only its public endpoints: discovery (RFC 9728, RFC 8414) and
- * registration (RFC 7591) with the helpers of the MCP SDK, the device grant (RFC 8628), then MCP. It relies on nothing
- * specific to this server, and strips control characters from everything that it prints.
+ * Signs in to any MCP server by device code, using only its public endpoints: `login-discovery` finds them and registers,
+ * `login-tools` calls the server, `login-store` keeps the connection on request. It relies on nothing specific to this
+ * server, and strips control characters from everything that it prints.
  */
-import { hostname } from 'node:os'
-import {
-  type AuthorizationServerMetadata,
-  Client,
-  discoverOAuthServerInfo,
-  extractWWWAuthenticateParams,
-  InsufficientScopeError,
-  RegistrationRejectedError,
-  registerClient,
-  StreamableHTTPClientTransport,
-} from '@modelcontextprotocol/client'
-import { renderUnicodeCompact } from 'uqr'
-import { z } from 'zod'
-import packageJson from '../../package.json' with { type: 'json' }
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import {
   authorizeDevice,
-  DEVICE_CODE_GRANT,
+  type ClientRequest,
   type DevicePrompt,
-  refusal,
+  refreshTokens,
   request,
-  withoutNulls,
+  revokeToken,
+  type Web,
 } from '../lib/device-grant.ts'
-import { UsageError } from '../lib/errors.ts'
-import { printableText } from '../lib/text.ts'
+import { UnreachableError, UsageError } from '../lib/errors.ts'
+import { PROGRAM } from '../lib/program.ts'
+import { showCode } from './login-code.ts'
+import { discover, register, type Target } from './login-discovery.ts'
+import { type Connection, connectionsFile, findConnection, storeConnection } from './login-store.ts'
+import { asciiJson, type Endpoint, type Use, useServer } from './login-tools.ts'
 import { print, say } from './terminal.ts'
 
-/** JSON in ASCII, so that text from another server cannot contain control or invisible characters. */
-const printJson = (value: unknown) =>
-  JSON.stringify(value, null, 2).replace(
-    /[\u007f-\uffff]/g,
-    char => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-
-interface LoginOptions {
+interface LoginOptions extends Partial<Use> {
+  save?: boolean
   clientId?: string
+  secretFile?: string
   scope?: string[]
-  json?: boolean
+  ca?: string
 }
 
-/** Messages go to standard error; standard output is for the tokens of `--json`. */
+/** Messages go to standard error; standard output is for `--json` and for what tools return. */
 export async function login(address: string, options: LoginOptions): Promise<void> {
+  const url = serverUrl(address)
+  const use = readUse(options)
+  const saved = options.save || options.clientId ? undefined : findConnection(url.href)
+  if (saved) {
+    say(`Using the connection that was saved for ${url.href}`)
+    return useServer(endpointOf(url, saved, true), use)
+  }
+  const { connection, tokens } = await signIn(url, options)
+  const isKept = options.save || (use.json && use.action === undefined)
+  try {
+    if (options.save) await save(url, connection)
+    if (use.json && use.action === undefined)
+      print(asciiJson({ client_id: connection.client_id, resource: connection.resource, ...tokens }))
+    await useServer(endpointOf(url, connection, options.save === true), use)
+  } finally {
+    if (!isKept) await end(connection)
+  }
+}
+
+export async function logout(address: string): Promise<void> {
+  const url = serverUrl(address)
+  const saved = findConnection(url.href)
+  if (!saved) throw new UsageError(`No connection to ${url.href} is saved in ${connectionsFile()}`)
+  await end(saved)
+  storeConnection(url.href, undefined)
+}
+
+function serverUrl(address: string): URL {
   const url = URL.parse(address)
   if (!url || !/^https?:$/.test(url.protocol))
     throw new UsageError(`${address} is not a URL that begins with http:// or https://`)
+  return url
+}
 
-  const target = await discover(url)
+function readUse({ action, tool, arg = [], args, json = false }: LoginOptions): Use {
+  if (action === 'call' && tool === undefined) throw new UsageError('Name the tool to call: login URL call TOOL')
+  if (action !== 'call' && (tool !== undefined || arg.length > 0 || args !== undefined))
+    throw new UsageError('Arguments of a tool need: login URL call TOOL')
+  return { action, tool, arg, args, json }
+}
+
+async function signIn(url: URL, { clientId, secretFile, scope, ca }: LoginOptions) {
+  if (secretFile !== undefined && clientId === undefined)
+    throw new UsageError('--secret-file is for the client of --client-id')
+  const secret = secretFile === undefined ? undefined : readSecret(secretFile)
+  const authority = ca === undefined ? undefined : resolve(ca)
+  const web = openWeb(authority)
+  const target = await discover(url, web)
   say(`${target.resource ?? url.href} is protected by ${target.issuer}`)
-  const clientId = options.clientId ?? (await register(target))
-  const tokens = await authorizeDevice(
-    {
-      deviceAuthorizationEndpoint: target.deviceAuthorizationEndpoint,
-      tokenEndpoint: target.metadata.token_endpoint,
-      common: { client_id: clientId, ...(target.resource ? { resource: target.resource } : {}) },
-      scope: options.scope?.join(' ') ?? target.scope,
-    },
-    showCode,
-  )
-  say('Signed in.\n')
-  if (options.json) print(printJson({ client_id: clientId, resource: target.resource, ...tokens }))
-  await showServer(target.resource ?? url.href, tokens.access_token)
-}
-
-/** An MCP server's authorization server, and what to request from it. */
-interface Target {
-  issuer: string
-  metadata: AuthorizationServerMetadata
-  deviceAuthorizationEndpoint: string
-  /** Absent if the server publishes no protected-resource metadata, as in MCP 2025-03-26. */
-  resource: string | undefined
-  scope: string | undefined
-}
-
-async function discover(url: URL): Promise<Target> {
-  const challenged = await request(url, { headers: { Accept: 'application/json, text/event-stream' } })
-  await challenged.body?.cancel()
-  const challenge = extractWWWAuthenticateParams(challenged)
-  const found = await discoverOAuthServerInfo(url, {
-    ...(challenge.resourceMetadataUrl ? { resourceMetadataUrl: challenge.resourceMetadataUrl } : {}),
-    fetchFn: fetchMetadata,
-    skipIssuerMetadataValidation: true, // checked below, ignoring a trailing slash
-  }).catch(error => {
-    if (error instanceof UsageError) throw error
-    throw new UsageError(`The metadata for ${url.href} does not conform to RFC 8414 and RFC 9728`)
-  })
-  const { authorizationServerUrl, authorizationServerMetadata: metadata, resourceMetadata } = found
-  if (!metadata)
-    throw new UsageError(
-      `${url.href} does not name an authorization server (no metadata of RFC 9728 or RFC 8414). Is it an MCP server?`,
-    )
-  const issuer = withoutSlash(webUrl(authorizationServerUrl, 'authorization server'))
-  // RFC 8414 3.3: metadata of another issuer would let one server collect codes for another.
-  if (withoutSlash(metadata.issuer) !== withoutSlash(authorizationServerUrl))
-    throw new UsageError(`The metadata of ${issuer} names another issuer (${printableText(metadata.issuer, 200)})`)
-  const deviceAuthorizationEndpoint = z
-    .looseObject({ device_authorization_endpoint: z.string().optional() })
-    .parse(metadata).device_authorization_endpoint
-  if (!deviceAuthorizationEndpoint) throw new UsageError(`${issuer} has no device authorization endpoint (RFC 8628)`)
-  const resource = resourceMetadata && webUrl(resourceMetadata.resource, 'resource')
-  // RFC 9728 3.3: likewise, one server could collect tokens for another.
-  if (resource && new URL(resource).origin !== url.origin)
-    throw new UsageError(`${url.href} describes ${resource}, which is not at ${url.origin}`)
-  return {
-    issuer,
-    metadata,
-    deviceAuthorizationEndpoint: webUrl(deviceAuthorizationEndpoint, 'device authorization endpoint'),
-    resource: resourceMetadata?.resource,
-    scope: challenge.scope ?? resourceMetadata?.scopes_supported?.join(' '),
+  const client = { client_id: clientId ?? (await register(target, web)) }
+  const connection: Omit<Connection, 'access_token'> = {
+    issuer: target.issuer,
+    token_endpoint: target.metadata.token_endpoint,
+    revocation_endpoint: target.revocationEndpoint,
+    ...client,
+    ...(secret === undefined ? {} : authenticationOf(target, client.client_id, secret)),
+    resource: target.resource,
+    ca: authority,
   }
-}
-
-/**
- * Fetches metadata and adapts it to the SDK's schemas, which are stricter than the RFC: they reject null members, and
- * require an authorization endpoint, which a server without browser grants does not need (RFC 8414 2).
- */
-async function fetchMetadata(url: string | URL, init?: RequestInit): Promise<Response> {
-  const answer = await request(url, init)
-  if (!answer.ok) return answer
-  const document = withoutNulls(await answer.json().catch(() => undefined))
-  if (typeof document !== 'object' || document === null) return new Response(null, { status: 404 })
-  if (!('token_endpoint' in document)) return Response.json(document)
-  return Response.json({
-    authorization_endpoint: document.token_endpoint,
-    response_types_supported: [],
-    ...document,
-  })
-}
-
-function withoutSlash(issuer: string): string {
-  return issuer.replace(/\/$/, '')
-}
-
-/** Normalizes an address from another server, so that it can be printed. @throws UsageError unless it is http or https. */
-function webUrl(value: string, what: string): string {
-  const url = URL.parse(value)
-  if (!url || !/^https?:$/.test(url.protocol)) throw new UsageError(`The ${what} is not an http or https address`)
-  return url.href
-}
-
-async function register({ metadata, issuer }: Target): Promise<string> {
-  if (!metadata.registration_endpoint)
-    throw new UsageError(
-      'The server does not register clients; ask its operator for a client id and pass it with --client-id',
-    )
+  const code = showCode()
   try {
-    const { client_id } = await registerClient(issuer, {
-      metadata,
-      clientMetadata: {
-        client_name: `${packageJson.name} login on ${hostname()}`,
-        redirect_uris: [],
-        grant_types: [DEVICE_CODE_GRANT, 'refresh_token'],
-        response_types: [],
-        token_endpoint_auth_method: 'none',
-        application_type: 'native',
-        software_id: packageJson.name,
-        software_version: packageJson.version,
+    const tokens = await authorizeDevice(
+      {
+        ...requestOf(connection, web),
+        deviceAuthorizationEndpoint: target.deviceAuthorizationEndpoint,
+        tokenEndpoint: target.metadata.token_endpoint,
+        scope: scope?.join(' ') ?? target.scope,
       },
-      fetchFn: async (url, init) => {
-        const answer = await request(url, init)
-        if (!answer.ok) return answer
-        const registered = withoutNulls(await answer.json().catch(() => undefined))
-        return Response.json({ redirect_uris: [], ...(registered as object | undefined) })
-      },
-    })
-    return client_id
-  } catch (error) {
-    if (error instanceof UsageError) throw error
-    if (!(error instanceof RegistrationRejectedError))
-      throw new UsageError('The server answered the registration without a client_id')
-    throw refusal('registration', { status: error.status, body: parsed(error.body) })
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined // the error then shows the status
-  }
-}
-
-function showCode({ link, userCode, expiresIn }: DevicePrompt): void {
-  say(`\nOpen this page on any device, and check that it shows this code:\n\n  ${link}\n\n  ${userCode}\n`)
-  say(renderUnicodeCompact(link, { border: 2 }))
-  const minutes = Math.max(1, Math.round(expiresIn / 60))
-  say(`\nWaiting until you approve (the code works for ${minutes} minute${minutes === 1 ? '' : 's'}) …`)
-}
-
-/** Connects as an MCP client, lists the tools, and calls `whoami` if the server has it. */
-async function showServer(url: string, accessToken: string): Promise<void> {
-  const client = new Client(
-    { name: packageJson.name, version: packageJson.version },
-    { versionNegotiation: { mode: 'auto' } },
-  )
-  const headers = { Authorization: `Bearer ${accessToken}` }
-  try {
-    await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } }))
-    const { tools } = await client.listTools()
-    say(`${tools.length} tools:`)
-    for (const { name, title, description } of tools)
-      say(`  ${printableText(name, 128)}  ${printableText((title ?? description ?? '').split('\n')[0] ?? '', 200)}`)
-    if (tools.some(tool => tool.name === 'whoami')) {
-      const result = await client.callTool({ name: 'whoami', arguments: {} })
-      say(`\nwhoami: ${printJson(result.structuredContent ?? result.content)}`)
-    }
-  } catch (error) {
-    if (!(error instanceof InsufficientScopeError)) {
-      const why = printableText((error as Error).message, 200)
-      throw new UsageError(`Signed in, but ${url} does not answer as an MCP server: ${why}`)
-    }
-    const scope = printableText(error.requiredScope ?? '', 500)
-    say(`The token lacks a scope that this server requires${scope ? `: ${scope}` : ''}.`)
+      (prompt: DevicePrompt) => code.show(prompt),
+    )
+    code.close()
+    say('Signed in.\n')
+    const refresh = tokens.refresh_token
+    const refresh_token = typeof refresh === 'string' ? refresh : undefined
+    return { tokens, connection: { ...connection, access_token: tokens.access_token, refresh_token } }
   } finally {
-    await client.close()
+    code.close()
+  }
+}
+
+/** As the server wants it (RFC 6749 2.3.1). */
+function authenticationOf({ metadata }: Target, id: string, secret: string): Partial<Connection> {
+  const methods = metadata.token_endpoint_auth_methods_supported ?? ['client_secret_basic']
+  if (!methods.includes('client_secret_basic')) return { client_secret: secret }
+  const pair = [id, secret].map(part => encodeURIComponent(part)).join(':')
+  return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
+}
+
+function readSecret(file: string): string {
+  try {
+    return readFileSync(file === '-' ? 0 : file, 'utf8').trim()
+  } catch (error) {
+    throw new UsageError(`The secret in ${file} cannot be read (${(error as { code?: string }).code})`)
+  }
+}
+
+function requestOf(connection: Omit<Connection, 'access_token'>, web = openWeb(connection.ca)): ClientRequest {
+  const { client_id, client_secret, resource, authorization } = connection
+  const common = { client_id, ...(client_secret ? { client_secret } : {}), ...(resource ? { resource } : {}) }
+  return { common, authorization, web }
+}
+
+/** Replaces an earlier connection to the server, which ends. */
+async function save(url: URL, connection: Connection): Promise<void> {
+  const earlier = findConnection(url.href)
+  storeConnection(url.href, connection)
+  say(`Saved the connection in ${connectionsFile()}; to end it: ${PROGRAM} logout ${url.href}`)
+  if (earlier) await end(earlier)
+}
+
+/** An MCP server with tokens; those that are kept are renewed when they are refused. */
+function endpointOf(url: URL, connection: Connection, isKept: boolean): Endpoint {
+  let current = connection
+  const onUnauthorized = async () => {
+    current = await renew(url, current)
+  }
+  return {
+    url: connection.resource ?? url.href,
+    fetch: (place, init) => fetch(place, { ...init, ...trusting(connection.ca) }),
+    authProvider: {
+      token: async () => current.access_token,
+      ...(isKept ? { onUnauthorized } : {}),
+    },
+  }
+}
+
+async function renew(url: URL, used: Connection): Promise<Connection> {
+  const saved = findConnection(url.href)
+  // Another process may have renewed it meanwhile.
+  if (saved && saved.client_id === used.client_id && saved.access_token !== used.access_token) return saved
+  const tokens =
+    used.refresh_token === undefined
+      ? undefined
+      : await refreshTokens(requestOf(used), used.token_endpoint, used.refresh_token)
+  if (!tokens) throw new UsageError(`The connection has ended; sign in again: ${PROGRAM} login ${url.href} --save`)
+  const refresh_token = typeof tokens.refresh_token === 'string' ? tokens.refresh_token : used.refresh_token
+  const renewed = { ...used, access_token: tokens.access_token, refresh_token }
+  if (saved) storeConnection(url.href, renewed)
+  return renewed
+}
+
+/** Ends a connection at its server (RFC 7009), and says so. */
+async function end(connection: Connection): Promise<void> {
+  const { revocation_endpoint: place, refresh_token, access_token, issuer } = connection
+  if (place === undefined) return say(`${issuer} cannot end connections on request; disconnect it on its page.`)
+  try {
+    await revokeToken(requestOf(connection), place, refresh_token ?? access_token)
+    say(`Ended the connection with ${issuer}.`)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    say(`The connection with ${issuer} goes on: ${error.message}`)
+  }
+}
+
+const trusting = (ca: string | undefined) =>
+  ca === undefined ? {} : { tls: { ca: [...rootCertificates, readCa(ca)] } }
+
+function readCa(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new UsageError(`The certificate ${file} cannot be read (${(error as { code?: string }).code})`)
+  }
+}
+
+/** Requests that trust a CA of the user's, too. */
+function openWeb(ca: string | undefined): Web {
+  const trust = trusting(ca)
+  return async (url, init) => {
+    try {
+      return await request(url, { ...init, ...trust })
+    } catch (error) {
+      if (!(error instanceof UnreachableError) || !/self.signed|unable to (get|verify)/i.test(error.message))
+        throw error
+      throw new UnreachableError(`${error.message}\nIf a CA of your own has signed it, name its certificate: --ca FILE`)
+    }
   }
 }

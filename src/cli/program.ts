@@ -1,5 +1,5 @@
 /** The commands with their options and help. What a command does is in a module beside this one, loaded when it runs. */
-import { Command, CommanderError, Help } from 'commander'
+import { Argument, Command, CommanderError, Help } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { completionScript } from './completion.ts'
 import { collect, examples, group, json, NAME } from './options.ts'
@@ -82,16 +82,33 @@ function defineServer(program: Command): void {
     .option('--config <file>', 'Read the configuration from this file, as --env-file')
     .action(async options => (await import('./serve.ts')).serve(options))
   program
-    .command('login <url>')
-    .description('Sign in to any MCP server by device code, and call it')
+    .command('login')
+    .argument('<url>')
+    .addArgument(new Argument('[what]', 'What to do there').choices(['tools', 'call']))
+    .argument('[tool]', 'The tool to call')
+    .description('Sign in to any MCP server by device code, and list its tools or call one')
+    .option('--save', 'Keep the connection for later calls, which renew it; otherwise it ends with the command')
+    .option('--arg <name=value>', 'Argument of the tool (repeatable)', collect)
+    .option('--args <file>', 'JSON object with arguments of the tool; - for standard input')
     .option('--client-id <id>', 'Use this client instead of registering one')
+    .option('--secret-file <file>', 'File with the secret of that client; - for standard input')
     .option('--scope <scope>', 'Scope to request (repeatable; default: what the server asks for)', collect)
-    .option('--json', 'Print the tokens on standard output')
+    .option('--ca <file>', 'Certificate (PEM) of a CA to trust')
+    .option('--json', 'Print the tokens, or the tools or the result, on standard output; tokens stay valid')
     .addHelpText(
       'after',
-      examples('login https://mcp.example.com/mcp', 'login https://mcp.example.com/mcp --json >tokens.json'),
+      examples(
+        'login https://mcp.example.com/mcp',
+        'login https://mcp.example.com/mcp --save',
+        'login https://mcp.example.com/mcp call search --arg query=berlin --arg limit=3',
+        'login https://mcp.example.com/mcp --json >tokens.json',
+      ),
     )
-    .action(async (url, options) => (await import('./login.ts')).login(url, options))
+    .action(async (url, action, tool, options) => (await import('./login.ts')).login(url, { action, tool, ...options }))
+  program
+    .command('logout <url>')
+    .description('End the connection that login --save keeps')
+    .action(async url => (await import('./login.ts')).logout(url))
   program
     .command('migrate')
     .description('Bring the database schema up to date, and exit')

@@ -1,6 +1,6 @@
 /**
- * The client side of the device authorization grant (RFC 8628), for any server: lenient about missing or differently named
- * members, and tolerant of short outages.
+ * The client side of the device authorization grant (RFC 8628) and of what follows it, for any server: lenient about missing
+ * or differently named members, and tolerant of short outages.
  */
 import { z } from 'zod'
 import { UnreachableError, UsageError } from './errors.ts'
@@ -12,11 +12,21 @@ const TIMEOUT_MS = 10_000
 /** Seconds; RFC 8628 3.5 requires a client to back off while it cannot reach the server. */
 const MAX_INTERVAL = 60
 
-export interface DeviceGrantRequest {
+/** Like fetch. @throws UsageError if there is no response. */
+export type Web = (url: string | URL, init?: RequestInit) => Promise<Response>
+
+/** How a client calls its authorization server. */
+export interface ClientRequest {
+  /** `client_id` and, if known, `resource` and `client_secret`: sent with every request. */
+  common: Record<string, string>
+  /** An Authorization header, for client_secret_basic. */
+  authorization?: string | undefined
+  web: Web
+}
+
+export interface DeviceGrantRequest extends ClientRequest {
   deviceAuthorizationEndpoint: string
   tokenEndpoint: string
-  /** `client_id` and, if known, `resource`: sent with every request. */
-  common: Record<string, string>
   scope: string | undefined
 }
 
@@ -65,10 +75,11 @@ export async function authorizeDevice(
   request: DeviceGrantRequest,
   show: (prompt: DevicePrompt) => void,
 ): Promise<Tokens> {
-  const started = await post(request.deviceAuthorizationEndpoint, {
-    ...request.common,
-    ...(request.scope ? { scope: request.scope } : {}),
-  })
+  const started = await post(
+    request,
+    request.deviceAuthorizationEndpoint,
+    request.scope ? { scope: request.scope } : {},
+  )
   if (started.status >= 300) throw refusal('device authorization', started)
   const device = deviceSchema.safeParse(started.body).data
   if (!device)
@@ -81,11 +92,8 @@ export async function authorizeDevice(
   return poll(request, device)
 }
 
-async function poll(
-  { tokenEndpoint, common }: DeviceGrantRequest,
-  device: z.output<typeof deviceSchema>,
-): Promise<Tokens> {
-  const form = { ...common, grant_type: DEVICE_CODE_GRANT, device_code: device.device_code }
+async function poll(request: DeviceGrantRequest, device: z.output<typeof deviceSchema>): Promise<Tokens> {
+  const form = { grant_type: DEVICE_CODE_GRANT, device_code: device.device_code }
   const end = performance.now() + device.expires_in * 1000
   let interval = device.interval
   let wait = interval
@@ -94,7 +102,7 @@ async function poll(
     wait = interval
     let answer: Answer
     try {
-      answer = await post(tokenEndpoint, form)
+      answer = await post(request, request.tokenEndpoint, form)
     } catch (error) {
       if (!(error instanceof UsageError)) throw error
       interval = Math.min(interval * 2, MAX_INTERVAL)
@@ -110,6 +118,23 @@ async function poll(
     else return tokensOf(answer)
   }
   throw new UsageError('The code has expired; run the command again.')
+}
+
+/** Exchanges a refresh token (RFC 6749 6). @returns undefined if the connection has ended. */
+export async function refreshTokens(
+  request: ClientRequest,
+  tokenEndpoint: string,
+  refreshToken: string,
+): Promise<Tokens | undefined> {
+  const answer = await post(request, tokenEndpoint, { grant_type: 'refresh_token', refresh_token: refreshToken })
+  if (errorSchema.safeParse(answer.body).data?.error === 'invalid_grant') return undefined
+  return tokensOf(answer)
+}
+
+/** Ends a connection (RFC 7009). */
+export async function revokeToken(request: ClientRequest, revocationEndpoint: string, token: string): Promise<void> {
+  const answer = await post(request, revocationEndpoint, { token })
+  if (answer.status >= 300) throw refusal('revocation', answer)
 }
 
 function tokensOf(answer: Answer): Tokens {
@@ -135,11 +160,19 @@ export function refusal(what: string, { status, body }: Pick<Answer, 'status' | 
   return new UsageError(`The server refused the ${what}: ${said}`)
 }
 
-async function post(url: string, form: Record<string, string>): Promise<Answer> {
-  const answer = await request(url, {
+async function post(
+  { common, authorization, web }: ClientRequest,
+  url: string,
+  form: Record<string, string>,
+): Promise<Answer> {
+  const answer = await web(url, {
     method: 'POST',
-    headers: { Accept: 'application/json', 'Content-Type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams(form),
+    headers: {
+      Accept: 'application/json',
+      'Content-Type': 'application/x-www-form-urlencoded',
+      ...(authorization ? { Authorization: authorization } : {}),
+    },
+    body: new URLSearchParams({ ...common, ...form }),
   })
   return {
     status: answer.status,
@@ -148,7 +181,7 @@ async function post(url: string, form: Record<string, string>): Promise<Answer> 
   }
 }
 
-/** Like fetch, with a timeout. @throws UsageError if there is no response. */
+/** A {@link Web} with a timeout. */
 export async function request(url: string | URL, init: RequestInit = {}): Promise<Response> {
   try {
     return await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })

@@ -1,8 +1,14 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { hostname, tmpdir, userInfo } from 'node:os'
+import { dirname, join } from 'node:path'
+import packageJson from '../../package.json' with { type: 'json' }
+import { addClient } from '../../src/oauth/clients/index.ts'
 import { follow, runCommand, startCommand } from '../support/command.ts'
-import { decide, registerClient, rpc, signIn } from '../support/flows.ts'
+import { DEVICE_CODE_GRANT, decide, registerClient, rpc, signIn } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+import { TEST_CERTIFICATE, TEST_KEY } from '../support/tls.ts'
 
 setDefaultTimeout(60_000)
 
@@ -16,8 +22,8 @@ beforeAll(async () => {
 afterAll(() => server.close())
 
 /** Starts `login`, and gives the code that it shows, in its link and by itself. */
-async function startLogin(...args: string[]) {
-  const child = startCommand(['login', ...args])
+async function startLogin(args: string[], env: Record<string, string> = {}) {
+  const child = startCommand(['login', ...args], env)
   const stderr = follow(child.stderr)
   const [, code] = await stderr.until(/\/auth\/device\?code=([A-Z]{4}-[A-Z]{4})\n\n {2}\1\n/)
   return { child, stderr, code: code! }
@@ -30,15 +36,20 @@ async function finish({ child, stderr }: Awaited<ReturnType<typeof startLogin>>)
 describe('login URL', () => {
   // Each waits for one polling interval of real time, so they wait together.
   test.concurrent('finds the MCP endpoint from its URL alone, registers, shows a link and a code, and calls whoami', async () => {
-    const login = await startLogin(`${server.base}/mcp`)
-    await decide(server, ada, login.code)
+    // Of their own, since a connection that ends denies the other requests of the app and the person.
+    const bob = await signIn(server, 'bob@example.com')
+    const login = await startLogin([`${server.base}/mcp`])
+    await decide(server, bob, login.code)
     const { code, stdout, stderr } = await finish(login)
     expect([code, stdout]).toEqual([0, ''])
     expect(stderr).toContain('Signed in.\n')
+    expect(stderr).toContain('Open this page on this machine,')
+    expect(stderr).toContain('There is no QR code: on another device, localhost is that device.')
+    expect(stderr).toEndWith(`Ended the connection with ${server.base}.\n`)
     const whoami = JSON.parse(/whoami: (\{[\s\S]*?\n\})/.exec(stderr)![1]!)
     expect(whoami).toMatchObject({
-      user: { email: 'ada@example.com' },
-      client: { name: expect.stringMatching(/^mcp-oauth-server login on /) },
+      user: { email: 'bob@example.com' },
+      client: { name: `mcp-oauth-server login on ${hostname()} by ${userInfo().username}` },
       scope: ['mcp:tools:read', 'mcp:tools:call'],
       resource: `${server.base}/mcp`,
     })
@@ -47,14 +58,14 @@ describe('login URL', () => {
 
   test.concurrent('accepts the server’s base URL and an operator’s client id, and --json prints working tokens', async () => {
     const client = await registerClient(server, { client_name: 'Given' })
-    const login = await startLogin(
+    const login = await startLogin([
       server.base,
       '--client-id',
       client,
       '--scope',
       'mcp:tools:read mcp:tools:call',
       '--json',
-    )
+    ])
     await decide(server, ada, login.code)
     const { code, stdout } = await finish(login)
     expect(code).toBe(0)
@@ -72,14 +83,14 @@ describe('login URL', () => {
   })
 
   test.concurrent('with a narrower scope still prints its tokens, and says what they allow', async () => {
-    const login = await startLogin(
+    const login = await startLogin([
       `${server.base}/mcp`,
       '--scope',
       'mcp:tools:read',
       '--scope',
       'offline_access',
       '--json',
-    )
+    ])
     await decide(server, ada, login.code)
     const { code, stdout, stderr } = await finish(login)
     expect([code, JSON.parse(stdout).scope]).toEqual([0, 'mcp:tools:read offline_access'])
@@ -88,11 +99,118 @@ describe('login URL', () => {
   })
 
   test.concurrent('says that the request was denied, and exits with 1', async () => {
-    const login = await startLogin(`${server.base}/api/sse`)
+    const login = await startLogin([`${server.base}/api/sse`])
     await decide(server, ada, login.code, 'deny')
     const { code, stdout, stderr } = await finish(login)
     expect([code, stdout]).toEqual([1, ''])
     expect(stderr).toEndWith('The request was denied.\n')
+  })
+
+  test.concurrent('--save keeps the connection for tools, call and logout; used late, it is renewed', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'login-'))
+    const run = (...args: string[]) => runCommand(args, { XDG_CONFIG_HOME: home })
+    const url = `${server.base}/mcp`
+    const file = join(home, 'mcp-oauth-server/connections.json')
+    const saved = () => JSON.parse(readFileSync(file, 'utf8'))[url]
+    try {
+      const grace = await signIn(server, 'grace@example.com')
+      const login = await startLogin([url, '--save'], { XDG_CONFIG_HOME: home })
+      await decide(server, grace, login.code)
+      const { code, stderr } = await finish(login)
+      expect([code, stderr]).toEqual([0, expect.stringContaining(`Saved the connection in ${file}; to end it: `)])
+      expect(stderr).not.toContain('Ended the connection')
+      expect([statSync(file).mode & 0o777, statSync(dirname(file)).mode & 0o777]).toEqual([0o600, 0o700])
+      expect(await run('login', url, 'tools')).toEqual({
+        code: 0,
+        stdout: 'list_connections\tList connected apps\nwhoami\tWho am I\n',
+        stderr: `Using the connection that was saved for ${url}\n`,
+      })
+      // Another process has used the connection, so that this access token is not known any more.
+      const before = saved()
+      writeFileSync(file, JSON.stringify({ [url]: { ...before, access_token: 'stale' } }), { mode: 0o600 })
+      const called = await run('login', url, 'call', 'whoami', '--json')
+      expect([called.code, JSON.parse(called.stdout).structuredContent.user.email]).toEqual([0, 'grace@example.com'])
+      const { access_token, refresh_token } = saved()
+      expect([access_token === 'stale', refresh_token === before.refresh_token]).toEqual([false, false])
+      for (const [args, words] of [
+        [['call', 'nothing'], 'There is no tool nothing; there are: list_connections, whoami'],
+        [['call', 'whoami', '--arg', 'x'], '--arg x must be NAME=VALUE'],
+        [['call'], 'Name the tool to call: login URL call TOOL'],
+        [['tools', '--arg', 'x=1'], 'Arguments of a tool need: login URL call TOOL'],
+      ] as const)
+        expect(await run('login', url, ...args)).toMatchObject({ code: 1, stderr: expect.stringContaining(words) })
+      expect(await run('logout', url)).toEqual({
+        code: 0,
+        stdout: '',
+        stderr: `Ended the connection with ${server.base}.\n`,
+      })
+      expect((await rpc(server, access_token, 'tools/list')).status).toBe(401)
+      expect((await run('logout', url)).stderr).toBe(`No connection to ${url} is saved in ${file}\n`)
+      writeFileSync(file, JSON.stringify({ [url]: { ...before, access_token: 'stale' } }), { mode: 0o600 })
+      expect(await run('login', url, 'tools')).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/\nThe connection has ended; sign in again: .* login http:.*\/mcp --save\n$/),
+      })
+    } finally {
+      rmSync(home, { recursive: true })
+    }
+  })
+
+  test.concurrent('a client with a secret reads it from a file; tools get their arguments from options and a file', async () => {
+    const { id, secret } = await addClient(server.deps, {
+      name: 'With a secret',
+      grantTypes: [DEVICE_CODE_GRANT, 'refresh_token'],
+      redirectUris: [],
+      scope: ['mcp', 'connections:manage'],
+      authMethod: 'client_secret_basic',
+    })
+    const files = mkdtempSync(join(tmpdir(), 'login-'))
+    writeFileSync(join(files, 'secret'), `${secret}\n`)
+    writeFileSync(join(files, 'args'), '{"id": "replaced by the option"}')
+    try {
+      const login = await startLogin([
+        `${server.base}/mcp`,
+        ...['call', 'revoke_connection', '--args', join(files, 'args'), '--arg', `id=${crypto.randomUUID()}`],
+        ...['--client-id', id, '--secret-file', join(files, 'secret'), '--scope', 'mcp connections:manage'],
+      ])
+      await decide(server, ada, login.code)
+      const { code, stdout, stderr } = await finish(login)
+      expect([code, stdout]).toEqual([1, expect.stringMatching(/^There is no such connection/)])
+      expect(stderr).toEndWith('The tool revoke_connection reports an error\n')
+    } finally {
+      rmSync(files, { recursive: true })
+    }
+  })
+
+  test('names --ca if a certificate is not trusted, and trusts it then', async () => {
+    const other = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      tls: { key: TEST_KEY, cert: TEST_CERTIFICATE },
+      fetch: () => new Response(null, { status: 404 }),
+    })
+    const ca = join(tmpdir(), `ca-${crypto.randomUUID()}.pem`)
+    writeFileSync(ca, TEST_CERTIFICATE)
+    try {
+      const login = async (...args: string[]) =>
+        (await runCommand(['login', `https://127.0.0.1:${other.port}/mcp`, ...args])).stderr
+      expect(await login()).toMatch(
+        /^https:.* cannot be reached: .*self.signed.*\nIf a CA of your own .*: --ca FILE\n$/i,
+      )
+      expect(await login('--ca', ca)).toMatch(/ALTNAME/) // the certificate is for other names
+      expect(await login('--ca', '/nowhere')).toBe('The certificate /nowhere cannot be read (ENOENT)\n')
+    } finally {
+      rmSync(ca)
+      await other.stop(true)
+    }
+  })
+
+  test('does not sign in for another endpoint than the one that was named', async () => {
+    const { code, stderr } = await runCommand(['login', `${server.base}/mcpx`])
+    expect([code, stderr]).toEqual([
+      1,
+      `${server.base}/mcpx does not exist; its server names ${server.base}/mcp: npx -y ${packageJson.packageManager} run src/main.ts login ${server.base}/mcp\n`,
+    ])
   })
 
   test('says in one line that there is no MCP server behind the URL', async () => {
@@ -153,6 +271,7 @@ describe('login URL', () => {
         device_authorization_endpoint: `${base}/device`,
         scopes_supported: null,
       }),
+      '/mcp': () => new Response(null, { status: 401 }),
       '/register': () => ({ client_id: 'c', client_name: null, redirect_uris: null }),
       '/device': base => ({
         device_code: 'd',
@@ -175,7 +294,7 @@ describe('login URL', () => {
         ])
         expect(JSON.parse(stdout)).toEqual({ client_id: 'c', access_token: 'a-token', token_type: 'Bearer' })
         expect(stderr).toContain(
-          `Open this page on any device, and check that it shows this code:\n\n  ${other.base}/verify\n\n  WDJB-MJHT\n`,
+          `Open this page on this machine, and check that it shows this code:\n\n  ${other.base}/verify\n\n  WDJB-MJHT\n`,
         )
       } finally {
         await other.stop()

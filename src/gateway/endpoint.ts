@@ -61,7 +61,10 @@ const allowed = (filter: Upstream['config']['tools'], key: unknown): boolean =>
 
 async function listAt(deps: CallsDeps, upstream: Upstream, exchange: Exchange, kind: Kind) {
   const { caller, params } = exchange
-  if (params.cursor === undefined && !upstream.pool.live(caller)) {
+  const { account, pool } = upstream
+  // A connection may outlive its account for a moment.
+  const isUsable = pool.live(caller) && (!account || (await account.isLinked(caller)))
+  if (params.cursor === undefined && !isUsable) {
     // Answer from the stored list rather than start the upstream.
     const known = await upstream.list(kind, caller, 0)
     if (known)

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { upsertUpstreamAccount } from '../../sql/upstream-accounts.ts'
 import { runCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { type Scripted, startScripted } from '../support/scripted.ts'
@@ -115,6 +116,11 @@ describe('the upstream command', () => {
       await Bun.sleep(200)
     }
     expect(lines[0]).toBe('NAME\tSTATE\tERA\tTOOLS\tCONNECTIONS\tRESTARTS\tSERVER')
+    const linked = { upstream: 'one', url: '', issuer: '', account: null, scope: [], expiresAt: null, now: new Date() }
+    const [user] = await server.deps.sql<{ id: string }[]>`select id from users where email = 'ada@example.com'`
+    await upsertUpstreamAccount(server.deps.sql, { ...linked, userId: user!.id, tokens: Buffer.from('sealed') })
+    const { stdout } = await beside('upstream', 'list')
+    expect(stdout).toMatch(/^one\tready\t.*\n {2}linked accounts: 1\n/m)
   })
 
   test('trust says if nothing is waiting', async () => {

@@ -21,9 +21,13 @@ export interface Front extends TestServer {
   configure(servers: Servers): Promise<void>
 }
 
-/** @param servers As in the `mcpServers` object. */
-export async function startFront(servers: Servers, env: Record<string, string> = {}): Promise<Front> {
-  const upstreams = openUpstreams(servers)
+/** @param servers As in the `mcpServers` object. @param before Called before the gateway opens. */
+export async function startFront(
+  servers: Servers,
+  env: Record<string, string> = {},
+  before?: (deps: Deps) => void,
+): Promise<Front> {
+  const upstreams = openUpstreams(servers, before)
   return { ...(await startServer(env, undefined, 30, upstreams.prepare)), ...upstreams.front }
 }
 
@@ -33,13 +37,14 @@ export async function startFrontReplica(of: TestServer, servers: Servers): Promi
   return { ...(await startReplica(of, {}, 0, upstreams.prepare)), ...upstreams.front }
 }
 
-function openUpstreams(servers: Servers) {
+function openUpstreams(servers: Servers, before?: (deps: Deps) => void) {
   let text = JSON.stringify({ mcpServers: servers })
   const records: CallRecord[] = []
   let deps: Deps | undefined
   return {
     async prepare(opened: Deps) {
       deps = opened
+      before?.(deps)
       const { log, now, sql, db, secrets } = deps
       const supervisor = openSupervisor({ log, now })
       const accounts = openAccounts(deps, subjectTokens(opened))

@@ -21,6 +21,8 @@ export interface NotesServer extends AsyncDisposable {
   grant(asked: string[]): string[]
   /** Token exchange (RFC 8693): whose token it is. Without it, or without a login, the request is refused. */
   loginOf: ((subjectToken: string) => Promise<string | undefined>) | undefined
+  /** A token that was issued earlier. */
+  issued(login: string): string
   /** Revokes tokens: access tokens then get 401, refresh tokens invalid_grant. */
   revokeAll(what: 'access' | 'refresh'): void
   /** How many refresh requests there were. */
@@ -141,6 +143,11 @@ export function startNotes(): NotesServer {
     refreshable: true,
     grant: asked => asked,
     loginOf: undefined,
+    issued(login) {
+      const token = newToken('access')
+      access.set(token, { login, scope: [] })
+      return token
+    },
     revokeAll: what => (what === 'access' ? access : refresh).clear(),
     refreshes: () => notes.requests.filter(request => request === 'grant refresh_token').length,
     [Symbol.asyncDispose]: () => server.stop(true),

@@ -1,92 +1,27 @@
-import { isIP } from 'node:net'
 import { z } from 'zod'
-import { contrast } from './lib/colours.ts'
+import {
+  accent,
+  baseUrl,
+  cidr,
+  domains,
+  duration,
+  emails,
+  flag,
+  httpUrl,
+  LONG_SECRET,
+  LONGEST_ACCESS_TOKEN_TTL,
+  list,
+  noticeUrl,
+  origins,
+  port,
+  resources,
+  seconds,
+  webhookSecret,
+} from './config-values.ts'
 import { UsageError } from './lib/errors.ts'
 import { isLoopbackHost } from './lib/networks.ts'
 
-/** A boolean, with the spellings common in environment files. */
-const flag = (fallback: boolean) =>
-  z
-    .enum(['true', 'false', '1', '0', 'yes', 'no'], { error: 'must be true or false' })
-    .transform(value => value === 'true' || value === '1' || value === 'yes')
-    .default(fallback)
-
-const LONG_SECRET = 'must have at least 32 characters; generate one with: openssl rand -base64 48'
-
-/** The largest ACCESS_TOKEN_TTL, in seconds. */
-export const LONGEST_ACCESS_TOKEN_TTL = 86_400
-
-const list = z
-  .string()
-  .transform(value =>
-    value
-      .split(/[\s,]+/)
-      .filter(Boolean)
-      .map(item => item.toLowerCase()),
-  )
-  .default([])
-
-const duration = (min: number, max: number) =>
-  z.coerce
-    .number({ error: `must be a number of seconds from ${min} to ${max}` })
-    .int({ error: 'must be a whole number of seconds' })
-    .min(min, { error: `must be at least ${min} seconds` })
-    .max(max, { error: `must be at most ${max} seconds` })
-
-const seconds = (fallback: number, min: number, max: number) => duration(min, max).default(fallback)
-
-const port = z.coerce
-  .number({ error: 'must be a port number' })
-  .int({ error: 'must be a port number' })
-  .min(1, { error: 'must be a port number from 1 to 65535' })
-  .max(65535, { error: 'must be a port number from 1 to 65535' })
-
-const httpUrl = z.string().refine(isHttpUrl, { error: 'must be an http or https URL without query or fragment' })
-
-/** Every route is at the root of its host, so a path would make every URL in our responses wrong. */
-const baseUrl = z.string().refine(value => isHttpUrl(value) && URL.parse(value)?.pathname === '/', {
-  error: 'must be an http or https URL without a path, such as https://mcp.example.com',
-})
-
-const emails = list.refine(items => items.every(item => /^[^@]+@[^@]+$/.test(item)), {
-  error: 'must be e-mail addresses, separated by commas',
-})
-
-const domains = list.refine(items => items.every(item => /^[^@*]+$/.test(item)), {
-  error: 'must be domains such as example.com, without @ or *, separated by commas',
-})
-
-/** RFC 8707 2: absolute, without a fragment. Not lowercased, since paths are case-sensitive. */
-const resources = z
-  .string()
-  .transform(value => value.split(/[\s,]+/).filter(Boolean))
-  .default([])
-  .refine(items => items.every(item => /^https?:\/\/[^#]+$/.test(item) && URL.canParse(item)), {
-    error: 'must be http or https URLs without a fragment, separated by commas',
-  })
-
-/** As browsers write them into the Origin header: of a website, or of an app or extension that has a scheme of its own. */
-const origins = list
-  .refine(items => items.every(isOrigin), {
-    error: 'must be origins such as https://app.example.com, without a path, separated by commas',
-  })
-  .transform(items => items.map(item => (/^https?:/.test(item) ? new URL(item).origin : item.replace(/\/$/, ''))))
-
-const cidr = list.refine(items => items.every(isNetwork), {
-  error: 'must be IP addresses or networks such as 10.0.0.0/8, separated by commas',
-})
-
-/** The accent is a background of white text, and the colour of links on the pages' background. */
-const accent = z
-  .string()
-  .regex(/^#?[0-9a-f]{6}$/i, { error: 'must be a colour such as 2457d6' }) // in .env files, # begins a comment
-  .transform(value => value.replace('#', '').toLowerCase())
-  .refine(value => contrast(`#${value}`, LIGHT_PAPER) >= 4.5, {
-    error: 'has too little contrast with a white background (WCAG 2.2 asks for 4.5 to 1); use a darker colour',
-  })
-
-/** The background of pages in the light theme, as in style.css. */
-const LIGHT_PAPER = '#f4f6f9'
+export { LONGEST_ACCESS_TOKEN_TTL }
 
 /** Every key the server reads from its environment. `.env.example` lists exactly these (a test compares them). */
 export const configSchema = z.object({
@@ -132,6 +67,12 @@ export const configSchema = z.object({
   ACCESS_LOG: flag(true),
   METRICS_PORT: port.optional(),
   METRICS_TOKEN: z.string().min(32, { error: LONG_SECRET }).optional(),
+  NOTIFY_URL: noticeUrl.optional(),
+  NOTIFY_SECRET: webhookSecret.optional(),
+  NOTIFY_EVENTS: list.default([
+    ...['device.fetched', 'authorization.exchanged', 'client.registered', 'refresh.reused', 'user.refused'],
+    ...['upstream.down', 'upstream.tools_changed', 'key.rotated'],
+  ]),
   AUDIT_RETENTION: z.coerce
     .number({ error: 'must be a number of days' })
     .int({ error: 'must be a whole number of days' })
@@ -166,6 +107,7 @@ const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET:
 /** Variables whose values are secrets, including aliases. */
 export const SECRET_VARIABLES: readonly string[] = [
   ...['AUTH_SECRET', 'NEXTAUTH_SECRET', 'DATABASE_URL', 'INITIAL_ACCESS_TOKEN', 'METRICS_TOKEN'],
+  ...['NOTIFY_URL', 'NOTIFY_SECRET'],
   ...['GOOGLE_CLIENT_SECRET', 'GITHUB_CLIENT_SECRET', 'OIDC_CLIENT_SECRET'],
 ]
 
@@ -208,6 +150,11 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
     problems.push(
       `${names.BASE_URL} is plain http, so anybody on the way can read tokens: put a TLS proxy in front and use its https address, or set ALLOW_HTTP=true in a network that you trust`,
     )
+  need(
+    'NOTIFY_SECRET',
+    raw.NOTIFY_URL !== undefined,
+    'it signs the notices; generate one with: echo whsec_$(openssl rand -base64 32)',
+  )
   need('INITIAL_ACCESS_TOKEN', raw.REGISTRATION === 'token', 'it is required with REGISTRATION=token')
   if (problems.length > 0 || !parsed.success) {
     throw new UsageError(
@@ -252,26 +199,10 @@ export function readVariable(
   return undefined
 }
 
-function isHttpUrl(value: string): boolean {
-  const url = URL.parse(value)
-  return !!url && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username
-}
-
 /** Whether the server can be reached over an unencrypted network at this address. */
 function isClear(baseUrl: string | undefined): boolean {
   const url = URL.parse(baseUrl ?? '')
   return url?.protocol === 'http:' && !isLoopbackHost(url.hostname)
-}
-
-function isOrigin(value: string): boolean {
-  return /^[a-z][a-z0-9+.-]*:\/\/[^/?#@*\s]+\/?$/.test(value) && URL.canParse(value)
-}
-
-function isNetwork(value: string): boolean {
-  const [address, bits, more] = value.split('/')
-  const version = isIP(address ?? '')
-  if (version === 0 || more !== undefined) return false
-  return bits === undefined || (/^\d+$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
 }
 
 /**

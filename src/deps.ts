@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { migrations } from '../sql/migrations/index.ts'
 import { hasSigningKeys } from '../sql/signing-keys.ts'
+import { AUDIT_EVENTS } from './audit/events.ts'
+import { openNotices } from './audit/notices.ts'
 import { auditSweeps } from './audit/retention.ts'
 import { openAuditWriter } from './audit/writer.ts'
 import { readAuthSecret } from './auth-secret.ts'
@@ -73,7 +75,9 @@ export async function openDeps(
   opened.defer(() => clock.close())
   const metrics = openMetrics()
   metrics.gauge('log_lines_dropped', 'Log lines that could not be written', droppedLogLines)
-  const audit = openAuditWriter(db.sql, log, metrics)
+  const notices = openNotices(config, { log, now: clock.now, metrics, known: Object.keys(AUDIT_EVENTS) })
+  if (notices) opened.defer(() => notices.close())
+  const audit = openAuditWriter(db.sql, log, metrics, notices)
   const base: Base = {
     config,
     log,

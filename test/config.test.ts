@@ -85,6 +85,10 @@ describe('parseConfig', () => {
       GRANT_TTL: 7_776_000,
       DEVICE_CODE_TTL: 600,
       SESSION_TTL: 1_209_600,
+      NOTIFY_EVENTS: [
+        ...['device.fetched', 'authorization.exchanged', 'client.registered', 'refresh.reused', 'user.refused'],
+        ...['upstream.down', 'upstream.tools_changed', 'key.rotated'],
+      ],
       ACCESS_LOG: true,
       ALLOW_HTTP: false,
       AUDIT_RETENTION: 365,

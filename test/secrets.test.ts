@@ -17,6 +17,8 @@ import { migratedDatabase, onPostgres } from './support/server.ts'
 
 setDefaultTimeout(60_000)
 
+const NOTICE_PATH = 'a-secret-path-of-a-webhook'
+
 const cleanup: (() => unknown)[] = []
 afterAll(async () => {
   for (const undo of cleanup.reverse()) await undo()
@@ -76,7 +78,11 @@ async function dump(env: Record<string, string>): Promise<string> {
 test('a dump of the database, the log at debug level and all error bodies hold none of the secrets', async () => {
   const database = await migratedDatabase()
   cleanup.push(database.drop)
-  const env: Record<string, string> & { INITIAL_ACCESS_TOKEN: string; OIDC_CLIENT_SECRET: string } = {
+  const env: Record<string, string> & {
+    INITIAL_ACCESS_TOKEN: string
+    OIDC_CLIENT_SECRET: string
+    NOTIFY_SECRET: string
+  } = {
     ...database.env,
     LOG_LEVEL: 'debug',
     INITIAL_ACCESS_TOKEN: 'an initial access token of the tests, long enough',
@@ -84,12 +90,17 @@ test('a dump of the database, the log at debug level and all error bodies hold n
     OIDC_ISSUER: 'http://127.0.0.1:9',
     OIDC_CLIENT_ID: 'id',
     OIDC_CLIENT_SECRET: 'a client secret of the tests at the provider',
+    // Nobody takes notices there, which is logged.
+    NOTIFY_URL: `http://127.0.0.1:9/${NOTICE_PATH}`,
+    NOTIFY_SECRET: `whsec_${Buffer.alloc(32, 'notices').toString('base64')}`,
   }
   const server = await serve(env)
   cleanup.push(() => server.kill('SIGKILL'))
   const { secrets, errors, get, post, raw } = browser(server.base)
   secrets.set('initial access token', env.INITIAL_ACCESS_TOKEN)
   secrets.set('provider client secret', env.OIDC_CLIENT_SECRET)
+  secrets.set('address for notices', NOTICE_PATH)
+  secrets.set('secret of notices', env.NOTIFY_SECRET)
   const authSecret = onPostgres ? database.env.AUTH_SECRET! : readFileSync(join(env.DATA_DIR!, 'auth-secret'), 'utf8')
   secrets.set('AUTH_SECRET', authSecret)
 
@@ -215,7 +226,7 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   server.kill('SIGTERM')
   expect(await server.exited).toBe(0)
   const places = { log: server.output(), 'error bodies': errors.join('\n'), database: await dump(database.env) }
-  expect(secrets.size).toBe(16)
+  expect(secrets.size).toBe(18)
   expect(places.log).toContain('"level":20') // debug
   expect(places.database).toContain(client_id)
   expect(errors.length).toBeGreaterThan(200)

@@ -1,4 +1,4 @@
-/** The audit log: its events, and how to record one. `writer` stores them, `search` finds them, `retention` deletes them. */
+/** The audit log: its events, and how to record one. `writer` stores them, `notices` tells the operator, `search` finds them, `retention` deletes them. */
 import { networkOf } from '../lib/networks.ts'
 import { isWithinLimit, LIMITS, type Limits } from '../limits.ts'
 import type { AuditWriter } from './writer.ts'
@@ -65,6 +65,7 @@ export const AUDIT_EVENTS = {
   'upstream.unlinked': 'A linked account was forgotten, by its person or with them or the server',
   'upstream.reloaded': 'The file of upstream servers was reloaded',
   'upstream.reload_failed': 'The file of upstream servers is invalid; the old configuration stays in place',
+  'upstream.down': 'An upstream server failed to start or to answer five times in a row, so its calls fail at once',
   'upstream.tools_changed': 'An upstream server changed the description, schema or annotations of tools',
   'upstream.trusted': 'An operator accepted changed tools of an upstream server',
 } as const

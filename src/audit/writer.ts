@@ -3,6 +3,7 @@ import type { Queries } from '../../sql/index.ts'
 import { isOutage } from '../db/index.ts'
 import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../metrics.ts'
+import type { Notices } from './notices.ts'
 
 const FLUSH_MS = 250
 const BATCH = 500
@@ -26,7 +27,7 @@ export interface AuditWriter {
  * queued; those beyond the limit, and events that the database rejects, are counted as dropped. A batch whose
  * acknowledgement was lost is written again, so an event may appear twice, but none is missing.
  */
-export function openAuditWriter(sql: Queries, log: Log, metrics: Metrics): AuditWriter {
+export function openAuditWriter(sql: Queries, log: Log, metrics: Metrics, notices?: Notices): AuditWriter {
   const events = metrics.counter('audit_events_total', 'What was recorded in the audit log, repeats included', [
     'event',
   ])
@@ -82,6 +83,7 @@ export function openAuditWriter(sql: Queries, log: Log, metrics: Metrics): Audit
   return {
     count: event => events.inc({ event }),
     add(event) {
+      notices?.offer(event)
       events.inc({ event: event.event })
       if (waiting.length >= LIMIT) {
         if (dropped++ === 0)

@@ -1,8 +1,9 @@
 /** What the audit log gets of the gateway. */
-import { record } from '../audit/events.ts'
+import { record, recordRepeatable } from '../audit/events.ts'
 import type { Base } from '../base.ts'
 import { printableText } from '../lib/text.ts'
 import { isWithinLimit } from '../limits.ts'
+import type { FailureReason } from './connection.ts'
 import type { CallRecord, Reloaded } from './exchange.ts'
 import type { ChangedTools } from './memory.ts'
 
@@ -36,6 +37,11 @@ export function recordChangedTools(base: Base, { upstream, tools, blocked }: Cha
   record(base, 'upstream.tools_changed', {
     detail: { upstream, tools: names.join(', '), count: tools.length, blocked },
   })
+}
+
+/** At most every ten minutes for each, since every user's own process may fail. */
+export function recordDown(base: Base, upstream: string, reason: FailureReason): void {
+  recordRepeatable(base, 'upstream.down', { detail: { upstream, reason } }, upstream)
 }
 
 export function recordReload(base: Base, reloaded: Reloaded): void {

@@ -10,7 +10,7 @@ import { UsageError } from '../lib/errors.ts'
 import { printableText } from '../lib/text.ts'
 import type { IssueSubjectToken } from './accounts/client-credential.ts'
 import { openAccounts } from './accounts/index.ts'
-import { recordCall, recordChangedTools, recordReload } from './auditing.ts'
+import { recordCall, recordChangedTools, recordDown, recordReload } from './auditing.ts'
 import { readServers, type Servers } from './config.ts'
 import type { Gateway, UpstreamStatus } from './exchange.ts'
 import { openGateway } from './index.ts'
@@ -64,6 +64,7 @@ export async function openConfiguredGateway(
       recordCall(base, call)
     },
     onToolsChanged: change => recordChangedTools(base, change),
+    onDown: (upstream, reason) => recordDown(base, upstream, reason),
   })
   measure(base, gateway)
   async function reloadFile(): Promise<void> {

@@ -34,7 +34,10 @@ interface Circuits {
   failure: Failure | undefined
 }
 
-export function openHealth({ log, now }: { log: Log; now(): Date }, { name, perPrincipal }: UpstreamConfig): Health {
+export function openHealth(
+  { log, now, onDown }: { log: Log; now(): Date; onDown?(upstream: string, reason: FailureReason): void },
+  { name, perPrincipal }: UpstreamConfig,
+): Health {
   const all = new Map<string, Circuits>()
   let lastError: string | undefined
 
@@ -76,7 +79,10 @@ export function openHealth({ log, now }: { log: Log; now(): Date }, { name, perP
     failed(caller, failure, what) {
       const circuits = circuitsOf(caller)
       note(circuits, failure, what)
-      if (!INCIDENTAL.has(failure.reason)) circuits.start.failed()
+      if (INCIDENTAL.has(failure.reason)) return
+      const wasOpen = circuits.start.open
+      circuits.start.failed()
+      if (!wasOpen && circuits.start.open) onDown?.(name, failure.reason)
     },
     ended(caller, failure, lasted) {
       const circuits = circuitsOf(caller)

@@ -11,7 +11,7 @@ import type { Log } from '../lib/log.ts'
 import type { Accounts } from './accounts/index.ts'
 import { type CallsDeps, plainly } from './call-state.ts'
 import type { Servers, UpstreamConfig } from './config.ts'
-import type { Connection, ConnectionEvents } from './connection.ts'
+import type { Connection, ConnectionEvents, FailureReason } from './connection.ts'
 import { describeHub, describeUpstream } from './describing.ts'
 import { openElicitations } from './elicitations.ts'
 import { namedBy, requestAt } from './endpoint.ts'
@@ -48,6 +48,7 @@ export interface GatewayDeps {
   /** Every call, for the audit log. */
   onCall(record: CallRecord): void
   onToolsChanged(change: ChangedTools): void
+  onDown?(upstream: string, reason: FailureReason): void
 }
 
 /** Does not start any upstream yet. @throws UsageError if the configuration is invalid. */

@@ -40,6 +40,8 @@ export interface ChildSpec {
 export interface PoolDeps {
   log: Log
   now(): Date
+  /** The upstream failed so often that its calls fail at once. */
+  onDown?(upstream: string, reason: FailureReason): void
   openChild(spec: ChildSpec, events: ConnectionEvents): Promise<Connection>
   /** For upstreams with `auth`. @throws UpstreamFailure for who can have none. */
   credentialFor(config: UpstreamConfig, caller: GatewayCaller): Credential | undefined

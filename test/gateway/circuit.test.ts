@@ -1,6 +1,11 @@
 /** When an upstream that fails is tried again. */
 import { describe, expect, test } from 'bun:test'
 import { openCircuit } from '../../src/gateway/circuit.ts'
+import type { UpstreamConfig } from '../../src/gateway/config.ts'
+import type { Failure } from '../../src/gateway/connection.ts'
+import type { GatewayCaller } from '../../src/gateway/exchange.ts'
+import { openHealth } from '../../src/gateway/health.ts'
+import { openLog } from '../../src/lib/log.ts'
 
 function circuit() {
   let ms = Date.UTC(2026, 0, 1)
@@ -59,4 +64,21 @@ describe('a circuit', () => {
     one.pass(1)
     expect(await one.isAdmitted()).toBe(true)
   })
+})
+
+test('an upstream is reported as down once, when its circuit opens, and again after it has worked', () => {
+  const down: string[] = []
+  const health = openHealth(
+    { log: openLog('silent'), now: () => new Date(), onDown: (name, reason) => void down.push(`${name} ${reason}`) },
+    { name: 'files', perPrincipal: false } as UpstreamConfig,
+  )
+  const caller = { principal: 'ada' } as GatewayCaller
+  const fail = (times: number) => {
+    for (let i = 0; i < times; i++) health.failed(caller, { reason: 'unreachable', detail: '' } as Failure, 'failed')
+    return down.length
+  }
+  expect([fail(4), fail(1), fail(3)]).toEqual([0, 1, 1])
+  health.succeeded(caller)
+  expect([fail(4), fail(1)]).toEqual([1, 2])
+  expect(down[0]).toBe('files unreachable')
 })

@@ -14,7 +14,6 @@ setDefaultTimeout(120_000)
 
 /** A response within 5 s, and recovery within 5 s. */
 const PROMISED_MS = 5_000
-const ROUNDS = Number(process.env.RESTART_ROUNDS ?? 20)
 
 let cluster: Cluster
 let proxy: TcpProxy
@@ -192,50 +191,6 @@ describe.skipIf(!onPostgres)('while the database is down', () => {
 function refresh(token: string, of = server): Promise<Response> {
   return of.post('/api/oauth/token', { grant_type: 'refresh_token', client_id: client, refresh_token: token })
 }
-
-describe.skipIf(!onPostgres)('a database that restarts under load', () => {
-  test(`recovers every time, ${ROUNDS} times over`, async () => {
-    let over = false
-    let { access_token, refresh_token } = await deviceTokens(server, client, ada)
-    const seen = new Map<number, number>()
-    const ask = async (request: () => Promise<Response>) => {
-      const answer = await inTime(request())
-      seen.set(answer.status, (seen.get(answer.status) ?? 0) + 1)
-      return answer
-    }
-    const loads = [
-      async () => void (await ask(() => server.post('/api/oauth/device', { client_id: client }))),
-      async () => void (await ask(() => rpc(server, access_token, 'ping'))),
-      async () => void (await ask(() => server.get('/account', { Cookie: ada }))),
-      async () => {
-        // A lost answer is asked for again, and the token survives it.
-        const answer = await ask(() => refresh(refresh_token))
-        if (answer.status === 200) ({ access_token, refresh_token } = (await answer.json()) as TokenAnswer)
-      },
-    ]
-    const running = loads.map(async load => {
-      while (!over) {
-        await load()
-        await Bun.sleep(5)
-      }
-    })
-    try {
-      for (let round = 0; round < ROUNDS; round++) {
-        await cluster.restart()
-        await becomes(ready(server), 200)
-        // Not one lucky connection, but more at once than the pool has.
-        const many = Array.from({ length: 24 }, () => inTime(server.get('/account', { Cookie: ada })))
-        expect((await Promise.all(many)).map(answer => answer.status)).toEqual(Array(24).fill(200))
-        await becomes(mcp(server, access_token), 200)
-      }
-    } finally {
-      over = true
-      await Promise.all(running)
-    }
-    expect([...seen.keys()].filter(status => status !== 200 && status !== 503)).toEqual([])
-    expect(seen.get(200)).toBeGreaterThan(ROUNDS)
-  })
-})
 
 describe.skipIf(!onPostgres)('statements that hang', () => {
   test('a locked row makes its own requests answer 503 in time, and no others', async () => {

@@ -1,114 +1,146 @@
-/** Replicas of the compiled binary are replaced one after the other, behind nginx and under load. */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+/** Replicas of the binary are replaced one after the other, behind nginx, under load and under connected clients. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { binary } from '../support/binary.ts'
-import { follow } from '../support/command.ts'
+import { addMachine, faultDatabase, type Replica, signInAt, startBinary, times } from '../support/faults.ts'
+import { deviceTokens, registerClient, type TokenAnswer } from '../support/flows.ts'
+import { node, startBridge } from '../support/mcp-remote.ts'
 import { type Balancer, startBalancer } from '../support/nginx.ts'
 import { freePort } from '../support/ports.ts'
-import { emptyDatabase, onPostgres } from '../support/server.ts'
+import { connectClient, SESSION_CLIENTS } from '../support/sdk-versions.ts'
+import { requestsTo } from '../support/server.ts'
+import { openStream } from '../support/streams.ts'
+import { until } from '../support/until.ts'
 
-setDefaultTimeout(120_000)
+setDefaultTimeout(600_000)
 
-const GRACE_SECONDS = '2'
-const ROUNDS = 4
+const REPLICAS = times(3, 2)
+const ROUNDS = times(4, 1)
 const CLIENTS = 4
 
-const work = mkdtempSync(join(tmpdir(), 'mcp-oauth-rolling-'))
-afterAll(() => rmSync(work, { recursive: true, force: true }))
+const home = mkdtempSync(join(tmpdir(), 'mcp-oauth-rolling-'))
+let database: Awaited<ReturnType<typeof faultDatabase>>
+let balancer: Balancer
+let env: Record<string, string>
+const replicas = new Map<number, Replica>()
 
-// Two processes share a database only if it is a PostgreSQL.
-describe.skipIf(!onPostgres)('a rolling restart of two replicas behind nginx', () => {
-  let database: Awaited<ReturnType<typeof emptyDatabase>>
-  let balancer: Balancer
-  const replicas = new Map<number, Awaited<ReturnType<typeof startReplica>>>()
-  const env = (port: number, base: string): Record<string, string> => ({
-    PATH: process.env.PATH ?? '',
-    DATABASE_URL: database.env.DATABASE_URL!,
-    AUTH_SECRET: database.env.AUTH_SECRET!,
-    BASE_URL: base,
-    PORT: String(port),
-    SHUTDOWN_GRACE: GRACE_SECONDS,
-    TRUSTED_PROXIES: '127.0.0.1',
-  })
+/** The grace period lasts until the test has seen that the balancer knows. */
+const start = (port: number) => startBinary({ ...env, PORT: String(port), SHUTDOWN_GRACE: '600' })
 
-  async function startReplica(port: number) {
-    const child = Bun.spawn([binary()], {
-      cwd: work,
-      env: env(port, 'http://localhost:3000'),
-      stdin: 'ignore',
-      stdout: 'pipe',
-      stderr: 'inherit',
-    })
-    const stdout = follow(child.stdout)
-    await stdout.until(/is listening on/)
-    void stdout.text()
-    return child
+beforeAll(async () => {
+  database = await faultDatabase('PostgreSQL')
+  const ports = await Promise.all(Array.from({ length: REPLICAS }, freePort))
+  const entrance = await freePort()
+  env = { ...database.env, BASE_URL: `http://localhost:${entrance}`, TRUSTED_PROXIES: '127.0.0.1' }
+  for (const port of ports) replicas.set(port, await start(port))
+  balancer = await startBalancer(ports, entrance)
+})
+afterAll(async () => {
+  await balancer?.close()
+  for (const replica of replicas.values()) {
+    replica.kill('SIGINT')
+    await replica.exited
+  }
+  await database?.drop()
+  rmSync(home, { recursive: true, force: true })
+})
+
+test(`a rolling restart of ${REPLICAS} replicas loses no request and no session, ${ROUNDS} times over`, async () => {
+  const entrance = { ...requestsTo(balancer.base), base: env.BASE_URL! }
+  const cookie = await signInAt(entrance, env)
+  const machine = await addMachine(env)
+  const { access_token } = await deviceTokens(entrance, await registerClient(entrance), cookie, { scope: 'mcp' })
+
+  const counts = new Map<string, number>()
+  const count = (what: string) => void counts.set(what, (counts.get(what) ?? 0) + 1)
+  const inFlight = new Set<Promise<unknown>>()
+  /** Does something again and again, and counts how it went. */
+  let over = false
+  async function repeat(name: string, work: () => Promise<unknown>): Promise<void> {
+    for (; !over; await Bun.sleep(2)) {
+      const running = work().then(
+        outcome => count(`${name}: ${outcome}`),
+        error => count(`${name}: ${error}`),
+      )
+      inFlight.add(running)
+      await running
+      inFlight.delete(running)
+    }
   }
 
-  beforeAll(async () => {
-    database = await emptyDatabase()
-    for (const port of [await freePort(), await freePort()]) replicas.set(port, await startReplica(port))
-    balancer = await startBalancer([...replicas.keys()])
-  })
-  afterAll(async () => {
-    await balancer?.close()
-    for (const child of replicas.values()) {
-      child.kill('SIGKILL')
-      await child.exited
-    }
-    await database?.drop()
-  })
+  /** Each request has a connection of its own: what is counted is what happens behind nginx. */
+  const send = (path: string, init: RequestInit = {}) => fetch(balancer.base + path, { ...init, keepalive: false })
+  let token = ''
+  const load = async () => {
+    const answer = await send('/api/oauth/token', { method: 'POST', body: new URLSearchParams(machine) })
+    token = ((await answer.json()) as TokenAnswer).access_token
+    const called = await send('/mcp', {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+      body: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}',
+    })
+    await called.text()
+    const metadata = await send('/.well-known/oauth-authorization-server')
+    await metadata.text()
+    return [answer.status, called.status, metadata.status].join(' ')
+  }
+  const clients = await Promise.all(SESSION_CLIENTS.map(which => connectClient(which, balancer.base, access_token)))
+  const sessions = clients.map(({ transport }) => transport.sessionId)
+  const bridge = startBridge(`${env.BASE_URL}/mcp`, home, ['--header', `Authorization: Bearer ${access_token}`])
+  if (node) await bridge.connect()
+  const bridged = async () => {
+    const { structuredContent } = await bridge.client.callTool({ name: 'whoami' })
+    return (structuredContent as { user: { email: string } }).user.email
+  }
 
-  test(`loses no request, ${ROUNDS} times over`, async () => {
-    const added = Bun.spawnSync([binary(), 'client', 'add', 'Load', '--grant', 'client_credentials'], {
-      cwd: work,
-      env: env(1, 'http://localhost:3000'),
-    }).stdout.toString()
-    const [, id] = /client_id +(\S+)/.exec(added)!
-    const [, secret] = /client_secret +(\S+)/.exec(added)!
-    const counts = new Map<string, number>()
-    let over = false
-
-    /** One request of its own connection: what is counted is what happens behind nginx. */
-    async function send(path: string, init: RequestInit): Promise<Response | undefined> {
-      const outcome = await fetch(balancer.base + path, { ...init, keepalive: false }).catch(error => error as Error)
-      const what = outcome instanceof Error ? outcome.message : String(outcome.status)
-      counts.set(`${path} ${what}`, (counts.get(`${path} ${what}`) ?? 0) + 1)
-      return outcome instanceof Error ? undefined : outcome
+  const running = [
+    ...Array.from({ length: CLIENTS }, () => repeat('load', load)),
+    ...SESSION_CLIENTS.map(([name], i) => repeat(name, clients[i]!.whoami)),
+    ...(node ? [repeat('mcp-remote', bridged)] : []),
+  ]
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [port, replica] of replicas) {
+      replica.kill('SIGTERM')
+      await balancer.isDown(port)
+      await Promise.all([...inFlight]) // whatever nginx had sent there by then has been answered
+      replica.kill('SIGINT')
+      expect(await replica.exited).toBe(0)
+      replicas.set(port, await start(port))
+      await balancer.isUp(port)
+      const before = counts.get('load: 200 200 200') ?? 0
+      await until(() => (counts.get('load: 200 200 200') ?? 0) > before + 20)
     }
-    async function load(): Promise<void> {
-      while (!over) {
-        const form = new URLSearchParams({ grant_type: 'client_credentials', client_id: id!, client_secret: secret! })
-        const answer = await send('/api/oauth/token', { method: 'POST', body: form })
-        const { access_token } = answer?.ok ? ((await answer.json()) as { access_token: string }) : {}
-        const called = await send('/mcp', {
-          method: 'POST',
-          headers: { Authorization: `Bearer ${access_token}`, 'Content-Type': 'application/json' },
-          body: '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}',
-        })
-        await called?.text()
-        await (await send('/.well-known/oauth-authorization-server', {}))?.text()
-      }
-    }
+  }
+  over = true
+  await Promise.all(running)
 
-    const clients = Array.from({ length: CLIENTS }, load)
-    const codes: (number | null)[] = []
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const [port, child] of replicas) {
-        child.kill('SIGTERM')
-        codes.push(await child.exited)
-        replicas.set(port, await startReplica(port))
-        await balancer.isUp(port)
-      }
-    }
-    over = true
-    await Promise.all(clients)
+  const expected = [
+    'load: 200 200 200',
+    ...SESSION_CLIENTS.map(([name]) => `${name}: ada@example.com`),
+    ...(node ? ['mcp-remote: ada@example.com'] : []),
+  ]
+  expect([[...counts.keys()].sort(), await balancer.errors()]).toEqual([expected.sort(), expect.any(String)])
+  expect(clients.map(({ transport }) => transport.sessionId)).toEqual(sessions)
+  await bridge.client.close()
+  for (const { sdk } of clients) await sdk.close()
+  console.log(`${REPLICAS * ROUNDS} restarts: ${JSON.stringify(Object.fromEntries(counts))}`)
+})
 
-    expect(codes).toEqual(Array(2 * ROUNDS).fill(0))
-    const expected = ['/.well-known/oauth-authorization-server 200', '/api/oauth/token 200', '/mcp 200']
-    expect([[...counts.keys()].sort(), await balancer.errors()]).toEqual([expected, expect.any(String)])
-    for (const count of counts.values()) expect(count).toBeGreaterThan(100)
-  })
+test('nginx buffers no stream: an event is there while its stream is open', async () => {
+  const entrance = { ...requestsTo(balancer.base), base: env.BASE_URL! }
+  const { access_token } = await deviceTokens(entrance, await registerClient(entrance), await signInAt(entrance, env))
+  const headers = {
+    Authorization: `Bearer ${access_token}`,
+    'Content-Type': 'application/json',
+    Accept: 'application/json, text/event-stream',
+  }
+  const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } }
+  const began = await entrance.postJson('/mcp', { jsonrpc: '2.0', id: 0, method: 'initialize', params }, headers)
+  await began.text()
+  const stop = new AbortController()
+  const session = { ...headers, 'Mcp-Session-Id': began.headers.get('mcp-session-id')! }
+  const stream = await openStream(fetch(`${balancer.base}/mcp`, { headers: session, signal: stop.signal }), stop)
+  expect(await stream.readUntil('\n\n')).toContain('\n\n')
+  stream.close()
 })

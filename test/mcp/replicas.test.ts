@@ -1,12 +1,8 @@
 /** Sessions of the 2025 revisions over a restart, and with requests dealt to two replicas in turn. */
 import { afterEach, beforeEach, describe, expect, test } from 'bun:test'
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
-import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
-import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
-import { Client as Client120 } from 'mcp-sdk-1.20/client/index.js'
-import { StreamableHTTPClientTransport as Transport120 } from 'mcp-sdk-1.20/client/streamableHttp.js'
 import { type Dealer, startDealer } from '../support/dealer.ts'
 import { deviceTokens, registerClient, signIn } from '../support/flows.ts'
+import { connectClient, SESSION_CLIENTS, type SessionClient } from '../support/sdk-versions.ts'
 import { onPostgres, startReplica, startServer, type TestServer } from '../support/server.ts'
 import { openStream } from '../support/streams.ts'
 
@@ -29,36 +25,14 @@ afterEach(async () => {
   await server.close()
 })
 
-const INFO = { name: 'test', version: '1' }
-const CLIENTS = [
-  ['SDK 1.20', () => new Client120(INFO), Transport120],
-  ['SDK 1.32', () => new ClientV1(INFO), TransportV1],
-  [
-    'client 2.4, legacy',
-    () => new Client(INFO, { versionNegotiation: { mode: 'legacy' } }),
-    StreamableHTTPClientTransport,
-  ],
-] as const
-
-async function connect([, create, AnyTransport]: (typeof CLIENTS)[number]) {
-  const sdk = create() as Client
-  const transport = new (AnyTransport as typeof StreamableHTTPClientTransport)(new URL(`${dealer.url}/mcp`), {
-    requestInit: { headers: { Authorization: `Bearer ${token}` } },
-  })
-  await sdk.connect(transport)
-  const whoami = async () => {
-    const { structuredContent } = await sdk.callTool({ name: 'whoami', arguments: {} })
-    return (structuredContent as { user: { email: string } }).user.email
-  }
-  return { sdk, transport, whoami }
-}
+const connect = (which: SessionClient) => connectClient(which, dealer.url, token)
 
 /** Requests of a client without an SDK. */
 const INITIALIZE = {
   jsonrpc: '2.0',
   id: 0,
   method: 'initialize',
-  params: { protocolVersion: '2025-11-25', capabilities: { sampling: {} }, clientInfo: INFO },
+  params: { protocolVersion: '2025-11-25', capabilities: { sampling: {} }, clientInfo: { name: 'test', version: '1' } },
 }
 const LIST = { jsonrpc: '2.0', id: 1, method: 'tools/list' }
 const headers = (session?: string) => ({
@@ -93,8 +67,8 @@ async function restart(): Promise<TestServer> {
 }
 
 describe('across a restart', () => {
-  test.each(CLIENTS)('%s continues its session', async (...which) => {
-    const { sdk, transport, whoami } = await connect(which as unknown as (typeof CLIENTS)[number])
+  test.each(SESSION_CLIENTS)('%s continues its session', async (...which) => {
+    const { sdk, transport, whoami } = await connect(which as unknown as SessionClient)
     const session = transport.sessionId
     expect(await whoami()).toBe('ada@example.com')
     await restart()
@@ -161,8 +135,8 @@ describe.skipIf(!onPostgres)('requests alternating between two replicas', () => 
     expect(await statusOn(on, session)).toBe(status)
   }
 
-  test.each(CLIENTS)('%s makes every call', async (...which) => {
-    const { sdk, transport, whoami } = await connect(which as unknown as (typeof CLIENTS)[number])
+  test.each(SESSION_CLIENTS)('%s makes every call', async (...which) => {
+    const { sdk, transport, whoami } = await connect(which as unknown as SessionClient)
     for (let i = 0; i < 6; i++) expect(await whoami()).toBe('ada@example.com')
     expect((await sdk.listTools()).tools.map(({ name }) => name)).toContain('whoami')
     expect(dealer.answers.filter(answer => answer.startsWith('POST 4'))).toEqual([])

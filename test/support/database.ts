@@ -19,11 +19,14 @@ export interface TestDatabase {
   drop(): Promise<void>
 }
 
-/** A database as the first start finds it: the embedded one has no directory yet, PostgreSQL's has no tables. */
-export async function emptyDatabase(): Promise<TestDatabase> {
+/**
+ * A database as the first start finds it: the embedded one has no directory yet, PostgreSQL's has no tables.
+ *
+ * @param server The address of a PostgreSQL; without one it is the embedded database.
+ */
+export async function emptyDatabase(server = process.env.TEST_DATABASE_URL): Promise<TestDatabase> {
   const dataDir = mkdtempSync(join(tmpdir(), 'mcp-oauth-'))
   const remove = () => rm(dataDir, { recursive: true, force: true })
-  const server = process.env.TEST_DATABASE_URL
   if (!server) return { env: { DATA_DIR: dataDir }, drop: remove }
   const name = `test_${crypto.randomUUID().replaceAll('-', '')}`
   const run = async (statement: string) => {

@@ -5,10 +5,13 @@ import { addClient } from '../../src/oauth/clients/index.ts'
 import { createSignInLink } from '../../src/signin/service.ts'
 import type { TestServer } from './server.ts'
 
+/** A server as its clients see it, in this process or another. */
+export type Http = Pick<TestServer, 'base' | 'get' | 'post' | 'postJson'>
+
 export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 
 /** Registers a public client. @returns its id. */
-export async function registerClient(server: TestServer, metadata: Record<string, unknown> = {}): Promise<string> {
+export async function registerClient(server: Http, metadata: Record<string, unknown> = {}): Promise<string> {
   const answer = await server.postJson('/api/oauth/register', {
     client_name: 'Test client',
     token_endpoint_auth_method: 'none',
@@ -35,7 +38,12 @@ export async function sendSignInForm(
 
 /** Signs somebody in with a one-time link. @returns the Cookie header of their browser. */
 export async function signIn(server: TestServer, email = 'ada@example.com', { admin = false } = {}): Promise<string> {
-  const link = new URL(await createSignInLink(server.deps, email, { isAdmin: admin }))
+  return signInByLink(server, await createSignInLink(server.deps, email, { isAdmin: admin }))
+}
+
+/** Opens a one-time link. @returns the Cookie header of the browser. */
+export async function signInByLink(server: Http, url: string): Promise<string> {
+  const link = new URL(url)
   const answer = await sendSignInForm(server, '/auth/signin/link', { token: link.searchParams.get('token')! })
   expect(answer.status).toBe(303)
   return answer.headers
@@ -63,7 +71,7 @@ export interface TokenAnswer {
 }
 
 export async function requestDevice(
-  server: TestServer,
+  server: Http,
   clientId: string,
   more: Record<string, string> = {},
 ): Promise<DeviceAnswer> {
@@ -76,7 +84,7 @@ export async function requestDevice(
   return (await answer.json()) as DeviceAnswer
 }
 
-export function poll(server: TestServer, clientId: string, deviceCode: string): Promise<Response> {
+export function poll(server: Http, clientId: string, deviceCode: string): Promise<Response> {
   return server.post('/api/oauth/token', {
     grant_type: DEVICE_CODE_GRANT,
     client_id: clientId,
@@ -95,7 +103,7 @@ export function csrfOf(html: string, action: string): string {
 const HTML = { Accept: 'text/html' }
 
 /** Types a code on the device page. */
-export async function enterCode(server: TestServer, cookie: string, code: string): Promise<Response> {
+export async function enterCode(server: Http, cookie: string, code: string): Promise<Response> {
   const entry = await server.get('/auth/device', { Cookie: cookie })
   const csrf = csrfOf(await entry.text(), '/api/oauth/device/verify')
   return server.post('/api/oauth/device/verify', { user_code: code, csrf }, { Cookie: cookie, ...HTML })
@@ -103,7 +111,7 @@ export async function enterCode(server: TestServer, cookie: string, code: string
 
 /** Types a code, checks the page that follows, and presses a button. @returns the request page's path. */
 export async function decide(
-  server: TestServer,
+  server: Http,
   cookie: string,
   code: string,
   decision: 'approve' | 'deny' = 'approve',
@@ -120,7 +128,7 @@ export async function decide(
 
 /** Presses a button on the consent page. @param query the authorization request. @returns where the browser goes then. */
 export async function consent(
-  server: TestServer,
+  server: Http,
   cookie: string,
   query: string,
   decision: 'approve' | 'deny' = 'approve',
@@ -159,7 +167,7 @@ export function basic(id: string, secret: string): Record<string, string> {
 
 /** The whole device flow. */
 export async function deviceTokens(
-  server: TestServer,
+  server: Http,
   clientId: string,
   cookie: string,
   more: Record<string, string> = {},
@@ -185,7 +193,7 @@ export async function machineToken(server: TestServer, scope: string[], asked = 
 
 /** One JSON-RPC request of the 2025 era, without a session. */
 export function rpc(
-  server: TestServer,
+  server: Http,
   token: string,
   method: string,
   params: unknown = {},
@@ -200,7 +208,7 @@ export function rpc(
 
 /** One request of 2026-07-28, with the headers that it needs. @param more Adds to `_meta`, headers and fetch's options. */
 export function modernRpc(
-  server: TestServer,
+  server: Http,
   token: string,
   method: string,
   params: Record<string, unknown> = {},

@@ -1,8 +1,7 @@
 /** Debian's nginx in front of replicas, with the health checks that nginx's free edition lacks. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { freePort } from './ports.ts'
 
 const CHECK_MS = 200
 
@@ -11,17 +10,18 @@ export interface Balancer {
   base: string
   /** Resolves when the replica at this port is sent requests. */
   isUp(port: number): Promise<void>
+  /** Resolves when the replica at this port is sent no more requests, except those on their way. */
+  isDown(port: number): Promise<void>
   /** What nginx has logged as an error. */
   errors(): Promise<string>
   close(): Promise<void>
 }
 
-/** @param ports The replicas, on loopback; all answer `/readyz` with 200 by now. */
-export async function startBalancer(ports: readonly number[]): Promise<Balancer> {
+/** @param ports The replicas, on loopback; all answer `/readyz` with 200 by now. @param port Where it listens. */
+export async function startBalancer(ports: readonly number[], port: number): Promise<Balancer> {
   const nginx = Bun.which('nginx', { PATH: `${process.env.PATH}:/usr/sbin` })
   if (!nginx) throw new Error('nginx is not installed; on Debian: apt-get install nginx')
   const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-nginx-'))
-  const port = await freePort()
   const up = new Set(ports)
   const writeUpstreams = () =>
     writeFileSync(
@@ -58,6 +58,10 @@ export async function startBalancer(ports: readonly number[]): Promise<Balancer>
     async isUp(replica) {
       while (!up.has(replica)) await Bun.sleep(20)
     },
+    async isDown(replica) {
+      while (up.has(replica) || workers(child.pid).filter(title => !title.includes('shutting down')).length !== 1)
+        await Bun.sleep(20)
+    },
     errors: () => Bun.file(join(dir, 'error.log')).text(),
     async close() {
       closing = true
@@ -72,6 +76,15 @@ export async function startBalancer(ports: readonly number[]): Promise<Balancer>
 async function isReady(port: number): Promise<boolean> {
   const answer = await fetch(`http://127.0.0.1:${port}/readyz`, { keepalive: false }).catch(() => undefined)
   return answer?.status === 200
+}
+
+/** The titles of nginx's workers: after a reload the old ones say that they are shutting down. */
+function workers(master: number): string[] {
+  const children = readFileSync(`/proc/${master}/task/${master}/children`, 'utf8').trim()
+  return children
+    .split(' ')
+    .filter(Boolean)
+    .map(pid => (existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : 'shutting down'))
 }
 
 /** As in the README, without TLS, and with every path inside `dir`. */

@@ -57,13 +57,13 @@ export async function run(args: string[], env: Record<string, string>): Promise<
   return { code: await program.exited, output: program.output() }
 }
 
-/** Starts `serve` on a free port and waits until it listens. @param command Defaults to the compiled binary. */
+/** Starts `serve` on a free port, unless `env` names one, and waits until it listens. @param command Defaults to the compiled binary. */
 export async function serve(
   env: Record<string, string>,
   cwd?: string,
   command = [binary()],
 ): Promise<Program & { base: string; port: number }> {
-  const port = await freePort()
+  const port = env.PORT ? Number(env.PORT) : await freePort()
   const program = start(
     [...command, 'serve'],
     { PORT: String(port), BASE_URL: `http://localhost:${port}`, ...env },

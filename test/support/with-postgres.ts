@@ -2,7 +2,7 @@
  * Runs a command against a PostgreSQL of its own: a new cluster in a temporary directory, on a loopback port, as a
  * non-root user, gone afterwards. Usage: bun run test/support/with-postgres.ts COMMAND [ARGUMENT...]
  */
-import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './ports.ts'
@@ -37,15 +37,19 @@ export interface Cluster {
   url: string
   /** Ends the server at once, as a crash would, and starts it again. */
   restart(): Promise<void>
-  stop(): Promise<void>
+  /** @param mode `fast` ends the connections in order, `immediate` is like a crash. */
+  stop(mode?: 'fast' | 'immediate'): Promise<void>
+  /** Stops the processes of the server, like a machine that hangs, until `thaw`. @param all Those that serve connections as well. */
+  freeze(all: boolean): void
+  thaw(): void
   start(): Promise<void>
   remove(): Promise<void>
 }
 
 /** A running cluster whose only user is `postgres`, without a password, reachable from this machine only. */
-export async function startCluster(): Promise<Cluster> {
+export async function startCluster(parent = tmpdir()): Promise<Cluster> {
   const bin = binDir()
-  const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-pg-'))
+  const dir = mkdtempSync(join(parent, 'mcp-oauth-pg-'))
   if (userInfo().uid === 0) {
     const id = (flag: string) => Number(Bun.spawnSync(['id', flag, 'postgres']).stdout.toString())
     chownSync(dir, id('-u'), id('-g'))
@@ -71,12 +75,19 @@ export async function startCluster(): Promise<Cluster> {
   const control = (...args: string[]) =>
     run(asPostgres([join(bin, 'pg_ctl'), '-D', data, '-w', '-l', join(dir, 'log'), ...args]))
   const start = () => control('-o', options, 'start')
-  const stop = () => control('-m', 'immediate', 'stop')
+  const stop = (mode = 'immediate') => control('-m', mode, 'stop')
+  const signal = (name: NodeJS.Signals, all: boolean) => {
+    const postmaster = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0])
+    const children = readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ')
+    for (const pid of [postmaster, ...(all ? children.map(Number) : [])]) process.kill(pid, name)
+  }
   await start()
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
     start,
     stop,
+    freeze: all => signal('SIGSTOP', all),
+    thaw: () => signal('SIGCONT', true),
     async restart() {
       await stop()
       await start()

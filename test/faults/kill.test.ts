@@ -1,0 +1,169 @@
+/** The server is killed at random instants while codes are exchanged and tokens refreshed. */
+import { afterAll, expect, setDefaultTimeout, test } from 'bun:test'
+import { connect } from '../../src/db/index.ts'
+import { openLog } from '../../src/lib/log.ts'
+import { DATABASES, faultDatabase, type Replica, signInAt, startBinary, times } from '../support/faults.ts'
+import { consent, decide, pkce, poll, registerClient, requestDevice, rpc, type TokenAnswer } from '../support/flows.ts'
+import { freePort } from '../support/ports.ts'
+import { until } from '../support/until.ts'
+
+setDefaultTimeout(1_200_000)
+
+const CALLBACK = 'http://localhost/callback'
+/** A kill comes after at most so many exchanges, and then at any moment of the next ones. */
+const EXCHANGES = 20
+/** A refresh is repeated with the same result for 30 s (of which the test leaves some for itself). */
+const RETRY_MS = 25_000
+
+const programs: Replica[] = []
+afterAll(() => {
+  for (const program of programs) program.kill('SIGKILL')
+})
+
+/** One connection of a client: its newest refresh token, and the access token that came with it. */
+interface Chain {
+  client: string
+  tokens: TokenAnswer
+}
+
+for (const kind of DATABASES) {
+  const KILLS = kind === 'PostgreSQL' ? times(200, 32) : times(200, 8)
+
+  test.concurrent(`on ${kind}, ${KILLS} kills leave every grant with one living refresh token, and what was acknowledged works`, async () => {
+    const database = await faultDatabase(kind)
+    const env = { ...database.env, PORT: String(await freePort()) }
+    let server: Replica
+    const start = async () => {
+      server = await startBinary(env)
+      programs.push(server)
+    }
+    await start()
+    const cookie = await signInAt(server!, env)
+    const device = await registerClient(server!)
+    const browser = await registerClient(server!, {
+      grant_types: ['authorization_code', 'refresh_token'],
+      redirect_uris: [CALLBACK],
+    })
+
+    let chains: Chain[] = []
+    let exchanges = 0
+    /** Codes whose exchange was sent, but not answered. */
+    let unanswered: string[] = []
+    const refresh = (chain: Chain) =>
+      server.post('/api/oauth/token', {
+        grant_type: 'refresh_token',
+        client_id: chain.client,
+        refresh_token: chain.tokens.refresh_token,
+      })
+    /** Refreshes as often as it can. */
+    const refreshOnAndOn = async (chain: Chain) => {
+      for (;;) {
+        chain.tokens = await tokensOf(await refresh(chain))
+        exchanges++
+      }
+    }
+    const deviceFlows = async () => {
+      for (; ; await Bun.sleep(10)) {
+        const code = await requestDevice(server, device)
+        await decide(server, cookie, code.user_code)
+        unanswered.push(code.device_code)
+        const tokens = await tokensOf(await poll(server, device, code.device_code))
+        unanswered = unanswered.filter(sent => sent !== code.device_code)
+        chains.push({ client: device, tokens })
+        exchanges++
+      }
+    }
+    const codeFlows = async () => {
+      for (; ; await Bun.sleep(10)) {
+        const { verifier, challenge } = pkce()
+        const query = new URLSearchParams({
+          response_type: 'code',
+          client_id: browser,
+          redirect_uri: CALLBACK,
+          code_challenge: challenge,
+          code_challenge_method: 'S256',
+          scope: 'mcp:tools:read',
+        })
+        const answer = await consent(server, cookie, query.toString())
+        const tokens = await tokensOf(
+          await server.post('/api/oauth/token', {
+            grant_type: 'authorization_code',
+            client_id: browser,
+            code: answer.searchParams.get('code')!,
+            redirect_uri: CALLBACK,
+            code_verifier: verifier,
+          }),
+        )
+        chains.push({ client: browser, tokens })
+        exchanges++
+      }
+    }
+
+    let slowest = 0
+    for (let kill = 0; kill < KILLS; kill++) {
+      const load = [deviceFlows(), codeFlows(), ...chains.slice(-3).map(refreshOnAndOn)]
+      const over = Promise.allSettled(load)
+      exchanges = 0
+      const enough = Math.random() * EXCHANGES
+      await until(() => exchanges >= enough)
+      server!.kill('SIGKILL')
+      const killedAt = performance.now()
+      await server!.exited
+      for (const work of await over)
+        expect(String((work as PromiseRejectedResult).reason)).toMatch(/connect|socket|closed/i)
+      const began = performance.now()
+      await start()
+      slowest = Math.max(slowest, performance.now() - began)
+
+      if (performance.now() - killedAt > RETRY_MS) chains = [] // on a machine this slow, a retry comes too late
+      for (const chain of chains.slice(-5)) {
+        expect((await rpc(server!, chain.tokens.access_token, 'ping')).status).toBe(200)
+        chain.tokens = await tokensOf(await refresh(chain)) // the first try, or a retry of one that was not answered
+      }
+      for (const code of unanswered) {
+        const answer = await poll(server!, device, code)
+        if (answer.status === 200) chains.push({ client: device, tokens: await tokensOf(answer) })
+        else expect(await answer.json()).toMatchObject({ error: 'invalid_grant' }) // it was used: see below
+      }
+      unanswered = []
+    }
+
+    const { DATABASE_URL, DATA_DIR } = database.env
+    const db = await connect({
+      databaseUrl: DATABASE_URL,
+      dataDir: DATA_DIR!,
+      serving: false,
+      log: openLog('silent'),
+    })
+    const [broken] = await db.sql`
+      select
+        (
+          select count(*)::int
+          from grants
+          where 1 <> (select count(*) from refresh_tokens where grant_id = grants.id and consumed_at is null)
+        ) as grants_without_one_token,
+        (
+          select count(*)::int
+          from authorization_codes
+          where consumed_at is not null and not exists (select from grants where id = authorization_codes.grant_id)
+        ) as used_codes_without_grant,
+        (select count(*)::int from device_codes where consumed_at is not null)
+          - (select count(*)::int from grants where client_id = ${device}) as used_device_codes_without_grant`
+    expect(broken).toEqual({
+      grants_without_one_token: 0,
+      used_codes_without_grant: 0,
+      used_device_codes_without_grant: 0,
+    })
+    await db.close()
+    server!.kill('SIGTERM')
+    expect(await server!.exited).toBe(0)
+    await database.drop()
+    console.log(`${kind}: ${KILLS} kills, listening again after ${Math.round(slowest)} ms at most`)
+  })
+}
+
+async function tokensOf(answer: Response): Promise<TokenAnswer> {
+  const body = (await answer.json()) as TokenAnswer
+  if (answer.status !== 200) throw new Error(`not tokens but ${answer.status} ${JSON.stringify(body)}`)
+  return body
+}

@@ -1,8 +1,8 @@
 /** The page of connected apps in Chromium, with an app that really is connected: the client of the MCP SDK. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { launchBrowser, noBrowser, openTab, type Tab } from '../support/browser.ts'
+import { closeTabs, noBrowser, openTab, type Tab } from '../support/browser.ts'
 import { type Callback, startCallback } from '../support/callback.ts'
 import { type App, createApp, type Session, VERSIONS } from '../support/sdk-client.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -10,17 +10,15 @@ import { startServer, type TestServer } from '../support/server.ts'
 setDefaultTimeout(60_000)
 
 let server: TestServer
-let browser: Browser
 let callback: Callback
 
 beforeAll(async () => {
   if (noBrowser) return
   server = await startServer()
   callback = startCallback('127.0.0.1')
-  browser = await launchBrowser()
 })
 afterAll(async () => {
-  await browser?.close()
+  await closeTabs()
   await callback?.close()
   await server?.close()
 })
@@ -28,7 +26,7 @@ afterAll(async () => {
 const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
 
 async function signedInTab(): Promise<Tab> {
-  const tab = await openTab(browser, { size: 'phone' })
+  const tab = await openTab({ size: 'phone' })
   await tab.page.goto(await createSignInLink(server.deps, 'ada@example.com'))
   await press(tab.page, 'Sign in')
   await tab.page.getByRole('heading', { name: 'Connect a device' }).waitFor()

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Browser } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { launchBrowser, noBrowser, openTab } from '../support/browser.ts'
+import { closeTabs, noBrowser, openTab } from '../support/browser.ts'
 import { startCallback } from '../support/callback.ts'
 import { registerClient } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -9,15 +8,13 @@ import { startServer, type TestServer } from '../support/server.ts'
 setDefaultTimeout(60_000)
 
 let server: TestServer
-let browser: Browser
 
 beforeAll(async () => {
   if (noBrowser) return
   server = await startServer()
-  browser = await launchBrowser('--host-resolver-rules=MAP client.example 127.0.0.1', '--ignore-certificate-errors')
 })
 afterAll(async () => {
-  await browser?.close()
+  await closeTabs()
   await server?.close()
 })
 
@@ -37,7 +34,7 @@ test.skipIf(noBrowser)(
       code_challenge: 'A'.repeat(43),
       code_challenge_method: 'S256',
     })
-    const { page, complaints, close } = await openTab(browser)
+    const { page, complaints, close } = await openTab()
     await page.goto(await createSignInLink(server.deps, 'ada@example.com'))
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.getByRole('heading', { name: 'Connect a device' }).waitFor()
@@ -63,7 +60,7 @@ test.skipIf(noBrowser)(
       code_challenge: 'A'.repeat(43),
       code_challenge_method: 'S256',
     })
-    const { page, complaints, close } = await openTab(browser)
+    const { page, complaints, close } = await openTab()
     await page.goto(await createSignInLink(server.deps, 'ada@example.com'))
     await page.getByRole('button', { name: 'Sign in' }).click()
     await page.goto(`${server.base}/api/oauth/authorize?${query}`)

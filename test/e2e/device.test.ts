@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'
 import {
+  closeTabs,
   EVERY_SIZE,
-  launchBrowser,
   noBrowser,
   openTab,
   overflow,
@@ -17,17 +17,15 @@ import { startServer, type TestServer } from '../support/server.ts'
 setDefaultTimeout(60_000)
 
 let server: TestServer
-let browser: Browser
 let client: string
 
 beforeAll(async () => {
   if (noBrowser) return
   server = await startServer()
   client = await registerClient(server, { client_name: 'Pocket assistant' })
-  browser = await launchBrowser()
 })
 afterAll(async () => {
-  await browser?.close()
+  await closeTabs()
   await server?.close()
 })
 
@@ -43,7 +41,7 @@ async function followSignInLink(page: Page): Promise<void> {
 }
 
 async function signedInTab(options: TabOptions = {}): Promise<Tab> {
-  const tab = await openTab(browser, options)
+  const tab = await openTab(options)
   await followSignInLink(tab.page)
   return tab
 }
@@ -150,7 +148,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
   })
 
   test.skipIf(noBrowser)('works without JavaScript, from signing in to Connected', async () => {
-    const tab = await openTab(browser, { size: 'phone', javaScriptEnabled: false })
+    const tab = await openTab({ size: 'phone', javaScriptEnabled: false })
     const { page } = tab
     const { user_code, device_code, verification_uri_complete } = await requestDevice(server, client)
     await page.goto(verification_uri_complete)
@@ -169,7 +167,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
   })
 
   test.skipIf(noBrowser)('returns to the code after signing in on the way', async () => {
-    const tab = await openTab(browser, { size: 'phone' })
+    const tab = await openTab({ size: 'phone' })
     const { page } = tab
     const { user_code, verification_uri_complete } = await requestDevice(server, client)
     await page.goto(verification_uri_complete)

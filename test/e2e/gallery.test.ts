@@ -1,22 +1,19 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Browser } from 'playwright-core'
-import { EVERY_SIZE, faintTexts, launchBrowser, noBrowser, openTab, overflow } from '../support/browser.ts'
+import { closeTabs, EVERY_SIZE, faintTexts, noBrowser, openTab, overflow } from '../support/browser.ts'
 import { gallery, PAGES } from '../support/gallery.tsx'
 
 setDefaultTimeout(60_000)
 
 const app = gallery()
-let browser: Browser
 let base: string
 
 beforeAll(async () => {
   if (noBrowser) return
   app.listen({ hostname: '127.0.0.1', port: 0 })
   base = `http://127.0.0.1:${app.server!.port}`
-  browser = await launchBrowser()
 })
 afterAll(async () => {
-  await browser?.close()
+  await closeTabs()
   await app.server?.stop(true)
 })
 
@@ -26,7 +23,7 @@ describe('every page in every state', () => {
   test.skipIf(noBrowser).each(LOOKS)(
     'on a $size, $colorScheme: fits, is readable (WCAG 2.2 1.4.3), and the console stays empty',
     async look => {
-      const { page, complaints, close } = await openTab(browser, look)
+      const { page, complaints, close } = await openTab(look)
       for (const name of Object.keys(PAGES)) {
         await page.goto(`${base}/gallery/${name}`)
         expect({ name, overflow: await overflow(page), faint: await faintTexts(page), complaints }).toEqual({
@@ -41,7 +38,7 @@ describe('every page in every state', () => {
   )
 
   test.skipIf(noBrowser)('needs no sideways scrolling at 320 pixels (WCAG 2.2 1.4.10)', async () => {
-    const { page, close } = await openTab(browser, { size: 'phone' })
+    const { page, close } = await openTab({ size: 'phone' })
     await page.setViewportSize({ width: 320, height: 568 })
     for (const name of Object.keys(PAGES)) {
       await page.goto(`${base}/gallery/${name}`)
@@ -53,7 +50,7 @@ describe('every page in every state', () => {
 
 describe('the decision page (RFC 8628 5.4)', () => {
   test.skipIf(noBrowser).each(LOOKS)('on a $size, $colorScheme: Deny is as prominent as Approve', async look => {
-    const { page, close } = await openTab(browser, look)
+    const { page, close } = await openTab(look)
     await page.goto(`${base}/gallery/device-decision`)
     const measure = (value: string): Promise<{ height: number }> =>
       page.evaluate(`(() => {
@@ -71,7 +68,7 @@ describe('the decision page (RFC 8628 5.4)', () => {
   test.skipIf(noBrowser)(
     'shows both buttons on a small phone without scrolling, however much is asked for',
     async () => {
-      const { page, close } = await openTab(browser, { size: 'phone' })
+      const { page, close } = await openTab({ size: 'phone' })
       await page.setViewportSize({ width: 375, height: 667 })
       for (const name of ['device-decision', 'device-decision-long']) {
         await page.goto(`${base}/gallery/${name}`)

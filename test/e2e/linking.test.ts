@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { launchBrowser, noBrowser, openTab, shows, type Tab } from '../support/browser.ts'
+import { closeTabs, noBrowser, openTab, shows, type Tab } from '../support/browser.ts'
 import { follow, ROOT } from '../support/command.ts'
 import { decide, signIn } from '../support/flows.ts'
 import { type Front, startFront, tokenFor } from '../support/front.ts'
@@ -25,7 +25,6 @@ let twin: TestServer
 let wiki: WikiServer
 let example: { url: string; stop(): Promise<void> }
 let server: Front
-let browser: Browser
 let tabs: Record<'ada' | 'bob', Tab>
 
 beforeAll(async () => {
@@ -42,12 +41,11 @@ beforeAll(async () => {
     wiki: { url: wiki.url, auth: { scopes: ['openid', 'email', 'wiki:read'] } },
     example: { url: example.url, auth: 'user' },
   })
-  browser = await launchBrowser()
   tabs = { ada: await signedIn('ada'), bob: await signedIn('bob') }
 })
 afterAll(async () => {
   rmSync(home, { recursive: true, force: true })
-  await browser?.close()
+  await closeTabs()
   await server?.close()
   await example?.stop()
   await wiki?.[Symbol.asyncDispose]()
@@ -80,7 +78,7 @@ async function startExample() {
 
 /** A person's own browser, signed in at this server. */
 async function signedIn(login: string, javaScriptEnabled = true): Promise<Tab> {
-  const tab = await openTab(browser, { size: 'phone', javaScriptEnabled })
+  const tab = await openTab({ size: 'phone', javaScriptEnabled })
   await tab.page.goto(await createSignInLink(server.deps, `${login}@example.com`))
   await press(tab.page, 'Sign in')
   await tab.page.waitForURL('**/auth/device')

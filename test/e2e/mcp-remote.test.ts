@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { launchBrowser, noBrowser, openTab } from '../support/browser.ts'
+import { noBrowser, openTab } from '../support/browser.ts'
 import { node, startBridge as startWith } from '../support/mcp-remote.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
@@ -30,9 +30,8 @@ const startBridge = (config: string, args: string[], env: Record<string, string>
 
 /** What the person with the link does: signs in, and approves on the page. */
 async function approveInBrowser(link: string): Promise<void> {
-  const browser = await launchBrowser()
+  const { page, complaints, close } = await openTab({ size: 'phone' })
   try {
-    const { page, complaints } = await openTab(browser, { size: 'phone' })
     await page.goto(link)
     await page.goto(await createSignInLink(server.deps, 'ada@example.com'))
     await page.getByRole('button', { name: 'Sign in' }).click()
@@ -41,7 +40,7 @@ async function approveInBrowser(link: string): Promise<void> {
     await page.getByRole('heading', { name: 'Connected' }).waitFor()
     expect(complaints).toEqual([])
   } finally {
-    await browser.close()
+    await close()
   }
 }
 

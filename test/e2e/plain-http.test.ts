@@ -1,8 +1,7 @@
 /** Plain http away from loopback, where Chromium says nothing in Sec-Fetch-Site: only Origin and a cookie tell a forged form. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Browser } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { launchBrowser, noBrowser, openTab, shows } from '../support/browser.ts'
+import { closeTabs, noBrowser, openTab, shows } from '../support/browser.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(60_000)
@@ -11,22 +10,20 @@ const HOST = 'auth.example'
 
 let server: TestServer
 let base: string
-let browser: Browser
 
 beforeAll(async () => {
   if (noBrowser) return
   server = await startServer()
   base = server.base.replace('localhost', HOST)
   server.deps.config.BASE_URL = base
-  browser = await launchBrowser(`--host-resolver-rules=MAP ${HOST} 127.0.0.1, MAP evil.example 127.0.0.1`)
 })
 afterAll(async () => {
-  await browser?.close()
+  await closeTabs()
   await server?.close()
 })
 
 test.skipIf(noBrowser)('our own forms sign in, enter a code and sign out', async () => {
-  const { page, complaints, close } = await openTab(browser)
+  const { page, complaints, close } = await openTab()
   const posts: (string | null)[][] = []
   page.on('request', request => {
     if (request.method() !== 'POST') return
@@ -69,7 +66,7 @@ test.skipIf(noBrowser).each([
         },
       }),
   })
-  const { page, close } = await openTab(browser)
+  const { page, close } = await openTab()
   // The victim has been on our sign-in page, so that the cookie is there.
   await page.goto(`${base}/auth/signin`)
   await page.goto(`http://evil.example:${evil.port}/`)

@@ -3,10 +3,10 @@
  * holds every redirect that follows a form against the form-action of the form's page, so only a browser shows that it arrives.
  */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { launchBrowser, noBrowser, openTab } from '../support/browser.ts'
+import { closeTabs, noBrowser, openTab } from '../support/browser.ts'
 import { type Callback, startCallback } from '../support/callback.ts'
 import { type FakeProvider, startFakeProvider } from '../support/fake-openid-provider.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -15,7 +15,6 @@ setDefaultTimeout(60_000)
 
 let provider: FakeProvider
 let server: TestServer
-let browser: Browser
 /** On another host than the server and the provider, over TLS: where consent is remembered. */
 let app: Callback
 let authorizationUrl: string
@@ -25,7 +24,6 @@ beforeAll(async () => {
   provider = await startFakeProvider(() => server.deps.now())
   server = await startServer({ ...provider.env, ALLOWED_DOMAINS: 'example.com' })
   app = startCallback('client.example', { tls: true })
-  browser = await launchBrowser('--host-resolver-rules=MAP client.example 127.0.0.1', '--ignore-certificate-errors')
   const { id } = await addClient(server.deps, {
     name: 'House app',
     grantTypes: ['authorization_code', 'refresh_token'],
@@ -43,7 +41,7 @@ beforeAll(async () => {
   authorizationUrl = `${server.base}/api/oauth/authorize?${query}`
 })
 afterAll(async () => {
-  await browser?.close()
+  await closeTabs()
   await app?.close()
   await server?.close()
   await provider?.stop()
@@ -66,7 +64,7 @@ test.skipIf(noBrowser).each(WAYS)(
   'who signs in through %s is asked once, and then goes straight to the app',
   async (_, signIn) => {
     for (const asked of [true, false]) {
-      const { page, complaints, close } = await openTab(browser)
+      const { page, complaints, close } = await openTab()
       await page.goto(authorizationUrl)
       await signIn(page)
       if (asked) await press(page, 'Approve')

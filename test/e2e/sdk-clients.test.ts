@@ -1,8 +1,8 @@
 /** The clients of the MCP SDK get their own tokens; Chromium acts for the person. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Browser, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { launchBrowser, noBrowser, openTab, shows, type Tab } from '../support/browser.ts'
+import { closeTabs, noBrowser, openTab, shows, type Tab } from '../support/browser.ts'
 import { type Callback, startCallback } from '../support/callback.ts'
 import { type DocumentHost, startDocumentHost } from '../support/document-host.ts'
 import {
@@ -24,7 +24,6 @@ const HOUR = 3600
 
 let server: TestServer
 let host: DocumentHost
-let browser: Browser
 let callback: Callback
 
 beforeAll(async () => {
@@ -32,10 +31,9 @@ beforeAll(async () => {
   host = await startDocumentHost()
   server = await startServer({}, host.outbound)
   callback = startCallback('localhost')
-  browser = await launchBrowser()
 })
 afterAll(async () => {
-  await browser?.close()
+  await closeTabs()
   await callback?.close()
   await server?.close()
   host?.close()
@@ -73,7 +71,7 @@ async function decide(page: Page, decision: 'Approve' | 'Deny', at: Callback = c
 async function dance(app: App): Promise<{ session: Session; tab: Tab }> {
   const first = app.start()
   await expectSentToUser(first.connect())
-  const tab = await openTab(browser)
+  const tab = await openTab()
   await arriveAtConsent(tab.page, app.authorizationUrls.at(-1)!)
   await first.finishAuth(await decide(tab.page, 'Approve'))
   const session = app.start()
@@ -102,7 +100,7 @@ describe.each(VERSIONS)('the client of the MCP SDK, %s', version => {
         'POST /api/oauth/register 201',
       ])
 
-      const tab = await openTab(browser, { size: 'phone' })
+      const tab = await openTab({ size: 'phone' })
       await arriveAtConsent(tab.page, app.authorizationUrls[0]!)
       await tab.page.getByText(`App on ${version}`).waitFor()
       await tab.page.getByText('unverified name').waitFor()
@@ -134,7 +132,7 @@ describe.each(VERSIONS)('the client of the MCP SDK, %s', version => {
     const app = appOf(version)
     const session = app.start()
     await expectSentToUser(session.connect())
-    const tab = await openTab(browser)
+    const tab = await openTab()
     await arriveAtConsent(tab.page, app.authorizationUrls[0]!)
     const answer = await decide(tab.page, 'Deny')
     expect(Object.fromEntries(answer)).toEqual({
@@ -240,7 +238,7 @@ describe.each(VERSIONS)('the client of the MCP SDK, %s', version => {
       const app = appOf(version, { clientMetadataUrl })
       const first = app.start()
       await expectSentToUser(first.connect())
-      const tab = await openTab(browser)
+      const tab = await openTab()
       await arriveAtConsent(tab.page, app.authorizationUrls[0]!)
       await tab.page.getByText('Documented app', { exact: true }).waitFor()
       await tab.page.getByText(`from client.example:${host.port}`, { exact: true }).waitFor()

@@ -1,8 +1,7 @@
 /** The MCP project's own conformance suite for authorization servers; Chromium acts for the person. */
-import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import type { Browser } from 'playwright-core'
+import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { launchBrowser, noBrowser, openTab } from '../support/browser.ts'
+import { closeTabs, noBrowser, openTab } from '../support/browser.ts'
 import { registerClient } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -11,17 +10,13 @@ setDefaultTimeout(90_000)
 
 const SUITE = 'node_modules/@modelcontextprotocol/conformance/dist/index.js'
 
-let browser: Browser
-beforeAll(async () => {
-  if (!noBrowser) browser = await launchBrowser()
-})
-afterAll(() => browser?.close())
+afterAll(closeTabs)
 
 /** Runs the suite, signs in, and presses Approve on the page that it prints. @returns what it printed. */
 async function runSuite(server: TestServer, port: number, client: string[]) {
   const args = ['--url', server.base, '--resource', `${server.base}/mcp`, '--port', String(port), ...client]
   const suite = Bun.spawn([process.execPath, SUITE, 'authorization', ...args], { stdout: 'pipe', stderr: 'inherit' })
-  const { page, complaints, close } = await openTab(browser)
+  const { page, complaints, close } = await openTab()
   let printed = ''
   try {
     await page.goto(await createSignInLink(server.deps, 'ada@example.com'))
@@ -59,6 +54,8 @@ function startFront(port: number, backend: number, method: string) {
     port,
     async fetch(request) {
       const url = new URL(request.url)
+      // fetch() would decode the body and keep the header that says how it was encoded.
+      request.headers.set('Accept-Encoding', 'identity')
       const answer = await fetch(`http://127.0.0.1:${backend}${url.pathname}${url.search}`, {
         method: request.method,
         headers: request.headers,

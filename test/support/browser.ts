@@ -1,6 +1,6 @@
 /** Chromium for tests: Debian's, headless, a new profile each time. Where it is not installed, such tests are skipped. */
 import { existsSync } from 'node:fs'
-import { type Browser, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 
 const CHROMIUM = '/usr/bin/chromium'
 
@@ -25,8 +25,8 @@ export interface TabOptions {
   javaScriptEnabled?: boolean
 }
 
-/** @param args Further arguments for Chromium, such as how to resolve a host name. */
-export function launchBrowser(...args: string[]): Promise<Browser> {
+/** Hosts below `.example` are this machine. */
+export function launchBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: CHROMIUM,
     args: [
@@ -38,24 +38,38 @@ export function launchBrowser(...args: string[]): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
-      ...args,
+      '--host-resolver-rules=MAP *.example 127.0.0.1',
     ],
   })
 }
 
-/** One tab with its own cookies. */
-export async function openTab(
-  browser: Browser,
-  { size = 'desktop', colorScheme = 'light', javaScriptEnabled = true }: TabOptions = {},
-): Promise<Tab> {
+/** One for all files of a test process, with which it ends. */
+let browser: Promise<Browser> | undefined
+const open = new Set<BrowserContext>()
+
+/** Closes the tabs that a file has left open. */
+export async function closeTabs(): Promise<void> {
+  await Promise.all([...open].map(context => context.close()))
+  open.clear()
+}
+
+/** One tab with its own profile: nothing is shared with other tabs. Certificates are not checked. */
+export async function openTab({
+  size = 'desktop',
+  colorScheme = 'light',
+  javaScriptEnabled = true,
+}: TabOptions = {}): Promise<Tab> {
+  browser ??= launchBrowser()
   const isPhone = size === 'phone'
-  const context = await browser.newContext({
+  const context = await (await browser).newContext({
+    ignoreHTTPSErrors: true,
     viewport: SIZES[size],
     hasTouch: isPhone,
     isMobile: isPhone,
     colorScheme,
     javaScriptEnabled,
   })
+  open.add(context)
   const page = await context.newPage()
   page.setDefaultTimeout(15_000)
   const complaints: string[] = []
@@ -71,7 +85,14 @@ export async function openTab(
     if (response.status() >= 400 && response.request().resourceType() !== 'document' && !isTypo)
       complaints.push(`${response.status()} ${response.url()}`)
   })
-  return { page, complaints, close: () => context.close() }
+  return {
+    page,
+    complaints,
+    async close() {
+      open.delete(context)
+      await context.close()
+    },
+  }
 }
 
 /** Waits until this is the page's main heading: a press of a button returns before its answer is there. */

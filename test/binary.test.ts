@@ -9,6 +9,9 @@ import { binary } from './support/binary.ts'
 import { follow } from './support/command.ts'
 import { decide, deviceTokens, modernRpc, registerClient, requestDevice, rpc, sendSignInForm } from './support/flows.ts'
 import { lives } from './support/gateway-children.ts'
+import { pathOf } from './support/linking.ts'
+import { allowAtNotes, HTML } from './support/notes-people.ts'
+import { type NotesServer, startNotes } from './support/notes-server.ts'
 import { freePort } from './support/ports.ts'
 import { emptyDatabase, onPostgres, requestsTo, type TestServer } from './support/server.ts'
 import { until } from './support/until.ts'
@@ -20,16 +23,19 @@ const program = join(work, 'mcp-oauth-server')
 const dir = mkdtempSync(join(work, 'empty-'))
 const upstreams = join(work, 'mcp.json')
 const port = await freePort()
+let notes: NotesServer
 let database: Awaited<ReturnType<typeof emptyDatabase>>
 
 beforeAll(async () => {
   copyFileSync(binary(), program)
   const odd = { command: process.execPath, args: [join(import.meta.dir, 'support/odd-stdio.ts')] }
-  writeFileSync(upstreams, JSON.stringify({ mcpServers: { odd } }))
+  notes = startNotes()
+  writeFileSync(upstreams, JSON.stringify({ mcpServers: { odd, notes: { url: notes.url, auth: 'user' } } }))
   database = await emptyDatabase()
 })
 afterAll(async () => {
   running?.child.kill('SIGKILL') // if a test left it behind
+  await notes[Symbol.asyncDispose]()
   await database.drop()
   rmSync(work, { recursive: true, force: true })
 })
@@ -133,6 +139,15 @@ describe('the binary', () => {
     expect(lives(first!)).toBe(true)
     expect(others).toEqual([first!, first!])
     childPid = first!
+  })
+
+  test('links an account at an upstream server, and uses it', async () => {
+    const { server } = running
+    const callback = await allowAtNotes(server, cookie, 'ada')
+    const back = await server.get(pathOf(callback), { Cookie: cookie, ...HTML })
+    expect([back.status, back.headers.get('location')]).toEqual([303, '/account/upstreams/notes'])
+    const called = await rpc(server, token, 'tools/call', { name: 'notes__whoami' })
+    expect(await called.json()).toMatchObject({ result: { content: [{ type: 'text', text: 'ada' }] } })
   })
 
   test('creates only ./data, which nobody else can read', () => {

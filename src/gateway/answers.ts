@@ -1,4 +1,5 @@
 /** Turns an upstream's answer to a call into the answer for a client of either era. */
+import { noteElicitation } from './asking.ts'
 import type { CallsDeps, Course } from './call-state.ts'
 import { declares, errorFor, MAY_ASK, neededFor, resultFor } from './eras.ts'
 import type { Link } from './link.ts'
@@ -35,6 +36,8 @@ export function answerOfOurs(
 }
 
 const LIST_TTL_MS = 60_000
+/** How many pages of one error are noted. */
+const MOST_PAGES = 16
 
 /** Whether an upstream announces changes of the list that a method returns. */
 function announcesChanges(method: string, link: Link): boolean {
@@ -45,12 +48,13 @@ function announcesChanges(method: string, link: Link): boolean {
 
 /** The upstream's answer, converted for the client. @throws RpcError for the upstream's protocol errors. */
 export function answered(
-  { states }: CallsDeps,
-  { exchange, upstream, params }: Course,
+  deps: CallsDeps,
+  course: Course,
   link: Link,
   response: RpcResponse,
   capabilities: Record<string, unknown>,
 ): Record<string, unknown> {
+  const { exchange, upstream, params } = course
   const { method, era } = exchange
   if ('result' in response) {
     if (response.result.resultType === 'input_required')
@@ -77,9 +81,11 @@ export function answered(
         400,
       )
     const binding = bindingOf(upstream.config.name, exchange, params)
-    const requestState = states.seal(binding, { pages: Object.keys(inputRequests) })
+    const requestState = deps.states.seal(binding, { pages: Object.keys(inputRequests) })
     return { resultType: 'input_required', inputRequests, requestState }
   }
+  if (error.code === URL_ELICITATION_REQUIRED && isObject(error.data) && Array.isArray(error.data.elicitations))
+    for (const asked of error.data.elicitations.slice(0, MOST_PAGES)) noteElicitation(deps, course, asked)
   if (era === '2025' && error.code === MISSING_CLIENT_CAPABILITY && method === 'tools/call')
     return {
       content: [{ type: 'text', text: `This tool needs a client that supports ${missing(error.data)}.` }],

@@ -2,7 +2,6 @@
 import { randomUUID } from 'node:crypto'
 import { type CallsDeps, type Course, conclude, concluded, done, type Prepared } from './call-state.ts'
 import { declares, neededFor, type Question } from './eras.ts'
-import type { Exchange } from './exchange.ts'
 import type { HeldCall } from './held.ts'
 import type { ActiveCall } from './link.ts'
 import { isObject, METHOD_NOT_FOUND, MISSING_CLIENT_CAPABILITY, RpcError } from './messages.ts'
@@ -67,18 +66,29 @@ export function refuse(course: Course, question: Question, peerCall: () => PeerC
 
 /** Asks the client. @throws RpcError for the upstream, if the client cannot be asked or answers with an error. */
 export async function askClient(
-  { ask }: Exchange,
+  deps: CallsDeps,
+  course: Course,
   capabilities: Record<string, unknown>,
   question: Question,
   signal: AbortSignal,
 ): Promise<Record<string, unknown>> {
+  const { ask } = course.exchange
   const needed = neededFor(question)
   if (!ask || !needed || !declares(capabilities, needed))
     throw new RpcError(METHOD_NOT_FOUND, `The client does not support ${question.method}`)
   const { _meta, ...rest } = question.params ?? {}
+  if (rest.mode === 'url') noteElicitation(deps, course, rest)
   const url = rest.mode === 'url' && rest.elicitationId === undefined ? { elicitationId: randomUUID() } : {}
   const { progressToken: _, ...meta } = isObject(_meta) ? _meta : {}
   return ask(question.method, { ...rest, ...url, ...(Object.keys(meta).length > 0 ? { _meta: meta } : {}) }, signal)
+}
+
+/** Notes a page that the upstream wants to be opened, so that the client hears of its completion, maybe after the call. */
+export function noteElicitation(deps: CallsDeps, { exchange, upstream }: Course, asked: unknown): void {
+  if (!isObject(asked) || typeof asked.elicitationId !== 'string') return
+  const { elicitationId } = asked
+  const { caller, notify } = exchange
+  deps.onElicitation({ elicitationId, upstream: upstream.config.name, caller, notify }, 'upstream')
 }
 
 function withoutElicitationId({ method, params }: Question): Question {

@@ -21,8 +21,8 @@ export interface CallsDeps {
   states: RequestStates
   /** Called for every `tools/call`, `prompts/get` and `resources/read`, successful or not. */
   onCall(record: CallRecord): void
-  /** A session was asked to open a page. */
-  onElicitation(elicitation: Elicitation): void
+  /** A session was asked to open a page: of ours, or of the upstream. */
+  onElicitation(elicitation: Elicitation, by: 'us' | 'upstream'): void
 }
 
 /** A call in progress. */

@@ -183,7 +183,7 @@ async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Pr
       if (exchange.era === '2026') throw refuse(course, question, () => peerCall)
       peerCall?.pause()
       try {
-        return await askClient(exchange, capabilities, question, signal)
+        return await askClient(deps, course, capabilities, question, signal)
       } finally {
         peerCall?.resume()
       }
@@ -203,7 +203,7 @@ async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Pr
       course.bytes += answer.bytes
       if (round === ROUNDS) throw new RpcError(INTERNAL_ERROR, `The server asked more than ${ROUNDS} times`)
       const answers = await answerQuestions(response.result, (question, signal) =>
-        askClient(exchange, capabilities, question, signal),
+        askClient(deps, course, capabilities, question, signal),
       )
       sent = { ...body, ...answers }
     }

@@ -63,7 +63,8 @@ export function openGateway(deps: GatewayDeps): Gateway {
     states,
     held: openHeldCalls(states),
     onCall: deps.onCall,
-    onElicitation: elicitation => elicitations.asked(elicitation),
+    onElicitation: (elicitation, by) =>
+      by === 'us' ? elicitations.asked(elicitation) : elicitations.askedByUpstream(elicitation),
   }
   const visible = (caller: GatewayCaller) =>
     [...upstreams.values()].filter(({ config }) => mayUse(config.users, caller))
@@ -78,10 +79,14 @@ export function openGateway(deps: GatewayDeps): Gateway {
 
   function open(config: UpstreamConfig): Upstream {
     const { accounts } = deps
-    const upstream = openUpstream({ ...deps, credentialFor: accounts.credentialFor }, config, change => {
-      const { kind, principal, first } = change
-      tell({ endpoint: config.name, kind, first, ...(principal === undefined ? {} : { principal }) })
-    })
+    const upstream = openUpstream(
+      { ...deps, credentialFor: accounts.credentialFor, onElicitationComplete: elicitations.completeByUpstream },
+      config,
+      change => {
+        const { kind, principal, first } = change
+        tell({ endpoint: config.name, kind, first, ...(principal === undefined ? {} : { principal }) })
+      },
+    )
     if (config.auth?.type !== 'user') return upstream
     return openLinkable(upstream, {
       isLinkedNow: caller => accounts.isLinkedNow(config, caller),

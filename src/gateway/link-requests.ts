@@ -77,7 +77,7 @@ export function askToLink(deps: CallsDeps, course: Course, why: 'unlinked' | 'mo
       return done(deps, course, { resultType: 'input_required', inputRequests: { [KEY]: question } })
     }
     const elicitationId = randomUUID()
-    deps.onElicitation({ elicitationId, upstream: name, caller: exchange.caller })
+    deps.onElicitation({ elicitationId, upstream: name, caller: exchange.caller }, 'us')
     throw new RpcError(URL_ELICITATION_REQUIRED, need, { elicitations: [{ mode: 'url', elicitationId, url, message }] })
   }
   const words = `${need} Open ${url} in a browser to link it, then try again.`

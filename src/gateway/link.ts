@@ -75,6 +75,8 @@ export interface LinkOptions extends Omit<HandshakeOptions, 'dial'> {
   onList(link: Link, catalogue: Catalogue): void
   /** A list may have changed. */
   onListChanged(link: Link, kinds: readonly Kind[]): void
+  /** A page that the upstream wanted to be opened is done. */
+  onElicitationComplete(link: Link, elicitationId: string): void
   onStale(link: Link): void
   onClose(link: Link, failure: Failure): void
 }
@@ -169,6 +171,13 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
     }
   }
 
+  /** It may arrive long after the call that asked for the page, whichever call is running now. */
+  function takeComplete({ method, params }: RpcNotification): boolean {
+    if (method !== 'notifications/elicitation/complete') return false
+    if (typeof params?.elicitationId === 'string') options.onElicitationComplete(link, params.elicitationId)
+    return true
+  }
+
   const events: PeerEvents = {
     async onRequest(request: RpcRequest, about, signal) {
       const needed = neededFor(request)
@@ -180,11 +189,10 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
       return ask(call, { method: request.method, ...(request.params ? { params: request.params } : {}) }, signal)
     },
     onNotification(notification) {
-      if (feed.take(notification)) return
-      if (notification.method === 'notifications/message') {
-        const call = callFor(one => wantsLog(one, notification))
-        if (call && wantsLog(call, notification)) call.notify(notification)
-      } else if (notification.method === 'notifications/elicitation/complete') callFor(() => true)?.notify(notification)
+      if (feed.take(notification) || takeComplete(notification)) return
+      if (notification.method !== 'notifications/message') return
+      const call = callFor(one => wantsLog(one, notification))
+      if (call && wantsLog(call, notification)) call.notify(notification)
     },
     onStale() {
       stale = true
@@ -231,7 +239,7 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
             callOptions.onStart?.(call)
           },
           onNotification(notification) {
-            if (feed.take(notification)) return
+            if (feed.take(notification) || takeComplete(notification)) return
             if (notification.method !== 'notifications/message' || wantsLog(active, notification))
               active.notify(notification)
           },

@@ -11,8 +11,8 @@ export type Told = GatewayChange & { first: boolean }
 
 export interface Listeners {
   tell(change: Told): void
-  /** Sends a notification to a caller's session, if it listens here. */
-  send(caller: GatewayCaller, notification: RpcNotification): void
+  /** Sends a notification to a caller's session. @returns whether it listens here. */
+  send(caller: GatewayCaller, notification: RpcNotification): boolean
   /** At `/mcp/{name}`. */
   at(upstream: Upstream, caller: GatewayCaller, filter: ListenFilter, deliver: Deliver): Promise<Listening>
   inHub(hub: Hub, caller: GatewayCaller, filter: ListenFilter, deliver: Deliver): Promise<Listening>
@@ -63,9 +63,12 @@ export function openListeners(): Listeners {
       for (const hear of everybody.keys()) hear(change)
     },
     send({ principal, session }, notification) {
-      if (session === undefined) return
-      for (const { caller, deliver } of everybody.values())
-        if (caller.principal === principal && caller.session === session) deliver(notification)
+      if (session === undefined) return false
+      const listening = [...everybody.values()].filter(
+        ({ caller }) => caller.principal === principal && caller.session === session,
+      )
+      for (const { deliver } of listening) deliver(notification)
+      return listening.length > 0
     },
     async at(upstream, caller, filter, deliver) {
       const uris = filter.resourceSubscriptions?.slice(0, MOST_URIS) ?? []

@@ -74,7 +74,7 @@ export interface Pool {
   }
 }
 
-export type PoolEvents = Pick<LinkOptions, 'onList' | 'onListChanged' | 'warn'> & {
+export type PoolEvents = Pick<LinkOptions, 'onList' | 'onListChanged' | 'onElicitationComplete' | 'warn'> & {
   onLink(link: Link): void
 }
 
@@ -152,6 +152,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
         warn: events.warn,
         onList: events.onList,
         onListChanged: events.onListChanged,
+        onElicitationComplete: events.onElicitationComplete,
         onStale: forget,
         onClose: (ended, failure) => onClose(ended, failure, caller),
       })

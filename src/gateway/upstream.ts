@@ -16,6 +16,8 @@ import { openPool, type Pool, type PoolDeps } from './pool.ts'
 export interface UpstreamDeps extends PoolDeps {
   sql: Queries
   onToolsChanged(change: ChangedTools): void
+  /** The upstream says that a page, which it had asked to be opened, is done. @param owner See {@link Link.owner}. */
+  onElicitationComplete?(upstream: string, elicitationId: string, owner: string): void
 }
 
 export interface ListChange {
@@ -98,6 +100,7 @@ export function openUpstream(
       const differs = memory.rememberList(scope, catalogue)
       if (differs !== 'same') changed(catalogue.kind, scope, differs === 'new')
     },
+    onElicitationComplete: (link, elicitationId) => deps.onElicitationComplete?.(name, elicitationId, link.owner),
     onListChanged(link, kinds) {
       for (const kind of kinds) changed(kind, link.owner, false)
     },

@@ -4,6 +4,7 @@ import type { RpcNotification } from '../../src/gateway/messages.ts'
 import { RpcError } from '../../src/gateway/messages.ts'
 import { callerOf, exchangeOf, startGateway, type TestGateway } from '../support/gateway.ts'
 import { type Script, startScripted } from '../support/scripted.ts'
+import { until } from '../support/until.ts'
 
 let front: TestGateway
 beforeAll(async () => {
@@ -170,5 +171,40 @@ describe.each(WIRES)('a 2025 server over %s and a 2026 client', wire => {
     // One of 2025 gets what the server said.
     const plain = await errorOf(send({ name: 'who' }, { capabilities: ELICITATION }, '2025'))
     expect([plain.rpcCode, plain.message, plain.data]).toEqual([-32042, 'Open these first', { elicitations }])
+  })
+
+  test('that says a page is done: the session that was asked for it hears so, whichever call is running', async () => {
+    const data = {
+      elicitations: [{ mode: 'url', elicitationId: 'e1', url: 'https://example.com/one', message: 'Pay' }],
+    }
+    using upstream = startScripted({
+      wire,
+      tools: [{ name: 'who' }],
+      answer: () => ({ error: { code: -32042, message: 'Open this first', data } }),
+    })
+    await front.configure({ scripted: upstream.entry })
+    const told: Record<string, RpcNotification[]> = {}
+    const { send } = caller()
+    const sessionOf = async (session: string) => {
+      const mine = callerOf('ada', { session })
+      told[session] = []
+      await front.gateway.listen('scripted', mine, {}, notification => void told[session]!.push(notification))
+      return mine
+    }
+    const [asked] = [await sessionOf('asked'), await sessionOf('other')]
+    expect((await errorOf(send({ name: 'who' }, { capabilities: ELICITATION, caller: asked }, '2025'))).rpcCode).toBe(
+      -32042,
+    )
+    const complete = (elicitationId: string) => ({
+      method: 'notifications/elicitation/complete',
+      params: { elicitationId },
+    })
+    for (const id of ['unknown', 'e1', 'e1']) upstream.broadcast(complete(id))
+    await until(() => told.asked!.length > 0)
+    // What was sent before the answer to a later call has arrived.
+    await errorOf(
+      send({ name: 'who' }, { capabilities: ELICITATION, caller: callerOf('ada', { session: 'other' }) }, '2025'),
+    )
+    expect(told).toEqual({ asked: [{ jsonrpc: '2.0', ...complete('e1') }], other: [] })
   })
 })

@@ -1,8 +1,9 @@
 /** The generated AUTH_SECRET in the data directory, for the embedded database. */
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { deriveKey } from './lib/crypto.ts'
 import { UsageError } from './lib/errors.ts'
 
 /** The path of the generated secret. */
@@ -18,7 +19,7 @@ export function authSecretPath(dataDir: string): string {
  */
 export function readAuthSecret(dataDir: string, isNew: boolean): string {
   const path = authSecretPath(dataDir)
-  if (isNew && !isThere(path)) generate(path)
+  if (isNew && !isThere(path)) write(path, randomBytes(48).toString('base64url'))
   let secret: string
   try {
     secret = readFileSync(path, 'utf8').trim()
@@ -46,11 +47,26 @@ function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
-/** Writes a new secret and syncs it to disk before anything is sealed with it. */
-function generate(path: string): void {
+/** Identifies a secret in a backup, without giving it away. */
+export function secretCheckOf(secret: string): string {
+  return deriveKey(secret, 'backup check').toString('base64url')
+}
+
+/** Puts the secret of a backup in place; another one that is there gets the ending `.old`. */
+export function replaceAuthSecret(dataDir: string, secret: string): void {
+  const path = authSecretPath(dataDir)
+  const written = `${path}.new`
+  rmSync(written, { force: true })
+  write(written, secret)
+  if (isThere(path)) renameSync(path, `${path}.old`)
+  renameSync(written, path)
+}
+
+/** Writes a secret and syncs it to disk before anything is sealed with it. */
+function write(path: string, secret: string): void {
   const descriptor = openSync(path, 'wx', 0o600)
   try {
-    writeSync(descriptor, randomBytes(48).toString('base64url'))
+    writeSync(descriptor, secret)
     fsyncSync(descriptor)
   } catch (error) {
     rmSync(path, { force: true }) // on a full disk an empty file would be left

@@ -1,4 +1,4 @@
-/** The commands for tokens, keys and the audit log; see `program`. */
+/** The commands for tokens, keys, the audit log and backups; see `program`. */
 import type { Command } from 'commander'
 import { collect, examples, group, json } from './options.ts'
 
@@ -6,6 +6,7 @@ export function defineOperation(program: Command): void {
   defineTokens(program)
   defineKeys(program)
   defineAudit(program)
+  defineBackup(program)
 }
 
 function defineTokens(program: Command): void {
@@ -72,4 +73,23 @@ function defineAudit(program: Command): void {
     .description('Print all events, newest first, as CSV, or as JSON lines with --json')
     .addHelpText('after', examples('audit export --since 2026-11-01 >november.csv'))
     .action(async options => (await import('./audit.ts')).exportAll(options))
+}
+
+function defineBackup(program: Command): void {
+  program
+    .command('backup <file>')
+    .description('Write everything in the database to a file, while the server runs')
+    .option(
+      '--with-secret',
+      'Include AUTH_SECRET: then the file is all that a restore needs, and all that a thief needs',
+    )
+    .addHelpText('after', examples('backup backup-2026-11-28.gz'))
+    .action(async (file, options) => (await import('./backup.ts')).backup(file, options))
+  program
+    .command('restore <file>')
+    .description('Load a backup into the configured database, embedded or PostgreSQL')
+    .option('--replace', 'Delete what is in the database')
+    .option('--yes', 'Do not ask')
+    .addHelpText('after', examples('restore backup-2026-11-28.gz', 'restore backup-2026-11-28.gz --replace --yes'))
+    .action(async (file, options) => (await import('./backup.ts')).restore(file, options))
 }

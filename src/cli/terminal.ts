@@ -1,4 +1,5 @@
 /** What a person at a terminal reads, and what a program reads from a pipe. */
+import { createInterface } from 'node:readline/promises'
 
 /** A result, on standard output. */
 export function print(text: string): void {
@@ -68,4 +69,43 @@ export function relativeTime(time: Date, now: Date): string {
   const seconds = Math.round((time.getTime() - now.getTime()) / 1000)
   const [unit, length] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? ['second', 1]
   return new Intl.RelativeTimeFormat('en', { numeric: 'auto' }).format(Math.trunc(seconds / length), unit)
+}
+
+const BAR = 30
+const REDRAW_MS = 100
+
+/**
+ * A progress bar on standard error, if that is a terminal. It is erased when all is done.
+ *
+ * @returns a function to call with how many more rows are done, and the number of all rows.
+ */
+export function progressBar(label: string): (more: number, all: number) => void {
+  if (!process.stderr.isTTY) return () => {}
+  let drawnAt = 0
+  let done = 0
+  return (more, all) => {
+    done += more
+    if (done >= all) {
+      if (drawnAt > 0) process.stderr.write('\r\x1b[K')
+      return
+    }
+    if (performance.now() - drawnAt < REDRAW_MS) return
+    drawnAt = performance.now()
+    const full = Math.floor((BAR * done) / all)
+    const percent = Math.floor((100 * done) / all)
+    process.stderr.write(
+      `\r${label} [${'#'.repeat(full)}${' '.repeat(BAR - full)}] ${percent}% of ${all.toLocaleString('en')} rows\x1b[K`,
+    )
+  }
+}
+
+/** Asks the person at the terminal; without one, the answer is yes. */
+export async function isConfirmed(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return true
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim())
+  } finally {
+    lines.close()
+  }
 }

@@ -17,6 +17,8 @@ export type { Database } from './pool.ts'
 /** PostgreSQL's limit for one statement; shorter than our deadline, so that it takes effect first. */
 const STATEMENT_TIMEOUT_MS = 3_500
 const POOL_SIZE = 16
+/** As PostgreSQL shows the connections of servers and commands. */
+export const PROGRAM = 'mcp-oauth-server'
 
 /** Runs `work` in one transaction: committed when it returns, rolled back when it throws. */
 export function inTransaction<T>(deps: { db: Database }, work: (sql: Queries) => Promise<T>): Promise<T> {
@@ -29,15 +31,23 @@ export interface ConnectOptions {
   dataDir: string
   serving: boolean
   log: Log
+  /** As PostgreSQL shows its connections. */
+  name?: string
 }
 
-export async function connect({ databaseUrl, dataDir, serving, log }: ConnectOptions): Promise<Database> {
+export async function connect({
+  databaseUrl,
+  dataDir,
+  serving,
+  log,
+  name = PROGRAM,
+}: ConnectOptions): Promise<Database> {
   if (databaseUrl) {
     return openPool(log, POOL_SIZE, options =>
       postgres(databaseUrl, {
         ...options,
         connection: {
-          application_name: 'mcp-oauth-server',
+          application_name: name,
           statement_timeout: STATEMENT_TIMEOUT_MS,
           lock_timeout: STATEMENT_TIMEOUT_MS,
           idle_in_transaction_session_timeout: 2 * DEADLINE_MS,

@@ -28,23 +28,42 @@ export async function migrate(db: Database, list: readonly Migration[] = migrati
 async function applyNext(sql: Queries, list: readonly Migration[]): Promise<string | undefined> {
   await sql`set local statement_timeout = 0`
   await sql`set local lock_timeout = 0`
+  await lockMigrations(sql)
+  await createMigrationsTable(sql)
+  const current = (await appliedMigrations(sql)).length
+  if (current > list.length) {
+    throw new UsageError(
+      `The database is at version ${current}, but this binary knows only ${list.length}: a newer mcp-oauth-server has migrated it. Use that version.`,
+    )
+  }
+  return list[current] && applyMigration(sql, list, current + 1)
+}
+
+/** Makes others wait that want to migrate, until the transaction ends. */
+export async function lockMigrations(sql: Queries): Promise<void> {
   await sql`select pg_advisory_xact_lock(${MIGRATION_LOCK})`
+}
+
+export async function createMigrationsTable(sql: Queries): Promise<void> {
   await sql`
     create table if not exists schema_migrations (
       id integer primary key,
       name text not null,
       applied_at timestamptz not null default now()
     )`
-  const [row] = await sql<{ current: number }[]>`select coalesce(max(id), 0)::int as current from schema_migrations`
-  const current = row?.current ?? 0
-  if (current > list.length) {
-    throw new UsageError(
-      `The database is at version ${current}, but this binary knows only ${list.length}: a newer mcp-oauth-server has migrated it. Use that version.`,
-    )
-  }
-  const next = list[current]
-  if (!next) return undefined
-  await sql`insert into schema_migrations (id, name) values (${current + 1}, ${next.name})`
-  await sql.unsafe(next.text)
-  return next.name
+}
+
+/** The names of the migrations that a database has, in order; none if it is empty. */
+export async function appliedMigrations(sql: Queries): Promise<string[]> {
+  const [found] = await sql<{ there: boolean }[]>`select to_regclass('schema_migrations') is not null as there`
+  if (!found!.there) return []
+  return (await sql<{ name: string }[]>`select name from schema_migrations order by id`).map(({ name }) => name)
+}
+
+/** Applies the migration that leads to version `id`. @returns its name. */
+export async function applyMigration(sql: Queries, list: readonly Migration[], id: number): Promise<string> {
+  const { name, text } = list[id - 1]!
+  await sql`insert into schema_migrations (id, name) values (${id}, ${name})`
+  await sql.unsafe(text)
+  return name
 }

@@ -1,0 +1,99 @@
+import { existsSync, lstatSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { authSecretPath, readAuthSecret, replaceAuthSecret, secretCheckOf } from '../auth-secret.ts'
+import type { Config } from '../config.ts'
+import { backUp } from '../db/backup.ts'
+import type { BackupHeader } from '../db/backup-file.ts'
+import { checkBackup, restore as load, type Revived } from '../db/restore.ts'
+import { UsageError } from '../lib/errors.ts'
+import { openLog } from '../lib/log.ts'
+import { readConfig } from './environment.ts'
+import { isConfirmed, print, progressBar, say } from './terminal.ts'
+
+export async function backup(path: string, { withSecret }: { withSecret?: boolean }): Promise<void> {
+  const config = readConfig()
+  if (!config.DATABASE_URL && !existsSync(join(config.DATA_DIR, 'postgres')))
+    throw new UsageError(`There is no database in ${resolve(config.DATA_DIR)}; use -C DIR`)
+  // An interrupted backup leaves nothing behind: the handlers of 'exit' run.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+  const secret = config.AUTH_SECRET ?? readAuthSecret(config.DATA_DIR, false)
+  const rows = await backUp({
+    ...databaseOf(config),
+    path,
+    secretCheck: secretCheckOf(secret),
+    secret: withSecret ? secret : undefined,
+    onProgress: progressBar('Backing up'),
+  })
+  print(`Wrote ${rows.toLocaleString('en')} rows to ${path}.`)
+  say(
+    withSecret
+      ? 'It includes AUTH_SECRET: whoever can read it can sign tokens. Keep it as safe as the server.'
+      : `It does not include AUTH_SECRET, without which it is useless: back up ${config.AUTH_SECRET ? 'that' : authSecretPath(config.DATA_DIR)} as well.`,
+  )
+}
+
+export async function restore(
+  path: string,
+  { replace = false, yes }: { replace?: boolean; yes?: boolean },
+): Promise<void> {
+  const config = readConfig()
+  const header = await checkBackup(path, progressBar('Checking'))
+  const putSecret = secretFor(config, header)
+  const done = await load({
+    ...databaseOf(config),
+    path,
+    header,
+    replace,
+    onProgress: progressBar('Restoring'),
+    async confirm(revived) {
+      if (replace) tell(revived)
+      if (
+        replace &&
+        !yes &&
+        !(await isConfirmed(`Replace what is in the database by the state of ${header.createdAt}?`))
+      )
+        return false
+      putSecret()
+      return true
+    },
+  })
+  if (!done) throw new UsageError('Nothing was changed.')
+  print(`Restored ${header.rows.toLocaleString('en')} rows, the state of ${header.createdAt}.`)
+  say(
+    'Whatever was revoked, disabled or removed after that is valid again, and what clients have refreshed since must be connected again. See “Restore” in the README.',
+  )
+}
+
+function databaseOf({ DATABASE_URL, DATA_DIR }: Config) {
+  return { databaseUrl: DATABASE_URL, dataDir: DATA_DIR, log: openLog('warn') }
+}
+
+function tell(revived: readonly Revived[]): void {
+  const count = revived[0]?.count ?? 0
+  const shown = count > revived.length ? ` (${count}, of which these are the first)` : ''
+  say(count === 0 ? 'It revives nothing that has ended since.' : `It revives what has ended since${shown}:`)
+  for (const { kind, label } of revived) say(`  ${kind}: ${label}`)
+}
+
+/**
+ * Makes sure that the keys in a backup can be unsealed.
+ *
+ * @returns how to put its secret in place, if it has to be.
+ * @throws UsageError if the configured secret is another one.
+ */
+function secretFor(config: Config, { secretCheck, secret }: BackupHeader): () => void {
+  const isHere = lstatSync(authSecretPath(config.DATA_DIR), { throwIfNoEntry: false }) !== undefined
+  const embedded = !config.DATABASE_URL
+  const configured = config.AUTH_SECRET ?? (embedded && isHere ? readAuthSecret(config.DATA_DIR, false) : undefined)
+  if (configured !== undefined && secretCheckOf(configured) === secretCheck) return () => {}
+  if (secret !== undefined && embedded && !config.AUTH_SECRET) return () => replaceAuthSecret(config.DATA_DIR, secret)
+  if (secret !== undefined)
+    throw new UsageError(
+      'AUTH_SECRET is not the one of the backup. Set it to the value of "secret" in the first line of: gunzip -c FILE',
+    )
+  throw new UsageError(
+    configured === undefined
+      ? 'The backup has no secret: set AUTH_SECRET or AUTH_SECRET_FILE to that of the server that it was made of'
+      : 'The backup was made with another AUTH_SECRET, and its keys cannot be unsealed with this one: set AUTH_SECRET or AUTH_SECRET_FILE to that of the server that it was made of',
+  )
+}

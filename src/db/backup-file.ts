@@ -1,0 +1,186 @@
+/**
+ * The format of a backup: gzipped lines of JSON. First a header; then for each table a line `{"table", "rows"}` and its
+ * rows as PostgreSQL writes them in JSON; last `{"rows", "sha256"}` over all that precedes it. It is independent of the
+ * kind and version of the database that it was made from.
+ */
+import { createHash } from 'node:crypto'
+import { closeSync, createReadStream, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import { createGunzip } from 'node:zlib'
+import { UsageError } from '../lib/errors.ts'
+
+export const FORMAT = 'mcp-oauth-server backup'
+const FORMAT_VERSION = 1
+/** Uncompressed bytes that are written or handed on together. */
+const CHUNK = 1024 * 1024
+/** Rows that are handed on together. */
+const MAX_ROWS = 1_000
+
+export interface BackupHeader {
+  format: typeof FORMAT
+  formatVersion: typeof FORMAT_VERSION
+  /** Of the program that made it. */
+  program: string
+  createdAt: string
+  /** The migrations that the database had. */
+  migrations: string[]
+  /** Of all tables. */
+  rows: number
+  /** Identifies AUTH_SECRET, with which keys and tokens of others are sealed. */
+  secretCheck: string
+  /** AUTH_SECRET itself, with `--with-secret`. */
+  secret?: string
+}
+
+export interface BackupWriter {
+  /** @param text A line of JSON, without its end. */
+  line(text: string): void
+  /** Writes the checksum, syncs the file and gives it its name. */
+  finish(rows: number): void
+  /** Deletes what has been written. */
+  discard(): void
+}
+
+/** Writes a backup, readable only by its owner; it has its name only once it is complete. @throws UsageError if there is such a file. */
+export function createBackup(
+  path: string,
+  { secretCheck, ...header }: Omit<BackupHeader, 'format' | 'formatVersion'>,
+): BackupWriter {
+  if (existsSync(path)) throw new UsageError(`${path} exists already; choose another name`)
+  const partial = `${path}.partial`
+  const writing = <T>(work: () => T): T => {
+    try {
+      return work()
+    } catch (error) {
+      throw new UsageError(`${path} cannot be written (${(error as { code?: string }).code})`)
+    }
+  }
+  const file = writing(() => {
+    rmSync(partial, { force: true }) // left by a killed process
+    return openSync(partial, 'wx', 0o600)
+  })
+  const hash = createHash('sha256')
+  let waiting: string[] = []
+  let size = 0
+  const flush = () => {
+    const bytes = Buffer.from(waiting.join(''))
+    waiting = []
+    size = 0
+    hash.update(bytes)
+    writing(() => writeAll(file, Bun.gzipSync(bytes)))
+  }
+  const line = (text: string) => {
+    waiting.push(text, '\n')
+    size += text.length
+    if (size >= CHUNK) flush()
+  }
+  line(JSON.stringify({ format: FORMAT, formatVersion: FORMAT_VERSION, ...header, secretCheck }))
+  return {
+    line,
+    finish(rows) {
+      flush()
+      writing(() => {
+        writeAll(file, Bun.gzipSync(`${JSON.stringify({ rows, sha256: hash.digest('hex') })}\n`))
+        fsyncSync(file)
+        closeSync(file)
+        renameSync(partial, path)
+      })
+    },
+    discard() {
+      rmSync(partial, { force: true })
+    },
+  }
+}
+
+/** A write to a full disk may be short before it fails. */
+function writeAll(file: number, bytes: Uint8Array): void {
+  for (let written = 0; written < bytes.length; ) written += writeSync(file, bytes, written)
+}
+
+/**
+ * Reads a backup in bounded memory.
+ *
+ * @param onRows Gets rows of one table, as JSON. The last ones may come before the checksum has been verified.
+ * @throws UsageError if it is not a backup, or damaged.
+ */
+export async function readBackup(
+  path: string,
+  onHeader: (header: BackupHeader) => void | Promise<void>,
+  onRows: (table: string, rows: string[]) => void | Promise<void>,
+): Promise<void> {
+  const hash = createHash('sha256')
+  let header: BackupHeader | undefined
+  let table = ''
+  let left = 0
+  let total = 0
+  let rows: string[] = []
+  let size = 0
+  let end: { rows: number; sha256: string } | undefined
+  const handOn = async () => {
+    if (rows.length > 0) await onRows(table, rows)
+    rows = []
+    size = 0
+  }
+  for await (const line of linesOf(path)) {
+    if (end) throw damaged(path)
+    if (left > 0) {
+      rows.push(line)
+      size += line.length
+      left -= 1
+      total += 1
+      if (left === 0 || rows.length >= MAX_ROWS || size >= CHUNK) await handOn()
+    } else if (!header) {
+      header = headerOf(path, line)
+      await onHeader(header)
+    } else {
+      const next = parse(path, line)
+      if (typeof next.table === 'string' && /^\w+$/.test(next.table)) {
+        table = next.table
+        left = Number(next.rows)
+      } else end = { rows: Number(next.rows), sha256: String(next.sha256) }
+    }
+    if (!end) hash.update(line).update('\n')
+  }
+  if (!end || end.rows !== total || end.sha256 !== hash.digest('hex')) throw damaged(path)
+}
+
+async function* linesOf(path: string): AsyncGenerator<string> {
+  const file = createReadStream(path)
+  const plain = createGunzip()
+  file.on('error', error => plain.destroy(error)).pipe(plain)
+  const decoder = new TextDecoder()
+  let rest = ''
+  try {
+    for await (const chunk of plain) {
+      const lines = (rest + decoder.decode(chunk as Buffer, { stream: true })).split('\n')
+      rest = lines.pop()!
+      yield* lines
+    }
+  } catch (error) {
+    const { code } = error as { code?: string }
+    if (code?.startsWith('Z_')) throw damaged(path)
+    throw code ? new UsageError(`${path} cannot be read (${code})`) : error
+  }
+  if (rest !== '') throw damaged(path)
+}
+
+function headerOf(path: string, line: string): BackupHeader {
+  const header = parse(path, line) as unknown as BackupHeader
+  if (header.format !== FORMAT) throw new UsageError(`${path} is not a backup of this program`)
+  if (header.formatVersion !== FORMAT_VERSION)
+    throw new UsageError(
+      `${path} was made by mcp-oauth-server ${header.program}, in a format that this version does not know`,
+    )
+  return header
+}
+
+function parse(path: string, line: string): Record<string, unknown> {
+  try {
+    return JSON.parse(line) as Record<string, unknown>
+  } catch {
+    throw damaged(path)
+  }
+}
+
+function damaged(path: string): UsageError {
+  return new UsageError(`${path} is damaged or not a backup: its checksum is wrong. Nothing was changed.`)
+}

@@ -1,0 +1,265 @@
+/** `backup` and `restore`: everything in one file, from and into either kind of database. */
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { migrations } from '../../sql/migrations/index.ts'
+import { backUp, tablesOf } from '../../src/db/backup.ts'
+import { connect } from '../../src/db/index.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { checkBackup, restore } from '../../src/db/restore.ts'
+import { hashSecret } from '../../src/lib/crypto.ts'
+import { openLog } from '../../src/lib/log.ts'
+import { removeClient } from '../../src/oauth/clients/index.ts'
+import { listConnections, revokeGrant } from '../../src/oauth/tokens.ts'
+import { runCommand } from '../support/command.ts'
+import { emptyDatabase, type TestDatabase } from '../support/database.ts'
+import { deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
+import { onPostgres, startServer, type TestServer } from '../support/server.ts'
+
+setDefaultTimeout(120_000)
+
+const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-backup-'))
+afterAll(() => rmSync(dir, { recursive: true }))
+const cleanup: (() => Promise<unknown> | unknown)[] = []
+afterEach(async () => {
+  for (const undo of cleanup.splice(0).reverse()) await undo()
+})
+
+let names = 0
+const newFile = () => join(dir, `${++names}.gz`)
+const embedded = () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'mcp-oauth-'))
+  cleanup.push(() => rmSync(dataDir, { recursive: true, force: true }))
+  return { DATA_DIR: dataDir }
+}
+const otherDatabase = async (): Promise<TestDatabase> => {
+  const database = await emptyDatabase()
+  cleanup.push(database.drop)
+  return database
+}
+/** A server on a restored database, under the address of the one that was backed up. */
+const serve = async (of: TestServer, env: Record<string, string>) => {
+  const started = await startServer({ BASE_URL: of.base, ...env })
+  cleanup.push(() => started.stop())
+  return started
+}
+const secretOf = (env: Record<string, string>) =>
+  env.AUTH_SECRET ?? readFileSync(join(env.DATA_DIR!, 'auth-secret'), 'utf8')
+
+/** The lines of a backup. */
+const read = (file: string) =>
+  Buffer.from(Bun.gunzipSync(readFileSync(file)))
+    .toString()
+    .trimEnd()
+    .split('\n')
+const write = (file: string, lines: string[]) => writeFileSync(file, Bun.gzipSync(`${lines.join('\n')}\n`))
+
+test.each(onPostgres ? ['PostgreSQL to embedded', 'embedded to PostgreSQL'] : ['embedded to embedded'])(
+  'a backup while 50 clients refresh is one moment of all tables, and all of them go on from there: %s',
+  async direction => {
+    const [from, to] = direction.split(' to ')
+    const source = await startServer(from === 'PostgreSQL' ? {} : embedded())
+    cleanup.push(() => source.close())
+    const client = await registerClient(source)
+    const ada = await signIn(source)
+    const chains: TokenAnswer[][] = []
+    for (let i = 0; i < 50; i++) chains.push([await deviceTokens(source, client, ada)])
+    const refresh = async (server: TestServer, refresh_token: string): Promise<TokenAnswer> => {
+      const form = { grant_type: 'refresh_token', client_id: client, refresh_token }
+      const answer = await server.post('/api/oauth/token', form)
+      // On a busy machine the copy of the embedded database may take longer than a request waits.
+      if (answer.status === 503) return refresh(server, refresh_token)
+      expect(answer.status).toBe(200)
+      return (await answer.json()) as TokenAnswer
+    }
+    let isDone = false
+    const busy = chains.map(async chain => {
+      while (!isDone) {
+        chain.push(await refresh(source, chain.at(-1)!.refresh_token))
+        await Bun.sleep(100) // or they would take the time of the backup
+      }
+    })
+    const file = newFile()
+    const made = await runCommand(['backup', file, '--with-secret'], source.env)
+    isDone = true
+    await Promise.all(busy)
+    expect(made).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^Wrote [\d,]+ rows to /),
+      stderr: 'It includes AUTH_SECRET: whoever can read it can sign tokens. Keep it as safe as the server.\n',
+    })
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    expect(chains.every(chain => chain.length > 1)).toBe(true)
+    await source.stop()
+    cleanup.pop()
+
+    const target = to === 'PostgreSQL' ? (await otherDatabase()).env : embedded()
+    const env = { ...target, ...(to === 'PostgreSQL' ? { AUTH_SECRET: secretOf(source.env) } : {}) }
+    expect(await runCommand(['restore', file], env)).toMatchObject({ code: 0 })
+    const restored = await serve(source, env)
+    const { sql } = restored.deps
+    const current = await sql<{ hash: Buffer; grants: number }[]>`
+      select token_hash as hash, (select count(*)::int from grants) as grants from refresh_tokens where consumed_at is null`
+    expect([current.length, current[0]!.grants]).toEqual([50, 50])
+    const hashes = new Set(current.map(({ hash }) => hash.toString('hex')))
+    for (const chain of chains) {
+      const held = chain.filter(({ refresh_token }) => hashes.has(hashSecret(refresh_token).toString('hex')))
+      expect(held).toHaveLength(1)
+      expect((await rpc(restored, held[0]!.access_token, 'tools/list')).status).toBe(200)
+      const { access_token } = await refresh(restored, held[0]!.refresh_token)
+      expect((await rpc(restored, access_token, 'tools/list')).status).toBe(200)
+    }
+    expect((await restored.get('/account', { Cookie: ada })).status).toBe(200)
+    await signIn(restored, 'grace@example.com') // identities go on where they were
+    await restored.deps.audit.flush()
+  },
+)
+
+describe('with a server', () => {
+  let server: TestServer
+  let ada: string
+  beforeAll(async () => {
+    server = await startServer()
+    ada = await signIn(server, 'ada@example.com')
+  })
+  afterAll(() => server.close())
+
+  test('everything is in it: each table of the schema, whatever text its rows hold; and no secret', async () => {
+    const tables = await server.deps.sql<{ name: string }[]>`
+      select relname as name from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace`
+    expect(tablesOf(migrations).toSorted()).toEqual(
+      tables
+        .map(({ name }) => name)
+        .filter(name => name !== 'schema_migrations')
+        .toSorted(),
+    )
+    const odd = 'a "quoted"\nline, a \\ and “ünïcode” 🙂'
+    await server.deps.sql`update users set name = ${odd} where email = 'ada@example.com'`
+    const file = newFile()
+    const made = await runCommand(['backup', file], server.env)
+    expect(made.stderr).toStartWith('It does not include AUTH_SECRET, without which it is useless: back up ')
+    const lines = read(file)
+    expect(lines.filter(line => line.startsWith('{"table"')).map(line => JSON.parse(line).table)).toEqual(
+      tablesOf(migrations),
+    )
+    expect(lines.join('\n')).not.toContain(secretOf(server.env))
+    expect(await runCommand(['backup', file], server.env)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `${file} exists already; choose another name\n`,
+    })
+    expect((await runCommand(['backup', join(dir, 'none', 'x.gz')], server.env)).stderr).toBe(
+      `${join(dir, 'none', 'x.gz')} cannot be written (ENOENT)\n`,
+    )
+    const target = { ...(await otherDatabase()).env, AUTH_SECRET: secretOf(server.env) }
+    expect(await runCommand(['restore', file], target)).toMatchObject({ code: 0 })
+    const again = newFile()
+    expect(await runCommand(['backup', again], target)).toMatchObject({ code: 0 })
+    expect(read(again).slice(1, -1)).toEqual(lines.slice(1, -1))
+    // Neither leaves anything behind.
+    expect(readdirSync(dir).filter(name => name.endsWith('.partial'))).toEqual([])
+    if (!onPostgres) expect(readdirSync(server.env.DATA_DIR!)).not.toContain('backup')
+  })
+
+  test('restore refuses a database in use or with rows, another secret, a damaged file and a newer schema', async () => {
+    const file = newFile()
+    await runCommand(['backup', file], server.env)
+    const restored = (path: string, env: Record<string, string>, ...args: string[]) =>
+      runCommand(['restore', path, ...args], env)
+    const refused = (message: RegExp) => ({ code: 1, stdout: '', stderr: expect.stringMatching(message) })
+    expect(await restored(file, server.env, '--replace', '--yes')).toEqual(
+      refused(onPostgres ? /^Servers are connected to this database/ : /is in use by process \d+/),
+    )
+    const target = { ...(await otherDatabase()).env, AUTH_SECRET: secretOf(server.env) }
+    const otherwise = { ...target, AUTH_SECRET: 'another secret of the tests, long enough' }
+    expect(await restored(file, otherwise)).toEqual(refused(/^The backup was made with another AUTH_SECRET,/))
+
+    const lines = read(file)
+    const bad = newFile()
+    const header = JSON.parse(lines[0]!) as { migrations: string[] }
+    write(bad, [
+      JSON.stringify({ ...header, migrations: [...migrations.map(({ name }) => name), '9999_more'] }),
+      ...lines.slice(1),
+    ])
+    expect(await restored(bad, target)).toEqual(refused(/has the schema 9999_more, and this version knows only /))
+    const damages: [string, () => void][] = [
+      [
+        'a changed row',
+        () =>
+          write(
+            bad,
+            lines.map(line => line.replace('ada@example', 'eve@example')),
+          ),
+      ],
+      ['no end', () => write(bad, lines.slice(0, -1))],
+      ['more after the end', () => write(bad, [...lines, '{}'])],
+      ['a file cut short', () => writeFileSync(bad, readFileSync(file).subarray(0, -30))],
+      ['another file', () => writeFileSync(bad, 'no gzip')],
+      ['an empty file', () => writeFileSync(bad, '')],
+    ]
+    for (const [what, damage] of damages) {
+      damage()
+      const error = await checkBackup(bad, () => {}).catch((error: Error) => error.message)
+      expect([what, error]).toEqual([
+        what,
+        `${bad} is damaged or not a backup: its checksum is wrong. Nothing was changed.`,
+      ])
+    }
+    expect((await restored(join(dir, 'none.gz'), target)).stderr).toEndWith('none.gz cannot be read (ENOENT)\n')
+
+    expect(await restored(file, target)).toMatchObject({ code: 0 })
+    expect(await restored(file, target)).toEqual(refused(/^The database has rows\./))
+  })
+
+  test('--replace says what it revives', async () => {
+    const client = await registerClient(server, { client_name: 'Editor' })
+    const { access_token } = await deviceTokens(server, client, ada)
+    const gone = await deviceTokens(server, client, ada)
+    const file = newFile()
+    await runCommand(['backup', file], server.env)
+    const later = newFile()
+    const { id: userId } = (
+      await server.deps.sql<{ id: string }[]>`select id from users where email = 'ada@example.com'`
+    )[0]!
+    const [connection] = await listConnections(server.deps, userId)
+    await revokeGrant(server.deps, { grantId: connection!.id, by: 'operator' })
+    await removeClient(server.deps, client)
+    await runCommand(['backup', later], server.env)
+
+    const target = { ...(await otherDatabase()).env, AUTH_SECRET: secretOf(server.env) }
+    expect(await runCommand(['restore', later], target)).toMatchObject({ code: 0 })
+    const { code, stdout, stderr } = await runCommand(['restore', file, '--replace', '--yes'], target)
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^Restored [\d,]+ rows, the state of \S+Z\.\n$/)])
+    expect(stderr).toStartWith(
+      'It revives what has ended since:\n  connection: Editor of ada@example.com\n  connection: Editor of ada@example.com\n',
+    )
+    const restored = await serve(server, target)
+    for (const token of [access_token, gone.access_token])
+      expect((await rpc(restored, token, 'tools/list')).status).toBe(200)
+  })
+})
+
+test('a backup of an earlier schema is brought up to date', async () => {
+  const log = openLog('silent')
+  const [old, target] = [await otherDatabase(), await otherDatabase()]
+  const optionsOf = ({ env }: TestDatabase) => ({ databaseUrl: env.DATABASE_URL, dataDir: env.DATA_DIR!, log })
+  const db = await connect({ ...optionsOf(old), serving: true })
+  await migrate(db, migrations.slice(0, 2))
+  await db.sql`insert into users (id, email, created_at) values (${crypto.randomUUID()}, 'ada@example.com', now())`
+  await db.sql`insert into audit_events (at, event) values (now(), 'user.signed_in')`
+  await db.close()
+  const path = newFile()
+  const onProgress = () => {}
+  expect(await backUp({ ...optionsOf(old), path, secretCheck: '', secret: undefined, onProgress })).toBe(2)
+  const header = await checkBackup(path, onProgress)
+  const confirm = async () => true
+  expect(await restore({ ...optionsOf(target), path, header, replace: false, onProgress, confirm })).toBe(true)
+  const restored = await connect({ ...optionsOf(target), serving: true })
+  cleanup.push(() => restored.close())
+  expect(await migrate(restored)).toEqual([])
+  expect(await restored.sql`select email from users`).toMatchObject([{ email: 'ada@example.com' }])
+  // The next event does not get the number of one that is there.
+  await restored.sql`insert into audit_events (at, event) values (now(), 'user.signed_out')`
+  expect(await restored.sql`select event from audit_events order by id`).toHaveLength(2)
+})

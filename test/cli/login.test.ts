@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir, userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
-import packageJson from '../../package.json' with { type: 'json' }
 import { addClient } from '../../src/oauth/clients/index.ts'
+import { binary } from '../support/binary.ts'
 import { follow, runCommand, startCommand } from '../support/command.ts'
 import { DEVICE_CODE_GRANT, decide, registerClient, rpc, signIn } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
@@ -209,7 +209,7 @@ describe('login URL', () => {
     const { code, stderr } = await runCommand(['login', `${server.base}/mcpx`])
     expect([code, stderr]).toEqual([
       1,
-      `${server.base}/mcpx does not exist; its server names ${server.base}/mcp: npx -y ${packageJson.packageManager} run src/main.ts login ${server.base}/mcp\n`,
+      `${server.base}/mcpx does not exist; its server names ${server.base}/mcp: ${binary()} login ${server.base}/mcp\n`,
     ])
   })
 

@@ -7,8 +7,8 @@ import { errorBoundary } from './http/error-boundary.ts'
 import { health } from './http/health.ts'
 import { home } from './http/home.ts'
 import { metrics } from './http/metrics.ts'
+import { origin } from './http/origin.ts'
 import { requests } from './http/requests.ts'
-import { responseHeaders } from './http/response-headers.ts'
 import { openRoutes } from './http/routes.ts'
 import { mcp } from './mcp/index.ts'
 import { oauth } from './oauth/index.ts'
@@ -23,7 +23,7 @@ export const createApp = (deps: Deps) => {
     new Elysia({ strictPath: true, normalize: false, handler: { standardHostname: false } })
       .use(requests(deps, routes))
       .use(errorBoundary(deps, routes))
-      .use(responseHeaders(deps, routes))
+      .use(origin(deps, routes))
       .use(health(deps, () => ({ providers: providerStates(deps.providers) })))
       .use(metrics(deps))
       .use(assets(deps))

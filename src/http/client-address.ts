@@ -10,6 +10,9 @@ export interface Handled {
   server: Server<unknown> | null
 }
 
+/** Asked for more than once, and costly to find out. */
+const addresses = new WeakMap<Request, string | null>()
+
 /**
  * The client's address: the peer or, behind trusted proxies (TRUSTED_PROXIES), the right-most address in X-Forwarded-For
  * that is not a trusted proxy.
@@ -21,10 +24,23 @@ export function clientAddress(
   request: Request,
   server: Server<unknown> | null,
 ): string | null {
+  let address = addresses.get(request)
+  if (address === undefined) {
+    address = findAddress(deps, request, server)
+    addresses.set(request, address)
+  }
+  return address
+}
+
+function findAddress(
+  deps: { config: Config; log: Log },
+  request: Request,
+  server: Server<unknown> | null,
+): string | null {
   const peer = normalized(server?.requestIP(request)?.address)
-  const trusted = trustedBy(deps.config)
   if (peer === null) return peer
-  if (!contains(trusted, peer)) {
+  const trusted = trustedBy(deps.config)
+  if (deps.config.TRUSTED_PROXIES.length === 0 || !contains(trusted, peer)) {
     if (request.headers.has('x-forwarded-for')) warnOnce(deps, peer)
     return peer
   }
@@ -38,12 +54,13 @@ export function clientAddress(
 
 /** Whether a request came straight from a trusted proxy. */
 export function isTrustedPeer(config: Config, request: Request, server: Server<unknown> | null): boolean {
+  if (config.TRUSTED_PROXIES.length === 0) return false
   const peer = normalized(server?.requestIP(request)?.address)
   return peer !== null && contains(trustedBy(config), peer)
 }
 
 function normalized(address: string | undefined): string | null {
-  const plain = address?.replace(/^::ffff:(?=\d+\.)/i, '').toLowerCase()
+  const plain = address?.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '')
   return plain && isIP(plain) ? plain : null
 }
 

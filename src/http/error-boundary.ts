@@ -10,15 +10,13 @@ import type { Routes } from './routes.ts'
 import { type PageDeps, page } from './shell.ts'
 
 export const errorBoundary = (deps: PageDeps, routes: Routes) => {
-  const { log, draining } = deps
+  const { log } = deps
   return new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route, set }) => {
-    if (draining.signal.aborted) set.headers.connection = 'close' // `response-headers` does the same for successful responses
+    set.status = 200 // what Elysia makes of the error counts for nothing; with any other status it copies the response
     try {
       const { page: isPage } = routes.traitsOf(route)
       const asPage = isPage ? !wantsJson(request) : error instanceof NotFoundError && wantsPage(request)
-      const response = await respondTo(deps, error, request, asPage)
-      set.status = response.status // for what looks at the request after it was answered
-      return response
+      return await respondTo(deps, error, request, asPage)
     } catch (another) {
       // Otherwise Bun would answer with its own page, which shows source code.
       log.error({ err: withoutQuery(another) }, 'could not render an error')
@@ -59,7 +57,7 @@ async function respondTo(deps: PageDeps, error: unknown, request: Request, asPag
   if (error instanceof SignInRequired && !wantsJson(request))
     return openPage(request, `/auth/signin?return_to=${encodeURIComponent(error.returnTo.toWellFormed())}`)
   const answer = classify(error)
-  if (answer.log) {
+  if (answer.log && deps.log.isLevelEnabled(answer.log.level)) {
     const path = URL.parse(request.url)?.pathname ?? '/'
     const { level, message, detail } = answer.log
     deps.log[level](

@@ -1,7 +1,24 @@
+import { Elysia } from 'elysia'
 import type { Config } from '../config.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
 import { isLoopbackHost } from '../lib/networks.ts'
 import { printableText } from '../lib/text.ts'
+import { allowCrossOrigin } from './requests.ts'
+import type { Routes } from './routes.ts'
+
+/** Refuses requests that a browser was made to send, or that two servers would understand differently. */
+export const origin = ({ config }: { config: Config }, routes: Routes) => {
+  const requireKnownOrigin = originCheck(config)
+  return new Elysia({ name: 'origin' })
+    .onRequest(({ request }) => {
+      requireOneHost(request) // in a block: Elysia awaits a hook whose text returns a call
+    })
+    .onTransform({ as: 'global' }, ({ request, route }) => {
+      const { crossOrigin } = routes.traitsOf(route)
+      if (crossOrigin === 'known') requireKnownOrigin(request)
+      if (crossOrigin) allowCrossOrigin(request)
+    })
+}
 
 /**
  * Refuses requests that foreign web pages make a browser send (MCP, Streamable HTTP, "Security"): an Origin that is neither
@@ -10,7 +27,7 @@ import { printableText } from '../lib/text.ts'
  *
  * @returns the check of a request, which throws AppError 403.
  */
-export function originCheck(config: Config): (request: Request) => void {
+function originCheck(config: Config): (request: Request) => void {
   const own = new URL(config.BASE_URL)
   const boundToLoopback = isLoopbackHost(config.HOST) || config.HOST === '::1'
   return ({ headers }) => {
@@ -45,7 +62,7 @@ function isAllowedOrigin({ ALLOWED_ORIGINS }: Config, origin: string): boolean {
  *
  * @throws OAuthError `invalid_request`, 400.
  */
-export function requireOneHost(request: Request): void {
+function requireOneHost(request: Request): void {
   if (request.headers.get('host')?.includes(','))
     throw new OAuthError('invalid_request', 'There must be exactly one Host header')
 }

@@ -1,9 +1,13 @@
-/** Tracks each request: its id and sender, the access log, and duration metrics. */
+/**
+ * Around every request: its id and sender, the headers of its response, the access log, and duration metrics. The headers
+ * are set on the finished response, for Elysia copies a response when it has any to add.
+ */
 import { randomBytes } from 'node:crypto'
 import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
 import { networkOf } from '../lib/networks.ts'
-import { clientAddress, isTrustedPeer } from './client-address.ts'
+import { clientAddress, type Handled, isTrustedPeer } from './client-address.ts'
+import { openResponseHeaders } from './response-headers.ts'
 import type { Routes } from './routes.ts'
 
 /** The authenticated sender of a request. */
@@ -16,8 +20,12 @@ interface Sender {
 interface Seen {
   id: string
   beganAt: number
-  network: string | undefined
+  server: Handled['server']
+  /** The pattern of its route. */
+  route?: string
   sender?: Sender
+  /** Whether web pages of its origin may read the response. */
+  isReadable?: boolean
 }
 
 const seen = new WeakMap<Request, Seen>()
@@ -28,6 +36,12 @@ export function identify(request: Request, sender: Sender): void {
   if (known) known.sender = { ...known.sender, ...sender }
 }
 
+/** Lets web pages of another origin read the response to a request. */
+export function allowCrossOrigin(request: Request): void {
+  const known = seen.get(request)
+  if (known) known.isReadable = true
+}
+
 /** The id of a request, which identifies its log lines. */
 export function requestId(request: Request): string | undefined {
   return seen.get(request)?.id
@@ -36,28 +50,54 @@ export function requestId(request: Request): string | undefined {
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']
 
 export const requests = (base: Base, routes: Routes) => {
-  const { config, log, metrics } = base
+  const { config } = base
   const ids = openIds()
+  const setHeaders = openResponseHeaders(base)
+  const note = openNotes(base, routes)
+
+  function finish(request: Request, response: Response): Response {
+    const known = seen.get(request)
+    if (!known) return response
+    const { headers, status } = response
+    headers.set('X-Request-Id', known.id)
+    setHeaders(headers, known.isReadable === true)
+    if (routes.traitsOf(known.route).crossOrigin === 'known') headers.set('Vary', 'Origin')
+    note?.(request, known, status)
+    return response
+  }
+
+  return new Elysia({ name: 'requests' })
+    .wrap(handle => (request: Request) => {
+      const response = handle(request) as unknown as Response | Promise<Response>
+      if (response instanceof Promise) return response.then(answered => finish(request, answered))
+      return finish(request, response)
+    })
+    .onRequest(({ request, server }) => {
+      const given = request.headers.get('x-request-id')
+      const id = given && /^[\w.:-]{1,100}$/.test(given) && isTrustedPeer(config, request, server) ? given : ids()
+      seen.set(request, { id, beganAt: performance.now(), server })
+    })
+    .onTransform({ as: 'global' }, ({ request, route }) => {
+      const known = seen.get(request)
+      if (!known) return
+      known.route = route
+      // For the log: it is no longer available when the client is gone.
+      if (config.ACCESS_LOG && !routes.traitsOf(route).unlogged) clientAddress(base, request, known.server)
+    })
+}
+
+/** Writes down a finished request: in the access log and the metrics, if either is wanted. */
+function openNotes(base: Base, routes: Routes) {
+  const { config, log, metrics } = base
+  const isMeasured = config.METRICS_PORT !== undefined || config.METRICS_TOKEN !== undefined
   const durations = metrics.histogram('http_request_duration_seconds', 'Time until the response starts', [
     'method',
     'route',
     'status',
   ])
-  const isMeasured = config.METRICS_PORT !== undefined || config.METRICS_TOKEN !== undefined
-  const plugin = new Elysia({ name: 'requests' }).onRequest(({ request, server, set }) => {
-    const given = request.headers.get('x-request-id')
-    const id = given && /^[\w.:-]{1,100}$/.test(given) && isTrustedPeer(config, request, server) ? given : ids()
-    // The address is no longer available after the response.
-    const network = config.ACCESS_LOG ? networkOf(clientAddress(base, request, server)) : undefined
-    seen.set(request, { id, beganAt: performance.now(), network })
-    set.headers['X-Request-Id'] = id
-  })
-  if (!isMeasured && !config.ACCESS_LOG) return plugin
-  return plugin.onAfterResponse({ as: 'global' }, ({ request, route, set, responseValue }) => {
-    const known = seen.get(request)
-    if (!known) return
-    const ms = performance.now() - known.beganAt
-    const status = responseValue instanceof Response ? responseValue.status : Number(set.status ?? 200)
+  if (!isMeasured && !config.ACCESS_LOG) return undefined
+  return (request: Request, { id, beganAt, server, route, sender }: Seen, status: number) => {
+    const ms = performance.now() - beganAt
     if (isMeasured) {
       const method = METHODS.includes(request.method) ? request.method : 'other'
       durations.observe({ method, route: route ?? 'none', status }, ms / 1000)
@@ -65,17 +105,17 @@ export const requests = (base: Base, routes: Routes) => {
     if (!config.ACCESS_LOG || routes.traitsOf(route).unlogged) return
     log.info(
       {
-        request: known.id,
+        request: id,
         method: request.method,
         path: printablePath(route, request),
         status,
         ms: Math.round(ms * 10) / 10,
-        ...known.sender,
-        network: known.network,
+        ...sender,
+        network: networkOf(clientAddress(base, request, server)),
       },
       'request',
     )
-  })
+  }
 }
 
 /** Generates ids that are unique across servers. */
@@ -90,7 +130,7 @@ function openIds(): () => string {
  * kept, because they show which metadata clients look for.
  */
 function printablePath(route: string | undefined, request: Request): string {
-  if (route !== undefined && !route.startsWith('/.well-known/')) return route
+  if (route !== undefined && !(route.startsWith('/.well-known/') && route.endsWith('*'))) return route
   const [, first, ...rest] = (URL.parse(request.url)?.pathname ?? '').split('/', 8)
   if (first !== '.well-known') return 'none'
   return ['', first, ...rest.map(word => (/^[a-z][a-z.-]{1,40}$/.test(word) ? word : '*'))].join('/')

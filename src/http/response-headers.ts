@@ -1,8 +1,5 @@
 /** Headers of every response: security headers and CSP, CORS if the route allows it, and `Connection: close` at shutdown. */
-import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
-import { originCheck, requireOneHost } from './origin.ts'
-import type { Routes } from './routes.ts'
 
 /** Without credentials the origin can be `*`, and the header `*` allows everything but Authorization, such as `Mcp-Param-*`. */
 const CORS: Record<string, string> = {
@@ -32,32 +29,22 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Referrer-Policy': 'same-origin',
 }
 
-export const responseHeaders = ({ config, draining }: Base, routes: Routes) => {
+/** @returns how to set the headers of a response; those that it has already stay. `isReadable`: by other origins. */
+export function openResponseHeaders({ config, draining }: Base) {
   const https = config.BASE_URL.startsWith('https:')
-  const requireKnownOrigin = originCheck(config)
-  return (
-    new Elysia({ name: 'response-headers' })
-      .onRequest(({ request, set }) => {
-        requireOneHost(request)
-        set.headers['X-Content-Type-Options'] = 'nosniff'
-        set.headers['Referrer-Policy'] = 'no-referrer'
-        // For browsers and scanners that do not support frame-ancestors.
-        set.headers['X-Frame-Options'] = 'DENY'
-        if (https) set.headers['Strict-Transport-Security'] = 'max-age=31536000'
-      })
-      .onTransform({ as: 'global' }, ({ request, route, set }) => {
-        const { crossOrigin } = routes.traitsOf(route)
-        if (!crossOrigin) return
-        if (crossOrigin === 'known') {
-          set.headers.vary = 'Origin'
-          requireKnownOrigin(request)
-        }
-        Object.assign(set.headers, CORS)
-      })
-      // The client then opens a new connection, which the load balancer sends elsewhere. Set when the response is sent, so
-      // that it also applies to requests received before the signal.
-      .mapResponse({ as: 'global' }, ({ set }) => {
-        if (draining.signal.aborted) set.headers.connection = 'close'
-      })
-  )
+  const always = Object.entries({
+    'X-Content-Type-Options': 'nosniff',
+    'Referrer-Policy': 'no-referrer',
+    // For browsers and scanners that do not support frame-ancestors.
+    'X-Frame-Options': 'DENY',
+    ...(https ? { 'Strict-Transport-Security': 'max-age=31536000' } : {}),
+  })
+  const crossOrigin = Object.entries(CORS)
+  return (headers: Headers, isReadable: boolean) => {
+    for (const [name, value] of always) if (!headers.has(name)) headers.set(name, value)
+    if (isReadable) for (const [name, value] of crossOrigin) headers.set(name, value)
+    // The client then opens a new connection, which the load balancer sends elsewhere. Set when the response is sent, so
+    // that it also applies to requests received before the signal.
+    if (draining.signal.aborted) headers.set('Connection', 'close')
+  }
 }

@@ -2,7 +2,7 @@
 import type { AnyElysia } from 'elysia'
 import { OAuthError } from '../lib/errors.ts'
 
-interface Traits {
+export interface Traits {
   /** Errors are shown as pages, unless the client asks for JSON. */
   page?: true
   /** Which origins may call it from a web page, without cookies, for MCP clients in a browser. */
@@ -28,10 +28,12 @@ export interface Routes {
   complete<T extends AnyElysia>(app: T): T
 }
 
+const NONE: Traits = {}
+
 export function openRoutes(): Routes {
   const traits = new Map<string, Traits>()
   return {
-    traitsOf: path => traits.get(path ?? '') ?? {},
+    traitsOf: path => traits.get(path ?? '') ?? NONE,
     complete(app) {
       const methods = new Map<string, string[]>()
       for (const { path, method, hooks } of app.routes) {

@@ -1,6 +1,7 @@
 /** Metadata endpoints: authorization server (RFC 8414), protected resources (RFC 9728) and the key set (RFC 7517). */
 
 import { Elysia, NotFoundError } from 'elysia'
+import { JSON_TYPE, keptJson } from '../http/json.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
 import { ASSERTION_ALGORITHMS } from './clients/assertions.ts'
 import { AUTH_METHODS } from './clients/authentication.ts'
@@ -10,40 +11,48 @@ import { KEY_SET_SECONDS } from './keys.ts'
 import type { Resource } from './resources.ts'
 import { DEFAULT_SCOPE } from './scopes.ts'
 
-export const discovery = (deps: OAuthDeps) =>
-  new Elysia({ name: 'oauth-discovery' })
-    .get('/.well-known/oauth-authorization-server', () => publicJson(serverMetadata(deps)), CROSS_ORIGIN)
-    // Some clients look only here. This server is not an OpenID provider and issues no id tokens.
-    .get('/.well-known/openid-configuration', () => publicJson(serverMetadata(deps)), CROSS_ORIGIN)
-    .get('/.well-known/jwks.json', () => publicJson(deps.memory.keys.jwks), CROSS_ORIGIN)
-    .get(
-      '/.well-known/oauth-protected-resource',
-      () => publicJson(resourceMetadata(deps, deps.resources.hub)),
-      CROSS_ORIGIN,
-    )
-    .get(
-      '/.well-known/oauth-protected-resource/*',
-      ({ params }) => {
-        const resource = deps.resources.at(`/${params['*']}`)
-        if (!resource) throw new NotFoundError()
-        return publicJson(resourceMetadata(deps, resource))
-      },
-      CROSS_ORIGIN,
-    )
-    // Browser clients probe addresses that we do not serve; with CORS they can read the 404.
-    .get(
-      '/.well-known/*',
-      () => {
-        throw new NotFoundError()
-      },
-      CROSS_ORIGIN,
-    )
-
-function publicJson(document: unknown): Response {
-  return Response.json(document, { headers: { 'Cache-Control': `public, max-age=${KEY_SET_SECONDS}` } })
+export const discovery = (deps: OAuthDeps) => {
+  const ofServer = keptJson((userScopes: readonly string[]) => serverMetadata(deps, userScopes))
+  const ofResource = keptJson((resource: Resource) => resourceMetadata(deps, resource))
+  const ofKeys = keptJson((keys: object) => keys)
+  const server = () => publicJson(ofServer(deps.scopes.forUsers))
+  return (
+    new Elysia({ name: 'oauth-discovery' })
+      .get('/.well-known/oauth-authorization-server', server, CROSS_ORIGIN)
+      // Some clients look only here. This server is not an OpenID provider and issues no id tokens.
+      .get('/.well-known/openid-configuration', server, CROSS_ORIGIN)
+      .get('/.well-known/jwks.json', () => publicJson(ofKeys(deps.memory.keys.jwks)), CROSS_ORIGIN)
+      .get('/.well-known/oauth-protected-resource', () => publicJson(ofResource(deps.resources.hub)), CROSS_ORIGIN)
+      .get(
+        '/.well-known/oauth-protected-resource/*',
+        ({ params }) => {
+          const resource = deps.resources.at(`/${params['*']}`)
+          if (!resource) throw new NotFoundError()
+          return publicJson(ofResource(resource))
+        },
+        CROSS_ORIGIN,
+      )
+      // Browser clients probe addresses that we do not serve; with CORS they can read the 404.
+      .get(
+        '/.well-known/*',
+        () => {
+          throw new NotFoundError()
+        },
+        CROSS_ORIGIN,
+      )
+  )
 }
 
-function serverMetadata({ config, scopes }: OAuthDeps) {
+const PUBLIC_JSON = new Headers({
+  'Content-Type': JSON_TYPE,
+  'Cache-Control': `public, max-age=${KEY_SET_SECONDS}`,
+})
+
+function publicJson(text: string): Response {
+  return new Response(text, { headers: PUBLIC_JSON })
+}
+
+function serverMetadata({ config }: OAuthDeps, userScopes: readonly string[]) {
   const base = config.BASE_URL
   return {
     issuer: base,
@@ -53,7 +62,7 @@ function serverMetadata({ config, scopes }: OAuthDeps) {
     ...(config.REGISTRATION === 'closed' ? {} : { registration_endpoint: `${base}/api/oauth/register` }),
     revocation_endpoint: `${base}/api/oauth/revoke`,
     jwks_uri: `${base}/.well-known/jwks.json`,
-    scopes_supported: scopes.forUsers,
+    scopes_supported: userScopes,
     response_types_supported: ['code'],
     response_modes_supported: ['query'],
     grant_types_supported: GRANT_TYPES,

@@ -35,18 +35,26 @@ export interface Scopes {
 }
 
 export function openScopes(): Scopes {
-  let texts = new Map(Object.entries(BUILT_IN))
+  let texts: ReadonlyMap<string, string>
+  let names: readonly string[]
+  let forUsers: readonly string[]
+  function set(all: Readonly<Record<string, string>>): void {
+    texts = new Map(Object.entries(all))
+    names = [...texts.keys()]
+    forUsers = names.filter(name => !OPERATOR_ONLY.has(name))
+  }
+  set(BUILT_IN)
   return {
     get names() {
-      return [...texts.keys()]
+      return names
     },
     get forUsers() {
-      return [...texts.keys()].filter(name => !OPERATOR_ONLY.has(name))
+      return forUsers
     },
     has: name => texts.has(name),
     text: name => texts.get(name) ?? name,
     extend(more) {
-      texts = new Map([...Object.entries(more), ...Object.entries(BUILT_IN)])
+      set({ ...more, ...BUILT_IN })
     },
   }
 }

@@ -1,6 +1,5 @@
 import { z } from 'zod'
-import { findUserById } from '../../../sql/users.ts'
-import { lookUpClient } from '../../oauth/memory.ts'
+import { lookUpClient, lookUpUser } from '../../oauth/memory.ts'
 import { PERSONAL_TOKEN } from '../../oauth/principal.ts'
 import { gatewayCaller } from '../access.ts'
 import { READ_ONLY, type Tool } from './tool.ts'
@@ -35,13 +34,12 @@ export const whoami: Tool = {
   scopes: [],
   forUsers: false,
   async call(deps, caller) {
-    const [client, user] = await Promise.all([
-      caller.clientId === PERSONAL_TOKEN ? { name: 'Personal access token' } : lookUpClient(deps, caller.clientId),
-      caller.userId ? findUserById(deps.sql, caller.userId) : undefined,
-    ])
+    const { clientId, userId } = caller
+    const client = clientId === PERSONAL_TOKEN ? { name: 'Personal access token' } : await lookUpClient(deps, clientId)
+    const user = userId === null ? undefined : await lookUpUser(deps, userId)
     const away = deps.gateway?.away(gatewayCaller(caller)) ?? []
     return {
-      user: user ? { id: user.id, email: user.email, name: user.name, admin: user.is_admin } : null,
+      user: user ? { id: userId, email: user.email, name: user.name, admin: user.isAdmin } : null,
       client: { id: caller.clientId, name: client?.name ?? '' },
       scope: [...caller.scope],
       resource: caller.audience,

@@ -141,6 +141,14 @@ export async function deleteUnusedCodes(sql: Queries, { userId, clientId, scope 
       and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))`
 }
 
+/** Deletes a client's codes that were not exchanged. */
+export async function deleteUnusedCodesOfClient(sql: Queries, clientId: string): Promise<void> {
+  await sql`
+    delete from authorization_codes
+    where client_id = ${clientId}
+      and consumed_at is null`
+}
+
 /** Deletes at most `limit` codes that expired before `before`. @returns how many. */
 export async function sweepAuthorizationCodes(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`

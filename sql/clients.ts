@@ -162,6 +162,24 @@ export function listClients(
     limit ${limit}`
 }
 
+/** At most `limit` clients of one source from before one of them, newest first. */
+export function listNewestClients(
+  sql: Queries,
+  {
+    source,
+    before,
+    limit,
+  }: { source: ClientSource; before: Pick<ClientRow, 'id' | 'created_at'> | undefined; limit: number },
+): Promise<ClientRow[]> {
+  return sql<ClientRow[]>`
+    select *
+    from clients
+    where source = ${source}
+      and (created_at, id) < (${before?.created_at ?? new Date(Date.UTC(9999, 11, 31))}, ${before?.id ?? ''})
+    order by created_at desc, id desc
+    limit ${limit}`
+}
+
 /**
  * Deletes a client with its grants and codes, records the revocation, and notifies every replica.
  *

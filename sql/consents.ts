@@ -49,6 +49,13 @@ export async function deleteConsents(sql: Queries, { userId, clientId, scope }: 
       and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))`
 }
 
+/** Deletes all remembered consents for a client. */
+export async function deleteConsentsOfClient(sql: Queries, clientId: string): Promise<void> {
+  await sql`
+    delete from consents
+    where client_id = ${clientId}`
+}
+
 export interface IdleConsent {
   client_id: string
   client_name: string

@@ -230,6 +230,19 @@ export async function denyUnfetchedCodes(
       and (${scope ?? null}::text is null or ${scope ?? null} = any (granted_scope))`
 }
 
+/** Denies the codes of a client whose tokens were not fetched. */
+export async function denyUnfetchedCodesOfClient(sql: Queries, clientId: string, now: Date): Promise<void> {
+  await sql`
+    update device_codes
+    set
+      decision = 'denied',
+      decided_at = ${now}
+    where client_id = ${clientId}
+      and user_id is not null
+      and consumed_at is null
+      and decision is distinct from 'denied'`
+}
+
 /** Deletes at most `limit` codes that ended before `before`. @returns how many. */
 export async function sweepDeviceCodes(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`

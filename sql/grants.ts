@@ -67,6 +67,57 @@ export function listAllConnections(
     limit ${page.limit}`
 }
 
+/** A place in a list of what was created when, newest first. */
+export interface CreatedBefore {
+  created_at: Date
+  id: string
+}
+
+/** After everything. */
+const LAST: CreatedBefore = { created_at: new Date(Date.UTC(9999, 11, 31)), id: FIRST }
+
+/** At most `limit` living grants from before one of them, newest first. */
+export function listNewestConnections(
+  sql: Queries,
+  { before = LAST, limit, now }: { before: CreatedBefore | undefined; limit: number; now: Date },
+): Promise<UserConnection[]> {
+  return sql<UserConnection[]>`
+    select
+      granted.id, granted.user_id, users.email, granted.client_id, client.name as client_name,
+      client.source as client_source, granted.scope, granted.resource, granted.created_at, granted.used_at,
+      granted.expires_at
+    from grants as granted
+    join clients as client on client.id = granted.client_id
+    join users on users.id = granted.user_id
+    where (granted.created_at, granted.id) < (${before.created_at}, ${before.id}::uuid)
+      and granted.revoked_at is null
+      and granted.expires_at > ${now}
+    order by granted.created_at desc, granted.id desc
+    limit ${limit}`
+}
+
+/** The same, of one client. */
+export function listConnectionsOfClient(
+  sql: Queries,
+  clientId: string,
+  { before = LAST, limit, now }: { before: CreatedBefore | undefined; limit: number; now: Date },
+): Promise<UserConnection[]> {
+  return sql<UserConnection[]>`
+    select
+      granted.id, granted.user_id, users.email, granted.client_id, client.name as client_name,
+      client.source as client_source, granted.scope, granted.resource, granted.created_at, granted.used_at,
+      granted.expires_at
+    from grants as granted
+    join clients as client on client.id = granted.client_id
+    join users on users.id = granted.user_id
+    where granted.client_id = ${clientId}
+      and (granted.created_at, granted.id) < (${before.created_at}, ${before.id}::uuid)
+      and granted.revoked_at is null
+      and granted.expires_at > ${now}
+    order by granted.created_at desc, granted.id desc
+    limit ${limit}`
+}
+
 /**
  * Revokes grants, records the revocations, and notifies every replica.
  *

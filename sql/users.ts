@@ -145,15 +145,17 @@ export async function findUserById(sql: Queries, id: string): Promise<UserRow | 
   return row
 }
 
-/** At most `limit` users that come after one of them, by address; from the beginning without `after`. */
+/** At most `limit` users whose address begins with `prefix` in lower case, by address, after the given one. */
 export function listUsers(
   sql: Queries,
-  { after, limit }: { after: Pick<UserRow, 'id' | 'email'> | undefined; limit: number },
+  { prefix, after, limit }: { prefix: string; after: Pick<UserRow, 'id' | 'email'> | undefined; limit: number },
 ): Promise<UserRow[]> {
   return sql<UserRow[]>`
     select *
     from users
-    where (lower(email), id) > (lower(${after?.email ?? ''}), ${after?.id ?? '00000000-0000-0000-0000-000000000000'}::uuid)
-    order by lower(email), id
+    where (lower(email) collate "C", id)
+        > (lower(${after?.email ?? prefix}), ${after?.id ?? '00000000-0000-0000-0000-000000000000'}::uuid)
+      and lower(email) collate "C" < ${`${prefix}\u{10ffff}`}
+    order by lower(email) collate "C", id
     limit ${limit}`
 }

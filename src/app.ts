@@ -1,6 +1,7 @@
 /** The HTTP table of contents: every plugin, in mount order. */
 import { Elysia } from 'elysia'
 import { account } from './account/index.ts'
+import { admin } from './admin/index.ts'
 import type { Deps } from './deps.ts'
 import { assets } from './http/assets.ts'
 import { errorBoundary } from './http/error-boundary.ts'
@@ -30,6 +31,7 @@ export const createApp = (deps: Deps) => {
       .use(home(deps))
       .use(signin(deps))
       .use(account(deps))
+      .use(admin(deps))
       .use(oauth(deps))
       .use(mcp(deps)),
   )

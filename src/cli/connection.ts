@@ -1,6 +1,7 @@
+import { endConnectionsOfUsers } from '../admin/connection-ends.ts'
 import { UsageError } from '../lib/errors.ts'
 import { listAllPersonalTokens } from '../oauth/personal-tokens.ts'
-import { listAllConnections, revokeGrant } from '../oauth/tokens.ts'
+import { listAllConnections, revokeGrant, revokeGrantsOfClient } from '../oauth/tokens.ts'
 import { withDeps } from './environment.ts'
 import { print, printJson, printTable, say } from './terminal.ts'
 
@@ -18,9 +19,13 @@ export async function list({ json, user, client }: { json?: boolean; user?: stri
   })
 }
 
-export async function end(ids: string[]): Promise<void> {
+export async function end(ids: string[], { user, client }: { user?: string; client?: string }): Promise<void> {
   requireIds(ids, 'a connection', 'connection list')
+  if ([ids.length > 0, user !== undefined, client !== undefined].filter(Boolean).length !== 1)
+    throw new UsageError('Give ids of connections, or --user EMAIL, or --client ID')
   await withDeps(async deps => {
+    if (user !== undefined) return print(ended(await endConnectionsOfUsers(deps, user)))
+    if (client !== undefined) return print(ended(await revokeGrantsOfClient(deps, client)))
     const missing: string[] = []
     for (const id of ids) {
       if (await revokeGrant(deps, { grantId: id, by: 'operator' })) print(`Ended ${id}.`)
@@ -29,6 +34,8 @@ export async function end(ids: string[]): Promise<void> {
     if (missing.length > 0) throw new UsageError(`No longer connected, or never was: ${missing.join(', ')}`)
   })
 }
+
+const ended = (count: number) => `Ended ${count === 1 ? '1 connection' : `${count} connections`}.`
 
 /** @throws UsageError unless all are UUIDs. @param what What they identify. @param where The command that lists them. */
 export function requireIds(ids: string[], what: string, where: string): void {

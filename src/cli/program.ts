@@ -196,9 +196,11 @@ function defineConnections(program: Command): void {
     .addOption(json())
     .action(async options => (await import('./connection.ts')).list(options))
   connection
-    .command('end <id...>')
+    .command('end [id...]')
     .description('End connections: their tokens stop working within a second')
-    .action(async ids => (await import('./connection.ts')).end(ids))
+    .option('--user <email>', 'All of this user')
+    .option('--client <id>', 'All of this client')
+    .action(async (ids, options) => (await import('./connection.ts')).end(ids, options))
 }
 
 function defineUpstreams(program: Command): void {

@@ -1,42 +1,30 @@
-import { record } from '../audit/events.ts'
+import { invite, isAddress, link, USER_CHANGES, type UserChange } from '../admin/user-changes.ts'
 import type { Deps } from '../deps.ts'
 import { UsageError } from '../lib/errors.ts'
-import { revokeGrantsOfUser } from '../oauth/tokens.ts'
-import {
-  createSignInLink,
-  demoteUsers,
-  disableUsers,
-  enableUsers,
-  inviteUser,
-  LINK_MINUTES,
-  listUsers,
-  promoteUsers,
-} from '../signin/service.ts'
+import { LINK_MINUTES, listUsers } from '../signin/service.ts'
 import { withDeps } from './environment.ts'
 import { print, printJson, printTable, say } from './terminal.ts'
 
 const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => Promise<void>> = {
   async link(deps, email, isAdmin) {
-    const user = await inviteEnabled(deps, email, isAdmin)
-    print(await createSignInLink(deps, email, { isAdmin }))
-    const role = isAdmin || user.is_admin ? 'an administrator' : 'not an administrator; use --admin to make them one'
+    const created = enabled(await link(deps, email, isAdmin), email)
+    print(created.href)
+    const role = created.isAdmin ? 'an administrator' : 'not an administrator; use --admin to make them one'
     say(`Signs in ${email} (${role}). Works once, for ${LINK_MINUTES} minutes.`)
   },
   async invite(deps, email, isAdmin) {
-    const { id } = await inviteEnabled(deps, email, isAdmin)
-    record(deps, 'user.invited', { userId: id })
+    enabled(await invite(deps, email, isAdmin), email)
     const role = isAdmin ? ', as an administrator' : ''
     print(`${email} can now sign in with any provider that has verified this address${role}.`)
     if (deps.providers.size === 0)
       say('No provider is configured; create a one-time link with: mcp-oauth-server user link')
   },
   async promote(deps, email) {
-    someone(await promoteUsers(deps, email), email)
+    await apply(deps, 'promote', email)
     print(`${email} is an administrator now.`)
   },
   async demote(deps, email) {
-    for (const { id } of someone(await demoteUsers(deps, email), email))
-      await revokeGrantsOfUser(deps, { userId: id, scope: 'admin' }, 'operator')
+    await apply(deps, 'demote', email)
     print(`${email} is no longer an administrator; their apps with the scope admin are disconnected.`)
     if (deps.config.ADMIN_EMAILS.includes(email.toLowerCase()))
       say(
@@ -44,20 +32,18 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
       )
   },
   async disable(deps, email) {
-    // Also for a user who is already disabled, to complete an earlier command that was interrupted.
-    for (const { id } of someone(await disableUsers(deps, email), email))
-      await revokeGrantsOfUser(deps, { userId: id }, 'operator')
+    await apply(deps, 'disable', email)
     print(`${email} is signed out everywhere and cannot sign in; their apps are disconnected.`)
   },
   async enable(deps, email) {
-    someone(await enableUsers(deps, email), email)
+    await apply(deps, 'enable', email)
     print(`${email} can sign in again, and has to reconnect their apps.`)
   },
 }
 
 /** @param name An action of {@link ACTIONS}. */
 export async function change(name: string, email: string, { admin = false }: { admin?: boolean }): Promise<void> {
-  if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw new UsageError(`${email} is not an e-mail address`)
+  if (!isAddress(email)) throw new UsageError(`${email} is not an e-mail address`)
   await withDeps(deps => ACTIONS[name]!(deps, email, admin))
 }
 
@@ -75,14 +61,13 @@ export async function list({ json }: { json?: boolean }): Promise<void> {
   })
 }
 
-async function inviteEnabled(deps: Deps, email: string, isAdmin: boolean) {
-  const user = await inviteUser(deps, email, isAdmin)
-  if (user.disabled_at)
-    throw new UsageError(`${email} is disabled and cannot sign in; first run: mcp-oauth-server user enable ${email}`)
-  return user
+async function apply(deps: Deps, change: UserChange, email: string): Promise<void> {
+  if ((await USER_CHANGES[change](deps, email)).length === 0)
+    throw new UsageError(`There is no user with the address ${email}`)
 }
 
-function someone<T>(users: T[], email: string): T[] {
-  if (users.length === 0) throw new UsageError(`There is no user with the address ${email}`)
-  return users
+function enabled<T>(outcome: T | undefined, email: string): T {
+  if (outcome === undefined)
+    throw new UsageError(`${email} is disabled and cannot sign in; first run: mcp-oauth-server user enable ${email}`)
+  return outcome
 }

@@ -1,12 +1,15 @@
 /** Access tokens (RFC 9068), the grants behind them, and their revocation. Refresh tokens are in `grants/refresh-token.ts`. */
 import { randomUUID } from 'node:crypto'
-import { deleteUnusedCodes } from '../../sql/authorization-codes.ts'
-import { deleteConsents } from '../../sql/consents.ts'
-import { denyUnfetchedCodes } from '../../sql/device-codes.ts'
+import { deleteUnusedCodes, deleteUnusedCodesOfClient } from '../../sql/authorization-codes.ts'
+import { deleteConsents, deleteConsentsOfClient } from '../../sql/consents.ts'
+import { denyUnfetchedCodes, denyUnfetchedCodesOfClient } from '../../sql/device-codes.ts'
 import {
   type Connection,
+  type CreatedBefore,
   listAllConnections as queryAllConnections,
   listConnections as queryConnections,
+  listConnectionsOfClient as queryConnectionsOfClient,
+  listNewestConnections as queryNewestConnections,
   type UserConnection,
   revokeGrants as updateRevoked,
   revokeGrantsOfUser as updateRevokedOfUser,
@@ -120,6 +123,16 @@ export async function* listAllConnections(
   }
 }
 
+/** One page of all connections, newest first, or of one client's. */
+export function newestConnections(
+  { sql, now }: Base,
+  { clientId, ...page }: { clientId?: string | undefined; before: CreatedBefore | undefined; limit: number },
+): Promise<UserConnection[]> {
+  return clientId === undefined
+    ? queryNewestConnections(sql, { ...page, now: now() })
+    : queryConnectionsOfClient(sql, clientId, { ...page, now: now() })
+}
+
 /**
  * Revokes a grant: its refresh tokens at once, its access tokens on every replica within a second, and the unused codes of
  * its user and client. If the user revokes it, the consent is withdrawn as well.
@@ -156,8 +169,14 @@ export async function revokeGrant(
 /**
  * Revokes everything that a user has granted, or only to one client or with one scope: grants, remembered consent, every
  * code that could still become a grant, and personal access tokens, which have no client.
+ *
+ * @returns how many connections ended.
  */
-export async function revokeGrantsOfUser(deps: OAuthDeps, rights: UserRights, by: 'user' | 'operator'): Promise<void> {
+export async function revokeGrantsOfUser(
+  deps: OAuthDeps,
+  rights: UserRights,
+  by: 'user' | 'operator',
+): Promise<number> {
   const now = deps.now()
   const revoke = { now, rememberUntil: rememberUntil(deps) }
   const { grants, tokens } = await inTransaction(deps, async sql => {
@@ -176,6 +195,28 @@ export async function revokeGrantsOfUser(deps: OAuthDeps, rights: UserRights, by
     record(deps, 'grant.revoked', { grantId: id, clientId, userId: rights.userId, detail: { by } })
   for (const { id, name } of tokens)
     record(deps, 'personal_token.revoked', { grantId: id, userId: rights.userId, detail: { name, by } })
+  return grants.length + tokens.length
+}
+
+/** Revokes all that anybody has granted one client, which stays known. @returns how many connections ended. */
+export async function revokeGrantsOfClient(deps: OAuthDeps, clientId: string): Promise<number> {
+  // Before the grants, as for a user's.
+  await inTransaction(deps, async sql => {
+    await deleteConsentsOfClient(sql, clientId)
+    await deleteUnusedCodesOfClient(sql, clientId)
+    await denyUnfetchedCodesOfClient(sql, clientId, deps.now())
+  })
+  for (let count = 0; ; ) {
+    const open = await newestConnections(deps, { clientId, before: undefined, limit: PAGE })
+    if (open.length === 0) return count
+    const ids = open.map(({ id }) => id)
+    const ended = await updateRevoked(deps.sql, { ids, now: deps.now(), rememberUntil: rememberUntil(deps) })
+    count += ended.length
+    for (const { id, user_id: userId } of ended) {
+      remember(deps, `grant:${id}`)
+      record(deps, 'grant.revoked', { grantId: id, clientId, userId, detail: { by: 'operator' } })
+    }
+  }
 }
 
 async function endCodes(sql: Queries, rights: UserRights, now: Date): Promise<void> {

@@ -204,12 +204,27 @@ export async function useSignInLink(deps: Base, token: string, ip: string | null
 const PAGE = 200
 
 /** All users, by address, read in pages. */
-export async function* listUsers({ sql }: Base): AsyncGenerator<UserRow> {
+export async function* listUsers(deps: Base): AsyncGenerator<UserRow> {
   let after: UserRow | undefined
   for (;;) {
-    const page = await queryUsers(sql, { after, limit: PAGE })
+    const page = await usersAfter(deps, { after, limit: PAGE })
     yield* page
     after = page.at(-1)
     if (page.length < PAGE) return
   }
+}
+
+/** One page of the users whose address begins with `prefix`, by address. */
+export function usersAfter(
+  { sql }: Base,
+  { prefix = '', ...page }: { prefix?: string; after: Pick<UserRow, 'id' | 'email'> | undefined; limit: number },
+): Promise<UserRow[]> {
+  return queryUsers(sql, { prefix: prefix.toLowerCase(), ...page })
+}
+
+/** The users with this address. */
+export async function usersWithAddress({ sql }: Base, email: string): Promise<UserRow[]> {
+  const address = email.toLowerCase()
+  const users = await queryUsers(sql, { prefix: address, after: undefined, limit: PAGE })
+  return users.filter(user => user.email.toLowerCase() === address)
 }

@@ -38,7 +38,7 @@ describe('without a database', () => {
         'client rotate-secret ID',
       ],
       ...['client remove ID', 'user list', 'user link EMAIL', 'user invite EMAIL', 'user promote EMAIL'],
-      ...['user demote EMAIL', 'user disable EMAIL', 'user enable EMAIL', 'connection list', 'connection end ID...'],
+      ...['user demote EMAIL', 'user disable EMAIL', 'user enable EMAIL', 'connection list', 'connection end [ID...]'],
       ...['token add NAME', 'token list', 'token revoke ID...', 'backup FILE', 'restore FILE'],
       ...['upstream list', 'upstream check [NAME]', 'upstream trust NAME', 'key list', 'key rotate', 'audit list'],
       ...['audit tail', 'audit export', 'completion SHELL'],

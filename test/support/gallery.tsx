@@ -16,6 +16,7 @@ import { Layout, type Shell } from '../../views/layout.tsx'
 import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
 import { type Language, TEXTS } from '../../views/texts/index.ts'
 import { linkedPage, linkPage, type ServerAccount } from '../../views/upstream-accounts.tsx'
+import { ADMIN_PAGES } from './gallery-admin.tsx'
 
 const LONG = 'The Remarkably Long-Winded Assistant of the Department of Unbroken-Compound-Words (staging, second try)'
 const who = { email: 'ada@example.com', csrf: 'canned' }
@@ -203,6 +204,7 @@ export const PAGES: Record<string, View> = {
       scope: ['notes:read', 'notes:write', 'https://notes.example/auth/long.scope.name.of.an.api', 'offline_access'],
     }),
   'server-linked': shell => linkedPage({ shell, ...who, server: serverAccount('notes', 'linked') }),
+  ...ADMIN_PAGES,
   error: shell =>
     errorPage({
       shell,

@@ -6,9 +6,11 @@ import { randomBytes } from 'node:crypto'
 import {
   type AuthMethod,
   type ClientRow,
+  type ClientSource,
   deleteClient,
   findOperatorClientByName,
   insertClient,
+  listNewestClients,
   listClients as queryClients,
   updateClientSecret,
 } from '../../../sql/clients.ts'
@@ -101,6 +103,14 @@ export async function* listClients(deps: OAuthDeps): AsyncGenerator<ClientRow> {
     after = page.at(-1)
     if (page.length < PAGE) return
   }
+}
+
+/** One page of the clients that came from one source, newest first. */
+export function newestClients(
+  { sql }: OAuthDeps,
+  page: { source: ClientSource; before: Pick<ClientRow, 'id' | 'created_at'> | undefined; limit: number },
+): Promise<ClientRow[]> {
+  return listNewestClients(sql, page)
 }
 
 /**

@@ -1,0 +1,103 @@
+/** What every administrator's page shares: who may see it, what its forms need, and who acts in the audit log. */
+import { Elysia, NotFoundError } from 'elysia'
+import type { z } from 'zod'
+import type { AdminFrame, Section } from '../../views/admin/frame.tsx'
+import type { Gateway } from '../gateway/exchange.ts'
+import { clientAddress, type Handled } from '../http/client-address.ts'
+import { noticeCookie } from '../http/notice.ts'
+import { seeOther } from '../http/pages.ts'
+import { checkParams, readParams } from '../http/params.ts'
+import { csrfToken, requireCsrf, type Viewer, type Viewers } from '../http/session.ts'
+import { page } from '../http/shell.ts'
+import { SignInRequired } from '../lib/errors.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
+
+export interface AdminDeps extends OAuthDeps {
+  viewers: Viewers
+  gateway: Gateway | undefined
+  /** Sign-in providers by id. */
+  providers: ReadonlyMap<string, unknown>
+}
+
+/** How long after a sign-in an administrator may change who has which rights. */
+const RECENT_MS = 30 * 60_000
+
+/** A request of an administrator. */
+export type Asked = Handled & { viewer: Viewer }
+
+/** `{ administrator: true }` on a route adds `viewer`; for other users there is no such page. */
+export const administrators = ({ viewers }: AdminDeps) =>
+  new Elysia({ name: 'administrators' }).macro({
+    administrator: {
+      async resolve({ request, path }) {
+        const viewer = await viewers.find(request)
+        if (!viewer) throw new SignInRequired(request.method === 'GET' ? path + queryOf(request) : '/admin')
+        if (!viewer.isAdmin) throw new NotFoundError()
+        return { viewer }
+      },
+    },
+  })
+
+function queryOf({ url }: Request): string {
+  const at = url.indexOf('?')
+  return at < 0 ? '' : url.slice(at)
+}
+
+const interactionOf = (section: Section) => `admin ${section}`
+
+export function signedInRecently(deps: AdminDeps, { signedInAt }: Viewer): boolean {
+  return deps.now().getTime() - signedInAt.getTime() < RECENT_MS
+}
+
+/** A page of a section. */
+export function adminPage(
+  deps: AdminDeps,
+  { request, viewer }: Asked,
+  section: Section,
+  view: (frame: AdminFrame) => string | Promise<string>,
+  status = 200,
+): Promise<Response> {
+  const csrf = csrfToken(deps, viewer, interactionOf(section))
+  const recent = signedInRecently(deps, viewer)
+  return page(deps, request, shell => view({ shell, section, csrf, recent }), { status })
+}
+
+/** Back to a page, which says what has been done. */
+export function backTo(deps: AdminDeps, location: string, notice: string): Response {
+  return seeOther(location, [noticeCookie(deps, notice)])
+}
+
+/**
+ * Reads a form of a section's pages.
+ *
+ * @param dangerous Whether it needs a recent sign-in.
+ * @throws AppError 403 if it is forged, SignInRequired if the sign-in is too long ago, OAuthError if it is invalid.
+ */
+export async function readForm<T extends z.ZodType>(
+  deps: AdminDeps,
+  asked: Asked,
+  section: Section,
+  schema: T,
+  { dangerous = false } = {},
+): Promise<z.output<T>> {
+  const params = await readParams(asked.request)
+  requireCsrf(deps, asked, asked.viewer, interactionOf(section), params)
+  if (dangerous && !signedInRecently(deps, asked.viewer)) throw new SignInRequired(`/admin/${section}`)
+  return checkParams(params, schema)
+}
+
+/** The same dependencies, with which every event that a service records names the administrator and their address. */
+export function actingAs<T extends AdminDeps>(deps: T, asked: Asked): T {
+  const ip = clientAddress(deps, asked.request, asked.server)
+  const audit = Object.create(deps.audit, {
+    add: {
+      value: (event: Parameters<T['audit']['add']>[0]) =>
+        deps.audit.add({
+          ...event,
+          ip: event.ip ?? ip,
+          detail: { ...event.detail, administrator: asked.viewer.userId },
+        }),
+    },
+  })
+  return { ...deps, audit }
+}

@@ -1,0 +1,52 @@
+/** What operators do to users, by commands and on the administrator's pages. */
+import type { UserRow } from '../../sql/users.ts'
+import { record } from '../audit/events.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
+import { revokeGrantsOfUser } from '../oauth/tokens.ts'
+import {
+  createSignInLink,
+  demoteUsers,
+  disableUsers,
+  enableUsers,
+  inviteUser,
+  promoteUsers,
+} from '../signin/service.ts'
+
+export const isAddress = (text: string) => text.length <= 254 && /^[^\s@]+@[^\s@]+$/.test(text)
+
+/** Lets somebody sign in with a provider that has verified this address. @returns undefined if they are disabled. */
+export async function invite(deps: OAuthDeps, email: string, isAdmin: boolean): Promise<UserRow | undefined> {
+  const user = await inviteUser(deps, email, isAdmin)
+  if (user.disabled_at) return undefined
+  record(deps, 'user.invited', { userId: user.id })
+  return user
+}
+
+/** Creates a one-time sign-in link. @returns undefined if the user is disabled. */
+export async function link(
+  deps: OAuthDeps,
+  email: string,
+  isAdmin: boolean,
+): Promise<{ href: string; isAdmin: boolean } | undefined> {
+  const user = await inviteUser(deps, email, isAdmin)
+  if (user.disabled_at) return undefined
+  return { href: await createSignInLink(deps, email, { isAdmin }), isAdmin: isAdmin || user.is_admin }
+}
+
+/** Each changes all users with an address. @returns these users. */
+export const USER_CHANGES = {
+  promote: (deps: OAuthDeps, email: string) => promoteUsers(deps, email),
+  async demote(deps: OAuthDeps, email: string) {
+    const users = await demoteUsers(deps, email)
+    for (const { id } of users) await revokeGrantsOfUser(deps, { userId: id, scope: 'admin' }, 'operator')
+    return users
+  },
+  async disable(deps: OAuthDeps, email: string) {
+    // Also for a user who is already disabled, to complete an earlier change that was interrupted.
+    const users = await disableUsers(deps, email)
+    for (const { id } of users) await revokeGrantsOfUser(deps, { userId: id }, 'operator')
+    return users
+  },
+  enable: (deps: OAuthDeps, email: string) => enableUsers(deps, email),
+}
+export type UserChange = keyof typeof USER_CHANGES

@@ -1,0 +1,98 @@
+/** Users: who they are, and letting them in or out. */
+import { Elysia } from 'elysia'
+import { z } from 'zod'
+import type { UserRow } from '../../sql/users.ts'
+import { linkPage, type UserView, usersPage } from '../../views/admin/users.tsx'
+import { queryParams } from '../http/params.ts'
+import { PAGE } from '../http/routes.ts'
+import { AppError } from '../lib/errors.ts'
+import { LINK_MINUTES, usersAfter } from '../signin/service.ts'
+import { type AdminDeps, type Asked, actingAs, administrators, adminPage, backTo, readForm } from './guard.ts'
+import { address, placeAfter } from './paging.ts'
+import { invite, isAddress, link, USER_CHANGES } from './user-changes.ts'
+
+const LIMIT = 50
+const addSchema = z.object({
+  email: z.string().max(300).default(''),
+  admin: z.literal('yes').optional(),
+  how: z.enum(['invite', 'link']),
+})
+const changeSchema = z.object({
+  email: z.string().refine(isAddress),
+  change: z.enum(Object.keys(USER_CHANGES) as [keyof typeof USER_CHANGES]),
+})
+
+const SAID: Record<keyof typeof USER_CHANGES, (email: string) => string> = {
+  promote: email => `${email} is an administrator now.`,
+  demote: email => `${email} is no longer an administrator; their apps with the scope admin are disconnected.`,
+  disable: email => `${email} is signed out everywhere and cannot sign in; their apps are disconnected.`,
+  enable: email => `${email} can sign in again, and has to reconnect their apps.`,
+}
+
+const LISTED = ' But ADMIN_EMAILS lists them: the next start or sign-in makes them an administrator again.'
+
+export const users = (deps: AdminDeps) =>
+  new Elysia({ name: 'admin-users' })
+    .use(administrators(deps))
+    .get('/admin/users', asked => showUsers(deps, asked), { administrator: true, ...PAGE })
+    .post(
+      '/admin/users/add',
+      async asked => {
+        const { email, admin, how } = await readForm(deps, asked, 'users', addSchema, { dangerous: true })
+        if (!isAddress(email)) return showUsers(deps, asked, { email, problem: 'This is not an e-mail address.' })
+        const acting = actingAs(deps, asked)
+        if (how === 'invite') {
+          if (await invite(acting, email, admin === 'yes'))
+            return backTo(deps, '/admin/users', `${email} can sign in with a provider that has verified this address.`)
+        } else {
+          const created = await link(acting, email, admin === 'yes')
+          if (created)
+            return adminPage(deps, asked, 'users', frame =>
+              linkPage({ frame, email, minutes: LINK_MINUTES, ...created }),
+            )
+        }
+        return showUsers(deps, asked, { email, problem: `${email} is disabled; enable them first.` })
+      },
+      { parse: 'none', administrator: true, ...PAGE },
+    )
+    .post(
+      '/admin/users/change',
+      async asked => {
+        const { email, change } = await readForm(deps, asked, 'users', changeSchema, { dangerous: true })
+        if (email.toLowerCase() === asked.viewer.email.toLowerCase())
+          throw new AppError('You cannot change yourself here', 'Ask another administrator, or use the command line.', {
+            status: 409,
+          })
+        const changed = await USER_CHANGES[change](actingAs(deps, asked), email)
+        if (changed.length === 0) return backTo(deps, '/admin/users', `There is no user ${email}.`)
+        const listed = change === 'demote' && deps.config.ADMIN_EMAILS.includes(email.toLowerCase())
+        return backTo(deps, '/admin/users', SAID[change](email) + (listed ? LISTED : ''))
+      },
+      { parse: 'none', administrator: true, ...PAGE },
+    )
+
+async function showUsers(deps: AdminDeps, asked: Asked, typed?: { email: string; problem: string }): Promise<Response> {
+  const { prefix = '', after } = asked.request.method === 'GET' ? queryParams(asked.request) : {}
+  const found = await usersAfter(deps, { prefix, after: placeAfter(after), limit: LIMIT + 1 })
+  const last = found.length > LIMIT ? found[LIMIT - 1] : undefined
+  return adminPage(
+    deps,
+    asked,
+    'users',
+    frame =>
+      usersPage({
+        frame,
+        users: found.slice(0, LIMIT).map(shown),
+        viewerId: asked.viewer.userId,
+        prefix,
+        next: last && address('/admin/users', { prefix, after: `${last.id} ${last.email}` }),
+        ...(typed ? { typed } : {}),
+      }),
+    typed ? 400 : 200,
+  )
+}
+
+function shown({ id, email, name, is_admin: isAdmin, disabled_at, signed_in_at }: UserRow): UserView {
+  const state = disabled_at ? 'disabled' : signed_in_at ? 'active' : 'invited'
+  return { id, email, name, isAdmin, state, signedInAt: signed_in_at?.toISOString() }
+}

@@ -1,0 +1,304 @@
+/** The administrator's pages: who sees them, what their forms do, and what the audit log says of it. */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { newestEvents } from '../support/audit.ts'
+import { runCommand } from '../support/command.ts'
+import { csrfOf, deviceTokens, machineToken, registerClient, rpc, sendSignInForm, signIn } from '../support/flows.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+let server: TestServer
+let root: string
+let client: string
+const HTML = { Accept: 'text/html' }
+
+beforeAll(async () => {
+  server = await startServer()
+  root = await signIn(server, 'root@example.com', { admin: true })
+  client = await registerClient(server)
+})
+afterAll(() => server.close())
+
+const see = async (path: string, cookie = root) => {
+  const answer = await server.get(path, { Cookie: cookie, ...HTML })
+  return { status: answer.status, html: await answer.text() }
+}
+/** Sends a form of a page as its button does. */
+async function press(page: string, action: string, fields: Record<string, string>, cookie = root): Promise<Response> {
+  const csrf = csrfOf((await see(page, cookie)).html, action)
+  return server.post(action, { ...fields, csrf }, { Cookie: cookie, ...HTML })
+}
+/** What the page says after a form has sent the browser there. */
+async function noticeAfter(answer: Response): Promise<string | undefined> {
+  const cookie = answer.headers
+    .getSetCookie()
+    .find(one => one.includes('notice='))!
+    .split(';')[0]!
+  const html = await (await server.get(answer.headers.get('location')!, { Cookie: `${root}; ${cookie}` })).text()
+  return /role="status"[^>]*>(?:<svg.*?<\/svg>)?(?:<span>)?([^<]+)/s.exec(html)?.[1]
+}
+const lastEvent = async () => {
+  await server.deps.audit.flush()
+  const [event] = await newestEvents(server, 1)
+  return event!
+}
+
+describe('who may see the pages', () => {
+  test.each(['/admin/users', '/admin/clients', '/admin/connections'])(
+    '%s is for administrators: others get 404, as for an unknown page; nobody is asked to sign in',
+    async path => {
+      const ada = await signIn(server)
+      expect((await see(path)).status).toBe(200)
+      const [other, unknown] = [await see(path, ada), await see('/nothing', ada)]
+      const masked = (html: string) => html.replace(/name="csrf" value="[^"]+"/g, '')
+      expect(masked(other.html)).toBe(masked(unknown.html))
+      expect(other.status).toBe(404)
+      const nobody = await server.get(path, HTML)
+      expect([nobody.status, nobody.headers.get('location')]).toEqual([
+        303,
+        `/auth/signin?return_to=${encodeURIComponent(path)}`,
+      ])
+      const machine = await machineToken(server, ['admin', 'mcp'])
+      expect((await server.get(path, { ...HTML, Authorization: `Bearer ${machine}` })).status).toBe(303)
+    },
+  )
+
+  test('a demoted administrator loses them at once', async () => {
+    const deputy = await signIn(server, 'deputy@example.com', { admin: true })
+    expect((await see('/admin/users', deputy)).status).toBe(200)
+    await press('/admin/users', '/admin/users/change', { email: 'deputy@example.com', change: 'demote' })
+    expect((await see('/admin/users', deputy)).status).toBe(404)
+    const answer = await server.post(
+      '/admin/users/add',
+      { email: 'x@example.com', how: 'link' },
+      { Cookie: deputy, ...HTML },
+    )
+    expect(answer.status).toBe(404)
+  })
+})
+
+describe('users', () => {
+  test('an invitation, a promotion, a demotion, and disabling and enabling do what the commands do', async () => {
+    const email = 'grace@example.com'
+    const invited = await press('/admin/users', '/admin/users/add', { email, how: 'invite' })
+    expect(await noticeAfter(invited)).toBe(`${email} can sign in with a provider that has verified this address.`)
+    const { id: rootId } = (
+      await server.deps.sql<{ id: string }[]>`select id from users where email = 'root@example.com'`
+    )[0]!
+    expect(await lastEvent()).toMatchObject({ event: 'user.invited', email, detail: { administrator: rootId } })
+
+    const grace = await signIn(server, email)
+    const tokens = await deviceTokens(server, client, grace)
+    for (const [change, event] of [
+      ['promote', 'user.promoted'],
+      ['demote', 'user.demoted'],
+    ] as const) {
+      expect((await press('/admin/users', '/admin/users/change', { email, change })).status).toBe(303)
+      expect(await lastEvent()).toMatchObject({ event, email, detail: { administrator: rootId } })
+    }
+    await press('/admin/users', '/admin/users/change', { email, change: 'disable' })
+    expect((await rpc(server, tokens.access_token, 'tools/list')).status).toBe(401)
+    expect(await lastEvent()).toMatchObject({
+      event: 'grant.revoked',
+      email,
+      detail: { by: 'operator', administrator: rootId },
+    })
+    expect((await server.get('/account', { Cookie: grace })).status).toBe(303)
+    const refused = await press('/admin/users', '/admin/users/add', { email, how: 'link' })
+    expect([refused.status, (await refused.text()).includes(`${email} is disabled; enable them first.`)]).toEqual([
+      400,
+      true,
+    ])
+    await press('/admin/users', '/admin/users/change', { email, change: 'enable' })
+    expect((await see('/admin/users?prefix=GRACE')).html).toContain(`<strong>${email}</strong>`)
+  })
+
+  test('a one-time link is shown once, and signs in', async () => {
+    const answer = await press('/admin/users', '/admin/users/add', { email: 'joan@example.com', how: 'link' })
+    const href = /<code>([^<]+signin\/link[^<]+)<\/code>/.exec(await answer.text())![1]!
+    const signedIn = await sendSignInForm(server, '/auth/signin/link', {
+      token: new URL(href).searchParams.get('token')!,
+    })
+    expect(signedIn.status).toBe(303)
+  })
+
+  test('nobody changes their own rights here, and a typo shows the form again', async () => {
+    for (const change of ['demote', 'disable']) {
+      const answer = await press('/admin/users', '/admin/users/change', { email: 'ROOT@example.com', change })
+      expect(answer.status).toBe(409)
+    }
+    const typo = await press('/admin/users', '/admin/users/add', { email: 'no address', how: 'invite' })
+    const html = await typo.text()
+    expect([typo.status, html.includes('value="no address"'), html.includes('This is not an e-mail address.')]).toEqual(
+      [400, true, true],
+    )
+  })
+
+  test('are listed by address, a page at a time', async () => {
+    await server.deps.sql`
+      insert into users (id, email, created_at)
+      select gen_random_uuid(), 'many' || lpad(n::text, 3, '0') || '@example.com', now() from generate_series(1, 120) as n`
+    const listed: string[] = []
+    for (let path: string | undefined = '/admin/users?prefix=many'; path; ) {
+      const html: string = (await see(path)).html
+      listed.push(...[...html.matchAll(/<strong>(many\d+)@/g)].map(([, name]) => name!))
+      path = /href="([^"]+)" rel="next"/.exec(html)?.[1]?.replaceAll('&amp;', '&')
+    }
+    expect(listed).toEqual(Array.from({ length: 120 }, (_, i) => `many${String(i + 1).padStart(3, '0')}`))
+  })
+})
+
+describe('clients', () => {
+  test('of every kind can be added; a secret is shown once and works', async () => {
+    const scope = { 'scope:mcp:tools:read': 'yes' }
+    const fields = { name: 'Nightly', kind: 'machine', redirect_uris: '', ...scope }
+    const html = await (await press('/admin/clients', '/admin/clients/add', fields)).text()
+    const [id, secret] = [...html.matchAll(/<code>([^<]+)<\/code>/g)].map(([, text]) => text!)
+    const token = (form: Record<string, string>) =>
+      server.post('/api/oauth/token', { grant_type: 'client_credentials', client_id: id!, ...form })
+    expect((await token({ client_secret: secret! })).status).toBe(200)
+    expect(await lastEvent()).toMatchObject({ event: 'token.issued' })
+    expect((await see('/admin/clients')).html).not.toContain(secret!)
+
+    const rotated = await (
+      await press('/admin/clients', '/admin/clients/rotate', { id: id!, source: 'operator' })
+    ).text()
+    const next = [...rotated.matchAll(/<code>([^<]+)<\/code>/g)][1]![1]!
+    expect([(await token({ client_secret: secret! })).status, (await token({ client_secret: next })).status]).toEqual([
+      401, 200,
+    ])
+
+    expect(
+      await noticeAfter(await press('/admin/clients', '/admin/clients/remove', { id: id!, source: 'operator' })),
+    ).toBe(`The client ${id} is removed; its tokens no longer work.`)
+    expect((await token({ client_secret: next })).status).toBe(401)
+    for (const kind of ['device', 'app', 'web']) {
+      const answer = await press('/admin/clients', '/admin/clients/add', {
+        ...fields,
+        name: `A ${kind}`,
+        kind,
+        redirect_uris: 'https://app.example.com/callback',
+      })
+      expect([answer.status, (await answer.text()).includes('Client secret')]).toEqual([200, kind === 'web'])
+    }
+  })
+
+  test.each([
+    [
+      'without a redirect URI',
+      { kind: 'app', redirect_uris: '' },
+      'A client that opens a browser needs a redirect URI.',
+    ],
+    ['with a wrong one', { kind: 'app', redirect_uris: 'ftp://x' }, 'The redirect URI ftp://x:'],
+    ['without a scope', { kind: 'device', 'scope:mcp:tools:read': '' }, 'Choose at least one thing'],
+    ['without a name', { kind: 'device', name: ' ' }, 'The name must have 1 to 100 characters.'],
+  ])('%s the form is shown again', async (_, fields, problem) => {
+    const form = { name: 'App', redirect_uris: '', 'scope:mcp:tools:read': 'yes', ...fields }
+    const answer = await press('/admin/clients', '/admin/clients/add', form)
+    expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining(problem)])
+  })
+})
+
+describe('connections', () => {
+  const statusOf = async ({ access_token }: { access_token: string }) =>
+    (await rpc(server, access_token, 'tools/list')).status
+
+  test('are found by person and by client, and end one at a time or together', async () => {
+    const [ada, other] = [await signIn(server), await registerClient(server, { client_name: 'Other client' })]
+    const [first, second, third] = [
+      await deviceTokens(server, client, ada),
+      await deviceTokens(server, other, ada),
+      await deviceTokens(server, other, await signIn(server, 'hedy@example.com')),
+    ]
+    const found = await see('/admin/connections?q=ada%40example.com')
+    expect([found.html.includes('Other client'), found.html.includes('hedy@example.com')]).toEqual([true, false])
+    const ofClient = (await see(`/admin/connections?q=${other}`)).html
+    expect([ofClient.includes('Test client'), ofClient.includes('hedy@example.com')]).toEqual([false, true])
+
+    const id = /Test client.*?name="id" value="([^"]+)"/s.exec(found.html)![1]!
+    const answer = await press('/admin/connections', '/admin/connections/end', { id, q: 'ada@example.com' })
+    expect(answer.headers.get('location')).toBe('/admin/connections?q=ada%40example.com')
+    expect(await noticeAfter(answer)).toBe('The connection has ended. Its tokens no longer work.')
+    expect([await statusOf(first), await statusOf(second)]).toEqual([401, 200])
+
+    const all = await press(`/admin/connections?q=${other}`, '/admin/connections/end-all', { q: other })
+    expect(await noticeAfter(all)).toBe('2 connections have ended.')
+    expect([await statusOf(second), await statusOf(third)]).toEqual([401, 401])
+  })
+
+  test('end by command, too: all of a client, or all of a person', async () => {
+    const mine = await registerClient(server, { client_name: 'Mine' })
+    const ada = await signIn(server)
+    const tokens = [await deviceTokens(server, mine, ada), await deviceTokens(server, mine, ada)]
+    expect((await runCommand(['connection', 'end', '--client', mine], server.env)).stdout).toBe(
+      'Ended 2 connections.\n',
+    )
+    for (const one of tokens) while ((await statusOf(one)) === 200) await Bun.sleep(10)
+    await deviceTokens(server, mine, ada)
+    expect((await runCommand(['connection', 'end', '--user', 'ADA@example.com'], server.env)).stdout).toBe(
+      'Ended 1 connection.\n',
+    )
+    expect((await runCommand(['connection', 'end'], server.env)).code).toBe(1)
+  })
+
+  test('htmx replaces the row by what happened', async () => {
+    await deviceTokens(server, client, await signIn(server))
+    const { html } = await see('/admin/connections')
+    const id = /name="id" value="([^"]+)"/.exec(html)![1]!
+    const csrf = csrfOf(html, '/admin/connections/end')
+    const answer = await server.post(
+      '/admin/connections/end',
+      { id, q: '', csrf },
+      { Cookie: root, 'HX-Request': 'true', ...HTML },
+    )
+    expect([answer.status, await answer.text()]).toEqual([
+      200,
+      expect.stringMatching(/^<li .*The connection has ended/),
+    ])
+  })
+})
+
+describe('every form', () => {
+  const FORMS: [string, Record<string, string>][] = [
+    ['/admin/users/add', { email: 'x@example.com', how: 'invite' }],
+    ['/admin/users/change', { email: 'x@example.com', change: 'promote' }],
+    ['/admin/clients/add', { name: 'x', kind: 'device' }],
+    ['/admin/clients/rotate', { id: 'x', source: 'operator' }],
+    ['/admin/clients/remove', { id: 'x', source: 'operator' }],
+    ['/admin/connections/end', { id: crypto.randomUUID() }],
+    ['/admin/connections/end-all', { q: 'x' }],
+  ]
+  const sectionOf = (action: string) => action.split('/').slice(0, 3).join('/')
+
+  test.each(FORMS)('%s needs its own token, from our own page', async (action, fields) => {
+    const html = (await see(sectionOf(action))).html
+    const csrf = /action="\/admin\/[^"]+".*?name="csrf" value="([^"]+)"/s.exec(html)?.[1] ?? ''
+    const stranger = await signIn(server, 'second@example.com', { admin: true })
+    for (const [form, headers] of [
+      [fields, { Cookie: root }],
+      [{ ...fields, csrf }, { Cookie: stranger }],
+      [
+        { ...fields, csrf },
+        { Cookie: root, 'Sec-Fetch-Site': 'cross-site' },
+      ],
+      [
+        { ...fields, csrf },
+        { Cookie: root, Origin: 'https://evil.example' },
+      ],
+    ] as const)
+      expect((await server.post(action, form, { ...HTML, ...headers })).status).toBe(403)
+  })
+
+  test('that changes rights asks for a new sign-in after half an hour', async () => {
+    const old = await signIn(server, 'old@example.com', { admin: true })
+    const csrf = csrfOf((await see('/admin/users', old)).html, '/admin/users/add')
+    server.clock.advance(31 * 60)
+    expect((await see('/admin/users', old)).html).toContain('sign in again')
+    const form = { email: 'late@example.com', how: 'invite', csrf }
+    const answer = await server.post('/admin/users/add', form, { Cookie: old, ...HTML })
+    expect([answer.status, answer.headers.get('location')]).toEqual([
+      303,
+      expect.stringMatching(/^\/auth\/signin\?return_to=%2Fadmin%2Fusers/),
+    ])
+    expect((await see('/admin/users?prefix=late', old)).html).not.toContain('<strong>late@')
+    root = await signIn(server, 'root@example.com', { admin: true })
+  })
+})

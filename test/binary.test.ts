@@ -1,6 +1,6 @@
 /** The compiled binary, alone in an empty directory: no source, no node_modules, no environment. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -148,6 +148,11 @@ describe('the binary', () => {
     expect([back.status, back.headers.get('location')]).toEqual([303, '/account/upstreams/notes'])
     const called = await rpc(server, token, 'tools/call', { name: 'notes__whoami' })
     expect(await called.json()).toMatchObject({ result: { content: [{ type: 'text', text: 'ada' }] } })
+  })
+
+  test('may hold a stream open for each of many clients of an upstream over HTTP', () => {
+    const environment = readFileSync(`/proc/${running.child.pid}/environ`, 'utf8').split('\0')
+    expect(environment).toContain('BUN_CONFIG_MAX_HTTP_REQUESTS=16384')
   })
 
   test('creates only ./data, which nobody else can read', () => {

@@ -80,7 +80,10 @@ function defineServer(program: Command): void {
     .option('--host <address>', 'Address to listen on, as HOST')
     .option('--data-dir <dir>', 'Directory of the embedded database, as DATA_DIR')
     .option('--config <file>', 'Read the configuration from this file, as --env-file')
-    .action(async options => (await import('./serve.ts')).serve(options))
+    .action(async options => {
+      ;(await import('./request-limit.ts')).raiseRequestLimit()
+      await (await import('./serve.ts')).serve(options)
+    })
   program
     .command('login')
     .argument('<url>')

@@ -3,7 +3,7 @@
  * start time of each child, and the time of the last look at them; the next server ends those that still run. The times
  * are needed because pids are reused.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Log } from '../lib/log.ts'
@@ -36,12 +36,11 @@ export interface ChildRecord {
 
 const NOTHING: ChildRecord = { add() {}, remove() {}, orphansEnded: Promise.resolve(), close() {} }
 
-/** @param directory Local to this machine and private to this user. @throws if it is not writable. */
+/** @param directory Local to this machine and private to this user; created for the first child. */
 export function openChildRecord(directory: string, log: Log, grace?: number): ChildRecord {
   const space = pidSpace()
   const self = processState(process.pid)
   if (!space || !self) return NOTHING
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
   const orphans = takeOrphans(directory, space, log)
   const path = join(directory, `children-${process.pid}.json`)
   const children = new Map<number, Known>()
@@ -49,6 +48,7 @@ export function openChildRecord(directory: string, log: Log, grace?: number): Ch
   const write = () => {
     // Replaced atomically: a server killed here leaves either the old list or the new one.
     try {
+      mkdirSync(directory, { recursive: true, mode: 0o700 })
       const record = { space, owner, children: [...children.values()], seenAt: ticksSinceBoot() }
       writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 })
       renameSync(`${path}.new`, path)
@@ -78,6 +78,7 @@ export function openChildRecord(directory: string, log: Log, grace?: number): Ch
 
 /** Reads and deletes the records of servers that no longer run. */
 function takeOrphans(directory: string, space: string, log: Log): Orphan[] {
+  if (!existsSync(directory)) return []
   return readdirSync(directory)
     .filter(name => /^children-\d+\.json$/.test(name))
     .flatMap(name => {

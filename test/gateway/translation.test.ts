@@ -105,6 +105,38 @@ describe('names in the hub', () => {
   })
 })
 
+describe('a server of 2026-07-28 over HTTP', () => {
+  test.each(ERAS)('gets its own names in the header of a call in the hub, from a %s client', async era => {
+    using upstream = await open({ era: '2026', tools: [{ name: 'größe' }], answer: () => ({ ...done }) })
+    const [, name] = ['', ...(await toolsAt(undefined))]
+    await ask(undefined, era, 'tools/call', { name })
+    expect(upstream.of('tools/call').at(-1)?.params?.name).toBe('größe')
+    expect(upstream.headers()?.get('mcp-name')).toBe(`=?base64?${Buffer.from('größe').toString('base64')}?=`)
+  })
+
+  test('that wants pages opened as servers of 2025 do (-32042): so the client is told, each in its way', async () => {
+    const page = { mode: 'url', url: 'https://example.com/one', message: 'Sign in' }
+    const data = { elicitations: [{ ...page, elicitationId: 'e1' }] }
+    using _ = await open({
+      era: '2026',
+      tools: [{ name: 'who' }],
+      answer: () => ({ error: { code: -32042, message: 'Open this first', data } }),
+    })
+    const call = (era: '2025' | '2026') =>
+      front.gateway.request(
+        'scripted',
+        exchangeOf(era, 'tools/call', { name: 'who' }, { capabilities: { elicitation: { url: {} } } }),
+      )
+    expect(await call('2026')).toEqual({
+      resultType: 'input_required',
+      inputRequests: { 'url-1': { method: 'elicitation/create', params: page } },
+      requestState: expect.any(String),
+    })
+    const error = await errorOf(call('2025'))
+    expect([error.rpcCode, error.message, error.data]).toEqual([-32042, 'Open this first', data])
+  })
+})
+
 describe('URIs in the hub', () => {
   const uris = ['ui://page/main', 'file:///a b?x#y', 'no-scheme', 'urn:isbn:1']
   const resources: Script = {

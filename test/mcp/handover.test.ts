@@ -93,6 +93,19 @@ describe.if(onPostgres)('with two replicas', () => {
     expect(await rows()).toEqual([])
   })
 
+  test('so is one that arrives while the notification channel is down', async () => {
+    const session = await begin(one)
+    const { stream, question } = await ask(one, session)
+    await one.deps.sql`
+      select pg_terminate_backend(pid)
+      from pg_stat_activity
+      where datname = current_database()
+        and pid <> pg_backend_pid()
+        and query ~* '^(listen |select 1$)'`
+    expect((await reply(two, session, question, 'Grace Hopper')).status).toBe(202)
+    expect(await stream.readUntil('"result"')).toContain('Grace Hopper')
+  })
+
   test('nobody else’s answer is: another session’s, or another person’s', async () => {
     const session = await begin(one)
     const { stream, question } = await ask(one, session)

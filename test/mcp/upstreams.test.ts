@@ -174,6 +174,23 @@ describe('what an upstream offers', () => {
       ])
   })
 
+  test('is called by each message of a batch of 2025-03-26', async () => {
+    const call = (id: number, name: string) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: { name } })
+    const batch = [
+      call(1, 'test_image_content'),
+      { jsonrpc: '2.0', method: 'notifications/initialized' },
+      call(2, 'nothing'),
+      { jsonrpc: '2.0', id: 3, method: 'tools/list' },
+    ]
+    const headers = { Authorization: `Bearer ${atFixture}`, Accept: 'application/json, text/event-stream' }
+    const answers = (await (await server.postJson(FIXTURE, batch, headers)).json()) as { id: number }[]
+    expect(answers.toSorted((a, b) => a.id - b.id)).toMatchObject([
+      { jsonrpc: '2.0', id: 1, result: { content: [{ type: 'image' }] } },
+      { jsonrpc: '2.0', id: 2, error: { code: -32602, message: 'There is no such tool' } },
+      { jsonrpc: '2.0', id: 3, result: { tools: expect.any(Array) } },
+    ])
+  })
+
   test('is 403 without the scope that the configuration requires, naming all that a call needs', async () => {
     const asked = [
       [rpc(server, atFixture, 'tools/call', { name: 'test_simple_text' }, FIXTURE), FIXTURE],

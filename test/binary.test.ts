@@ -16,7 +16,7 @@ import { freePort } from './support/ports.ts'
 import { emptyDatabase, onPostgres, requestsTo, type TestServer } from './support/server.ts'
 import { until } from './support/until.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const work = mkdtempSync(join(tmpdir(), 'mcp-oauth-binary-'))
 const program = join(work, 'mcp-oauth-server')

@@ -6,7 +6,7 @@ import { configSchema, misspeltVariables, parseConfig } from '../src/config.ts'
 import { UsageError } from '../src/lib/errors.ts'
 import { ROOT, runCommand } from './support/command.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const SECRET = 'a secret of the tests, 32 characters or more'
 const noFiles = () => {

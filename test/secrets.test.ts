@@ -15,7 +15,7 @@ import {
 import { run, serve } from './support/processes.ts'
 import { migratedDatabase, onPostgres } from './support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const NOTICE_PATH = 'a-secret-path-of-a-webhook'
 

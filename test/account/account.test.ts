@@ -22,7 +22,7 @@ import {
 } from '../support/flows.ts'
 import { startServer, type TestServer, timeSources } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const REDIRECT = 'https://app.example/callback'
 const VERIFIER = 'v'.repeat(43)

@@ -12,7 +12,7 @@ import { registerClient } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 // Generous, for a busy machine.
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 beforeAll(async () => {

@@ -19,7 +19,7 @@ import { startServer, type TestServer } from '../support/server.ts'
 import { count } from '../support/signin.ts'
 
 // Generous, for a busy machine.
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const REDIRECT = 'https://app.example/callback'
 const INITIAL = 'an initial access token of the tests, long enough'

@@ -17,7 +17,7 @@ import { emptyDatabase, type TestDatabase } from '../support/database.ts'
 import { deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
 import { onPostgres, startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(120_000)
+setDefaultTimeout(300_000)
 
 const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-backup-'))
 afterAll(() => rmSync(dir, { recursive: true }))

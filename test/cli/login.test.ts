@@ -10,7 +10,7 @@ import { freePort } from '../support/ports.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { TEST_CERTIFICATE, TEST_KEY } from '../support/tls.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 let ada: string

@@ -20,7 +20,7 @@ import {
 } from '../support/server.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 describe('without a database', () => {
   test.each(['help', '--help', '-h'])('%s names every command', async name => {

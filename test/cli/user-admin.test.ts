@@ -20,7 +20,7 @@ import {
 import { startReplica, startServer, type TestServer } from '../support/server.ts'
 import { countStatements } from '../support/statements.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const REDIRECT = 'https://console.example/callback'
 const ADMIN = { scope: 'mcp admin' }

@@ -14,7 +14,7 @@ import {
 } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 let client: string

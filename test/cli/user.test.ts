@@ -4,7 +4,7 @@ import { runCommand } from '../support/command.ts'
 import { sendSignInForm } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 

@@ -8,7 +8,7 @@ import { decide, deviceTokens, machineToken, registerClient, signIn } from '../s
 import { freePort } from '../support/ports.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const PYTHON = '/usr/bin/python3'
 const missing = !existsSync(PYTHON) || Bun.spawnSync([PYTHON, '-c', 'import requests']).exitCode !== 0

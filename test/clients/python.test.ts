@@ -7,7 +7,7 @@ import { follow } from '../support/command.ts'
 import { decide, registerClient, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 /** Debian's, which has python3-requests; other Pythons on the PATH need not. */
 const PYTHON = '/usr/bin/python3'

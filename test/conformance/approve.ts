@@ -46,7 +46,7 @@ export async function byBrowser(module: string, chromiumPath: string): Promise<{
   if (typeof hook !== 'function') throw new BrokenRun(`${module} has no default export to call`)
   const browser = await chromium.launch({ executablePath: chromiumPath, args: ['--headless', '--no-sandbox'] })
   const page = await browser.newPage()
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(300_000)
   return {
     async approve({ verificationUri, verificationUriComplete, userCode }, decision) {
       await hook(page, { verificationUri, verificationUriComplete, userCode, decision }).catch(error => {

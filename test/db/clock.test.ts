@@ -14,7 +14,7 @@ import {
 } from '../support/flows.ts'
 import { startReplica, startServer, type TestServer, timeSources } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 /** Two minutes ahead, by the clock of its machine. */

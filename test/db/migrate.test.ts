@@ -11,7 +11,7 @@ import { openLog } from '../../src/lib/log.ts'
 import { emptyDatabase, onPostgres } from '../support/server.ts'
 
 // Generous, for a busy machine.
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const log = openLog('silent')
 const cleanup: (() => Promise<void>)[] = []

@@ -10,7 +10,7 @@ import { onPostgres, startReplica, startServer, type TestServer } from '../suppo
 import { startProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import { type Cluster, startCluster } from '../support/with-postgres.ts'
 
-setDefaultTimeout(120_000)
+setDefaultTimeout(300_000)
 
 /** A response within 5 s, and recovery within 5 s. */
 const PROMISED_MS = 5_000

@@ -21,7 +21,7 @@ import { run, serve, start } from '../support/processes.ts'
 import { emptyDatabase, migratedDatabase, onPostgres, startServer } from '../support/server.ts'
 
 // Generous, for a busy machine.
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const cleanup: (() => unknown)[] = []
 afterEach(async () => {

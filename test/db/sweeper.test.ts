@@ -10,7 +10,7 @@ import { deviceTokens, enterCode, registerClient, requestDevice, signIn } from '
 import { onPostgres, startServer, type TestServer } from '../support/server.ts'
 
 // Generous, for a busy machine.
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const HOUR = 3600
 const DAY = 24 * HOUR

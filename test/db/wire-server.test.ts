@@ -10,7 +10,7 @@ import { onPostgres } from '../support/server.ts'
 import { frame, startup, type WireClient, wireClient } from '../support/wire-client.ts'
 
 // Generous, for a busy machine.
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const HOLD_MS = 300
 

@@ -7,7 +7,7 @@ import { type Callback, startCallback } from '../support/callback.ts'
 import { type App, createApp, type Session, VERSIONS } from '../support/sdk-client.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 let callback: Callback

@@ -5,7 +5,7 @@ import { startCallback } from '../support/callback.ts'
 import { registerClient } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { closeTabs, EVERY_SIZE, faintTexts, noBrowser, openTab, overflow } from '../support/browser.ts'
 import { gallery, PAGES } from '../support/gallery.tsx'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const app = gallery()
 let base: string

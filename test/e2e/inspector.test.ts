@@ -9,7 +9,7 @@ import { inspect as inspectWith, startInspector } from '../support/inspector.ts'
 import { freePort } from '../support/ports.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 let home: string

@@ -17,7 +17,7 @@ import { connectClient } from '../support/sdk-client.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { startWiki, type WikiServer } from '../support/wiki-server.ts'
 
-setDefaultTimeout(90_000)
+setDefaultTimeout(300_000)
 
 const home = mkdtempSync(join(tmpdir(), 'linking-'))
 let notes: NotesServer

@@ -9,7 +9,7 @@ import { noBrowser, openTab } from '../support/browser.ts'
 import { node, startBridge as startWith } from '../support/mcp-remote.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(90_000)
+setDefaultTimeout(300_000)
 
 if (!node) console.warn('Skipping mcp-remote: it needs node')
 

@@ -17,7 +17,7 @@ import { node, startBridge } from '../support/mcp-remote.ts'
 import { freePort } from '../support/ports.ts'
 import { connectClient } from '../support/sdk-client.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const home = mkdtempSync(join(tmpdir(), 'npm-servers-'))
 const inside = join(home, 'inside')

@@ -4,7 +4,7 @@ import { createSignInLink } from '../../src/signin/service.ts'
 import { closeTabs, noBrowser, openTab, shows } from '../support/browser.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const HOST = 'auth.example'
 

@@ -11,7 +11,7 @@ import { type Callback, startCallback } from '../support/callback.ts'
 import { type FakeProvider, startFakeProvider } from '../support/fake-openid-provider.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let provider: FakeProvider
 let server: TestServer

@@ -16,7 +16,7 @@ import {
 } from '../support/sdk-client.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const USER_TOOLS = ['list_connections', 'whoami']
 const DEFAULT_WORDS = ['See which tools you can use', 'Use those tools as you']

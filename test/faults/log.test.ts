@@ -9,7 +9,7 @@ import { freePort } from '../support/ports.ts'
 import { mountSmallDisk } from '../support/small-disk.ts'
 import { until } from '../support/until.ts'
 
-setDefaultTimeout(120_000)
+setDefaultTimeout(300_000)
 
 const disk = mountSmallDisk(4)
 afterAll(() => disk?.unmount())

@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net'
 import { serve } from '../support/processes.ts'
 import { migratedDatabase } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let database: Awaited<ReturnType<typeof migratedDatabase>>
 const sockets: Socket[] = []

@@ -10,7 +10,7 @@ import { type Scripted, startScripted } from '../support/scripted.ts'
 import { emptyDatabase, startServer, type TestServer } from '../support/server.ts'
 import { stdioEntry } from '../support/upstreams/start.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-'))
 const file = join(dir, 'mcp.json')

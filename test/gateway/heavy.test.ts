@@ -8,7 +8,7 @@ import { follow } from '../support/command.ts'
 import { callerOf, exchangeOf, startGateway, type TestGateway } from '../support/gateway.ts'
 import { until } from '../support/until.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const HEAVY = join(import.meta.dir, '../support/heavy-server.ts')
 const MB = 1_048_576

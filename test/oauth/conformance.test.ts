@@ -6,7 +6,7 @@ import { registerClient } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(90_000)
+setDefaultTimeout(300_000)
 
 const SUITE = 'node_modules/@modelcontextprotocol/conformance/dist/index.js'
 

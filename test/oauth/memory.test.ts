@@ -8,7 +8,7 @@ import { startReplica, startServer, type TestServer } from '../support/server.ts
 import { countStatements } from '../support/statements.ts'
 
 // Generous, for a busy machine.
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 let other: TestServer

@@ -12,7 +12,7 @@ import { startReplica, startServer, type TestServer } from '../support/server.ts
 import { countStatements } from '../support/statements.ts'
 import { until } from '../support/until.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 beforeAll(async () => {

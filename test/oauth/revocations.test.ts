@@ -4,7 +4,7 @@ import { sweep } from '../../src/sweeper.ts'
 import { basic, deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
 import { startReplica, startServer, type TestServer } from '../support/server.ts'
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(300_000)
 
 const HOUR = 3600
 const DAY = 24 * HOUR

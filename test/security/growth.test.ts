@@ -10,7 +10,7 @@ import { deviceTokens, poll, registerClient, requestDevice, signIn } from '../su
 import { startServer, type TestServer } from '../support/server.ts'
 import { count } from '../support/signin.ts'
 
-setDefaultTimeout(120_000)
+setDefaultTimeout(300_000)
 
 let server: TestServer
 beforeAll(async () => {

@@ -71,7 +71,7 @@ export async function openTab({
   })
   open.add(context)
   const page = await context.newPage()
-  page.setDefaultTimeout(15_000)
+  page.setDefaultTimeout(60_000)
   const complaints: string[] = []
   page.on('console', message => {
     // A page that answers 400 to a typo is logged as failed to load; failing assets are detected below.

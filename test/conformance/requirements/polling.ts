@@ -39,9 +39,15 @@ export const polling: Requirement[] = [
     expected: 'A second poll within the interval is answered with 400 slow_down',
     async check(target) {
       const device = await target.device()
-      await target.poll(device)
-      const answer = await target.poll(device)
-      return passIf(is(answer, 'slow_down'), describe(answer))
+      const deadline = performance.now() + 30_000
+      for (;;) {
+        const started = performance.now()
+        await target.poll(device)
+        const answer = await target.poll(device)
+        // On a slow machine the second poll may be late.
+        const isEarly = performance.now() - started < device.interval * 900
+        if (isEarly || performance.now() > deadline) return passIf(is(answer, 'slow_down'), describe(answer))
+      }
     },
   },
   {

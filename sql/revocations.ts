@@ -22,6 +22,19 @@ export function listRevocations(sql: Queries): Promise<{ subject: string; expire
     from revocations`
 }
 
+/** The newest revocations, of those that expire after a time. */
+export function listNewRevocations(
+  sql: Queries,
+  expiringAfter: Date,
+): Promise<{ subject: string; expires_at: Date }[]> {
+  return sql<{ subject: string; expires_at: Date }[]>`
+    select subject, expires_at
+    from revocations
+    where expires_at > ${expiringAfter}
+    order by expires_at desc
+    limit 10000`
+}
+
 /** @returns whether any of the subjects is revoked. */
 export async function anyRevoked(sql: Queries, subjects: string[]): Promise<boolean> {
   const rows = await sql`

@@ -23,15 +23,18 @@ import { isLoopbackHost } from './lib/networks.ts'
 
 export { LONGEST_ACCESS_TOKEN_TTL }
 
+const databaseUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\//, { error: 'must look like postgres://user:password@host:5432/database' })
+
 /** Every key the server reads from its environment. `.env.example` lists exactly these (a test compares them). */
 export const configSchema = z.object({
   BASE_URL: baseUrl.transform(value => new URL(value).origin).optional(),
   ALLOW_HTTP: flag(false),
   AUTH_SECRET: z.string().min(32, { error: LONG_SECRET }).optional(),
-  DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, { error: 'must look like postgres://user:password@host:5432/database' })
-    .optional(),
+  DATABASE_URL: databaseUrl.optional(),
+  DATABASE_LISTEN_URL: databaseUrl.optional(),
+  REVOCATION_POLL: duration(1, 60).optional(),
   DATABASE_WAIT: seconds(60, 0, 3600),
   DATA_DIR: z.string().default('./data'),
   HOST: z.string().default('127.0.0.1'),
@@ -106,7 +109,7 @@ const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET:
 
 /** Variables whose values are secrets, including aliases. */
 export const SECRET_VARIABLES: readonly string[] = [
-  ...['AUTH_SECRET', 'NEXTAUTH_SECRET', 'DATABASE_URL', 'INITIAL_ACCESS_TOKEN', 'METRICS_TOKEN'],
+  ...['AUTH_SECRET', 'NEXTAUTH_SECRET', 'DATABASE_URL', 'DATABASE_LISTEN_URL', 'INITIAL_ACCESS_TOKEN', 'METRICS_TOKEN'],
   ...['NOTIFY_URL', 'NOTIFY_SECRET'],
   ...['GOOGLE_CLIENT_SECRET', 'GITHUB_CLIENT_SECRET', 'OIDC_CLIENT_SECRET'],
 ]

@@ -65,7 +65,14 @@ export async function openDeps(
 ): Promise<Deps> {
   await using opened = new AsyncDisposableStack()
   const site = openSite(config, path => readFileSync(path))
-  const db = await connect({ databaseUrl: config.DATABASE_URL, dataDir: config.DATA_DIR, serving, log })
+  const db = await connect({
+    databaseUrl: config.DATABASE_URL,
+    listenUrl: config.DATABASE_LISTEN_URL,
+    pollSeconds: config.REVOCATION_POLL,
+    dataDir: config.DATA_DIR,
+    serving,
+    log,
+  })
   opened.defer(() => db.close())
   const applied = await migrate(db)
   // A new database is no news.

@@ -8,8 +8,10 @@ import postgres from 'postgres'
 import type { Queries } from '../../sql/index.ts'
 import { UsageError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import { readAddress } from './address.ts'
 import { lockDataDir } from './lock.ts'
-import { type Database, DEADLINE_MS, openPool } from './pool.ts'
+import { pollInstead } from './poll.ts'
+import { type Database, DEADLINE_MS, type Dial, openPool } from './pool.ts'
 
 export { databaseProblem, isAway, isOutage } from './failures.ts'
 export type { Database } from './pool.ts'
@@ -28,6 +30,10 @@ export function inTransaction<T>(deps: { db: Database }, work: (sql: Queries) =>
 /** With `serving`, refuses a data directory that another server uses; without it (commands), goes through that server's socket. */
 export interface ConnectOptions {
   databaseUrl: string | undefined
+  /** For notifications alone, past a connection pooler. Default: the same. */
+  listenUrl?: string | undefined
+  /** Seconds between two looks for changes, in place of notifications. */
+  pollSeconds?: number | undefined
   dataDir: string
   serving: boolean
   log: Log
@@ -35,26 +41,9 @@ export interface ConnectOptions {
   name?: string
 }
 
-export async function connect({
-  databaseUrl,
-  dataDir,
-  serving,
-  log,
-  name = PROGRAM,
-}: ConnectOptions): Promise<Database> {
-  if (databaseUrl) {
-    return openPool(log, POOL_SIZE, options =>
-      postgres(databaseUrl, {
-        ...options,
-        connection: {
-          application_name: name,
-          statement_timeout: STATEMENT_TIMEOUT_MS,
-          lock_timeout: STATEMENT_TIMEOUT_MS,
-          idle_in_transaction_session_timeout: 2 * DEADLINE_MS,
-        },
-      }),
-    )
-  }
+export async function connect(given: ConnectOptions): Promise<Database> {
+  const { databaseUrl, dataDir, serving, log } = given
+  if (databaseUrl) return openServerPool(databaseUrl, given)
   const dir = prepareDataDir(dataDir)
   const socket = join(dir, 'postgres.sock')
   const overSocket = (options: postgres.Options<Record<string, postgres.PostgresType>>) =>
@@ -82,6 +71,27 @@ export async function connect({
       lock.release()
     },
   }
+}
+
+function openServerPool(databaseUrl: string, given: ConnectOptions): Database {
+  const { listenUrl, pollSeconds, log, name = PROGRAM } = given
+  const dialTo = (address: string, variable: string): Dial => {
+    const { url, options: parameters } = readAddress(address, variable)
+    return options =>
+      postgres(url, {
+        ...options,
+        ...parameters,
+        connection: {
+          application_name: name,
+          statement_timeout: STATEMENT_TIMEOUT_MS,
+          lock_timeout: STATEMENT_TIMEOUT_MS,
+          idle_in_transaction_session_timeout: 2 * DEADLINE_MS,
+        },
+      })
+  }
+  const dial = dialTo(databaseUrl, 'DATABASE_URL')
+  const pool = openPool(log, POOL_SIZE, dial, false, listenUrl ? dialTo(listenUrl, 'DATABASE_LISTEN_URL') : dial)
+  return pollSeconds ? { ...pool, listen: (_, notifications) => pollInstead(pollSeconds * 1000, notifications) } : pool
 }
 
 /** Creates the embedded database's directory if necessary, readable only by its owner. @throws UsageError */

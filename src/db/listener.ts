@@ -8,6 +8,8 @@ export interface Notifications {
   /** The channel is open (again): load what may have been missed. A rejection causes another attempt. */
   onReady(): Promise<void>
   onLost(): void
+  /** In place of notifications: load what may have changed. Without it, the channel counts as lost. */
+  onPoll?(): Promise<void>
 }
 
 const RETRY_MS = 250

@@ -39,7 +39,7 @@ interface Work<T> {
 }
 
 type Pool = postgres.Sql<Record<string, unknown>>
-type Dial = (options: postgres.Options<Record<string, postgres.PostgresType>>) => Pool
+export type Dial = (options: postgres.Options<Record<string, postgres.PostgresType>>) => Pool
 
 /**
  * A pool that always answers. Every statement and transaction has a deadline. If one misses it, or its connection breaks,
@@ -47,7 +47,7 @@ type Dial = (options: postgres.Options<Record<string, postgres.PostgresType>>) =
  * queueing. Then the pool is replaced, because postgres.js can lose track of its connections when the server restarts
  * under load; the old pool may finish its work.
  */
-export function openPool(log: Log, max: number, dial: Dial, embedded = false): Database {
+export function openPool(log: Log, max: number, dial: Dial, embedded = false, dialListener = dial): Database {
   const shared: postgres.Options<Record<string, postgres.PostgresType>> = {
     onnotice: () => {},
     connect_timeout: CONNECT_TIMEOUT_S,
@@ -171,7 +171,7 @@ export function openPool(log: Log, max: number, dial: Dial, embedded = false): D
       })
     },
     listen: (channel, notifications) =>
-      listenForNotifications(options => dial({ ...shared, ...options }), channel, notifications),
+      listenForNotifications(options => dialListener({ ...shared, ...options }), channel, notifications),
     async close() {
       closed = true
       await pool.end({ timeout: 2 })

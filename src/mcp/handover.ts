@@ -57,6 +57,13 @@ export function openHandover(deps: ToolDeps): Handover {
     }
   }
 
+  async function collect(): Promise<void> {
+    const asking = [...here].filter(([, { isAsking }]) => isAsking).map(([session]) => session)
+    if (asking.length === 0) return
+    const since = new Date(now().getTime() - KEPT_MS)
+    for (const { session, content } of await listSessionMessages(sql, asking, since)) deliver(session, content)
+  }
+
   const listener = db.listen(SESSION_CHANNEL, {
     async onPayload(payload) {
       const [session = '', id = ''] = payload.split(' ')
@@ -64,12 +71,8 @@ export function openHandover(deps: ToolDeps): Handover {
       const content = await findSessionMessage(sql, id)
       if (content) deliver(session, content)
     },
-    async onReady() {
-      const asking = [...here].filter(([, { isAsking }]) => isAsking).map(([session]) => session)
-      if (asking.length === 0) return
-      const since = new Date(now().getTime() - KEPT_MS)
-      for (const { session, content } of await listSessionMessages(sql, asking, since)) deliver(session, content)
-    },
+    onReady: collect,
+    onPoll: collect,
     onLost() {},
   })
   stopping.signal.addEventListener('abort', () => void listener.close())

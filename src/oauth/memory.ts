@@ -6,7 +6,7 @@
 import type { JSONWebKeySet } from 'jose'
 import { type ClientRow, findClient } from '../../sql/clients.ts'
 import { CHANNEL } from '../../sql/notifications.ts'
-import { anyRevoked, listRevocations } from '../../sql/revocations.ts'
+import { anyRevoked, listNewRevocations, listRevocations } from '../../sql/revocations.ts'
 import { findUserById } from '../../sql/users.ts'
 import type { Base, Sweep } from '../base.ts'
 import { LONGEST_ACCESS_TOKEN_TTL } from '../config.ts'
@@ -25,6 +25,8 @@ const PERSONAL_LIMIT = 10_000
  * are covered, and a database clock that jumps by less than a day does not revive any.
  */
 const REMEMBER_MS = 2 * LONGEST_ACCESS_TOKEN_TTL * 1000
+/** A revocation is committed at most so much later than its time says. */
+const COMMIT_MS = 60_000
 
 /** The cached part of a user. */
 export interface KnownUser {
@@ -101,18 +103,31 @@ export async function openMemory(base: Base): Promise<Memory> {
     close: async () => {},
   }
   const ready = Promise.withResolvers<void>()
+  /** @param since When everything was last loaded; without it, all revocations are. */
+  async function load(since?: number): Promise<void> {
+    memory.keys = await loadKeys(base)
+    const revoked =
+      since === undefined
+        ? listRevocations(base.sql)
+        : listNewRevocations(base.sql, new Date(since - COMMIT_MS + REMEMBER_MS))
+    for (const row of await revoked) refuse(memory, row.subject, row.expires_at.getTime())
+    forgetClients(memory)
+    forgetUsers(memory)
+    memory.current = true
+    ready.resolve()
+  }
+  let polledAt: number | undefined
   const listener = base.db.listen(CHANNEL, {
     onPayload: payload => apply(base, memory, payload),
-    async onReady() {
-      memory.keys = await loadKeys(base)
-      for (const row of await listRevocations(base.sql)) refuse(memory, row.subject, row.expires_at.getTime())
-      forgetClients(memory)
-      forgetUsers(memory)
-      memory.current = true
-      ready.resolve()
+    onReady: () => load(),
+    async onPoll() {
+      const now = base.now().getTime()
+      await load(polledAt)
+      polledAt = now
     },
     onLost() {
       memory.current = false
+      polledAt = undefined
       forgetClients(memory)
       forgetUsers(memory)
       base.log.warn('lost the notification channel; checking every token in the database until it is back')

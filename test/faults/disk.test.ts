@@ -44,7 +44,7 @@ describe.skipIf(!disk)('a disk that fills up while the server runs', () => {
   test.each(DATABASES)(
     '%s: writes answer 503 and the rest works; with room again, so do writes, and nothing acknowledged is lost',
     async kind => {
-      const cluster = kind === 'PostgreSQL' ? await startCluster(disk!.path) : undefined
+      const cluster = kind === 'PostgreSQL' ? await startCluster({ parent: disk!.path }) : undefined
       const env = {
         BASE_URL: 'http://localhost:3000',
         ...(cluster

@@ -35,6 +35,7 @@ async function run(command: string[]): Promise<void> {
 
 export interface Cluster {
   url: string
+  port: number
   /** Ends the server at once, as a crash would, and starts it again. */
   restart(): Promise<void>
   /** @param mode `fast` ends the connections in order, `immediate` is like a crash. */
@@ -42,36 +43,37 @@ export interface Cluster {
   /** Stops the processes of the server, like a machine that hangs, until `thaw`. @param all Those that serve connections as well. */
   freeze(all: boolean): void
   thaw(): void
+  /** Makes a primary of a standby. */
+  promote(): Promise<void>
   start(): Promise<void>
   remove(): Promise<void>
 }
 
+interface ClusterOptions {
+  /** Where its directory is made. */
+  parent?: string
+  settings?: string[]
+  /** A cluster to follow, as its standby; otherwise it is a new one. */
+  primary?: Cluster
+}
+
 /** A running cluster whose only user is `postgres`, without a password, reachable from this machine only. */
-export async function startCluster(parent = tmpdir()): Promise<Cluster> {
+export async function startCluster({
+  parent = tmpdir(),
+  settings = [],
+  primary,
+}: ClusterOptions = {}): Promise<Cluster> {
   const bin = binDir()
   const dir = mkdtempSync(join(parent, 'mcp-oauth-pg-'))
-  if (userInfo().uid === 0) {
-    const id = (flag: string) => Number(Bun.spawnSync(['id', flag, 'postgres']).stdout.toString())
-    chownSync(dir, id('-u'), id('-g'))
-  }
+  giveToPostgres(dir)
   const data = join(dir, 'data')
-  await run(
-    asPostgres([
-      join(bin, 'initdb'),
-      '-D',
-      data,
-      '-U',
-      'postgres',
-      '-A',
-      'trust',
-      '--no-sync',
-      '-E',
-      'UTF8',
-      '--locale=C',
-    ]),
-  )
   const port = await freePort()
-  const options = `-c listen_addresses=127.0.0.1 -c port=${port} -c unix_socket_directories=${dir} -c max_connections=200`
+  const make = primary
+    ? ['pg_basebackup', '-D', data, '-d', primary.url, '-R', '-c', 'fast', '--no-sync']
+    : ['initdb', '-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale=C']
+  await run(asPostgres([join(bin, make[0]!), ...make.slice(1)]))
+  const all = ['listen_addresses=127.0.0.1', `port=${port}`, `unix_socket_directories=${dir}`, 'max_connections=200']
+  const options = [...all, ...settings].map(setting => `-c ${setting}`).join(' ')
   const control = (...args: string[]) =>
     run(asPostgres([join(bin, 'pg_ctl'), '-D', data, '-w', '-l', join(dir, 'log'), ...args]))
   const start = () => control('-o', options, 'start')
@@ -84,19 +86,28 @@ export async function startCluster(parent = tmpdir()): Promise<Cluster> {
   await start()
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    port,
     start,
     stop,
     freeze: all => signal('SIGSTOP', all),
     thaw: () => signal('SIGCONT', true),
+    promote: () => control('promote'),
     async restart() {
       await stop()
       await start()
     },
     async remove() {
-      await stop()
+      if (existsSync(join(data, 'postmaster.pid'))) await stop()
       rmSync(dir, { recursive: true, force: true })
     },
   }
+}
+
+/** PostgreSQL wants its directory, and its key, for itself. */
+export function giveToPostgres(path: string): void {
+  if (userInfo().uid !== 0) return
+  const id = (flag: string) => Number(Bun.spawnSync(['id', flag, 'postgres']).stdout.toString())
+  chownSync(path, id('-u'), id('-g'))
 }
 
 if (import.meta.main) {

@@ -252,6 +252,7 @@ describe('architecture', () => {
       'views',
       'sql',
       'test',
+      'deploy',
       'bunfig.toml',
       'package.json',
       'bun.lock',
@@ -259,6 +260,7 @@ describe('architecture', () => {
       'biome.json',
       'Dockerfile',
       'README.md',
+      'SECURITY.md',
       'LICENSE',
     ]
     expect(top.filter(name => !allowed.includes(name))).toEqual([])

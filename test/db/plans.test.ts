@@ -21,6 +21,7 @@ const READ_ALL: Record<string, string> = {
   listLeftAccounts: 'once when a server starts',
   listAccountsOfDisabled: 'once when a server starts',
   countUpstreamAccounts: 'an operator asks by a command how many there are',
+  findOperatorClientByName: 'an operator adds a client by a command',
 }
 
 /** Statements of every token request, bearer check and page. Until the next analyze, the others may be slow. */

@@ -29,36 +29,77 @@ export async function insertDeviceCode(sql: Queries, code: NewDeviceCode): Promi
   return rows.length === 1
 }
 
-export type PollOutcome = 'pending' | 'slow_down' | 'denied' | 'expired' | 'used' | 'approved'
-
-export interface PolledDeviceCode {
-  outcome: PollOutcome
-  client_id: string
-  user_id: string
-  resource: string
-  granted_scope: string[]
-  interval_seconds: number
-  refreshable: boolean
-  user_is_admin: boolean
-}
-
+/** Who polls with which code, and when. */
 export interface Poll {
   deviceCodeHash: Uint8Array
   /** The authenticated client, or null if a public client did not identify itself. */
   clientId: string | null
   now: Date
-  /** Written only if this poll gets the tokens. */
-  grant: { id: string; expiresAt: Date; refreshTokenHash: Uint8Array; refreshExpiresAt: Date }
+}
+
+export interface UndecidedPoll {
+  outcome: 'pending' | 'slow_down'
+  interval_seconds: number
 }
 
 /**
- * One poll (RFC 8628 3.4, 3.5) in one statement. It locks the row, compares the time with the last poll, and stores it; a
- * poll more than half a second early gets `slow_down` and lengthens the interval. The poll that finds an approval consumes
- * the code and creates the grant and its refresh token. Of concurrent polls exactly one gets `approved`.
+ * A poll (RFC 8628 3.4, 3.5) with a code that nobody has decided yet. Locks the row, compares the time with the last poll,
+ * and stores it; a poll more than half a second early gets `slow_down` and lengthens the interval. The commit does not wait
+ * for the disk: polls are frequent, and nothing is wrong if a crash of the database forgets the last of them.
+ *
+ * @returns undefined if the code is decided, expired, unknown or of another client: see {@link redeemDeviceCode}.
  */
-export async function pollDeviceCode(sql: Queries, poll: Poll): Promise<PolledDeviceCode | undefined> {
-  const { grant, now } = poll
-  const [row] = await sql<PolledDeviceCode[]>`
+export async function pollUndecidedCode(sql: Queries, poll: Poll): Promise<UndecidedPoll | undefined> {
+  const { now, clientId } = poll
+  const [row] = await sql<UndecidedPoll[]>`
+    update device_codes as code
+    set
+      outcome = case
+        when ${now} < polled_at + make_interval(secs => interval_seconds - 0.5) then 'slow_down'
+        else 'pending'
+      end,
+      interval_seconds = interval_seconds + case
+        when ${now} < polled_at + make_interval(secs => interval_seconds - 0.5) then 5
+        else 0
+      end,
+      polled_at = ${now}
+    where device_code_hash = ${poll.deviceCodeHash}
+      and decision is null
+      and expires_at > ${now}
+      and (
+        client_id = ${clientId}::text
+        or (
+          ${clientId}::text is null
+          and exists (select from clients where clients.id = code.client_id and clients.auth_method = 'none')
+        )
+      )
+    returning outcome, interval_seconds, set_config('synchronous_commit', 'off', true)`
+  return row
+}
+
+export interface RedeemedDeviceCode {
+  outcome: 'denied' | 'expired' | 'used' | 'approved'
+  client_id: string
+  user_id: string
+  resource: string
+  granted_scope: string[]
+  refreshable: boolean
+  user_is_admin: boolean
+}
+
+/**
+ * A poll with a code that is decided or has expired, in one statement: it consumes an approved code, and creates the grant
+ * and its refresh token. Of concurrent polls exactly one gets `approved`.
+ *
+ * @param grant Written only if this poll gets the tokens.
+ */
+export async function redeemDeviceCode(
+  sql: Queries,
+  poll: Poll,
+  grant: { id: string; expiresAt: Date; refreshTokenHash: Uint8Array; refreshExpiresAt: Date },
+): Promise<RedeemedDeviceCode | undefined> {
+  const { now } = poll
+  const [row] = await sql<RedeemedDeviceCode[]>`
     with polled as (
       update device_codes as code
       set
@@ -67,14 +108,6 @@ export async function pollDeviceCode(sql: Queries, poll: Poll): Promise<PolledDe
           when decision = 'denied' then 'denied'
           when expires_at <= ${now} then 'expired'
           when decision = 'approved' then 'approved'
-          when ${now} < polled_at + make_interval(secs => interval_seconds - 0.5) then 'slow_down'
-          else 'pending'
-        end,
-        interval_seconds = interval_seconds + case
-          when decision is null
-            and expires_at > ${now}
-            and ${now} < polled_at + make_interval(secs => interval_seconds - 0.5) then 5
-          else 0
         end,
         consumed_at = case
           when consumed_at is null and decision = 'approved' and expires_at > ${now} then ${now}
@@ -112,7 +145,7 @@ export async function pollDeviceCode(sql: Queries, poll: Poll): Promise<PolledDe
       set used_at = ${now}
       where id = (select client_id from issued)
     )
-    select outcome, client_id, user_id, resource, granted_scope, interval_seconds, refreshable, user_is_admin
+    select outcome, client_id, user_id, resource, granted_scope, refreshable, user_is_admin
     from polled`
   return row
 }

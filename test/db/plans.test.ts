@@ -26,7 +26,14 @@ const READ_ALL: Record<string, string> = {
 
 /** Statements of every token request, bearer check and page. Until the next analyze, the others may be slow. */
 const HOT = [
-  ...['pollDeviceCode', 'findAuthorizationCode', 'consumeAuthorizationCode', 'lockRefreshToken', 'rotateRefreshToken'],
+  ...[
+    'pollUndecidedCode',
+    'redeemDeviceCode',
+    'findAuthorizationCode',
+    'consumeAuthorizationCode',
+    'lockRefreshToken',
+    'rotateRefreshToken',
+  ],
   ...['findRefreshGrant', 'findClient', 'findUserById', 'findSession', 'anyRevoked', 'insertDeviceCode'],
 ]
 

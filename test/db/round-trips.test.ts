@@ -41,19 +41,19 @@ describe('the budget of database round trips', () => {
     expect(statements.take()).toEqual(['insert'])
   })
 
-  test('a device poll: one, whatever it finds', async () => {
+  test('a device poll: one while nobody has decided, and a second for what was decided', async () => {
     const { device_code, user_code } = await requestDevice(server, client)
     const statuses: number[] = []
-    const polled = async () => {
+    const polled = async (...expected: string[]) => {
       statements.take()
       statuses.push((await poll(server, client, device_code)).status)
-      expect(statements.take()).toEqual(['with'])
+      expect(statements.take()).toEqual(expected)
     }
-    await polled() // pending
-    await polled() // too fast
+    await polled('update') // pending
+    await polled('update') // too fast
     await decide(server, ada, user_code)
-    await polled() // approved
-    await polled() // used
+    await polled('update', 'with') // approved
+    await polled('update', 'with') // used
     expect(statuses).toEqual([400, 400, 200, 400])
   })
 

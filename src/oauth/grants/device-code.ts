@@ -1,6 +1,11 @@
 /** The device authorization grant's token request (RFC 8628 3.4, 3.5). `sql/device-codes.ts` decides the outcome of a poll, such as `slow_down`. */
 import { randomUUID } from 'node:crypto'
-import { type PolledDeviceCode, pollDeviceCode } from '../../../sql/device-codes.ts'
+import {
+  pollUndecidedCode,
+  type RedeemedDeviceCode,
+  redeemDeviceCode,
+  type UndecidedPoll,
+} from '../../../sql/device-codes.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
 import { hashSecret, isSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
@@ -17,48 +22,41 @@ export async function grantDeviceCode(
   const deviceCode = params.device_code
   if (deviceCode === undefined) throw new OAuthError('invalid_request', 'The parameter device_code is missing')
   requireFewGuesses(deps, ip)
+  const poll = { deviceCodeHash: hashSecret(deviceCode), clientId: client?.id ?? null, now: deps.now() }
+  const isOurs = isSecret('deviceCode', deviceCode)
+  const undecided = isOurs ? await pollUndecidedCode(deps.sql, poll) : undefined
+  if (undecided) throw notYet(undecided)
   // Generated in advance, so that a single statement can do everything.
   const grantId = randomUUID()
   const refreshToken = newSecret('refreshToken')
-  const polled = isSecret('deviceCode', deviceCode)
-    ? await pollDeviceCode(deps.sql, {
-        deviceCodeHash: hashSecret(deviceCode),
-        clientId: client?.id ?? null,
-        now: deps.now(),
-        grant: {
-          id: grantId,
-          expiresAt: grantExpiry(deps),
-          refreshTokenHash: hashSecret(refreshToken),
-          refreshExpiresAt: refreshExpiry(deps, grantExpiry(deps)),
-        },
-      })
-    : undefined
-  if (!polled) countGuess(deps, ip)
-  if (!polled || polled.outcome === 'used')
-    recordRepeatable(deps, 'device.poll_refused', { clientId: client?.id ?? polled?.client_id ?? null, ip })
-  if (polled?.outcome !== 'approved') throw refusal(polled)
-  const scope = polled.user_is_admin ? polled.granted_scope : withoutAdmin(polled.granted_scope)
-  if (scope.length === 0) throw refusal({ ...polled, outcome: 'denied' })
-  record(deps, 'device.fetched', { clientId: polled.client_id, userId: polled.user_id, grantId, ip })
+  const expiresAt = grantExpiry(deps)
+  const refresh = { refreshTokenHash: hashSecret(refreshToken), refreshExpiresAt: refreshExpiry(deps, expiresAt) }
+  const redeemed = isOurs ? await redeemDeviceCode(deps.sql, poll, { id: grantId, expiresAt, ...refresh }) : undefined
+  if (!redeemed) countGuess(deps, ip)
+  if (!redeemed || redeemed.outcome === 'used')
+    recordRepeatable(deps, 'device.poll_refused', { clientId: client?.id ?? redeemed?.client_id ?? null, ip })
+  if (redeemed?.outcome !== 'approved') throw refusal(redeemed?.outcome)
+  const scope = redeemed.user_is_admin ? redeemed.granted_scope : withoutAdmin(redeemed.granted_scope)
+  if (scope.length === 0) throw refusal('denied')
+  record(deps, 'device.fetched', { clientId: redeemed.client_id, userId: redeemed.user_id, grantId, ip })
   const response = issueAccessToken(deps, {
-    clientId: polled.client_id,
-    userId: polled.user_id,
+    clientId: redeemed.client_id,
+    userId: redeemed.user_id,
     grantId,
     scope,
-    resource: polled.resource,
+    resource: redeemed.resource,
   })
-  return polled.refreshable ? { ...response, refresh_token: refreshToken } : response
+  return redeemed.refreshable ? { ...response, refresh_token: refreshToken } : response
 }
 
-function refusal(polled: PolledDeviceCode | undefined): OAuthError {
-  switch (polled?.outcome) {
-    case 'pending':
-      return new OAuthError('authorization_pending', 'The user has not yet completed the authorization')
-    case 'slow_down':
-      return new OAuthError(
-        'slow_down',
-        `Polling too fast: wait ${polled.interval_seconds} seconds between requests from now on`,
-      )
+function notYet({ outcome, interval_seconds }: UndecidedPoll): OAuthError {
+  if (outcome === 'pending')
+    return new OAuthError('authorization_pending', 'The user has not yet completed the authorization')
+  return new OAuthError('slow_down', `Polling too fast: wait ${interval_seconds} seconds between requests from now on`)
+}
+
+function refusal(outcome: RedeemedDeviceCode['outcome'] | undefined): OAuthError {
+  switch (outcome) {
     case 'denied':
       return new OAuthError('access_denied', 'The user denied the request')
     case 'expired':

@@ -10,22 +10,40 @@ export interface NewAuditEvent {
   detail: Record<string, string | number | boolean>
 }
 
-/** Appends events in one statement. */
+/** Appends events and adds to the counts of their hours, in one statement. */
 export async function insertAuditEvents(sql: Queries, events: NewAuditEvent[]): Promise<void> {
   await sql`
+    with events as materialized (
+      select *
+      from jsonb_to_recordset(${sql.json(
+        events.map(event => ({
+          at: event.at.toISOString(),
+          event: event.event,
+          user_id: event.userId,
+          client_id: event.clientId,
+          grant_id: event.grantId,
+          ip: event.ip,
+          detail: event.detail,
+        })),
+      )}) as row (at timestamptz, event text, user_id uuid, client_id text, grant_id uuid, ip text, detail jsonb)
+    ),
+    counted as (
+      -- In this order, so that two replicas do not wait for each other.
+      insert into event_counts (hour, event, failed, count)
+      select
+        date_trunc('hour', at, 'UTC'),
+        event,
+        coalesce(detail->>'failed' = 'true' or detail->>'outcome' <> 'ok', false),
+        sum(1 + coalesce((detail->>'repeats')::int, 0))
+      from events
+      group by 1, 2, 3
+      order by 1, 2, 3
+      on conflict (hour, event, failed) do update
+      set count = event_counts.count + excluded.count
+    )
     insert into audit_events (at, event, user_id, client_id, grant_id, ip, detail)
-    select *
-    from jsonb_to_recordset(${sql.json(
-      events.map(event => ({
-        at: event.at.toISOString(),
-        event: event.event,
-        user_id: event.userId,
-        client_id: event.clientId,
-        grant_id: event.grantId,
-        ip: event.ip,
-        detail: event.detail,
-      })),
-    )}) as row (at timestamptz, event text, user_id uuid, client_id text, grant_id uuid, ip text, detail jsonb)`
+    select at, event, user_id, client_id, grant_id, ip, detail
+    from events`
 }
 
 export interface AuditEventRow {

@@ -118,6 +118,16 @@ export function listConnectionsOfClient(
     limit ${limit}`
 }
 
+/** How many living grants there are. */
+export async function countConnections(sql: Queries, now: Date): Promise<number> {
+  const [row] = await sql<{ count: number }[]>`
+    select count(*)::int as count
+    from grants
+    where revoked_at is null
+      and expires_at > ${now}`
+  return row!.count
+}
+
 /**
  * Revokes grants, records the revocations, and notifies every replica.
  *

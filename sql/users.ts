@@ -159,3 +159,11 @@ export function listUsers(
     order by lower(email) collate "C", id
     limit ${limit}`
 }
+
+/** How many users there are. */
+export async function countUsers(sql: Queries): Promise<number> {
+  const [row] = await sql<{ count: number }[]>`
+    select count(*)::int as count
+    from users`
+  return row!.count
+}

@@ -105,7 +105,7 @@ export interface Config extends Omit<Parsed, 'BASE_URL' | 'SHUTDOWN_GRACE'> {
 const defaultGrace = (databaseUrl: string | undefined) => (databaseUrl === undefined ? 0 : 5)
 
 /** Names that are read if ours are not set, for those who migrate from NextAuth. */
-const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET: 'NEXTAUTH_SECRET' }
+export const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET: 'NEXTAUTH_SECRET' }
 
 /** Variables whose values are secrets, including aliases. */
 export const SECRET_VARIABLES: readonly string[] = [

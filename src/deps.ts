@@ -29,6 +29,7 @@ import { openResources } from './oauth/resources.ts'
 import { openScopes } from './oauth/scopes.ts'
 import { subjectTokens } from './oauth/subject-tokens.ts'
 import { oauthSweeps } from './oauth/sweeps.ts'
+import { type Setting, settingsInEffect } from './settings.ts'
 import { openProviders, type Providers } from './signin/providers.ts'
 import { openViewers, signInSweeps } from './signin/sessions.ts'
 import { openSite } from './site.ts'
@@ -40,6 +41,8 @@ export interface Deps extends OAuthDeps {
   gateway: Gateway | undefined
   /** Reloads the file of upstream servers. If it is invalid, that is logged, and the old configuration stays. */
   reloadUpstreams(): Promise<void>
+  /** What is configured, for an administrator. */
+  settings: readonly Setting[]
   /** For the sweeper. */
   sweeps: readonly Sweep[]
   /** Closes everything, writing queued audit events first. */
@@ -123,6 +126,7 @@ export async function openDeps(
     ...oauth,
     providers: openProviders(config),
     viewers: openViewers(base),
+    settings: settingsInEffect(config, env),
     gateway,
     reloadUpstreams: async () => gateway?.reloadFile(),
     sweeps: [

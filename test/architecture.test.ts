@@ -38,7 +38,10 @@ const LAYERS: readonly [name: string, pattern: RegExp][] = [
   ['composition', /^src\/(app|deps|sweeper)\.ts$/],
   ['features', /^src\/(oauth|signin|account|admin|mcp|gateway)\//],
   ['http', /^src\/http\//],
-  ['foundation', /^(src\/(auth-secret|base|config|config-values|limits|metrics|site)\.ts|src\/(audit|db)\/|views\/)/],
+  [
+    'foundation',
+    /^(src\/(auth-secret|base|settings|config|config-values|limits|metrics|site)\.ts|src\/(audit|db)\/|views\/)/,
+  ],
   ['sql', /^sql\//],
   ['lib', /^src\/lib\//],
 ]

@@ -11,12 +11,12 @@ import { csrfToken, requireCsrf, type Viewer, type Viewers } from '../http/sessi
 import { page } from '../http/shell.ts'
 import { SignInRequired } from '../lib/errors.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
+import type { Setting } from '../settings.ts'
 
 export interface AdminDeps extends OAuthDeps {
   viewers: Viewers
   gateway: Gateway | undefined
-  /** Sign-in providers by id. */
-  providers: ReadonlyMap<string, unknown>
+  settings: readonly Setting[]
 }
 
 /** How long after a sign-in an administrator may change who has which rights. */

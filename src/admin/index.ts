@@ -3,17 +3,19 @@
  * checks their forms, and names the administrator in the audit log.
  */
 import { Elysia } from 'elysia'
-import { seeOther } from '../http/pages.ts'
-import { PAGE } from '../http/routes.ts'
+import { audit } from './audit.ts'
 import { clients } from './clients.ts'
 import { connections } from './connections.ts'
-import { type AdminDeps, administrators } from './guard.ts'
+import type { AdminDeps } from './guard.ts'
+import { overview } from './overview.ts'
+import { settings } from './settings.ts'
 import { users } from './users.ts'
 
 export const admin = (deps: AdminDeps) =>
   new Elysia({ name: 'admin' })
-    .use(administrators(deps))
-    .get('/admin', () => seeOther('/admin/users'), { administrator: true, ...PAGE })
+    .use(overview(deps))
     .use(users(deps))
     .use(clients(deps))
     .use(connections(deps))
+    .use(audit(deps))
+    .use(settings(deps))

@@ -1,7 +1,8 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { databaseVersion } from '../../sql/index.ts'
 import { listUpstreamStatus } from '../../sql/upstream-status.ts'
-import { type Config, SECRET_VARIABLES } from '../config.ts'
+import type { Config } from '../config.ts'
+import { settingsInEffect } from '../settings.ts'
 import { withDeps } from './environment.ts'
 import { missingForProduction } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
@@ -29,7 +30,7 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
       database,
       upstreams: replicas.map(({ server, status }) => ({ server, upstreams: status })),
       missing: [...secretFileWarnings(config), ...missingForProduction(deps)],
-      settings: settings(config),
+      settings: Object.fromEntries(settingsInEffect(config, {}).map(({ name, value }) => [name, value])),
     }
     if (json) return printJson(status)
     print(`mcp-oauth-server ${status.version} at ${status.base_url}: ${status.server}`)
@@ -51,13 +52,4 @@ export async function serverState({ HOST, PORT }: Config): Promise<string> {
   } catch {
     return `nothing answers at ${HOST}:${PORT}`
   }
-}
-
-/** The configuration in effect, without its secrets. */
-function settings(config: Config): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(config)
-      .filter(([, value]) => value !== undefined && String(value) !== '')
-      .map(([name, value]) => [name, SECRET_VARIABLES.includes(name) ? '(set)' : String(value)]),
-  )
 }

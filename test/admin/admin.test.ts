@@ -42,24 +42,29 @@ const lastEvent = async () => {
 }
 
 describe('who may see the pages', () => {
-  test.each(['/admin/users', '/admin/clients', '/admin/connections'])(
-    '%s is for administrators: others get 404, as for an unknown page; nobody is asked to sign in',
-    async path => {
-      const ada = await signIn(server)
-      expect((await see(path)).status).toBe(200)
-      const [other, unknown] = [await see(path, ada), await see('/nothing', ada)]
-      const masked = (html: string) => html.replace(/name="csrf" value="[^"]+"/g, '')
-      expect(masked(other.html)).toBe(masked(unknown.html))
-      expect(other.status).toBe(404)
-      const nobody = await server.get(path, HTML)
-      expect([nobody.status, nobody.headers.get('location')]).toEqual([
-        303,
-        `/auth/signin?return_to=${encodeURIComponent(path)}`,
-      ])
-      const machine = await machineToken(server, ['admin', 'mcp'])
-      expect((await server.get(path, { ...HTML, Authorization: `Bearer ${machine}` })).status).toBe(303)
-    },
-  )
+  test.each([
+    '/admin',
+    '/admin/users',
+    '/admin/audit',
+    '/admin/audit/export',
+    '/admin/settings',
+    '/admin/clients',
+    '/admin/connections',
+  ])('%s is for administrators: others get 404, as for an unknown page; nobody is asked to sign in', async path => {
+    const ada = await signIn(server)
+    expect((await see(path)).status).toBe(200)
+    const [other, unknown] = [await see(path, ada), await see('/nothing', ada)]
+    const masked = (html: string) => html.replace(/name="csrf" value="[^"]+"/g, '')
+    expect(masked(other.html)).toBe(masked(unknown.html))
+    expect(other.status).toBe(404)
+    const nobody = await server.get(path, HTML)
+    expect([nobody.status, nobody.headers.get('location')]).toEqual([
+      303,
+      `/auth/signin?return_to=${encodeURIComponent(path)}`,
+    ])
+    const machine = await machineToken(server, ['admin', 'mcp'])
+    expect((await server.get(path, { ...HTML, Authorization: `Bearer ${machine}` })).status).toBe(303)
+  })
 
   test('a demoted administrator loses them at once', async () => {
     const deputy = await signIn(server, 'deputy@example.com', { admin: true })
@@ -254,6 +259,69 @@ describe('connections', () => {
       expect.stringMatching(/^<li .*The connection has ended/),
     ])
   })
+})
+
+describe('the overview', () => {
+  test('counts people, connections, calls and failed calls of the last day', async () => {
+    const figures = async () => {
+      const { html } = await see('/admin')
+      return [...html.matchAll(/<li class="card"><a[^>]*><b[^>]*>([\d,]+)<\/b>/g)].map(([, n]) =>
+        Number(n!.replace(',', '')),
+      )
+    }
+    const ada = await signIn(server)
+    const { access_token } = await deviceTokens(server, client, ada)
+    const before = await figures()
+    await rpc(server, access_token, 'tools/call', { name: 'whoami', arguments: {} })
+    await rpc(server, access_token, 'tools/call', { name: 'none', arguments: {} })
+    const after = await figures()
+    expect(after.map((value, i) => value - before[i]!)).toEqual([0, 0, 2, 1])
+    server.clock.advance(25 * 3600)
+    root = await signIn(server, 'root@example.com', { admin: true })
+    expect((await figures()).slice(2)).toEqual([0, 0])
+  })
+})
+
+describe('the audit log', () => {
+  test('is filtered by what stands in the address, and has an address for each page', async () => {
+    const seen: string[] = []
+    let pages = 0
+    for (let path: string | undefined = '/admin/audit?event=user.signed_in'; path; pages++) {
+      const { html } = await see(path)
+      seen.push(...[...html.matchAll(/<strong>([\w.]+)<\/strong>/g)].map(([, name]) => name!))
+      path = /href="([^"]+)" rel="next"/.exec(html)?.[1]?.replaceAll('&amp;', '&')
+      if (pages === 0) for (let i = 0; i < 60; i++) await signIn(server)
+      if (pages === 0) path = '/admin/audit?event=user.signed_in'
+    }
+    expect(pages).toBeGreaterThan(2)
+    expect(new Set(seen)).toEqual(new Set(['user.signed_in']))
+    for (const wrong of ['event=none', 'since=yesterday']) expect((await see(`/admin/audit?${wrong}`)).status).toBe(400)
+  })
+
+  test('can be exported whole, as CSV and as JSON lines', async () => {
+    const [row] = await server.deps.sql<
+      { n: number }[]
+    >`select count(*)::int as n from audit_events where event = 'user.signed_in'`
+    const get = (format: string) =>
+      server.get(`/admin/audit/export?event=user.signed_in&format=${format}`, { Cookie: root, ...HTML })
+    const csv = (await (await get('csv')).text()).split('\r\n')
+    expect([csv[0], csv.length]).toEqual(['at,event,email,client_id,grant_id,ip,detail', row!.n + 2])
+    const answer = await get('jsonl')
+    expect(answer.headers.get('content-disposition')).toBe('attachment; filename="audit.jsonl"')
+    const lines = (await answer.text())
+      .trim()
+      .split('\n')
+      .map(line => JSON.parse(line) as { event: string })
+    expect([lines.length, lines[0]!.event]).toEqual([row!.n, 'user.signed_in'])
+  })
+})
+
+test('the settings are shown with their sources, without secrets', async () => {
+  const secret = server.env.AUTH_SECRET ?? server.env.DATABASE_URL
+  const { html } = await see('/admin/settings')
+  expect(html).toMatch(/<code>BASE_URL<\/code>.*?http:\/\/localhost/s)
+  expect(html).toMatch(/<code>ACCESS_TOKEN_TTL<\/code>.*?<small>default<\/small>/s)
+  if (secret) expect(html).not.toContain(secret)
 })
 
 describe('every form', () => {

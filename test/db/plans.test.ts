@@ -20,6 +20,9 @@ const READ_ALL: Record<string, string> = {
   listRevocations: 'a replica that starts must know every revocation, and those that have expired are swept',
   listLeftAccounts: 'once when a server starts',
   listAccountsOfDisabled: 'once when a server starts',
+  listEventCounts: 'an administrator opens the overview, which shows a day of the month that is kept',
+  countUsers: 'an administrator opens the overview',
+  countConnections: 'an administrator opens the overview',
   countUpstreamAccounts: 'an operator asks by a command how many there are',
   findOperatorClientByName: 'an operator adds a client by a command',
 }

@@ -1,9 +1,12 @@
 /** The administrator's pages with canned data, for the gallery. */
 
 import type { View } from '../../src/http/shell.ts'
+import { auditPage } from '../../views/admin/audit.tsx'
 import { clientSecretPage, clientsPage } from '../../views/admin/clients.tsx'
 import { connectionsPage } from '../../views/admin/connections.tsx'
 import type { AdminFrame, Section } from '../../views/admin/frame.tsx'
+import { overviewPage } from '../../views/admin/overview.tsx'
+import { settingsPage } from '../../views/admin/settings.tsx'
 import { linkPage, usersPage } from '../../views/admin/users.tsx'
 import type { ClientLabel } from '../../views/components.tsx'
 import type { Shell } from '../../views/layout.tsx'
@@ -69,7 +72,70 @@ const clients = {
   typed: { name: '', redirectUris: '', kind: 'device', scopes: ['mcp:tools:read'], problem: undefined },
 }
 
+const bars = (scale: number, failing: number) =>
+  Array.from({ length: 24 }, (_, hour) => {
+    const count = Math.round(scale * (1 + Math.sin(hour / 4)) * (hour % 5))
+    return { from: `${String(hour).padStart(2, '0')}:00`, count, failed: Math.round(count * failing) }
+  })
+
+const event = (name: string, meaning: string, details: string) => ({
+  at: AT,
+  event: name,
+  meaning,
+  who: COUNTESS,
+  clientId: 'c_4b8Kd0aQmZ1xWw7e',
+  ip: '2001:db8:1234:5678:9abc:def0:1234:5678',
+  details,
+})
+
+const audit = {
+  filter: { event: 'tool.called', user: COUNTESS, client: '', ip: '', since: '', until: '' },
+  problem: undefined,
+  names: ['tool.called', 'upstream.called'],
+  events: [
+    event('tool.called', 'A tool was called', 'tool=whoami failed=false'),
+    event(
+      'upstream.called',
+      'A tool, prompt or resource of an upstream server was used',
+      'upstream=notes method=tools/call',
+    ),
+  ],
+  next: '/admin/audit?cursor=x',
+  csv: '/admin/audit/export?format=csv',
+  lines: '/admin/audit/export?format=jsonl',
+}
+
 export const ADMIN_PAGES: Record<string, View> = {
+  'admin-overview': shell =>
+    overviewPage({
+      frame: frame(shell, 'overview'),
+      people: 1_204,
+      connections: 3_377,
+      calls: bars(900, 0.1),
+      refused: bars(3, 0),
+      upstreams: [
+        { name: 'notes', state: 'ready', lastError: undefined },
+        { name: 'wiki', state: 'away', lastError: 'exited' },
+      ],
+    }),
+  'admin-audit': shell => auditPage({ frame: frame(shell, 'audit'), ...audit }),
+  'admin-audit-problem': shell =>
+    auditPage({
+      frame: frame(shell, 'audit'),
+      ...audit,
+      events: [],
+      problem: 'yesterday is not a time such as 2026-11-01.',
+    }),
+  'admin-settings': shell =>
+    settingsPage({
+      frame: frame(shell, 'settings'),
+      settings: [
+        { name: 'BASE_URL', value: 'https://tools.example.com', source: 'NEXTAUTH_URL' },
+        { name: 'AUTH_SECRET', value: '(set)', source: 'AUTH_SECRET_FILE' },
+        { name: 'ALLOWED_EMAILS', value: [COUNTESS, 'grace@example.com'].join(','), source: 'ALLOWED_EMAILS' },
+        { name: 'ACCESS_TOKEN_TTL', value: '3600', source: 'default' },
+      ],
+    }),
   'admin-users': shell =>
     usersPage({
       frame: frame(shell, 'users'),

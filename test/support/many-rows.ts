@@ -37,6 +37,7 @@ export async function fillTables(db: Database, rows = ROWS): Promise<void> {
     `used_assertions (id_hash, expires_at) select ${hash}, ${time}`,
     `revocations (subject, revoked_at, expires_at) select 'grant:' || n, ${time}, ${time}`,
     `audit_events (at, event, user_id, client_id) select ${time}, 'tool.called', ${uuid}, 'c_' || n`,
+    `event_counts (hour, event, failed, count) select ${time}, 'tool.called', false, n`,
     `authorization_requests (id, parameters, created_at, expires_at) select ${uuid}, ${hash}, ${time}, ${time}`,
     `upstream_catalogues (upstream, principal, kind, reached_hash, content, fetched_at)
       select 'upstream' || n, 'user:' || n, 'tools', ${hash}, '[]', ${time}`,

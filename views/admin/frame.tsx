@@ -6,9 +6,12 @@ import { Icon } from '../icons.tsx'
 import { Layout, type Shell } from '../layout.tsx'
 
 const SECTIONS = {
+  overview: 'Overview',
   users: 'Users',
   clients: 'Clients',
   connections: 'Connections',
+  audit: 'Audit log',
+  settings: 'Settings',
 } as const
 export type Section = keyof typeof SECTIONS
 
@@ -22,7 +25,7 @@ export interface AdminFrame {
   recent: boolean
 }
 
-const pathOf = (section: string) => `/admin/${section}`
+const pathOf = (section: string) => (section === 'overview' ? '/admin' : `/admin/${section}`)
 
 /**
  * @param guarded Whether the page has forms that need a recent sign-in.

@@ -1,0 +1,129 @@
+/** The audit log: searched by filters in the address, and exported. */
+import { Elysia } from 'elysia'
+import type { AuditEventRow } from '../../sql/audit-events.ts'
+import { auditPage } from '../../views/admin/audit.tsx'
+import { AUDIT_EVENTS, type AuditEventName } from '../audit/events.ts'
+import { type AuditCriteria, allEvents, COLUMNS, cells, csvLine, readTime } from '../audit/export.ts'
+import { searchAuditLog } from '../audit/search.ts'
+import { queryParams } from '../http/params.ts'
+import { PAGE } from '../http/routes.ts'
+import { AppError } from '../lib/errors.ts'
+import { type AdminDeps, type Asked, administrators, adminPage } from './guard.ts'
+import { address } from './paging.ts'
+
+const LIMIT = 50
+
+export const audit = (deps: AdminDeps) =>
+  new Elysia({ name: 'admin-audit' })
+    .use(administrators(deps))
+    .get('/admin/audit', asked => showAudit(deps, asked), { administrator: true, ...PAGE })
+    .get('/admin/audit/export', asked => exportAudit(deps, asked), { administrator: true, ...PAGE })
+
+type Filter = Record<'event' | 'user' | 'client' | 'ip' | 'since' | 'until', string>
+
+function readFilter(params: Readonly<Record<string, string>>): Filter {
+  const { event = '', user = '', client = '', ip = '', since = '', until = '' } = params
+  return { event, user, client, ip, since, until }
+}
+
+/** What to search for, or what is wrong with the filter. */
+function criteriaOf({
+  event,
+  user,
+  client,
+  ip,
+  since,
+  until,
+}: Filter): { criteria: AuditCriteria } | { problem: string } {
+  if (event !== '' && !Object.hasOwn(AUDIT_EVENTS, event)) return { problem: `There is no event ${event}.` }
+  for (const time of [since, until])
+    if (time !== '' && !readTime(time)) return { problem: `${time} is not a time such as 2026-11-01.` }
+  return {
+    criteria: {
+      event: event || undefined,
+      email: user || undefined,
+      clientId: client || undefined,
+      ip: ip || undefined,
+      since: readTime(since),
+      until: readTime(until),
+    },
+  }
+}
+
+async function showAudit(deps: AdminDeps, asked: Asked): Promise<Response> {
+  const params = queryParams(asked.request)
+  const filter = readFilter(params)
+  const read = criteriaOf(filter)
+  const { events, nextCursor } =
+    'problem' in read
+      ? { events: [], nextCursor: null }
+      : await searchAuditLog(deps, { ...read.criteria, cursor: params.cursor, limit: LIMIT })
+  const exported = (format: string) => address('/admin/audit/export', { ...filter, format })
+  return adminPage(
+    deps,
+    asked,
+    'audit',
+    frame =>
+      auditPage({
+        frame,
+        filter,
+        problem: 'problem' in read ? read.problem : undefined,
+        names: Object.keys(AUDIT_EVENTS),
+        events: events.map(shown),
+        next: nextCursor === null ? undefined : address('/admin/audit', { ...filter, cursor: nextCursor }),
+        csv: exported('csv'),
+        lines: exported('jsonl'),
+      }),
+    'problem' in read ? 400 : 200,
+  )
+}
+
+function shown(event: AuditEventRow) {
+  return {
+    at: event.at.toISOString(),
+    event: event.event,
+    meaning: AUDIT_EVENTS[event.event as AuditEventName] ?? '',
+    who: event.email ?? event.user_id ?? '',
+    clientId: event.client_id ?? '',
+    ip: event.ip ?? '',
+    details: cells(event).at(-1)!.slice(0, 500),
+  }
+}
+
+/** Everything that matches, sent as it is read. */
+function exportAudit(deps: AdminDeps, { request }: Asked): Response {
+  const params = queryParams(request)
+  const read = criteriaOf(readFilter(params))
+  if ('problem' in read) throw new AppError('This cannot be exported', read.problem)
+  const isCsv = params.format === 'csv'
+  const events = allEvents(deps, read.criteria)
+  const encoder = new TextEncoder()
+  let begun = !isCsv
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      if (!begun) {
+        begun = true
+        return controller.enqueue(encoder.encode(`${COLUMNS.join(',')}\r\n`))
+      }
+      const lines: string[] = []
+      while (lines.length < LIMIT) {
+        const { value, done } = await events.next()
+        if (done) break
+        lines.push(isCsv ? `${csvLine(cells(value))}\r\n` : `${JSON.stringify(value)}\n`)
+      }
+      if (lines.length > 0) controller.enqueue(encoder.encode(lines.join('')))
+      if (lines.length < LIMIT) controller.close()
+    },
+    async cancel() {
+      await events.return(undefined)
+    },
+  })
+  const name = `audit.${isCsv ? 'csv' : 'jsonl'}`
+  return new Response(body, {
+    headers: {
+      'Content-Type': isCsv ? 'text/csv; charset=utf-8' : 'application/jsonl; charset=utf-8',
+      'Content-Disposition': `attachment; filename="${name}"`,
+      'Cache-Control': 'no-store',
+    },
+  })
+}

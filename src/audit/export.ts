@@ -1,0 +1,50 @@
+/** The audit log as a table or a file. */
+import type { AuditEventRow } from '../../sql/audit-events.ts'
+import { type AuditSearch, searchAuditLog } from './search.ts'
+
+const PAGE = 1_000
+
+export const COLUMNS = ['at', 'event', 'email', 'client_id', 'grant_id', 'ip', 'detail'] as const
+
+export type AuditCriteria = Omit<AuditSearch, 'limit' | 'cursor'>
+
+/** All events that match, newest first, read in pages. */
+export async function* allEvents(
+  deps: Parameters<typeof searchAuditLog>[0],
+  criteria: AuditCriteria,
+  most = Number.POSITIVE_INFINITY,
+): AsyncGenerator<AuditEventRow> {
+  let cursor: string | null | undefined
+  for (let left = most; left > 0 && cursor !== null; ) {
+    const { events, nextCursor } = await searchAuditLog(deps, {
+      ...criteria,
+      limit: Math.min(left, PAGE),
+      cursor: cursor ?? undefined,
+    })
+    yield* events
+    left -= events.length
+    cursor = nextCursor
+  }
+}
+
+/** The cells of an event, in the order of {@link COLUMNS}. */
+export function cells({ at, event, email, user_id, client_id, grant_id, ip, detail }: AuditEventRow): string[] {
+  const details = Object.entries(detail).map(([name, value]) => `${name}=${value}`)
+  return [at.toISOString(), event, email ?? user_id ?? '', client_id ?? '', grant_id ?? '', ip ?? '', details.join(' ')]
+}
+
+/** A line of CSV (RFC 4180). What a spreadsheet would take for a formula is text. */
+export function csvLine(texts: readonly string[]): string {
+  return texts.map(quoted).join(',')
+}
+
+function quoted(cell: string): string {
+  const text = /^[=+@\t\r-]/.test(cell) ? `'${cell}` : cell
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+}
+
+/** The time that somebody typed, such as 2026-11-01 or 2026-11-01T12:00:00Z; undefined if it is none. */
+export function readTime(text: string): Date | undefined {
+  const time = new Date(text)
+  return /^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(time.getTime()) ? time : undefined
+}

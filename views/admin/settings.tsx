@@ -1,0 +1,27 @@
+/** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
+import { Html } from '@elysiajs/html'
+import { type AdminFrame, AdminPage } from './frame.tsx'
+
+export interface SettingsProps {
+  frame: AdminFrame
+  settings: readonly { name: string; value: string; source: string }[]
+}
+
+export function settingsPage({ frame, settings }: SettingsProps) {
+  return (
+    <AdminPage frame={frame}>
+      <p>What this process was started with. Change the environment and restart it to change them.</p>
+      <ul class="list card">
+        {settings.map(({ name, value, source }) => (
+          <li class="row">
+            <code safe>{name}</code>
+            <div class="value">
+              <span safe>{value}</span>
+              {source === name ? '' : <small safe>{source === 'default' ? 'default' : `from ${source}`}</small>}
+            </div>
+          </li>
+        ))}
+      </ul>
+    </AdminPage>
+  )
+}

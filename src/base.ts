@@ -8,6 +8,7 @@ import type { Outbound } from './lib/safe-fetch.ts'
 import type { Limits } from './limits.ts'
 import type { Metrics } from './metrics.ts'
 import type { OwnSite } from './site.ts'
+import type { Tracing } from './tracing.ts'
 
 export interface Base {
   config: Config
@@ -22,6 +23,8 @@ export interface Base {
   /** Rate limits of this replica. */
   limits: Limits
   metrics: Metrics
+  /** Absent without OTEL_EXPORTER_OTLP_ENDPOINT. */
+  tracing: Tracing | undefined
   site: OwnSite
   /** Name resolution and address checks for fetching clients' URLs. */
   outbound: Outbound

@@ -68,6 +68,7 @@ export const configSchema = z.object({
   DEVICE_CODE_TTL: seconds(600, 60, 3600),
   SESSION_TTL: seconds(14 * 86_400, 300, 365 * 86_400),
   ACCESS_LOG: flag(true),
+  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl.optional(),
   METRICS_PORT: port.optional(),
   METRICS_TOKEN: z.string().min(32, { error: LONG_SECRET }).optional(),
   NOTIFY_URL: noticeUrl.optional(),

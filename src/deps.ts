@@ -12,6 +12,7 @@ import type { Config } from './config.ts'
 import { openClock, type TimeSources } from './db/clock.ts'
 import { connect } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
+import { tracedDatabase } from './db/traced.ts'
 import { upkeepSweeps } from './db/upkeep.ts'
 import { type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway/configured.ts'
 import type { Gateway } from './gateway/exchange.ts'
@@ -68,7 +69,12 @@ export async function openDeps(
 ): Promise<Deps> {
   await using opened = new AsyncDisposableStack()
   const site = openSite(config, path => readFileSync(path))
-  const db = await connect({
+  const tracing =
+    serving && config.OTEL_EXPORTER_OTLP_ENDPOINT
+      ? (await import('./tracing-sdk.ts')).openTracing(log, config.OTEL_EXPORTER_OTLP_ENDPOINT)
+      : undefined
+  if (tracing) opened.defer(() => tracing.close())
+  const untraced = await connect({
     databaseUrl: config.DATABASE_URL,
     listenUrl: config.DATABASE_LISTEN_URL,
     pollSeconds: config.REVOCATION_POLL,
@@ -76,7 +82,8 @@ export async function openDeps(
     serving,
     log,
   })
-  opened.defer(() => db.close())
+  opened.defer(() => untraced.close())
+  const db = tracing ? tracedDatabase(untraced, tracing) : untraced
   const applied = await migrate(db)
   // A new database is no news.
   const isUpgrade = applied.length > 0 && applied.length < migrations.length
@@ -98,6 +105,7 @@ export async function openDeps(
     audit,
     limits: openLimits(),
     metrics,
+    tracing,
     site,
     outbound,
     draining: new AbortController(),

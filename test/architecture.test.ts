@@ -40,7 +40,7 @@ const LAYERS: readonly [name: string, pattern: RegExp][] = [
   ['http', /^src\/http\//],
   [
     'foundation',
-    /^(src\/(auth-secret|base|settings|config|config-values|limits|metrics|site)\.ts|src\/(audit|db)\/|views\/)/,
+    /^(src\/(auth-secret|base|settings|config|config-values|limits|metrics|tracing|tracing-sdk|site)\.ts|src\/(audit|db)\/|views\/)/,
   ],
   ['sql', /^sql\//],
   ['lib', /^src\/lib\//],
@@ -66,6 +66,7 @@ const OWNERS: readonly [library: RegExp, owner: RegExp][] = [
   [/^@elysiajs\/html$/, /^views\//],
   [/^pino$/, /^src\/lib\/log\.ts$/],
   [/^prom-client$/, /^src\/metrics\.ts$/],
+  [/^@opentelemetry\//, /^src\/tracing-sdk\.ts$/],
 ]
 
 function crossesBadly({ file, target }: Import): boolean {

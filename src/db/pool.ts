@@ -144,6 +144,7 @@ export function openPool(log: Log, max: number, dial: Dial, embedded = false, di
       },
     }
     return Object.defineProperty(query, 'then', {
+      configurable: true, // for `traced.ts`
       value: (resolve?: never, reject?: never) => guarded('a query', DEADLINE_MS, work).then(resolve, reject),
     })
   }

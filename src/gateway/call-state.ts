@@ -1,6 +1,7 @@
 /** The state of a call in progress, and its audit record. */
 import { randomUUID } from 'node:crypto'
 import type { Log } from '../lib/log.ts'
+import type { Tracing } from '../tracing.ts'
 import { type Failure, UpstreamFailure } from './connection.ts'
 import type { Elicitation } from './elicitations.ts'
 import type { LogLevel } from './eras.ts'
@@ -17,6 +18,7 @@ import type { Upstream } from './upstream.ts'
 
 export interface CallsDeps {
   log: Log
+  tracing?: Tracing | undefined
   held: HeldCalls
   states: RequestStates
   /** Called for every `tools/call`, `prompts/get` and `resources/read`, successful or not. */

@@ -18,6 +18,7 @@ import type { PeerAnswer, PeerCall } from './peer.ts'
 import { answerQuestions } from './questions.ts'
 import { passOn, wantedLogs } from './relay.ts'
 import { bindingOf, notWaiting } from './request-state.ts'
+import { traceCall } from './trace-call.ts'
 import type { Upstream } from './upstream.ts'
 
 /** How many rounds of questions a 2026 upstream may ask before it answers. */
@@ -28,6 +29,17 @@ const ROUNDS = 8
  * @throws RpcError
  */
 export async function performCall(
+  deps: CallsDeps,
+  upstream: Upstream,
+  exchange: Exchange,
+  params: Record<string, unknown>,
+): Promise<Record<string, unknown>> {
+  return deps.tracing
+    ? traceCall(deps.tracing, upstream, exchange, params, sent => perform(deps, upstream, exchange, sent))
+    : perform(deps, upstream, exchange, params)
+}
+
+async function perform(
   deps: CallsDeps,
   upstream: Upstream,
   exchange: Exchange,

@@ -52,6 +52,7 @@ export async function openConfiguredGateway(
   const gateway = openGateway({
     accounts,
     log,
+    tracing: base.tracing,
     now,
     sql,
     db,

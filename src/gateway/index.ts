@@ -8,6 +8,7 @@ import { UPSTREAM_CHANNEL } from '../../sql/notifications.ts'
 import { trustTools } from '../../sql/upstreams.ts'
 import type { Database } from '../db/index.ts'
 import type { Log } from '../lib/log.ts'
+import type { Tracing } from '../tracing.ts'
 import type { Accounts } from './accounts/index.ts'
 import { type CallsDeps, plainly } from './call-state.ts'
 import type { Servers, UpstreamConfig } from './config.ts'
@@ -47,6 +48,7 @@ export interface GatewayDeps {
   children(): readonly { upstream: string; stderr: readonly string[] }[]
   /** Every call, for the audit log. */
   onCall(record: CallRecord): void
+  tracing?: Tracing | undefined
   onToolsChanged(change: ChangedTools): void
   onDown?(upstream: string, reason: FailureReason): void
 }
@@ -60,6 +62,7 @@ export function openGateway(deps: GatewayDeps): Gateway {
   const states = openRequestStates(deps)
   const callsDeps: CallsDeps = {
     log: deps.log,
+    tracing: deps.tracing,
     states,
     held: openHeldCalls(states),
     onCall: deps.onCall,

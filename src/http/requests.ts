@@ -7,6 +7,7 @@ import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
 import { networkOf } from '../lib/networks.ts'
 import { clientAddress, type Handled, isTrustedPeer } from './client-address.ts'
+import { openRequestSpans } from './request-spans.ts'
 import { openResponseHeaders } from './response-headers.ts'
 import type { Routes } from './routes.ts'
 
@@ -54,6 +55,7 @@ export const requests = (base: Base, routes: Routes) => {
   const ids = openIds()
   const setHeaders = openResponseHeaders(base)
   const note = openNotes(base, routes)
+  const spans = base.tracing && openRequestSpans(base.tracing, routes)
 
   function finish(request: Request, response: Response): Response {
     const known = seen.get(request)
@@ -63,12 +65,14 @@ export const requests = (base: Base, routes: Routes) => {
     setHeaders(headers, known.isReadable === true)
     if (routes.traitsOf(known.route).crossOrigin === 'known') headers.set('Vary', 'Origin')
     note?.(request, known, status)
+    spans?.end(request, known, status)
     return response
   }
 
   return new Elysia({ name: 'requests' })
     .wrap(handle => (request: Request) => {
-      const response = handle(request) as unknown as Response | Promise<Response>
+      const run = () => handle(request) as unknown as Response | Promise<Response>
+      const response = spans ? spans.within(request, run) : run()
       if (response instanceof Promise) return response.then(answered => finish(request, answered))
       return finish(request, response)
     })

@@ -1,5 +1,6 @@
 /** The dependencies of every feature: opened once by `deps.ts` and passed to the plugins. Those of only one feature are not here. */
 import type { Queries } from '../sql/index.ts'
+import type { StepWriter } from './audit/steps.ts'
 import type { AuditWriter } from './audit/writer.ts'
 import type { Config } from './config.ts'
 import type { Database } from './db/index.ts'
@@ -20,6 +21,8 @@ export interface Base {
   sql: Queries
   secrets: Secrets
   audit: AuditWriter
+  /** What clients do on their way to a connection. */
+  steps: StepWriter
   /** Rate limits of this replica. */
   limits: Limits
   metrics: Metrics

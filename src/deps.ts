@@ -4,7 +4,8 @@ import { migrations } from '../sql/migrations/index.ts'
 import { hasSigningKeys } from '../sql/signing-keys.ts'
 import { AUDIT_EVENTS } from './audit/events.ts'
 import { openNotices } from './audit/notices.ts'
-import { auditSweeps } from './audit/retention.ts'
+import { auditSweeps, stepSweeps } from './audit/retention.ts'
+import { openSteps } from './audit/steps.ts'
 import { openAuditWriter } from './audit/writer.ts'
 import { readAuthSecret } from './auth-secret.ts'
 import type { Base, Secrets, Sweep } from './base.ts'
@@ -95,6 +96,7 @@ export async function openDeps(
   const notices = openNotices(config, { log, now: clock.now, metrics, known: Object.keys(AUDIT_EVENTS) })
   if (notices) opened.defer(() => notices.close())
   const audit = openAuditWriter(db.sql, log, metrics, notices)
+  const limits = openLimits()
   const base: Base = {
     config,
     log,
@@ -103,7 +105,8 @@ export async function openDeps(
     sql: db.sql,
     secrets: openSecrets(config.AUTH_SECRET ?? readAuthSecret(config.DATA_DIR, !(await hasSigningKeys(db.sql)))),
     audit,
-    limits: openLimits(),
+    steps: openSteps({ sql: db.sql, log, limits, now: clock.now }),
+    limits,
     metrics,
     tracing,
     site,
@@ -114,6 +117,7 @@ export async function openDeps(
   const memory = await openMemory(base)
   opened.defer(() => memory.close())
   opened.defer(() => audit.close())
+  opened.defer(() => base.steps.close())
   opened.defer(() => base.stopping.abort())
   const oauth = { ...base, memory, scopes: openScopes(), resources: openResources(config) }
   opened.defer(async () => {
@@ -142,6 +146,7 @@ export async function openDeps(
       ...signInSweeps(base),
       ...gatewaySweeps(base),
       ...auditSweeps(base),
+      ...stepSweeps(base),
       ...upkeepSweeps(base),
       ...sessionSweeps(base),
     ],

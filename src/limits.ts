@@ -34,6 +34,8 @@ export const LIMITS = {
   clientGuesses: { name: 'guess', hits: 20, seconds: 300 },
   /** Unknown device codes, authorization codes, refresh tokens and personal access tokens from one network. */
   tokenGuesses: { name: 'token-guess', hits: 100, seconds: 300 },
+  /** Steps of connections that are recorded from one network. */
+  steps: { name: 'step', hits: 300, seconds: 600 },
   /** Different audit events of unauthenticated requests from one network, since each is a row. */
   strangers: { name: 'stranger', hits: 100, seconds: 600 },
 } satisfies Record<string, Limit>

@@ -8,7 +8,14 @@ import { print, printJson } from './terminal.ts'
  *
  * @throws UsageError if a check fails.
  */
-export async function examine(address: string | undefined, { json }: { json?: boolean }): Promise<void> {
+export async function examine(
+  address: string | undefined,
+  { json, client }: { json?: boolean; client?: string | true },
+): Promise<void> {
+  if (client !== undefined) {
+    const { showAttempts } = await import('./attempts.ts')
+    return showAttempts(client === true ? undefined : client, json)
+  }
   const checks: Check[] = []
   for await (const check of checksFor(address)) {
     checks.push(check)

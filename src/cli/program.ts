@@ -124,8 +124,9 @@ function defineServer(program: Command): void {
   program
     .command('doctor [url]')
     .description('Check this server, or any MCP server from outside: what is wrong, and how to fix it')
+    .option('--client [id|name]', 'Show how far clients came that tried to connect, where each stopped, and why')
     .addOption(json())
-    .addHelpText('after', examples('doctor', 'doctor https://mcp.example.com/mcp'))
+    .addHelpText('after', examples('doctor', 'doctor https://mcp.example.com/mcp', 'doctor --client claude'))
     .action(async (url, options) => (await import('./doctor.ts')).examine(url, options))
 }
 

@@ -43,6 +43,11 @@ export function allowCrossOrigin(request: Request): void {
   if (known) known.isReadable = true
 }
 
+/** The sender of a request, as far as it is known. */
+export function senderOf(request: Request): Sender | undefined {
+  return seen.get(request)?.sender
+}
+
 /** The id of a request, which identifies its log lines. */
 export function requestId(request: Request): string | undefined {
   return seen.get(request)?.id

@@ -17,6 +17,7 @@ import { RpcError } from '../gateway/messages.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { queryParams } from '../http/params.ts'
 import { KNOWN_ORIGINS } from '../http/routes.ts'
+import { see, seeError } from '../http/traced.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { insufficientScope, requireBearer } from '../oauth/bearer.ts'
 import { lookUpUser } from '../oauth/memory.ts'
@@ -70,6 +71,8 @@ export const mcp = (deps: ToolDeps) => {
   /** All checks before the messages are read. @throws OAuthError */
   async function authorize(handled: Handled, resource: Resource): Promise<Caller> {
     const principal = await requireBearer(deps, handled, resource)
+    const { grantId, clientId } = principal
+    if (deps.steps.isFirst(grantId ?? clientId)) see(deps, handled, 'call', 200, undefined)
     const ip = clientAddress(deps, handled.request, handled.server)
     if (!gateway) return { ...principal, ip }
     const { userId } = principal
@@ -117,7 +120,13 @@ export const mcp = (deps: ToolDeps) => {
   }
 
   /** Streamable HTTP. */
-  async function serve(handled: Handled, resource: Resource): Promise<Response> {
+  const serve = (handled: Handled, resource: Resource): Promise<Response> =>
+    answer(handled, resource).catch(error => {
+      seeError(deps, handled, handled.request.headers.has('authorization') ? 'call' : 'challenge', error)
+      throw error
+    })
+
+  async function answer(handled: Handled, resource: Resource): Promise<Response> {
     const { request } = handled
     const caller = await authorize(handled, resource)
     const received = request.method === 'POST' ? await receive(handled, resource, caller) : undefined

@@ -4,9 +4,11 @@ import { answerPage, consentPage, refusedRequestPage } from '../../views/consent
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { seeOther } from '../http/pages.ts'
 import { queryParams, type Repeated, readParams } from '../http/params.ts'
+import { identify } from '../http/requests.ts'
 import { PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
 import { onward, type PageDeps, page } from '../http/shell.ts'
+import { noteAnswer, traced } from '../http/traced.ts'
 import { OAuthError, SignInRequired } from '../lib/errors.ts'
 import {
   type Asked,
@@ -35,21 +37,26 @@ interface Arrival extends Handled, Asked {
 
 export const authorize = (deps: AuthorizeDeps) => {
   const app = new Elysia({ name: 'oauth-authorize' }).use(session(deps))
+  const trace = (handled: Handled, handler: () => Promise<Response>) => traced(deps, handled, 'authorization', handler)
   for (const path of [PATH, '/authorize']) {
     app
       .get(
         path,
         ({ request, server }) => {
           const repeated: Repeated = []
-          return begin(deps, { request, server, params: queryParams(request, { repeated }), repeated })
+          return trace({ request, server }, () =>
+            begin(deps, { request, server, params: queryParams(request, { repeated }), repeated }),
+          )
         },
         PAGE,
       )
       .post(
         path,
-        async ({ request, server }) => {
+        ({ request, server }) => {
           const repeated: Repeated = []
-          return begin(deps, { request, server, params: await readParams(request, { repeated }), repeated })
+          return trace({ request, server }, async () =>
+            begin(deps, { request, server, params: await readParams(request, { repeated }), repeated }),
+          )
         },
         { parse: 'none', ...PAGE },
       )
@@ -57,11 +64,12 @@ export const authorize = (deps: AuthorizeDeps) => {
   return app
     .get(
       `${PATH}/:id`,
-      async ({ request, server, params: { id } }) => {
-        const kept = await findKept(deps, id)
-        if (kept.decided) throw alreadyDecided()
-        return begin(deps, { request, server, ...kept, kept })
-      },
+      ({ request, server, params: { id } }) =>
+        trace({ request, server }, async () => {
+          const kept = await findKept(deps, id)
+          if (kept.decided) throw alreadyDecided()
+          return begin(deps, { request, server, ...kept, kept })
+        }),
       { signedIn: true, ...PAGE },
     )
     .post(
@@ -73,7 +81,9 @@ export const authorize = (deps: AuthorizeDeps) => {
         if (!viewer) throw new SignInRequired(`${PATH}/${id}`)
         requireCsrf(deps, { request, server }, viewer, interactionOf(id), form)
         const kept = await findKept(deps, id)
-        return decide(deps, request, viewer, kept, form.decision === 'approve', clientAddress(deps, request, server))
+        return traced(deps, { request, server }, 'consent', () =>
+          decide(deps, request, viewer, kept, form.decision === 'approve', clientAddress(deps, request, server)),
+        )
       },
       { parse: 'none', ...PAGE },
     )
@@ -87,6 +97,7 @@ async function begin(deps: AuthorizeDeps, arrival: Arrival): Promise<Response> {
   const { request, server, params, kept } = arrival
   const ip = clientAddress(deps, request, server)
   const target = await findRedirectTarget(deps, arrival, ip)
+  identify(request, { client: target.client.id })
   const viewer = await deps.viewers.find(request)
   const keep = async () => kept ?? (await keepRequest(deps, arrival, { viewer, ip }))
   const prompt = promptsOf(params)
@@ -117,12 +128,14 @@ async function decide(
   ip: string | null,
 ): Promise<Response> {
   const target = await findRedirectTarget(deps, kept, ip)
+  identify(httpRequest, { client: target.client.id })
   try {
     const checked = checkAuthorizationRequest(deps, target, kept)
     const request = { ...checked, scope: grantableBy(viewer, checked.scope) }
     if (approved && request.scope.length === 0)
       throw new OAuthError('invalid_scope', 'The user cannot grant any of the requested scopes')
     const decision = approved ? 'approved' : 'denied'
+    if (!approved) noteAnswer(httpRequest, decision)
     const code = await decideOnce(deps, viewer, { id: kept.id, decision, request, ip })
     const answer: Record<string, string> = code
       ? { code }
@@ -148,6 +161,7 @@ function answerError(
 ): Promise<Response> | Response {
   if (!(error instanceof OAuthError) || error.status === 429) throw error
   const { error: code, description } = error
+  noteAnswer(httpRequest, description)
   if (!ANSWERS_TO_NONE.includes(code)) recordRefused(deps, description, { clientId: target.client.id, userId, ip })
   const href = answerUrl(deps, target, { error: code, error_description: description })
   if (isTrustedRedirect(target.client, target.redirectUri)) return seeOther(href)

@@ -11,6 +11,7 @@ import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { CROSS_ORIGIN, PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
 import { type PageDeps, page } from '../http/shell.ts'
+import { see, traced } from '../http/traced.ts'
 import { AppError, OAuthError } from '../lib/errors.ts'
 import { authenticateRequest } from './clients/authentication.ts'
 import { requireGrantType } from './clients/index.ts'
@@ -35,19 +36,13 @@ export const device = (deps: OAuthDeps & PageDeps) =>
     .use(session(deps))
     .post(
       '/api/oauth/device',
-      async context => {
-        const { client, params, ip, userAgent } = await authenticateRequest(deps, context)
-        requireGrantType(deps, client, DEVICE_CODE_GRANT, ip)
-        return noStoreJson(
-          await requestDeviceAuthorization(deps, {
-            client,
-            scope: params.scope,
-            resource: params.resource,
-            ip,
-            userAgent,
-          }),
-        )
-      },
+      ({ request, server }) =>
+        traced(deps, { request, server }, 'device code', async () => {
+          const { client, params, ip, userAgent } = await authenticateRequest(deps, { request, server })
+          requireGrantType(deps, client, DEVICE_CODE_GRANT, ip)
+          const { scope, resource } = params
+          return noStoreJson(await requestDeviceAuthorization(deps, { client, scope, resource, ip, userAgent }))
+        }),
       { parse: 'none', ...CROSS_ORIGIN },
     )
     .get(
@@ -66,7 +61,10 @@ export const device = (deps: OAuthDeps & PageDeps) =>
         requireCsrf(deps, { request, server }, viewer, ENTER, params)
         const ip = clientAddress(deps, request, server)
         const entered = await enterOrExplain(deps, viewer, params.user_code ?? '', ip, request)
-        if (entered instanceof Response) return entered
+        if (entered instanceof Response) {
+          see(deps, { request, server }, 'approval', entered.status, 'wrong user code')
+          return entered
+        }
         if (!wantsJson(request)) return openPage(request, `/auth/device/${entered.id}`)
         return noStoreJson(requestProps(deps, viewer, await requireEntered(deps, viewer, entered.id)))
       },
@@ -102,6 +100,9 @@ export const device = (deps: OAuthDeps & PageDeps) =>
           params.decision,
           clientAddress(deps, request, server),
         )
+        const denied = params.decision === 'deny' ? 'denied' : undefined
+        const outcome = decided ? denied : 'already decided or expired'
+        see(deps, { request, server }, 'approval', decided ? 200 : 400, outcome, entered.client_id)
         // If it was already decided or has expired, the page shows that.
         if (!wantsJson(request)) return seeOther(`/auth/device/${params.id}`)
         if (!decided) throw new OAuthError('invalid_request', 'The request was already decided or has expired')

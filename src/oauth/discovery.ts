@@ -1,8 +1,10 @@
 /** Metadata endpoints: authorization server (RFC 8414), protected resources (RFC 9728) and the key set (RFC 7517). */
 
 import { Elysia, NotFoundError } from 'elysia'
+import type { Handled } from '../http/client-address.ts'
 import { JSON_TYPE, keptJson } from '../http/json.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
+import { see } from '../http/traced.ts'
 import { ASSERTION_ALGORITHMS } from './clients/assertions.ts'
 import { AUTH_METHODS } from './clients/authentication.ts'
 import type { OAuthDeps } from './deps.ts'
@@ -15,20 +17,28 @@ export const discovery = (deps: OAuthDeps) => {
   const ofServer = keptJson((userScopes: readonly string[]) => serverMetadata(deps, userScopes))
   const ofResource = keptJson((resource: Resource) => resourceMetadata(deps, resource))
   const ofKeys = keptJson((keys: object) => keys)
-  const server = () => publicJson(ofServer(deps.scopes.forUsers))
+  const seen = (handled: Handled, text: string) => {
+    see(deps, handled, 'metadata', 200, undefined)
+    return publicJson(text)
+  }
+  const server = ({ request, server }: Handled) => seen({ request, server }, ofServer(deps.scopes.forUsers))
   return (
     new Elysia({ name: 'oauth-discovery' })
       .get('/.well-known/oauth-authorization-server', server, CROSS_ORIGIN)
       // Some clients look only here. This server is not an OpenID provider and issues no id tokens.
       .get('/.well-known/openid-configuration', server, CROSS_ORIGIN)
       .get('/.well-known/jwks.json', () => publicJson(ofKeys(deps.memory.keys.jwks)), CROSS_ORIGIN)
-      .get('/.well-known/oauth-protected-resource', () => publicJson(ofResource(deps.resources.hub)), CROSS_ORIGIN)
+      .get(
+        '/.well-known/oauth-protected-resource',
+        ({ request, server }) => seen({ request, server }, ofResource(deps.resources.hub)),
+        CROSS_ORIGIN,
+      )
       .get(
         '/.well-known/oauth-protected-resource/*',
-        ({ params }) => {
+        ({ request, server, params }) => {
           const resource = deps.resources.at(`/${params['*']}`)
           if (!resource) throw new NotFoundError()
-          return publicJson(ofResource(resource))
+          return seen({ request, server }, ofResource(resource))
         },
         CROSS_ORIGIN,
       )

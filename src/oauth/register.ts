@@ -8,6 +8,7 @@ import { clientAddress, type Handled } from '../http/client-address.ts'
 import { noStoreJson } from '../http/json.ts'
 import { identify } from '../http/requests.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
+import { traced } from '../http/traced.ts'
 import { hashSecret, sameBytes } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { networkOf } from '../lib/networks.ts'
@@ -21,7 +22,7 @@ import { requestableScope } from './scopes.ts'
 const PATH = '/api/oauth/register'
 
 export const register = (deps: OAuthDeps) => {
-  const handle = async (handled: Handled) => {
+  const answer = async (handled: Handled) => {
     const { request, server } = handled
     const trusted = mayRegister(deps, handled)
     const ip = clientAddress(deps, request, server)
@@ -33,6 +34,8 @@ export const register = (deps: OAuthDeps) => {
     else giveBack(deps.limits, LIMITS.registrations, network) // it was already registered
     return noStoreJson(clientInformation(deps, client, { secret, managementToken }), 201)
   }
+  const handle = ({ request, server }: Handled) =>
+    traced(deps, { request, server }, 'registration', () => answer({ request, server }))
   return new Elysia({ name: 'oauth-register' })
     .post(PATH, handle, { parse: 'none', ...CROSS_ORIGIN })
     .post('/register', handle, { parse: 'none', ...CROSS_ORIGIN }) // for MCP 2025-03-26 clients that do not read metadata

@@ -6,6 +6,7 @@ import { noStoreJson } from '../http/json.ts'
 import { readParams } from '../http/params.ts'
 import { identify } from '../http/requests.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
+import { noteAnswer, traced } from '../http/traced.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { authenticateClient, authenticateRequest, readClientCredentials } from './clients/authentication.ts'
 import { requireGrantType } from './clients/index.ts'
@@ -16,28 +17,34 @@ import type { TokenRequest, TokenResponse } from './grants/types.ts'
 import { DEVICE_CODE_GRANT } from './grants/types.ts'
 
 export const token = (deps: OAuthDeps) => {
-  const handle = async (context: Handled) =>
-    noStoreJson(await issueTokens(deps, await authenticateRequest(deps, context)))
+  const handle = ({ request, server }: Handled) =>
+    traced(deps, { request, server }, 'token', async () => {
+      const asked = await authenticateRequest(deps, { request, server })
+      const tokens = noStoreJson(await issueTokens(deps, asked))
+      if (asked.params.grant_type === 'refresh_token') noteAnswer(request, null)
+      return tokens
+    })
   return new Elysia({ name: 'oauth-token' })
     .post('/api/oauth/token', handle, { parse: 'none', ...CROSS_ORIGIN })
     .post('/token', handle, { parse: 'none', ...CROSS_ORIGIN }) // for MCP 2025-03-26 clients that do not read metadata
     .post(
       '/api/oauth/device/token',
-      async ({ request, server }) => {
-        const params = await readParams(request)
-        if (params.grant_type !== undefined && params.grant_type !== DEVICE_CODE_GRANT) {
-          throw new OAuthError(
-            'unsupported_grant_type',
-            `This endpoint supports only the grant type ${DEVICE_CODE_GRANT}`,
-          )
-        }
-        const credentials = readClientCredentials(request, params)
-        const ip = clientAddress(deps, request, server)
-        const client = credentials ? await authenticateClient(deps, credentials, ip) : undefined
-        if (client) identify(request, { client: client.id })
-        if (client) requireGrantType(deps, client, DEVICE_CODE_GRANT, ip)
-        return noStoreJson(await grantDeviceCode(deps, { client, params, ip }))
-      },
+      ({ request, server }) =>
+        traced(deps, { request, server }, 'token', async () => {
+          const params = await readParams(request)
+          if (params.grant_type !== undefined && params.grant_type !== DEVICE_CODE_GRANT) {
+            throw new OAuthError(
+              'unsupported_grant_type',
+              `This endpoint supports only the grant type ${DEVICE_CODE_GRANT}`,
+            )
+          }
+          const credentials = readClientCredentials(request, params)
+          const ip = clientAddress(deps, request, server)
+          const client = credentials ? await authenticateClient(deps, credentials, ip) : undefined
+          if (client) identify(request, { client: client.id })
+          if (client) requireGrantType(deps, client, DEVICE_CODE_GRANT, ip)
+          return noStoreJson(await grantDeviceCode(deps, { client, params, ip }))
+        }),
       { parse: 'none', ...CROSS_ORIGIN },
     )
 }

@@ -14,6 +14,7 @@ import { queryParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { requireCsrf, SIGN_OUT, type Viewers } from '../http/session.ts'
 import { onward, page } from '../http/shell.ts'
+import { traced } from '../http/traced.ts'
 import { AppError } from '../lib/errors.ts'
 import { COMMAND } from '../lib/program.ts'
 import { formToken, requireOwnForm } from './forms.ts'
@@ -46,14 +47,15 @@ export const signin = (deps: SignInDeps) =>
     .get('/auth/signin/link', ({ request }) => showLink(deps, request), PAGE)
     .post(
       '/auth/signin/link',
-      async ({ request, server }) => {
-        const params = await readParams(request)
-        requireOwnForm(deps, { request, server }, params)
-        const { userId } = await useSignInLink(deps, params.token ?? '', clientAddress(deps, request, server))
-        const remembered = readCookie(deps.config, request, RETURN_COOKIE) ?? ''
-        const returnTo = localPath(Buffer.from(remembered, 'base64url').toString())
-        return signedIn(deps, { request, server }, { userId, how: 'link', returnTo })
-      },
+      ({ request, server }) =>
+        traced(deps, { request, server }, 'sign-in', async () => {
+          const params = await readParams(request)
+          requireOwnForm(deps, { request, server }, params)
+          const { userId } = await useSignInLink(deps, params.token ?? '', clientAddress(deps, request, server))
+          const remembered = readCookie(deps.config, request, RETURN_COOKIE) ?? ''
+          const returnTo = localPath(Buffer.from(remembered, 'base64url').toString())
+          return signedIn(deps, { request, server }, { userId, how: 'link', returnTo })
+        }),
       { parse: 'none', ...PAGE },
     )
     .post(
@@ -73,24 +75,25 @@ export const signin = (deps: SignInDeps) =>
     )
     .get(
       '/auth/callback/:provider',
-      async ({ request, server, trips, params: { provider: id } }) => {
-        const provider = requireProvider(deps, id)
-        const params = queryParams(request)
-        const trip = await readTrip(deps, trips, request, provider, params)
-        const code = requireCode(params)
-        const ip = clientAddress(deps, request, server)
-        const identity = await provider.finish({ code, iss: params.iss }, trip, deps.now()).catch(error => {
-          if (error instanceof AppError && error.status === 403)
-            recordRepeatable(deps, 'user.refused', { ip, detail: { how: provider.id } }, provider.id)
-          throw error
-        })
-        const user = await admit(deps, identity, ip)
-        await endTrip(deps, trip)
-        const session = { userId: user.id, how: provider.id, returnTo: trip.returnTo }
-        const response = await signedIn(deps, { request, server }, session)
-        response.headers.append('Set-Cookie', endedTripCookie(deps, trip))
-        return response
-      },
+      ({ request, server, trips, params: { provider: id } }) =>
+        traced(deps, { request, server }, 'sign-in', async () => {
+          const provider = requireProvider(deps, id)
+          const params = queryParams(request)
+          const trip = await readTrip(deps, trips, request, provider, params)
+          const code = requireCode(params)
+          const ip = clientAddress(deps, request, server)
+          const identity = await provider.finish({ code, iss: params.iss }, trip, deps.now()).catch(error => {
+            if (error instanceof AppError && error.status === 403)
+              recordRepeatable(deps, 'user.refused', { ip, detail: { how: provider.id } }, provider.id)
+            throw error
+          })
+          const user = await admit(deps, identity, ip)
+          await endTrip(deps, trip)
+          const session = { userId: user.id, how: provider.id, returnTo: trip.returnTo }
+          const response = await signedIn(deps, { request, server }, session)
+          response.headers.append('Set-Cookie', endedTripCookie(deps, trip))
+          return response
+        }),
       PAGE,
     )
     .post(

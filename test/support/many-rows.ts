@@ -50,6 +50,8 @@ export async function fillTables(db: Database, rows = ROWS): Promise<void> {
     `session_messages (id, session, content, created_at) select ${uuid}, 'session' || n, ${hash}, ${time}`,
     `personal_tokens (id, token_hash, user_id, name, scope, resource, created_at, expires_at)
       select ${uuid}, ${hash}, ${uuid}, 'Token', ${scope}, 'https://mcp.example/mcp', ${time}, ${time}`,
+    `connection_steps (at, step, client_id, network, program, status, known)
+      select ${time}, 'token', 'c_' || n, '192.0.2.1', 'test', 200, n % 2 = 0`,
     `throttles (key, failures, resets_at) select 'device:user:' || n, 1, ${time}`,
   ]
   for (const insert of inserts) {

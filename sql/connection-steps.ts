@@ -1,0 +1,89 @@
+import type { Queries } from './index.ts'
+
+export interface NewStep {
+  at: Date
+  step: string
+  clientId: string | null
+  network: string
+  program: string
+  status: number
+  answer: string | null
+  known: boolean
+}
+
+/** Appends steps in one statement. A call is one only if its client got a token after `since`: then it is the first. */
+export async function insertConnectionSteps(sql: Queries, steps: NewStep[], since: Date): Promise<void> {
+  await sql`
+    insert into connection_steps (at, step, client_id, network, program, status, answer, known)
+    select at, step, client_id, network, program, status, answer, known
+    from jsonb_to_recordset(${sql.json(
+      steps.map(({ at, clientId, ...step }) => ({ ...step, at: at.toISOString(), client_id: clientId })),
+    )}) as row (
+      at timestamptz, step text, client_id text, network text, program text, status smallint, answer text, known boolean
+    )
+    where step <> 'call'
+      or status >= 400
+      or (
+        select true
+        from connection_steps as earlier
+        where earlier.client_id = row.client_id
+          and earlier.at > ${since}
+          and earlier.step = 'token'
+        limit 1
+      )`
+}
+
+export interface StepRow {
+  at: Date
+  step: string
+  client_id: string | null
+  client_name: string | null
+  network: string
+  program: string
+  status: number
+  answer: string | null
+}
+
+/** The newest steps, oldest first. */
+export async function listConnectionSteps(sql: Queries, limit: number): Promise<StepRow[]> {
+  const rows = await sql<StepRow[]>`
+    select
+      at, step, client_id, (select name from clients where clients.id = client_id) as client_name, network, program, status,
+      answer
+    from connection_steps
+    order by id desc
+    limit ${limit}`
+  return rows.toReversed().toSorted((one, other) => one.at.getTime() - other.at.getTime())
+}
+
+/** Deletes at most `limit` steps older than `before`. @returns how many. */
+export async function sweepOldSteps(sql: Queries, before: Date, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from connection_steps
+    where id = any (array(
+      select id
+      from connection_steps
+      where at < ${before}
+      order by at
+      limit ${limit}
+      for update skip locked
+    ))
+    returning id`
+  return rows.length
+}
+
+/** Deletes at most `limit` steps beyond the newest `keep` of those that are known, or of those that are not. @returns how many. */
+export async function sweepSurplusSteps(sql: Queries, known: boolean, keep: number, limit: number): Promise<number> {
+  const rows = await sql`
+    delete from connection_steps
+    where id = any (array(
+      select id
+      from connection_steps
+      where known = ${known}
+      order by id desc
+      limit ${limit}
+      offset ${keep}
+    ))
+    returning id`
+  return rows.length
+}

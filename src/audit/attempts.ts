@@ -1,0 +1,117 @@
+/**
+ * Puts the steps of one attempt of a client together: by client, network and time, without cookies. The steps of a browser
+ * belong to the client that they are for; steps before a client has an id, to the next client of the same program there.
+ */
+import { listConnectionSteps, type StepRow } from '../../sql/connection-steps.ts'
+import type { Queries } from '../../sql/index.ts'
+import { type Finding, findCause } from './causes.ts'
+import { FIRST_CALL_MS } from './steps.ts'
+
+export interface Attempt {
+  /** Null if it stopped before it had one. */
+  clientId: string | null
+  clientName: string | null
+  program: string
+  networks: string[]
+  beganAt: Date
+  endedAt: Date
+  steps: Pick<StepRow, 'at' | 'step' | 'status' | 'answer'>[]
+  /** Whether its first call was answered. */
+  connected: boolean
+  /** Where it stopped, why, and what to do; undefined if it is connected. */
+  finding: Finding | undefined
+}
+
+const MOST_STEPS = 10_000
+/** A step that comes later begins a new attempt; longer than a device code or a sign-in takes. */
+const GAP_MS = 15 * 60_000
+/** A challenge that comes later after a token is another attempt. */
+const LOST_TOKEN_MS = 60_000
+
+/**
+ * The attempts that were seen, newest first.
+ *
+ * @param client Only those of clients with this id, or whose name or program contains this text.
+ */
+export async function listAttempts(
+  { sql, now }: { sql: Queries; now: () => Date },
+  client?: string,
+): Promise<Attempt[]> {
+  const attempts = attemptsOf(await listConnectionSteps(sql, MOST_STEPS), now())
+  const wanted = client?.toLowerCase()
+  const isWanted = ({ clientId, clientName, program }: Attempt) =>
+    wanted === undefined ||
+    clientId?.toLowerCase() === wanted ||
+    [clientName, program].some(name => name?.toLowerCase().includes(wanted))
+  return attempts.filter(isWanted).reverse()
+}
+
+/** @param rows In the order of time. */
+export function attemptsOf(rows: readonly StepRow[], now: Date): Attempt[] {
+  const attempts: Attempt[] = []
+  let open: Attempt[] = []
+  for (const row of rows) {
+    open = open.filter(({ endedAt }) => row.at.getTime() - endedAt.getTime() <= GAP_MS)
+    let attempt = findAttempt(open, row)
+    // Somebody who signs in for the pages of this server is no client.
+    if (!attempt && row.step === 'sign-in') continue
+    if (!attempt) {
+      const { program, at } = row
+      attempt = {
+        ...{ clientId: null, clientName: null, program, networks: [], beganAt: at, endedAt: at },
+        ...{ steps: [], connected: false, finding: undefined },
+      }
+      attempts.push(attempt)
+      open.push(attempt)
+    }
+    add(attempt, row)
+  }
+  for (const attempt of attempts) attempt.finding = attempt.connected ? undefined : findCause(attempt, now)
+  return attempts
+}
+
+function add(attempt: Attempt, { at, step, status, answer, client_id, client_name, network }: StepRow): void {
+  attempt.clientId ??= client_id
+  attempt.clientName ??= client_name
+  if (!attempt.networks.includes(network)) attempt.networks.push(network)
+  attempt.endedAt = at
+  attempt.steps.push({ at, step, status, answer })
+  if (step === 'call' && status < 400) attempt.connected = true
+}
+
+function findAttempt(open: readonly Attempt[], row: StepRow): Attempt | undefined {
+  const fitting = open.filter(attempt => !beginsAnew(attempt, row))
+  const isHere = ({ networks }: Attempt) => networks.includes(row.network)
+  const nameless = (attempt: Attempt) => attempt.clientId === null && isHere(attempt)
+  const rules: ((attempt: Attempt) => boolean)[] =
+    row.client_id === null
+      ? [
+          attempt => isHere(attempt) && attempt.program === row.program,
+          attempt => isHere(attempt) && (row.step === 'sign-in' || row.step === 'approval'),
+        ]
+      : [
+          attempt => attempt.clientId === row.client_id && isHere(attempt),
+          attempt => nameless(attempt) && attempt.program === row.program,
+          nameless,
+          // The browser, or the server of a hosted client, is in another network.
+          attempt => attempt.clientId === row.client_id,
+        ]
+  for (const rule of rules) {
+    const found = fitting.findLast(rule)
+    if (found) return found
+  }
+  return undefined
+}
+
+/** Whether a step cannot follow what an attempt has done already. */
+function beginsAnew({ connected, steps }: Attempt, { step, at }: StepRow): boolean {
+  const token = steps.findLast(done => done.step === 'token' && done.answer === null)
+  if (step === 'challenge' && token) return connected || at.getTime() - token.at.getTime() > LOST_TOKEN_MS
+  if (step === 'registration' || step === 'device code' || step === 'challenge')
+    return (
+      connected ||
+      steps.some(done => done.step === 'token' || (done.step === step && done.status < 400 && step !== 'challenge'))
+    )
+  if (step === 'authorization') return connected || token !== undefined
+  return connected && at.getTime() - steps.at(-1)!.at.getTime() > FIRST_CALL_MS
+}

@@ -1,16 +1,30 @@
 /** Parses HTTP responses of upstreams: bodies into messages, statuses into failures. */
 import { type Failure, fail, UpstreamFailure } from './connection.ts'
-import { type Id, isMessage, isObject, isResponse, type Message, type RpcResponse } from './messages.ts'
+import { parseAnswer } from './long-lists.ts'
+import {
+  type Id,
+  isMessage,
+  isObject,
+  isResponse,
+  type Message,
+  type RpcRequest,
+  type RpcResponse,
+} from './messages.ts'
 import { readBody } from './outbound.ts'
 
 /** Bytes to read of an error's body. */
 const ERROR_BODY = 64 * 1024
 
-/** Parses a body or an event: one message, or a batch (2025-03-26). @throws UpstreamFailure for anything else. */
-export function parseMessages(text: string): Message[] {
+/**
+ * Parses a body or an event: one message, or a batch (2025-03-26).
+ *
+ * @param about The request that it may answer. @param most Maximum number of items in a list.
+ * @throws UpstreamFailure for anything else.
+ */
+export function parseMessages(text: string, about: RpcRequest | undefined, most: number): Message[] {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseAnswer(text, id => (id === about?.id ? about.method : undefined), most)
   } catch {
     throw fail('malformed', 'the answer is not JSON')
   }

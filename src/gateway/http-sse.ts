@@ -19,7 +19,8 @@ export async function openHttpSse(spec: HttpSpec, events: ConnectionEvents): Pro
   const endpoint = Promise.withResolvers<string>()
   const reader = openEventReader(spec.maxBytes, ({ event, data, bytes }) => {
     if (event === 'endpoint') endpoint.resolve(postUrl(spec.url, data))
-    else if (event === 'message') for (const message of parseMessages(data)) events.onMessage(message, bytes)
+    else if (event === 'message')
+      for (const message of parseMessages(data, undefined, spec.maxItems)) events.onMessage(message, bytes)
   })
   const follow = async () => {
     await readChunks(response, chunk => {

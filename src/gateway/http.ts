@@ -19,6 +19,8 @@ export interface HttpSpec {
   /** Absent: what is in the headers. */
   credential?: Credential
   maxBytes: number
+  /** Maximum number of items in a list. */
+  maxItems: number
 }
 
 /** Pause before a stream is reopened. */
@@ -60,7 +62,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
     let answered = false
     const reader = openEventReader(spec.maxBytes, ({ data, bytes }) => {
       if (data === '') return
-      for (const message of parseMessages(data)) {
+      for (const message of parseMessages(data, about, spec.maxItems)) {
         if (about && answers(message, about.id)) {
           answered = true
           if (about.method === 'initialize') learn(response, message)
@@ -114,7 +116,7 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
     if (type === 'application/json') {
       const { text, bytes } = await readBody(response, spec.maxBytes)
       let answered = false
-      for (const item of parseMessages(text)) {
+      for (const item of parseMessages(text, message, spec.maxItems)) {
         answered ||= answers(item, message.id)
         if (message.method === 'initialize') learn(response, item)
         events.onMessage(item, bytes, message.id)

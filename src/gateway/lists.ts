@@ -119,13 +119,15 @@ export async function fetchAll(
     const { nextCursor } = result
     if (typeof nextCursor !== 'string') break
     if (entries.size >= most || ++pages >= MOST_PAGES || cursors.has(nextCursor)) {
-      warn(`lists more than ${entries.size} ${kind}; the rest is cut off${cut > 0 ? `, ${cut} of this page` : ''}`)
+      warn(
+        `lists more than ${entries.size} ${kind}; the rest is cut off${cut > 0 ? `, about ${cut} of this page` : ''}`,
+      )
       return finish()
     }
     cursors.add(nextCursor)
     cursor = nextCursor
   }
-  if (cut > 0) warn(`lists ${entries.size + cut} ${kind}; ${cut} are cut off`)
+  if (cut > 0) warn(`lists about ${entries.size + cut} ${kind}; all but the first ${entries.size} are cut off`)
   return finish()
 
   function finish(): Catalogue {

@@ -33,6 +33,7 @@ export interface ChildSpec {
   env: Record<string, string>
   cwd?: string
   maxBytes: number
+  maxItems: number
   /** Whether it is in use: then it is not ended to make room for another. */
   inUse(): boolean
 }
@@ -111,11 +112,17 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     inUse: () => boolean,
   ) {
     const filled = config.perPrincipal ? expandFor(transport, caller) : transport
-    const { maxBytes } = config
+    const { maxBytes, maxTools: maxItems } = config
     if (filled.type === 'http') {
       await vetUrl(filled.url)
       const credential = deps.credentialFor(config, caller)
-      const spec = { url: filled.url, headers: filled.headers, maxBytes, ...(credential ? { credential } : {}) }
+      const spec = {
+        url: filled.url,
+        headers: filled.headers,
+        maxBytes,
+        maxItems,
+        ...(credential ? { credential } : {}),
+      }
       return kind === 'sse' ? openHttpSse(spec, connection) : openHttp(spec, connection)
     }
     const { command, args, env, cwd } = filled
@@ -127,6 +134,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
       args,
       env,
       maxBytes,
+      maxItems,
       inUse,
       ...(cwd === undefined ? {} : { cwd }),
     }

@@ -5,6 +5,7 @@
 import { type Connection, type ConnectionEvents, type Failure, fail, UpstreamFailure } from './connection.ts'
 import type { Transport } from './expand.ts'
 import { splitLines } from './lines.ts'
+import { parseAnswer } from './long-lists.ts'
 import { type Id, isMessage, isObject, isRequest, isResponse, type Message } from './messages.ts'
 import { paceOf } from './pace.ts'
 import type { ManagedChild, Supervisor } from './supervisor.ts'
@@ -15,6 +16,8 @@ export interface StdioSpec extends Omit<Extract<Transport, { type: 'stdio' }>, '
   principal: string
   /** Maximum size of one message, in either direction. */
   maxBytes: number
+  /** Maximum number of items in a list. */
+  maxItems: number
   /** Milliseconds without use until the child is ended; absent or 0: never. */
   idleTimeout?: number
   /** Whether it is in use although no request is waiting, for instance by a subscription. */
@@ -35,11 +38,11 @@ const LAST_WORDS = 200
  */
 export async function openStdio(
   supervisor: Supervisor,
-  { maxBytes, inUse, ...spec }: StdioSpec,
+  { maxBytes, maxItems, inUse, ...spec }: StdioSpec,
   events: ConnectionEvents,
 ): Promise<StdioConnection> {
-  /** Requests without an answer. */
-  const waiting = new Set<Id>()
+  /** Requests without an answer, and their methods. */
+  const waiting = new Map<Id, string>()
   /** Until its first message, a child counts as in use by the caller that started it. */
   let isNew = true
   const isUsed = () => isNew || waiting.size > 0 || (inUse?.() ?? false)
@@ -61,7 +64,8 @@ export async function openStdio(
     if (error instanceof UpstreamFailure) close(error.failure)
     throw error
   }
-  reader = readMessages(child, maxBytes, {
+  const parse = (line: string) => parseLine(line, id => waiting.get(id), maxItems)
+  reader = readMessages(child, maxBytes, parse, {
     message(message, bytes) {
       // Unsolicited messages do not count as use.
       if (isResponse(message)) {
@@ -101,7 +105,7 @@ export async function openStdio(
       write(message)
       isNew = false
       child.touch()
-      if (isRequest(message)) waiting.add(message.id)
+      if (isRequest(message)) waiting.set(message.id, message.method)
       else if ('method' in message && message.method === 'notifications/cancelled')
         waiting.delete(message.params?.requestId as Id)
     },
@@ -132,7 +136,12 @@ interface MessageEvents {
   strange(line: string, count: number): void
 }
 
-function readMessages(child: ManagedChild, maxBytes: number, events: MessageEvents): { stop(): void } {
+function readMessages(
+  child: ManagedChild,
+  maxBytes: number,
+  parse: (line: string) => unknown,
+  events: MessageEvents,
+): { stop(): void } {
   const pace = paceOf(child.stdout)
   let strange = 0
   let stopped = false
@@ -168,10 +177,10 @@ function readMessages(child: ManagedChild, maxBytes: number, events: MessageEven
 const isId = (value: unknown): value is Id => typeof value === 'string' || typeof value === 'number'
 
 /** @returns undefined if it is not JSON. Lines that cannot be a message are not parsed, since exceptions are expensive in a flood. */
-function parse(text: string): unknown {
+function parseLine(text: string, ...about: [methodOf: (id: number) => string | undefined, most: number]): unknown {
   if (!/^\s*[{[]/.test(text)) return undefined
   try {
-    return JSON.parse(text)
+    return parseAnswer(text, ...about)
   } catch {
     return undefined
   }

@@ -15,6 +15,7 @@ export const childSpec = (mode = '', more: Partial<StdioSpec> = {}): StdioSpec =
   command: process.execPath,
   args: [CHILD, mode],
   env: { PATH: process.env.PATH ?? '' },
+  maxItems: 1000,
   maxBytes: 10_485_760,
   ...more,
 })

@@ -45,7 +45,13 @@ interface Answer {
   title: string
   advice: string
   headers?: Record<string, string>
-  log?: { level: 'error' | 'info' | 'debug'; message: string; detail: unknown }
+  log?: LogLine
+}
+
+interface LogLine {
+  level: 'error' | 'info' | 'debug'
+  message: string
+  detail: unknown
 }
 
 const OUR_FAULT = {
@@ -57,17 +63,18 @@ async function respondTo(deps: PageDeps, error: unknown, request: Request, asPag
   if (error instanceof SignInRequired && !wantsJson(request))
     return openPage(request, `/auth/signin?return_to=${encodeURIComponent(error.returnTo.toWellFormed())}`)
   const answer = classify(error)
-  if (answer.log && deps.log.isLevelEnabled(answer.log.level)) {
-    const path = URL.parse(request.url)?.pathname ?? '/'
-    const { level, message, detail } = answer.log
-    deps.log[level](
-      { request: requestId(request), method: request.method, path, status: answer.status, detail },
-      message,
-    )
-  }
+  if (answer.log) logAnswer(deps, request, answer.status, answer.log)
   const response = asPage ? await errorPageOf(deps, request, answer) : errorJson(answer)
   if (isFragmentRequest(request)) for (const [name, value] of WHOLE_PAGE) response.headers.set(name, value)
   return response
+}
+
+function logAnswer({ log, config }: PageDeps, request: Request, status: number, line: LogLine): void {
+  // A refusal is as frequent as the requests, so it belongs to the access log.
+  const level = line.level === 'info' && !config.ACCESS_LOG ? 'debug' : line.level
+  if (!log.isLevelEnabled(level)) return
+  const path = URL.parse(request.url)?.pathname ?? '/'
+  log[level]({ request: requestId(request), method: request.method, path, status, detail: line.detail }, line.message)
 }
 
 function classify(error: unknown): Answer {

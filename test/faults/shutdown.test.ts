@@ -1,10 +1,17 @@
 /** What SIGTERM does, in the order in which a load balancer and its clients see it. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { connect, type Socket } from 'node:net'
+import { signInAt, startBinary } from '../support/faults.ts'
+import { deviceTokens, registerClient } from '../support/flows.ts'
 import { serve } from '../support/processes.ts'
 import { migratedDatabase } from '../support/server.ts'
+import { openStream } from '../support/streams.ts'
 
 setDefaultTimeout(300_000)
+
+/** Of four connections, each of which may have 32 sessions. */
+const STREAMS = 100
+const CALLS = 100
 
 let database: Awaited<ReturnType<typeof migratedDatabase>>
 const sockets: Socket[] = []
@@ -103,6 +110,46 @@ describe('SIGTERM', () => {
     const finished = await slow!.answer()
     expect([statusOf(finished), endsConnection(finished)]).toEqual([201, true])
     expect(await program.exited).toBe(0)
+  })
+
+  test('a hundred streams end, and a hundred calls in flight are answered', async () => {
+    const env = { ...database.env, LOG_LEVEL: 'info', SHUTDOWN_GRACE: '0', BASE_URL: 'http://localhost:3000' }
+    const server = await startBinary(env)
+    const client = await registerClient(server)
+    const cookie = await signInAt(server, env)
+    const tokens = await Promise.all([1, 2, 3, 4].map(() => deviceTokens(server, client, cookie)))
+    const bearer = (i: number) => ({
+      Authorization: `Bearer ${tokens[i % 4]!.access_token}`,
+      Accept: 'application/json, text/event-stream',
+    })
+    const begin = async (i: number) => {
+      const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } }
+      const message = { jsonrpc: '2.0', id: 0, method: 'initialize', params }
+      const answer = await server.postJson('/mcp', message, bearer(i))
+      await answer.text()
+      return { ...bearer(i), 'Mcp-Session-Id': answer.headers.get('mcp-session-id')! }
+    }
+    const url = `http://127.0.0.1:${server.port}/mcp`
+    const streams = await Promise.all(
+      Array.from({ length: STREAMS }, async (_, i) => {
+        const stop = new AbortController()
+        const stream = await openStream(fetch(url, { headers: await begin(i), signal: stop.signal }), stop)
+        await stream.readUntil('\n')
+        return stream
+      }),
+    )
+    const body = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami","arguments":{}}}'
+    const head = `POST /mcp HTTP/1.1\r\nHost: localhost:${server.port}\r\nContent-Type: application/json\r\nAuthorization: Bearer ${tokens[0]!.access_token}\r\nContent-Length: ${body.length}\r\n\r\n`
+    const calls = await Promise.all(Array.from({ length: CALLS }, () => keepAlive(server.port)))
+    for (const call of calls) call.write(head + body.slice(0, 40))
+    await (await keepAlive(server.port)).get('/healthz') // so the server has seen the half requests, which came first
+    server.kill('SIGTERM')
+    await server.printed('"signal":"SIGTERM"')
+    await Promise.all(streams.map(stream => stream.rest()))
+    for (const call of calls) call.write(body.slice(40))
+    const heads = await Promise.all(calls.map(call => call.answer()))
+    expect(heads.map(statusOf)).toEqual(Array(CALLS).fill(200))
+    expect(await server.exited).toBe(0)
   })
 
   test('a request that never ends does not keep the server from exiting', async () => {

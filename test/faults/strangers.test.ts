@@ -146,11 +146,13 @@ test(`${REPETITIONS} repetitions of every request that needs no credentials leav
   const [logged, held, stored] = [lines(), memory(), await rows()]
   await repeat(REPETITIONS)
   const total = REPETITIONS * requests().length
+  /** What is limited in time, such as events of one network, may add some. */
+  const few = total / 500 + 100
   const after = await rows()
-  const grown = Object.entries(after).filter(([table, count]) => count - (stored[table] ?? 0) > total / 500)
+  const grown = Object.entries(after).filter(([table, count]) => count - (stored[table] ?? 0) > few)
   console.log(`${total} requests: ${lines() - logged} log lines, ${Math.round((memory() - held) / MB)} MB`)
   expect(grown).toEqual([])
-  expect(lines() - logged).toBeLessThan(total / 500 + 60) // some of a failed fetch, which are limited themselves
+  expect(lines() - logged).toBeLessThan(few)
   expect(memory() - held).toBeLessThan(96 * MB)
   await works()
 })

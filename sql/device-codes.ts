@@ -158,6 +158,8 @@ export interface DeviceRequest {
   client_id: string
   client_name: string
   client_source: ClientSource
+  /** Whether the client gets a refresh token. */
+  refreshable: boolean
   scope: string[]
   granted_scope: string[] | null
   resource: string
@@ -198,7 +200,7 @@ export async function findDeviceRequest(
   const [row] = await sql<DeviceRequest[]>`
     select
       code.id, code.user_code, code.client_id, client.name as client_name, client.source as client_source,
-      code.scope, code.granted_scope, code.resource, code.request_ip, code.request_agent, code.created_at, code.expires_at,
+      'refresh_token' = any (client.grant_types) as refreshable, code.scope, code.granted_scope, code.resource, code.request_ip, code.request_agent, code.created_at, code.expires_at,
       case
         when code.consumed_at is not null then 'fetched'
         when code.decision = 'denied' then 'denied'
@@ -215,7 +217,8 @@ export async function findDeviceRequest(
 
 /**
  * Decides a request, once, before it expires, by the session that entered the code. The session is locked meanwhile, so
- * that whoever ends it, and then denies unfetched codes, misses no approval.
+ * that whoever ends it, and then denies unfetched codes, misses no approval. Whoever asked for `mcp` also asked for its
+ * parts, which may be granted instead.
  *
  * @returns whether this call decided it.
  */
@@ -235,7 +238,8 @@ export async function decideDeviceCode(
     set
       decision = ${decision.approvedScope ? 'approved' : 'denied'},
       decided_at = ${decision.now},
-      granted_scope = ${decision.approvedScope}::text[]
+      granted_scope = ${decision.approvedScope}::text[],
+      scope = scope || array(select unnest(${decision.approvedScope}::text[]) except select unnest(scope))
     from decider
     where id = ${decision.id}
       and session_hash = ${decision.sessionHash}

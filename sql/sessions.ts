@@ -77,6 +77,22 @@ export async function insertSignInLink(
     values (${link.tokenHash}, ${link.userId}, ${link.now}, ${link.expiresAt})`
 }
 
+/** The address of the user that an unused link signs in. */
+export async function findSignInLink(
+  sql: Queries,
+  link: { tokenHash: Uint8Array; now: Date },
+): Promise<string | undefined> {
+  const [row] = await sql<{ email: string }[]>`
+    select users.email
+    from sign_in_links
+    join users on users.id = sign_in_links.user_id
+    where token_hash = ${link.tokenHash}
+      and used_at is null
+      and expires_at > ${link.now}
+      and disabled_at is null`
+  return row?.email
+}
+
 /** Consumes a link. @returns its user; undefined if it is unknown, expired or used, or the user is disabled. */
 export async function consumeSignInLink(
   sql: Queries,

@@ -17,14 +17,15 @@ import { tracedDatabase } from './db/traced.ts'
 import { upkeepSweeps } from './db/upkeep.ts'
 import { type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway/configured.ts'
 import type { Gateway } from './gateway/exchange.ts'
-import type { Viewers } from './http/session.ts'
+import { openedTools } from './gateway/opened.ts'
 import { deriveKey } from './lib/crypto.ts'
 import { droppedLogLines, type Log } from './lib/log.ts'
 import { type Outbound, publicInternet } from './lib/safe-fetch.ts'
 import { openLimits } from './limits.ts'
 import { sessionSweeps } from './mcp/handover.ts'
 import { openMetrics } from './metrics.ts'
-import type { OAuthDeps } from './oauth/deps.ts'
+import type { DecisionDeps } from './oauth/asking.ts'
+import { findWaitingApp } from './oauth/kept-requests.ts'
 import { openMemory } from './oauth/memory.ts'
 import { storeTokenUses } from './oauth/personal-tokens.ts'
 import { openResources } from './oauth/resources.ts'
@@ -32,13 +33,12 @@ import { openScopes } from './oauth/scopes.ts'
 import { subjectTokens } from './oauth/subject-tokens.ts'
 import { oauthSweeps } from './oauth/sweeps.ts'
 import { type Setting, settingsInEffect } from './settings.ts'
-import { openProviders, type Providers } from './signin/providers.ts'
+import type { SignInDeps } from './signin/index.ts'
+import { openProviders } from './signin/providers.ts'
 import { openViewers, signInSweeps } from './signin/sessions.ts'
 import { openSite } from './site.ts'
 
-export interface Deps extends OAuthDeps {
-  providers: Providers
-  viewers: Viewers
+export interface Deps extends DecisionDeps, SignInDeps {
   /** Absent without MCP_SERVERS. */
   gateway: Gateway | undefined
   /** Reloads the file of upstream servers. If it is invalid, that is logged, and the old configuration stays. */
@@ -134,7 +134,7 @@ export async function openDeps(
       : undefined
   if (gateway) opened.defer(() => gateway.close())
   const stack = opened.move()
-  return {
+  const deps: Deps = {
     ...oauth,
     providers: openProviders(config),
     viewers: openViewers(base),
@@ -150,8 +150,14 @@ export async function openDeps(
       ...upkeepSweeps(base),
       ...sessionSweeps(base),
     ],
+    openedBy: async (endpoint, { user, clientId, scope }) =>
+      deps.gateway
+        ? openedTools(deps.gateway, endpoint, { principal: `user:${user.id}`, user, clientId, scope, ip: null })
+        : [],
+    waitingApp: id => findWaitingApp(oauth, id),
     close: () => stack.disposeAsync(),
   }
+  return deps
 }
 
 export function fileSource(path: string, env: Record<string, string | undefined>): FileSource {

@@ -1,6 +1,7 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { Icon } from './icons.tsx'
+import { fill, TEXTS, type Texts } from './texts/index.ts'
 
 /** How far a client's name can be trusted. */
 export interface ClientLabel {
@@ -9,88 +10,48 @@ export interface ClientLabel {
   voucher: { by: 'operator' } | { by: 'host'; host: string } | { by: 'nobody' }
 }
 
-export function ClientName({ client }: { client: ClientLabel }) {
+export function ClientName({ client, t = TEXTS.en }: { client: ClientLabel; t?: Texts }) {
   return (
     <span class="client">
-      <strong safe>{client.name}</strong> <Voucher {...client.voucher} />
+      <strong safe>{client.name}</strong> <Voucher voucher={client.voucher} t={t} />
     </span>
   )
 }
 
-function Voucher(voucher: ClientLabel['voucher']) {
-  switch (voucher.by) {
-    case 'operator':
-      return <span class="badge good">added by the operator</span>
-    case 'host':
-      return (
-        <span class="badge good" safe>
-          {`from ${voucher.host}`}
-        </span>
-      )
-    default:
-      return <span class="badge warn">unverified name</span>
-  }
-}
-
-/** What a client will be able to do; renders nothing for an empty list. */
-export function Permissions({ texts }: { texts: string[] }) {
-  return texts.length === 0 ? (
-    ''
-  ) : (
-    <>
-      <h2>It will be able to</h2>
-      <ul>
-        {texts.map(text => (
-          <li safe>{text}</li>
-        ))}
-      </ul>
-    </>
+function Voucher({ voucher, t }: { voucher: ClientLabel['voucher']; t: Texts }) {
+  return (
+    <span class={`badge ${voucher.by === 'nobody' ? 'warn' : 'good'}`} safe>
+      {voucher.by === 'operator'
+        ? t.addedByOperator
+        : voucher.by === 'host'
+          ? fill(t.fromHost, { host: voucher.host })
+          : t.unverifiedName}
+    </span>
   )
 }
 
-/** A warning for a client with a verified name: the program that asks may be a different one. */
-export function Impostor({ text }: { text: string }) {
+/** What the badge beside a client's name means. */
+export function aboutClient({ voucher }: ClientLabel, t: Texts): string {
+  if (voucher.by === 'operator') return t.aboutOperator
+  return voucher.by === 'host' ? fill(t.aboutHost, { host: voucher.host }) : t.aboutNobody
+}
+
+/** A text with elements, which render at once, in the places of its placeholders. */
+export function Phrase({ text, ...parts }: { text: string } & { [part: string]: JSX.Element }) {
+  const safeHtml = String(text)
+    .split(/\{(\w+)\}/)
+    .map((piece, i) => (i % 2 === 1 ? parts[piece] : Html.escapeHtml(piece)))
+    .join('')
+  return <>{safeHtml}</>
+}
+
+/** A warning, with its icon. */
+export function Warning({ text }: { text: string }) {
   return (
     <p class="note warn">
       <Icon name="warning" />
       <span safe>{text}</span>
     </p>
-  )
-}
-
-/** The buttons of a page that asks for a decision: Deny is as prominent as Approve. `field` identifies the request. */
-export function DecisionForm(props: {
-  action: string
-  csrf: string
-  field: { name: string; value: string }
-  /** Whether there is any scope that this user can grant. */
-  grantable: boolean
-  hint: string
-}) {
-  return (
-    <>
-      {props.grantable ? (
-        <p class="hint" safe>
-          {props.hint}
-        </p>
-      ) : (
-        <p class="problem">Only an administrator can allow what this app asks for. You can deny it.</p>
-      )}
-      <form class="decision" method="post" action={props.action}>
-        <Csrf token={props.csrf} />
-        <input type="hidden" name={props.field.name} value={props.field.value} />
-        <button type="submit" name="decision" value="deny">
-          Deny
-        </button>
-        {props.grantable ? (
-          <button type="submit" name="decision" value="approve">
-            Approve
-          </button>
-        ) : (
-          ''
-        )}
-      </form>
-    </>
   )
 }
 
@@ -122,6 +83,35 @@ export function Time({ iso }: { iso: string }) {
     <time datetime={iso} safe>
       {`${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`}
     </time>
+  )
+}
+
+/** A QR code. @param path Of its dark modules, in an SVG that is `size` wide. */
+export function QrCode({ qr: { path, size }, label }: { qr: Qr; label: string }) {
+  return (
+    <svg class="qr" viewBox={`0 0 ${size} ${size}`} role="img" aria-label={label}>
+      <path d={path} />
+    </svg>
+  )
+}
+
+export interface Qr {
+  path: string
+  size: number
+}
+
+/** For somebody who would rather go on with a phone, where they are signed in already. */
+export function OnPhone({ qr, t }: { qr: Qr | undefined; t: Texts }) {
+  return qr === undefined ? (
+    ''
+  ) : (
+    <details class="on-phone">
+      <summary>
+        <Icon name="phone" /> <span safe>{t.continueOnPhone}</span>
+      </summary>
+      <p safe>{t.scanCode}</p>
+      <QrCode qr={qr} label={t.continueOnPhone} />
+    </details>
   )
 }
 

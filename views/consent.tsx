@@ -1,17 +1,21 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { type ClientLabel, ClientName, DecisionForm, Impostor, Permissions } from './components.tsx'
+import { aboutClient, type ClientLabel, ClientName, Phrase, Problem, Warning } from './components.tsx'
 import { Mark } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
+import { type Asked, DecisionForm } from './permissions.tsx'
+import { duration } from './texts/format.ts'
+import { fill, type Texts } from './texts/index.ts'
 
-/** Where the browser goes afterwards. */
-export interface Destination {
-  name: string
-  /** Whether any local program could listen there. */
-  local: boolean
+/** Where the browser goes afterwards. Any local program could listen on this computer, or claim the scheme of an app. */
+export type Destination = { kind: 'host'; host: string } | { kind: 'computer' } | { kind: 'app'; scheme: string }
+
+function nameOf(destination: Destination, t: Texts): string {
+  if (destination.kind === 'host') return destination.host
+  return destination.kind === 'computer' ? t.thisComputer : fill(t.appOnDevice, { scheme: destination.scheme })
 }
 
-export interface ConsentProps {
+export interface ConsentProps extends Asked {
   shell: Shell
   email: string
   csrf: string
@@ -21,42 +25,53 @@ export interface ConsentProps {
   destination: Destination
   /** URL of the requested MCP endpoint. */
   resource: string
-  permissions: string[]
+  /** The form came back without any permission. */
+  nothingChosen?: boolean
 }
 
-export function consentPage({ shell, email, csrf, request, client, destination, resource, permissions }: ConsentProps) {
+export function consentPage(props: ConsentProps) {
+  const { shell, email, csrf, request, client, destination } = props
+  const { t } = shell
+  const couldBeAnother = destination.kind !== 'host' && client.voucher.by !== 'nobody'
   return (
-    <Layout title="Connect an app" shell={shell}>
+    <Layout title={t.connectApp} shell={shell} translated>
       <div class="card">
-        <h1>Connect this app?</h1>
+        <h1 safe>{t.connectApp}</h1>
         <p>
-          <ClientName client={client} /> asks for access as <b safe>{email}</b>.
+          <Phrase text={t.asksForAccess} app={<ClientName client={client} t={t} />} email={<b safe>{email}</b>} />
         </p>
-        {destination.local && client.voucher.by !== 'nobody' ? (
-          <Impostor
-            text={`The response goes to ${destination.name}, where any program can impersonate ${client.name}. Nothing proves that this request comes from it.`}
-          />
+        {couldBeAnother ? (
+          <Warning text={fill(t.impostor, { destination: nameOf(destination, t), app: client.name })} />
         ) : (
           ''
         )}
-        <Permissions texts={permissions} />
-        <dl class="facts">
-          <dt>Server</dt>
-          <dd safe>{resource}</dd>
-          <dt>Returns to</dt>
-          <dd>
-            <b safe>{destination.name}</b>
-          </dd>
-        </dl>
         <DecisionForm
+          shell={shell}
           action="/api/oauth/authorize/decision"
           csrf={csrf}
           field={{ name: 'request', value: request }}
-          grantable={permissions.length > 0}
-          hint="Approve only if you have just started this in the app yourself."
+          asked={props}
+          facts={<ConsentFacts {...props} />}
+          hint={couldBeAnother ? t.onlyIfStartedApp : `${aboutClient(client, t)} ${t.onlyIfStartedApp}`}
+          problem={<Problem text={props.nothingChosen ? t.chooseOne : undefined} />}
         />
       </div>
     </Layout>
+  )
+}
+
+function ConsentFacts({ shell: { t, language }, resource, destination, lasts }: ConsentProps) {
+  return (
+    <dl class="facts">
+      <dt safe>{t.server}</dt>
+      <dd safe>{resource}</dd>
+      <dt safe>{t.returnsTo}</dt>
+      <dd>
+        <b safe>{nameOf(destination, t)}</b>
+      </dd>
+      <dt safe>{t.lasts}</dt>
+      <dd safe>{fill(t.atMost, { duration: duration(language, lasts) })}</dd>
+    </dl>
   )
 }
 
@@ -64,22 +79,37 @@ export function consentPage({ shell, email, csrf, request, client, destination, 
 export function answerPage(props: {
   shell: Shell
   decision: 'approved' | 'denied'
+  client: ClientLabel
   href: string
   destination: Destination
 }) {
+  const { t } = props.shell
   const approved = props.decision === 'approved'
+  const title = approved ? t.approved : t.denied
   return (
-    <Layout title={approved ? 'Approved' : 'Denied'} shell={props.shell}>
+    <Layout title={title} shell={props.shell} translated>
       <div class="card">
         {approved ? <Mark kind="good" icon="check" /> : <Mark kind="calm" icon="cross" />}
-        <h1>{approved ? 'Approved' : 'Denied'}</h1>
+        <h1 safe>{title}</h1>
         <p>
-          {approved ? 'You are being sent back to ' : 'The app did not get access. You are being sent back to '}
-          <b safe>{props.destination.name}</b>.
+          {approved ? (
+            ''
+          ) : (
+            <>
+              <Phrase text={t.gotNoAccess} app={<b safe>{props.client.name}</b>} />{' '}
+            </>
+          )}
+          <Phrase text={t.sentBack} destination={<b safe>{nameOf(props.destination, t)}</b>} />
         </p>
         <p>
-          If nothing happens, <a href={props.href}>continue manually</a>. If the app is already connected, you can close
-          this window.
+          <Phrase
+            text={t.ifNothing}
+            link={
+              <a href={props.href} safe>
+                {t.continueManually}
+              </a>
+            }
+          />
         </p>
       </div>
     </Layout>
@@ -94,20 +124,22 @@ export function refusedRequestPage(props: {
   href: string
   destination: Destination
 }) {
+  const { t } = props.shell
   return (
-    <Layout title="This app sent an invalid request" shell={props.shell}>
+    <Layout title={t.invalidRequest} shell={props.shell} translated>
       <div class="card">
-        <h1>This app sent an invalid request</h1>
+        <Mark kind="bad" icon="warning" />
+        <h1 safe>{t.invalidRequest}</h1>
         <p>
-          <ClientName client={props.client} /> did not get access. Its request was refused:
+          <Phrase text={t.requestRefused} app={<ClientName client={props.client} t={t} />} />
         </p>
-        <p class="problem" safe>
+        <p class="problem" lang="en" safe>
           {props.description}
         </p>
-        <p>If you started this in the app, you can return to it with this error. If you did not, close this window.</p>
-        <p>
+        <p safe>{t.returnWithError}</p>
+        <p class="links">
           <a href={props.href} safe>
-            {`Go to ${props.destination.name}`}
+            {fill(t.goTo, { destination: nameOf(props.destination, t) })}
           </a>
         </p>
       </div>

@@ -1,65 +1,115 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { type ClientLabel, ClientName, Csrf, DecisionForm, Permissions, Problem, Time } from './components.tsx'
+import {
+  aboutClient,
+  type ClientLabel,
+  ClientName,
+  Csrf,
+  OnPhone,
+  Phrase,
+  Problem,
+  type Qr,
+  Time,
+  Warning,
+} from './components.tsx'
 import { Mark } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
+import { type Asked, DecisionForm } from './permissions.tsx'
+import { duration } from './texts/format.ts'
+import { fill } from './texts/index.ts'
 
 export interface DeviceEntryProps {
   shell: Shell
   csrf: string
   /** From the link, or as typed before. */
   code: string
-  problem?: string
+  problem?: EntryProblem | undefined
+  /** The link with the code, for a phone. */
+  qr: Qr | undefined
 }
+
+export type EntryProblem =
+  | { kind: 'missing' }
+  | { kind: 'wrong'; triesLeft: number }
+  /** No more codes are accepted for a while. */
+  | { kind: 'blocked'; seconds: number; network: boolean }
 
 export function deviceEntryPage(props: DeviceEntryProps) {
   return (
-    <Layout title="Connect a device" shell={props.shell} live>
+    <Layout title={props.shell.t.connectDevice} shell={props.shell} live translated>
       {deviceEntry(props)}
     </Layout>
   )
 }
 
+function problemText({ t, language }: Shell, problem: EntryProblem | undefined): string | undefined {
+  if (problem === undefined) return undefined
+  if (problem.kind === 'missing') return t.enterCode
+  if (problem.kind === 'wrong')
+    return `${t.wrongCode} ${fill(t.triesLeft, { count: problem.triesLeft.toLocaleString(language) })}`
+  const wait = duration(language, Math.ceil(problem.seconds / 60) * 60)
+  return fill(problem.network ? t.tooManyCodesNetwork : t.tooManyCodes, { duration: wait })
+}
+
 /** The form for the user code. If the code is wrong, htmx replaces it with itself and a message. */
-export function deviceEntry({ csrf, code, problem }: DeviceEntryProps) {
+export function deviceEntry({ shell, csrf, code, problem, qr }: DeviceEntryProps) {
+  const { t } = shell
+  const isPrefilled = code !== '' && !problem
+  const isBlocked = problem?.kind === 'blocked'
   return (
     <div class="card" id="entry">
-      <h1>Connect a device</h1>
-      <p>{code && !problem ? 'Check that your device shows this code.' : 'Enter the code shown on your device.'}</p>
-      <Problem text={problem} />
-      <form
-        method="post"
-        action="/api/oauth/device/verify"
-        hx-post="/api/oauth/device/verify"
-        hx-target="#entry"
-        hx-swap="outerHTML"
-      >
-        <Csrf token={csrf} />
-        <label for="user_code">Code</label>
-        <input
-          class="code"
-          id="user_code"
-          name="user_code"
-          value={code}
-          required
-          placeholder="XXXX-XXXX"
-          autocomplete="off"
-          autocapitalize="characters"
-          spellcheck="false"
-          autofocus={!code || !!problem}
-          aria-invalid={problem ? 'true' : undefined}
-          aria-describedby={problem ? 'problem' : undefined}
-        />
-        <button class="primary" type="submit">
-          Continue
-        </button>
-      </form>
-      <p class="hint">If somebody else sent you this code or link, close this page.</p>
+      <h1 safe>{t.connectDevice}</h1>
+      {isBlocked ? '' : <p safe>{isPrefilled ? t.checkCode : t.enterCode}</p>}
+      <Problem text={problemText(shell, problem)} />
+      {isBlocked ? (
+        <p class="links">
+          <a href="/auth/device" safe>
+            {t.tryAgain}
+          </a>
+          <a href="/" safe>
+            {t.frontPage}
+          </a>
+        </p>
+      ) : (
+        <form
+          method="post"
+          action="/api/oauth/device/verify"
+          hx-post="/api/oauth/device/verify"
+          hx-target="#entry"
+          hx-swap="outerHTML"
+        >
+          <Csrf token={csrf} />
+          <label for="user_code" safe>
+            {t.code}
+          </label>
+          <input
+            class="code"
+            id="user_code"
+            name="user_code"
+            value={code}
+            required
+            placeholder="XXXX-XXXX"
+            autocomplete="off"
+            autocapitalize="characters"
+            spellcheck="false"
+            autofocus={!isPrefilled}
+            aria-invalid={problem ? 'true' : undefined}
+            aria-describedby={problem ? 'problem' : undefined}
+          />
+          <button class="primary" type="submit" {...(isPrefilled ? TAKE_FOCUS : {})} safe>
+            {t.goOn}
+          </button>
+        </form>
+      )}
+      {isBlocked ? '' : <Warning text={t.sentByOthers} />}
+      {isPrefilled ? <OnPhone qr={qr} t={t} /> : ''}
     </div>
   )
 }
 
-export interface DeviceRequestProps {
+const TAKE_FOCUS = { autofocus: true }
+
+export interface DeviceRequestProps extends Asked {
   shell: Shell
   id: string
   email: string
@@ -69,85 +119,93 @@ export interface DeviceRequestProps {
   client: ClientLabel
   /** URL of the requested MCP endpoint. */
   resource: string
-  permissions: { scope: string; text: string }[]
   requestedAt: string
-  minutesAgo: number
-  ip: string
-  agent: string
+  ip: string | undefined
+  /** Whether the request came from the network of whoever looks at the page. */
+  sameNetwork: boolean
+  agent: string | undefined
+  /** The form came back without any permission. */
+  nothingChosen?: boolean
 }
 
 export function deviceRequestPage(props: DeviceRequestProps) {
+  const undecided = props.state === 'undecided'
   return (
-    <Layout title="Connect a device" shell={props.shell} live>
-      {props.state === 'undecided' ? (
-        <DeviceDecision {...props} />
-      ) : (
-        <div aria-live="polite">{deviceStatus(props)}</div>
-      )}
+    <Layout title={props.shell.t.connectDevice} shell={props.shell} live={!undecided} translated>
+      {undecided ? <DeviceDecision {...props} /> : <div aria-live="polite">{deviceStatus(props)}</div>}
     </Layout>
   )
 }
 
-function DeviceDecision({
-  id,
-  email,
-  csrf,
-  userCode,
-  client,
-  resource,
-  permissions,
-  requestedAt,
-  minutesAgo,
-  ip,
-  agent,
-}: DeviceRequestProps) {
+function DeviceDecision(props: DeviceRequestProps) {
+  const { shell, id, email, csrf, userCode, client } = props
+  const { t } = shell
   return (
     <div class="card">
-      <h1>Did you start this?</h1>
+      <h1 safe>{t.didYouStart}</h1>
       <p>
-        <ClientName client={client} /> asks for access as <b safe>{email}</b>.
+        <Phrase text={t.asksForAccess} app={<ClientName client={client} t={t} />} email={<b safe>{email}</b>} />
       </p>
       <p class="shown-code">
-        <span>Your device must show this code</span>
+        <span safe>{t.mustShowCode}</span>
         <b class="code" safe>
           {userCode}
         </b>
       </p>
-      <Permissions texts={permissions.map(({ text }) => text)} />
-      <dl class="facts">
-        <dt>Server</dt>
-        <dd safe>{resource}</dd>
-        <dt>Requested</dt>
-        <dd>
-          <span safe>
-            {minutesAgo === 0 ? 'just now' : minutesAgo === 1 ? '1 minute ago' : `${minutesAgo} minutes ago`}
-          </span>{' '}
-          (<Time iso={requestedAt} />)
-        </dd>
-        <dt>From</dt>
-        <dd>
-          <span safe>{ip}</span>
-          <small class="clipped" safe>
-            {agent}
-          </small>
-        </dd>
-      </dl>
       <DecisionForm
+        shell={shell}
         action="/api/oauth/device/authorize"
         csrf={csrf}
         field={{ name: 'id', value: id }}
-        grantable={permissions.length > 0}
-        hint="Approve only if you have just started this yourself and your device shows the same code."
+        asked={props}
+        facts={<DeviceFacts {...props} />}
+        hint={t.onlyIfStarted}
+        problem={<Problem text={props.nothingChosen ? t.chooseOne : undefined} />}
       />
     </div>
   )
 }
 
+function DeviceFacts({ shell, client, resource, requestedAt, ip, sameNetwork, agent, lasts }: DeviceRequestProps) {
+  const { t, language } = shell
+  return (
+    <>
+      <p class="hint" safe>
+        {aboutClient(client, t)}
+      </p>
+      <dl class="facts">
+        <dt safe>{t.server}</dt>
+        <dd safe>{resource}</dd>
+        <dt safe>{t.requested}</dt>
+        <dd>
+          <Time iso={requestedAt} />
+        </dd>
+        <dt safe>{t.from}</dt>
+        <dd>
+          <span safe>{ip === undefined ? t.unknown : sameNetwork ? `${ip}, ${t.sameNetwork}` : ip}</span>
+          {agent === undefined ? (
+            ''
+          ) : (
+            <small class="clipped" safe>
+              {fill(t.callsItself, { agent })}
+            </small>
+          )}
+        </dd>
+        <dt safe>{t.lasts}</dt>
+        <dd safe>{fill(t.atMost, { duration: duration(language, lasts) })}</dd>
+      </dl>
+    </>
+  )
+}
+
+export type DeviceStatusProps = Pick<DeviceRequestProps, 'shell' | 'id' | 'state' | 'client'>
+
 /** Errors while htmx polls leave the page unchanged; it polls again. */
 const KEEP_ASKING = { 'hx-status:4xx': 'swap:none', 'hx-status:5xx': 'swap:none' }
 
 /** The state of a decided request. Until the device has fetched its token, htmx polls and replaces it. */
-export function deviceStatus({ id, state, client }: DeviceRequestProps) {
+export function deviceStatus({ shell: { t }, id, state, client }: DeviceStatusProps) {
+  const app = <b safe>{client.name}</b>
   switch (state) {
     case 'approved':
       return (
@@ -159,13 +217,15 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
           {...KEEP_ASKING}
         >
           <Mark kind="good" icon="check" />
-          <h1>Approved</h1>
+          <h1 safe>{t.approved}</h1>
           <p class="waiting">
-            Waiting for <b safe>{client.name}</b> to connect. This takes a few seconds.
+            <Phrase text={t.waitingFor} app={app} />
           </p>
           <noscript>
             <p>
-              <a href={`/auth/device/${id}`}>See whether it has connected</a>
+              <a href={`/auth/device/${id}`} safe>
+                {t.seeWhether}
+              </a>
             </p>
           </noscript>
         </div>
@@ -174,12 +234,14 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
       return (
         <div class="card">
           <Mark kind="good" icon="check" />
-          <h1>Connected</h1>
+          <h1 safe>{t.connected}</h1>
           <p>
-            <b safe>{client.name}</b> now has access. You can close this page and go back to your device.
+            <Phrase text={t.nowHasAccess} app={app} />
           </p>
           <p class="links">
-            <a href="/account">Your connected apps</a>
+            <a href="/account" safe>
+              {t.yourApps}
+            </a>
           </p>
         </div>
       )
@@ -187,26 +249,31 @@ export function deviceStatus({ id, state, client }: DeviceRequestProps) {
       return (
         <div class="card">
           <Mark kind="calm" icon="cross" />
-          <h1>Denied</h1>
+          <h1 safe>{t.denied}</h1>
           <p>
-            <b safe>{client.name}</b> did not get access. If you did not start this, there is nothing else you need to
-            do.
+            <Phrase text={t.gotNoAccess} app={app} /> <span safe>{t.notStartedByYou}</span>
           </p>
-          <p class="links">
-            <a href="/auth/device">Enter another code</a>
-          </p>
+          <AnotherCode text={t.anotherCode} />
         </div>
       )
     default:
       return (
         <div class="card">
           <Mark kind="warn" icon="clock" />
-          <h1>This code has expired</h1>
-          <p>Start again on your device and enter the new code.</p>
-          <p class="links">
-            <a href="/auth/device">Enter another code</a>
-          </p>
+          <h1 safe>{t.codeExpired}</h1>
+          <p safe>{t.startAgain}</p>
+          <AnotherCode text={t.anotherCode} />
         </div>
       )
   }
+}
+
+function AnotherCode({ text }: { text: string }) {
+  return (
+    <p class="links">
+      <a href="/auth/device" safe>
+        {text}
+      </a>
+    </p>
+  )
 }

@@ -1,34 +1,70 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { Mark } from './icons.tsx'
+import { Phrase } from './components.tsx'
+import { type IconName, Mark } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
+import { translated } from './texts/errors.ts'
 
 interface ErrorPageProps {
   shell: Shell
+  status: number
+  /** In English; see `texts/errors.ts`. */
   title: string
   advice: string
+  /** Where to go next, if the front page is not the place. */
+  next: 'device' | 'signin' | undefined
+  /** The address to try again. */
+  retry: string | undefined
   /** Identifies the error in the operator's log. */
   reference: string | undefined
 }
 
+const MARKS: Readonly<Record<number, { kind: 'bad' | 'warn' | 'calm'; icon: IconName }>> = {
+  403: { kind: 'warn', icon: 'lock' },
+  404: { kind: 'calm', icon: 'search' },
+  409: { kind: 'calm', icon: 'info' },
+  429: { kind: 'warn', icon: 'clock' },
+  503: { kind: 'warn', icon: 'clock' },
+}
+
 /** What happened, and what to do next. */
-export function errorPage({ shell, title, advice, reference }: ErrorPageProps) {
+export function errorPage({ shell, status, title, advice, next, retry, reference }: ErrorPageProps) {
+  const { t, language } = shell
+  const heading = translated(language, title)
+  const { kind, icon } = MARKS[status] ?? { kind: 'bad', icon: 'warning' }
   return (
-    <Layout title={title} shell={shell}>
+    <Layout title={heading} shell={shell} translated signingIn={next === 'signin'}>
       <div class="card">
-        <Mark kind="bad" icon="warning" />
-        <h1 safe>{title}</h1>
-        <p safe>{advice}</p>
-        {reference !== undefined && (
-          <p class="muted">
-            Reference: <code safe>{reference}</code>
+        <Mark kind={kind} icon={icon} />
+        <h1 safe>{heading}</h1>
+        <p safe>{translated(language, advice)}</p>
+        <p class="links">
+          {next === 'device' ? (
+            <a class="button" href="/auth/device" safe>
+              {t.anotherCode}
+            </a>
+          ) : next === 'signin' ? (
+            <a class="button" href="/auth/signin" safe>
+              {t.signIn}
+            </a>
+          ) : retry !== undefined ? (
+            <a class="button" href={retry} safe>
+              {t.tryAgain}
+            </a>
+          ) : (
+            ''
+          )}
+          <a href="/" safe>
+            {t.frontPage}
+          </a>
+        </p>
+        {reference === undefined ? (
+          ''
+        ) : (
+          <p class="hint">
+            <Phrase text={t.reference} id={<code safe>{reference}</code>} />
           </p>
         )}
-        <p class="links">
-          <a href="/auth/device">Enter a device code</a>
-          <a href="/account">Your connected apps</a>
-          <a href="/">Front page</a>
-        </p>
       </div>
     </Layout>
   )

@@ -36,3 +36,27 @@ export function Mark({ kind, icon }: { kind: 'good' | 'warn' | 'bad' | 'calm'; i
     </p>
   )
 }
+
+/** The mark of a sign-in provider. */
+export function ProviderMark({ id }: { id: string }) {
+  if (id === 'google')
+    return (
+      <svg class="icon provider" viewBox="0 0 24 24" aria-hidden="true">
+        <path stroke="#ea4335" d="M5.2 8A8 8 0 0 1 17.6 6.3" />
+        <path stroke="#fbbc05" d="M5.2 16a8 8 0 0 1 0-8" />
+        <path stroke="#34a853" d="M17.3 18A8 8 0 0 1 5.2 16" />
+        <path stroke="#4285f4" d="M12.5 12h7.5a8 8 0 0 1-2.7 6" />
+      </svg>
+    )
+  if (id === 'github')
+    return (
+      <svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
+        <path
+          stroke="none"
+          fill="currentcolor"
+          d="M5 4l4 2.2a11 11 0 0 1 6 0L19 4c.8 1.6.9 3 .6 4.4.6 1 .9 2.2.9 3.6 0 4.5-3.6 7-8.5 7s-8.5-2.5-8.5-7c0-1.4.3-2.6.9-3.6C4.1 7 4.2 5.6 5 4z"
+        />
+      </svg>
+    )
+  return <Icon name="person" />
+}

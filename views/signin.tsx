@@ -1,69 +1,115 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { Csrf } from './components.tsx'
+import { type ClientLabel, ClientName, Csrf, OnPhone, Phrase, type Qr } from './components.tsx'
+import { ProviderMark } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
+import { fill } from './texts/index.ts'
+
+/** What waits for the user to sign in. A device is named by its code alone: to anyone else, codes must tell nothing. */
+export type Waiting = { kind: 'app'; client: ClientLabel } | { kind: 'device'; code: string }
 
 export interface SignInProps {
   shell: Shell
   providers: { id: string; name: string }[]
   returnTo: string
   csrf: string
-  /** What the user signs in for. */
-  purpose: 'app' | 'device' | undefined
+  waiting: Waiting | undefined
+  /** The link of the device that waits, for a phone. */
+  qr: Qr | undefined
   /** How the operator runs a command of this program. */
   command: string
 }
 
-export function signInPage({ shell, providers, returnTo, csrf, purpose, command }: SignInProps) {
+export function signInPage({ shell, providers, returnTo, csrf, waiting, qr, command }: SignInProps) {
+  const { t, site, viewer } = shell
   return (
-    <Layout title="Sign in" shell={shell} signingIn>
+    <Layout title={t.signIn} shell={shell} signingIn translated>
       <div class="card">
-        <h1>Sign in</h1>
-        {purpose ? (
-          <p>Sign in first. Then you will see what the {purpose} asks for, and can approve or deny it.</p>
-        ) : (
+        <h1 safe>{fill(t.signInTo, { site: site.name })}</h1>
+        {waiting === undefined ? (
           ''
+        ) : (
+          <p>
+            {waiting.kind === 'app' ? (
+              <Phrase text={t.appWaits} app={<ClientName client={waiting.client} t={t} />} />
+            ) : (
+              <Phrase text={t.deviceWaits} code={<b safe>{waiting.code}</b>} />
+            )}
+          </p>
         )}
-        {providers.map(provider => (
-          <form method="post" action={`/auth/signin/${provider.id}`}>
+        {viewer === undefined ? (
+          ''
+        ) : (
+          <>
+            <p>
+              <Phrase text={t.alreadySignedIn} email={<b safe>{viewer.email}</b>} />
+            </p>
+            <p>
+              <a class="button primary" href={returnTo} safe>
+                {t.goOn}
+              </a>
+            </p>
+            {providers.length > 0 ? <p safe>{t.orSomebodyElse}</p> : ''}
+          </>
+        )}
+        {providers.map(({ id, name }) => (
+          <form method="post" action={`/auth/signin/${id}`}>
             <Csrf token={csrf} />
             <input type="hidden" name="return_to" value={returnTo} />
-            <button class={providers.length === 1 ? 'primary' : 'choice'} type="submit" safe>
-              {`Continue with ${provider.name}`}
+            <button class={providers.length === 1 && viewer === undefined ? 'primary' : 'choice'} type="submit">
+              <ProviderMark id={id} /> <span safe>{fill(t.continueWith, { provider: name })}</span>
             </button>
           </form>
         ))}
         {providers.length > 0 ? (
-          <p class="hint">The operator of this server decides who has access.</p>
+          <p class="hint" safe>
+            {t.operatorDecides}
+          </p>
+        ) : viewer === undefined ? (
+          <WithLink shell={shell} command={command} />
         ) : (
-          <>
-            <p>
-              This server has no sign-in provider yet. At startup it printed a <strong>one-time sign-in link</strong> in
-              its terminal. Open that link in this browser; you will return to this page.
-            </p>
-            <p>If the link has been used or is older than 15 minutes, the operator can print a new one:</p>
-            <pre>
-              <code safe>{`${command} user link you@example.com`}</code>
-            </pre>
-          </>
+          ''
         )}
+        <OnPhone qr={qr} t={t} />
       </div>
     </Layout>
   )
 }
 
-/** Asks for a click, because link previews also open links. */
-export function signInLinkPage({ shell, token, csrf }: { shell: Shell; token: string; csrf: string }) {
+function WithLink({ shell: { t }, command }: { shell: Shell; command: string }) {
   return (
-    <Layout title="Sign in" shell={shell} signingIn>
+    <>
+      <p safe>{t.needsLink}</p>
+      <details>
+        <summary safe>{t.areYouOperator}</summary>
+        <p safe>{t.newLink}</p>
+        <pre>
+          <code safe>{`${command} user link you@example.com`}</code>
+        </pre>
+      </details>
+    </>
+  )
+}
+
+/** Asks for a click, because link previews also open links. */
+export function signInLinkPage(props: {
+  shell: Shell
+  token: string
+  csrf: string
+  /** Absent if the link no longer works, which pressing the button will say. */
+  email: string | undefined
+}) {
+  const { t, site } = props.shell
+  return (
+    <Layout title={t.signIn} shell={props.shell} signingIn translated>
       <div class="card">
-        <h1>Sign in with this link</h1>
-        <p>The link works once and signs in this browser. If somebody sent it to you unasked, close this page.</p>
+        <h1 safe>{props.email === undefined ? t.signInWithLink : fill(t.linkTitle, { email: props.email })}</h1>
+        <p safe>{fill(t.linkText, { site: site.name })}</p>
         <form method="post" action="/auth/signin/link">
-          <Csrf token={csrf} />
-          <input type="hidden" name="token" value={token} />
-          <button class="primary" type="submit">
-            Sign in
+          <Csrf token={props.csrf} />
+          <input type="hidden" name="token" value={props.token} />
+          <button class="primary" type="submit" safe>
+            {t.signIn}
           </button>
         </form>
       </div>
@@ -71,15 +117,16 @@ export function signInLinkPage({ shell, token, csrf }: { shell: Shell; token: st
   )
 }
 
-/** Shown briefly while the browser continues to another site. */
-export function onwardPage({ shell, href, to }: { shell: Shell; href: string; to: string }) {
+/** Shown briefly while the browser continues to another site, or to the app that waits. */
+export function onwardPage({ shell, href, to }: { shell: Shell; href: string; to: string | undefined }) {
+  const { t } = shell
   return (
-    <Layout title="Sign in" shell={shell} signingIn>
+    <Layout title={t.signIn} shell={shell} signingIn translated>
       <div class="card">
-        <h1>One moment</h1>
+        <h1 safe>{t.oneMoment}</h1>
         <p>
           <a href={href} safe>
-            {`Continue to ${to}`}
+            {fill(t.continueTo, { place: to ?? t.theApp })}
           </a>
         </p>
       </div>

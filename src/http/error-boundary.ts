@@ -153,14 +153,32 @@ function errorJson({ status, error, description, headers }: Answer): Response {
   return noStoreJson({ error, error_description: description }, status, headers)
 }
 
+/** Where somebody goes on after an error: to the same address in a moment, or to the start of what they were doing. */
+function nextAfter(
+  request: Request,
+  status: number,
+): { next: 'device' | 'signin' | undefined; retry: string | undefined } {
+  const { pathname = '/', search = '' } = URL.parse(request.url) ?? {}
+  if (status >= 500 || status === 429)
+    return { next: undefined, retry: request.method === 'GET' ? pathname.replace(/^\/+/, '/') + search : undefined }
+  const isDevice = /^\/(auth|api\/oauth)\/device\b/.test(pathname)
+  const next = isDevice ? 'device' : /^\/auth\/(signin|callback)\b/.test(pathname) ? 'signin' : undefined
+  return { next, retry: undefined }
+}
+
 async function errorPageOf(deps: PageDeps, request: Request, answer: Answer): Promise<Response> {
   const { status, title, advice, headers = {} } = answer
   const reference = status === 404 ? undefined : requestId(request)
-  const response = await page(deps, request, shell => errorPage({ shell, title, advice, reference }), {
-    status,
-    // While the database is away, asking it who this is would take seconds.
-    ...(status === 503 ? { known: { viewer: undefined } } : {}),
-  })
+  const response = await page(
+    deps,
+    request,
+    shell => errorPage({ shell, status, title, advice, ...nextAfter(request, status), reference }),
+    {
+      status,
+      // While the database is away, asking it who this is would take seconds.
+      ...(status === 503 ? { known: { viewer: undefined } } : {}),
+    },
+  )
   for (const [name, value] of Object.entries(headers)) response.headers.set(name, value)
   return response
 }

@@ -3,13 +3,14 @@ import { Elysia } from 'elysia'
 import { answerPage, consentPage, refusedRequestPage } from '../../views/consent.tsx'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { seeOther } from '../http/pages.ts'
-import { queryParams, type Repeated, readParams } from '../http/params.ts'
+import { type Params, queryParams, type Repeated, readParams } from '../http/params.ts'
 import { identify } from '../http/requests.ts'
 import { PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
-import { onward, type PageDeps, page } from '../http/shell.ts'
+import { onward, page } from '../http/shell.ts'
 import { noteAnswer, traced } from '../http/traced.ts'
 import { OAuthError, SignInRequired } from '../lib/errors.ts'
+import { type DecisionDeps, describeRequest } from './asking.ts'
 import {
   type Asked,
   type AuthorizationRequest,
@@ -19,23 +20,21 @@ import {
   type RedirectTarget,
   recordRefused,
 } from './authorization-request.ts'
+import { chosenOf } from './choice.ts'
 import { clientLabel } from './clients/names.ts'
 import { describeRedirect, isTrustedRedirect } from './clients/redirect-targets.ts'
 import { grantableBy, isConsentRemembered, issueAuthorizationCode } from './consents.ts'
-import type { OAuthDeps } from './deps.ts'
 import { alreadyDecided, decideOnce, findKept, type KeptRequest, keepRequest } from './kept-requests.ts'
 
 /** Also served at `/authorize`, for MCP 2025-03-26 clients that do not read metadata. */
 const PATH = '/api/oauth/authorize'
-
-type AuthorizeDeps = OAuthDeps & PageDeps
 
 /** A request to the endpoint. `kept` is set when the user returns from signing in. */
 interface Arrival extends Handled, Asked {
   kept?: KeptRequest
 }
 
-export const authorize = (deps: AuthorizeDeps) => {
+export const authorize = (deps: DecisionDeps) => {
   const app = new Elysia({ name: 'oauth-authorize' }).use(session(deps))
   const trace = (handled: Handled, handler: () => Promise<Response>) => traced(deps, handled, 'authorization', handler)
   for (const path of [PATH, '/authorize']) {
@@ -82,7 +81,7 @@ export const authorize = (deps: AuthorizeDeps) => {
         requireCsrf(deps, { request, server }, viewer, interactionOf(id), form)
         const kept = await findKept(deps, id)
         return traced(deps, { request, server }, 'consent', () =>
-          decide(deps, request, viewer, kept, form.decision === 'approve', clientAddress(deps, request, server)),
+          decide(deps, request, viewer, kept, form, clientAddress(deps, request, server)),
         )
       },
       { parse: 'none', ...PAGE },
@@ -93,7 +92,7 @@ export const authorize = (deps: AuthorizeDeps) => {
  * Nobody is redirected before they have signed in, so that this server is not an open redirector (RFC 9700 4.11.2). Only
  * `prompt=none` is answered without sign-in.
  */
-async function begin(deps: AuthorizeDeps, arrival: Arrival): Promise<Response> {
+async function begin(deps: DecisionDeps, arrival: Arrival): Promise<Response> {
   const { request, server, params, kept } = arrival
   const ip = clientAddress(deps, request, server)
   const target = await findRedirectTarget(deps, arrival, ip)
@@ -112,7 +111,7 @@ async function begin(deps: AuthorizeDeps, arrival: Arrival): Promise<Response> {
     if (!prompt.has('consent') && (await isConsentRemembered(deps, viewer, asked)))
       return seeOther(answerUrl(deps, target, { code: await issueAuthorizationCode(deps, viewer, asked, ip) }))
     if (prompt.has('none')) throw new OAuthError('consent_required', 'The user must give consent')
-    return showConsent(deps, request, viewer, asked, (await keep()).id)
+    return await showConsent(deps, request, viewer, asked, { id: (await keep()).id })
   } catch (error) {
     return answerError(deps, request, target, error, { userId: viewer?.userId, ip })
   }
@@ -120,20 +119,24 @@ async function begin(deps: AuthorizeDeps, arrival: Arrival): Promise<Response> {
 
 /** Handles the decision of the consent form. Everything is checked again, since it may have changed meanwhile. */
 async function decide(
-  deps: AuthorizeDeps,
+  deps: DecisionDeps,
   httpRequest: Request,
   viewer: Viewer,
   kept: KeptRequest,
-  approved: boolean,
+  form: Params,
   ip: string | null,
 ): Promise<Response> {
   const target = await findRedirectTarget(deps, kept, ip)
   identify(httpRequest, { client: target.client.id })
+  const approved = form.decision === 'approve'
   try {
     const checked = checkAuthorizationRequest(deps, target, kept)
-    const request = { ...checked, scope: grantableBy(viewer, checked.scope) }
-    if (approved && request.scope.length === 0)
+    const asked = { ...checked, scope: grantableBy(viewer, checked.scope) }
+    if (approved && asked.scope.length === 0)
       throw new OAuthError('invalid_scope', 'The user cannot grant any of the requested scopes')
+    const request = { ...asked, scope: chosenOf(deps.scopes, asked.scope, form) }
+    if (approved && request.scope.length === 0 && !kept.decided)
+      return showConsent(deps, httpRequest, viewer, asked, { id: kept.id, nothingChosen: true })
     const decision = approved ? 'approved' : 'denied'
     if (!approved) noteAnswer(httpRequest, decision)
     const code = await decideOnce(deps, viewer, { id: kept.id, decision, request, ip })
@@ -142,7 +145,8 @@ async function decide(
       : { error: 'access_denied', error_description: 'The user denied the request' }
     const href = answerUrl(deps, target, answer)
     const destination = describeRedirect(target.redirectUri)
-    return onward(deps, httpRequest, shell => answerPage({ shell, decision, href, destination }), href)
+    const client = clientLabel(target.client)
+    return onward(deps, httpRequest, shell => answerPage({ shell, decision, client, href, destination }), href)
   } catch (error) {
     return answerError(deps, httpRequest, target, error, { userId: viewer.userId, ip })
   }
@@ -153,7 +157,7 @@ const ANSWERS_TO_NONE = ['login_required', 'consent_required']
 
 /** Returns an error to the client (RFC 6749 4.1.2.1): by a redirect if the target is trusted, else through a page with a link. */
 function answerError(
-  deps: AuthorizeDeps,
+  deps: DecisionDeps,
   httpRequest: Request,
   target: RedirectTarget,
   error: unknown,
@@ -173,7 +177,7 @@ function answerError(
 }
 
 /** The redirect URI with the response parameters, `state` and `iss` (RFC 9207). */
-function answerUrl(deps: OAuthDeps, { redirectUri, state }: RedirectTarget, answer: Record<string, string>): string {
+function answerUrl(deps: DecisionDeps, { redirectUri, state }: RedirectTarget, answer: Record<string, string>): string {
   const parameters = new URLSearchParams({
     ...answer,
     ...(state === undefined ? {} : { state }),
@@ -182,25 +186,27 @@ function answerUrl(deps: OAuthDeps, { redirectUri, state }: RedirectTarget, answ
   return `${redirectUri}${redirectUri.includes('?') ? '&' : '?'}${parameters}`
 }
 
-function showConsent(
-  deps: AuthorizeDeps,
+async function showConsent(
+  deps: DecisionDeps,
   httpRequest: Request,
   viewer: Viewer,
   request: AuthorizationRequest,
-  id: string,
-): Promise<Response> | Response {
-  return page(deps, httpRequest, shell =>
-    consentPage({
-      shell,
-      email: viewer.email,
-      csrf: csrfToken(deps, viewer, interactionOf(id)),
-      request: id,
-      client: clientLabel(request.client),
-      destination: describeRedirect(request.redirectUri),
-      resource: request.resource,
-      permissions: request.scope.map(deps.scopes.text),
-    }),
-  )
+  { id, nothingChosen = false }: { id: string; nothingChosen?: boolean },
+): Promise<Response> {
+  const { client, scope, resource } = request
+  const refreshable = client.grant_types.includes('refresh_token')
+  const asked = await describeRequest(deps, viewer, { clientId: client.id, scope, resource, refreshable })
+  const props = {
+    ...asked,
+    email: viewer.email,
+    csrf: csrfToken(deps, viewer, interactionOf(id)),
+    request: id,
+    client: clientLabel(client),
+    destination: describeRedirect(request.redirectUri),
+    resource,
+    nothingChosen,
+  }
+  return page(deps, httpRequest, shell => consentPage({ ...props, shell }), { status: nothingChosen ? 400 : 200 })
 }
 
 function interactionOf(id: string): string {

@@ -77,15 +77,15 @@ export function findEnteredRequest(deps: OAuthDeps, viewer: Viewer, id: string):
   return findDeviceRequest(deps.sql, { id, sessionHash: viewer.sessionHash, userId: viewer.userId, now: deps.now() })
 }
 
-/** @returns false if the request was already decided, or has expired. */
+/** @param decision The scopes that are granted, at most those of the request. @returns false if it was already decided, or has expired. */
 export async function decideDeviceRequest(
   deps: OAuthDeps,
   viewer: Viewer,
   request: DeviceRequest,
-  decision: 'approve' | 'deny',
+  decision: { scope: string[] } | 'deny',
   ip: string | null,
 ): Promise<boolean> {
-  const approvedScope = decision === 'approve' ? grantableBy(viewer, request.scope) : null
+  const approvedScope = decision === 'deny' ? null : grantableBy(viewer, decision.scope)
   const decided = await decideDeviceCode(deps.sql, {
     id: request.id,
     sessionHash: viewer.sessionHash,
@@ -93,7 +93,7 @@ export async function decideDeviceRequest(
     now: deps.now(),
   })
   if (decided) {
-    const event = decision === 'approve' ? 'device.approved' : 'device.denied'
+    const event = decision === 'deny' ? 'device.denied' : 'device.approved'
     record(deps, event, {
       userId: viewer.userId,
       clientId: request.client_id,

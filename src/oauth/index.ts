@@ -11,9 +11,8 @@
  * Users are authenticated in `signin/`; what a token gives access to is in `mcp/`.
  */
 import { Elysia } from 'elysia'
-import type { Viewers } from '../http/session.ts'
+import type { DecisionDeps } from './asking.ts'
 import { authorize } from './authorize.ts'
-import type { OAuthDeps } from './deps.ts'
 import { device } from './device.ts'
 import { discovery } from './discovery.ts'
 import { introspect } from './introspect.ts'
@@ -22,7 +21,7 @@ import { revoke } from './revoke.ts'
 import { token } from './token.ts'
 import { validate } from './validate.ts'
 
-export const oauth = (deps: OAuthDeps & { viewers: Viewers }) =>
+export const oauth = (deps: DecisionDeps) =>
   new Elysia({ name: 'oauth' })
     .use(discovery(deps))
     .use(register(deps))

@@ -10,6 +10,7 @@ import {
   findAuthorizationRequest,
   insertAuthorizationRequest,
 } from '../../sql/authorization-requests.ts'
+import { findClient } from '../../sql/clients.ts'
 import { record } from '../audit/events.ts'
 import { inTransaction } from '../db/index.ts'
 import { parseParams, type Repeated } from '../http/params.ts'
@@ -19,6 +20,7 @@ import { AppError } from '../lib/errors.ts'
 import { networkOf } from '../lib/networks.ts'
 import { LIMITS, takeHit } from '../limits.ts'
 import type { Asked, AuthorizationRequest } from './authorization-request.ts'
+import { clientLabel } from './clients/names.ts'
 import { issueAuthorizationCode, rememberConsent } from './consents.ts'
 import type { OAuthDeps } from './deps.ts'
 
@@ -74,6 +76,13 @@ export async function findKept(deps: OAuthDeps, id: string): Promise<KeptRequest
   const repeated: Repeated = []
   const params = parseParams(unseal(deps.secrets.authorizationRequests, row.parameters), { repeated })
   return { id, params, repeated, createdAt: row.created_at, decided: row.decision !== null }
+}
+
+/** The app that made a kept request, as it is known already. */
+export async function findWaitingApp(deps: OAuthDeps, request: string) {
+  const kept = await findKept(deps, request).catch(() => undefined)
+  const client = kept?.params.client_id ? await findClient(deps.sql, kept.params.client_id) : undefined
+  return client && clientLabel(client)
 }
 
 /**

@@ -10,7 +10,7 @@ const BUILT_IN: Readonly<Record<string, string>> = {
   mcp: 'Use all tools, resources and prompts that you have access to',
   'connections:manage': 'Disconnect other apps that are connected as you',
   offline_access: 'Stay connected while you are away',
-  admin: 'Administer this server: users, clients and the audit log',
+  admin: 'Search the audit log of this server, as an administrator',
 }
 
 /** The default scope, also named in a 401: enough to list and call tools. */

@@ -14,13 +14,21 @@ const WRONG_CODES = 5
 const WRONG_CODES_OF_NETWORK = 50
 const WRONG_CODES_WINDOW_MS = 15 * 60_000
 
-/** The result of entering a code: the request's id, or the number of tries left. */
-export type EnteredCode = { id: string } | { id: undefined; triesLeft: number }
+/** The result of entering a code: the request's id, the number of tries left, or how long no code is accepted. */
+export type EnteredCode =
+  | { id: string }
+  | { id: undefined; triesLeft: number }
+  | { id: undefined; triesLeft: undefined; blocked: Blocked }
+
+export interface Blocked {
+  seconds: number
+  /** Whether it is only the network that has entered too many: the user may not have entered a wrong code. */
+  network: boolean
+}
 
 /**
- * Looks up a user code that a signed-in user typed, and binds it to their session. All invalid codes look the same.
- *
- * @throws OAuthError `slow_down`, status 429, after too many wrong codes, even if this one is correct.
+ * Looks up a user code that a signed-in user typed, and binds it to their session. All invalid codes look the same; after
+ * too many, so do correct ones.
  */
 export async function enterUserCode(
   deps: OAuthDeps,
@@ -45,19 +53,24 @@ export async function enterUserCode(
     await (id ? deleteEmptyThrottles(sql, keys) : countFailure(sql, keys))
     return { counters, full, id }
   })
-  if (full.length > 0) throw tooManyWrongCodes(full, network, now)
+  if (full.length > 0) {
+    const until = Math.max(...full.map(({ resets_at }) => resets_at.getTime()))
+    const blocked = {
+      seconds: Math.ceil((until - now.getTime()) / 1000),
+      network: full.every(({ key }) => key === network),
+    }
+    return { id: undefined, triesLeft: undefined, blocked }
+  }
   if (id) return { id }
   record(deps, 'device.wrong_code', { userId: viewer.userId, ip })
   return { id: undefined, triesLeft: Math.min(...counters.map(left)) - 1 }
 }
 
-/** The message says whether the network is blocked, since the user may not have entered a wrong code. */
-function tooManyWrongCodes(full: Throttle[], network: string, now: Date): OAuthError {
-  const resetsAt = Math.max(...full.map(({ resets_at }) => resets_at.getTime()))
-  const seconds = Math.ceil((resetsAt - now.getTime()) / 1000)
+/** For programs. */
+export function tooManyWrongCodes({ seconds, network }: Blocked): OAuthError {
   const minutes = Math.ceil(seconds / 60)
   const wait = minutes === 1 ? 'Wait a minute' : `Wait ${minutes} minutes`
-  const whose = full.every(({ key }) => key === network)
+  const whose = network
     ? 'Too many wrong codes were entered from your network, not necessarily by you'
     : 'Too many wrong codes'
   return new OAuthError('slow_down', `${whose}. ${wait}, then start again on your device.`, {

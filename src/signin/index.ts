@@ -3,23 +3,25 @@
  * sign in (`service`). `forms` has CSRF tokens for the forms; `sessions` manages browser sessions.
  */
 import { Elysia } from 'elysia'
-import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
+import type { ClientLabel } from '../../views/components.tsx'
+import { onwardPage, signInLinkPage, signInPage, type Waiting } from '../../views/signin.tsx'
 import { recordRepeatable } from '../audit/events.ts'
-import type { Base } from '../base.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { readCookie, setCookie } from '../http/cookies.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { queryParams, readParams } from '../http/params.ts'
+import { qrForPhone } from '../http/phone.ts'
 import { PAGE } from '../http/routes.ts'
-import { requireCsrf, SIGN_OUT, type Viewers } from '../http/session.ts'
-import { onward, page } from '../http/shell.ts'
+import { requireCsrf, SIGN_OUT } from '../http/session.ts'
+import { onward, type PageDeps, page } from '../http/shell.ts'
 import { traced } from '../http/traced.ts'
 import { AppError } from '../lib/errors.ts'
 import { COMMAND } from '../lib/program.ts'
+import { printableText } from '../lib/text.ts'
 import { formToken, requireOwnForm } from './forms.ts'
 import type { Provider, Providers } from './providers.ts'
-import { admit, useSignInLink } from './service.ts'
+import { admit, ownerOfSignInLink, useSignInLink } from './service.ts'
 import { endSession, startSession } from './sessions.ts'
 import {
   endedTripCookie,
@@ -33,9 +35,10 @@ import {
 } from './trips.ts'
 
 /** Dependencies of sign-in. */
-export interface SignInDeps extends Base {
+export interface SignInDeps extends PageDeps {
   providers: Providers
-  viewers: Viewers
+  /** The app whose authorization request waits for a sign-in. */
+  waitingApp(request: string): Promise<ClientLabel | undefined>
 }
 
 const RETURN_COOKIE = 'return-to'
@@ -58,6 +61,7 @@ export const signin = (deps: SignInDeps) =>
         }),
       { parse: 'none', ...PAGE },
     )
+
     .post(
       '/auth/signin/:provider',
       async ({ request, server, trips, params: { provider: id } }) => {
@@ -113,19 +117,19 @@ const RETURN_PATHS =
   /^\/(auth\/device(\/[0-9a-f-]{36})?|account|admin(\/[a-z]+)?|api\/oauth\/authorize\/[0-9a-f-]{36})?(\?[\x21-\x7e]*)?$/
 const RETURN_LIMIT = 1000
 
-/** Validates the path to open after sign-in; the device page for anything unexpected. */
+/** Validates the path to open after sign-in; the front page for anything unexpected. */
 function localPath(given: string | undefined): string {
-  return given && given.length <= RETURN_LIMIT && RETURN_PATHS.test(given) ? given : '/auth/device'
+  return given && given.length <= RETURN_LIMIT && RETURN_PATHS.test(given) ? given : '/'
 }
 
 async function showSignIn(deps: SignInDeps, request: Request): Promise<Response> {
   const returnTo = localPath(queryParams(request).return_to)
   const providers = [...deps.providers.values()].map(({ id, name }) => ({ id, name }))
   const { csrf, cookie } = formToken(deps, request)
-  const purpose = returnTo.startsWith(AUTHORIZE) ? 'app' : returnTo.startsWith('/auth/device') ? 'device' : undefined
-  const response = await page(deps, request, shell =>
-    signInPage({ shell, providers, returnTo, csrf, purpose, command: COMMAND }),
-  )
+  const waiting = await waitingFor(deps, returnTo)
+  const link = waiting?.kind === 'device' ? `${deps.config.BASE_URL}${returnTo}` : undefined
+  const props = { providers, returnTo, csrf, waiting, qr: link ? qrForPhone(deps, link) : undefined, command: COMMAND }
+  const response = await page(deps, request, shell => signInPage({ ...props, shell }))
   response.headers.append('Set-Cookie', cookie)
   // Users who sign in with a one-time link instead return to the same page.
   const remembered = Buffer.from(returnTo).toString('base64url')
@@ -133,11 +137,21 @@ async function showSignIn(deps: SignInDeps, request: Request): Promise<Response>
   return response
 }
 
+/** What the user signs in for. To strangers, a device's code must not tell which app waits for it. */
+async function waitingFor(deps: SignInDeps, returnTo: string): Promise<Waiting | undefined> {
+  if (returnTo.startsWith(AUTHORIZE)) {
+    const client = await deps.waitingApp(returnTo.slice(AUTHORIZE.length))
+    return client && { kind: 'app', client }
+  }
+  const code = returnTo.startsWith('/auth/device?') ? new URLSearchParams(returnTo.split('?')[1]).get('code') : null
+  return code ? { kind: 'device', code: printableText(code, 20) } : undefined
+}
+
 async function showLink(deps: SignInDeps, request: Request): Promise<Response> {
   const { csrf, cookie } = formToken(deps, request)
-  const response = await page(deps, request, shell =>
-    signInLinkPage({ shell, token: queryParams(request).token ?? '', csrf }),
-  )
+  const { token = '' } = queryParams(request)
+  const email = await ownerOfSignInLink(deps, token)
+  const response = await page(deps, request, shell => signInLinkPage({ shell, token, csrf, email }))
   response.headers.append('Set-Cookie', cookie)
   return response
 }
@@ -173,7 +187,7 @@ async function signedIn(
   // The authorization endpoint may redirect to a client at once, which form-action would block.
   const href = deps.config.BASE_URL + returnTo
   const response = returnTo.startsWith(AUTHORIZE)
-    ? await onward(deps, request, shell => onwardPage({ shell, href, to: 'the app' }), href)
+    ? await onward(deps, request, shell => onwardPage({ shell, href, to: undefined }), href)
     : seeOther(returnTo)
   response.headers.append('Set-Cookie', cookie)
   response.headers.append('Set-Cookie', setCookie(deps.config, RETURN_COOKIE, '', 0))

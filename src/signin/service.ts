@@ -4,6 +4,7 @@ import type { Queries } from '../../sql/index.ts'
 import {
   deleteSessionsOfUsers,
   deleteSignInLinksOfUsers,
+  findSignInLink,
   insertSignInLink,
   consumeSignInLink as useLink,
 } from '../../sql/sessions.ts'
@@ -27,7 +28,6 @@ import type { Config } from '../config.ts'
 import { inTransaction } from '../db/index.ts'
 import { hashSecret, isSecret, newSecret } from '../lib/crypto.ts'
 import { AppError } from '../lib/errors.ts'
-import { COMMAND } from '../lib/program.ts'
 import type { ExternalIdentity } from './identity.ts'
 
 /** Lifetime of a one-time link, in minutes. */
@@ -185,6 +185,13 @@ export async function createSignInLink(
   return `${deps.config.BASE_URL}/auth/signin/link?token=${token}`
 }
 
+/** Somebody's address, if this one-time link would sign them in. */
+export async function ownerOfSignInLink(deps: Base, token: string): Promise<string | undefined> {
+  return isSecret('signInLink', token)
+    ? findSignInLink(deps.sql, { tokenHash: hashSecret(token), now: deps.now() })
+    : undefined
+}
+
 /** Consumes a one-time link. @throws AppError if it is unknown, expired or used, with the same message for all. */
 export async function useSignInLink(deps: Base, token: string, ip: string | null): Promise<{ userId: string }> {
   const used = isSecret('signInLink', token)
@@ -194,7 +201,7 @@ export async function useSignInLink(deps: Base, token: string, ip: string | null
     recordRepeatable(deps, 'user.refused', { ip, detail: { how: 'link' } }, 'link')
     throw new AppError(
       'This link no longer works',
-      `A sign-in link works once, for ${LINK_MINUTES} minutes. To get a new one, run "${COMMAND} user link" with your address, or restart the server.`,
+      'A sign-in link works once, and only for a few minutes. Ask the operator of this server for a new one.',
       { status: 403 },
     )
   }

@@ -332,6 +332,22 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
     ])
   })
 
+  test('the sign-in page names the app that waits; fewer permissions can be granted, and the app learns which', async () => {
+    const answer = await authorize({ scope: 'mcp:tools:read mcp:tools:call', prompt: 'consent' }, '')
+    const location = answer.headers.get('location')!
+    expect(await (await server.get(location, HTML)).text()).toContain('is waiting. After you have signed in')
+    const [, path] = KEPT.exec(location)!
+    const html = await (await server.get(decodeURIComponent(path!), { Cookie: ada })).text()
+    const form = { ...consentFields(html), decision: 'approve', choose: '1' }
+    const decideWith = (boxes: Record<string, string>) =>
+      server.post('/api/oauth/authorize/decision', { ...form, ...boxes }, { Cookie: ada, ...HTML })
+    const none = await decideWith({})
+    expect([none.status, await none.text()]).toEqual([400, expect.stringContaining('Choose at least one permission')])
+    const back = onwardOf(await decideWith({ 'allow:mcp:tools:read': '1', 'allow:admin': '1' }))
+    const tokens = (await (await exchange(back.searchParams.get('code')!)).json()) as { scope: string }
+    expect(tokens.scope).toBe('mcp:tools:read')
+  })
+
   test('a request waits for half an hour, sealed, then is swept', async () => {
     const answer = await authorize({ state: 'a-state-that-must-not-leak' }, '')
     const path = decodeURIComponent(KEPT.exec(answer.headers.get('location')!)![1]!)

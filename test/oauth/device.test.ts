@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
 import {
+  csrfOf,
   decide,
   deviceTokens,
   enterCode,
@@ -241,7 +242,9 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
       'unverified name',
       'Use those tools as you',
       `${server.base}/mcp`,
-      'just now',
+      '<time datetime="',
+      'the network that you are in now',
+      'at most 90 days',
       '127.0.0.1',
       user_code,
       'Deny',
@@ -250,6 +253,42 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     ]) {
       expect(html).toContain(text)
     }
+  })
+
+  test('fewer permissions than asked for can be granted, and the answer names them (RFC 6749 3.3)', async () => {
+    const approve = async (scope: string, kept: string[]) => {
+      const { device_code, user_code } = await requestDevice(server, client, { scope })
+      const path = (await enterCode(server, ada, user_code)).headers.get('location')!
+      const html = await (await server.get(path, { Cookie: ada })).text()
+      const form = { id: path.split('/').at(-1)!, decision: 'approve', choose: '1' }
+      const csrf = csrfOf(html, '/api/oauth/device/authorize')
+      const boxes = Object.fromEntries(kept.map(name => [`allow:${name}`, '1']))
+      const answer = await server.post('/api/oauth/device/authorize', { ...form, ...boxes, csrf }, { Cookie: ada })
+      const fields = [...html.matchAll(/name="allow:([^"]+)"[^>]*checked/g)].map(([, name]) => name!)
+      return { answer, fields, poll: () => poll(server, client, device_code) }
+    }
+    const scopeOf = async (answer: Response) => ((await answer.json()) as TokenAnswer).scope
+
+    const read = await approve('mcp:tools:read mcp:tools:call offline_access', ['mcp:tools:read'])
+    expect(read.fields).toEqual(['mcp:tools:read', 'mcp:tools:call'])
+    expect(await scopeOf(await read.poll())).toBe('mcp:tools:read offline_access')
+
+    const parts = ['mcp:tools:read', 'mcp:tools:call', 'mcp:resources:read', 'mcp:prompts:read']
+    const part = await approve('mcp', parts.slice(0, 3))
+    expect(part.fields).toEqual(parts)
+    expect(await scopeOf(await part.poll())).toBe(parts.slice(0, 3).join(' '))
+    expect(await scopeOf(await (await approve('mcp', parts)).poll())).toBe('mcp')
+
+    // What was not asked for cannot be added.
+    const more = await approve('mcp:tools:read mcp:tools:call', ['mcp:tools:read', 'connections:manage', 'admin'])
+    expect(await scopeOf(await more.poll())).toBe('mcp:tools:read')
+
+    const none = await approve('mcp:tools:read', [])
+    expect([none.answer.status, await none.answer.text()]).toEqual([
+      400,
+      expect.stringContaining('Choose at least one permission'),
+    ])
+    expect(await (await none.poll()).json()).toMatchObject({ error: 'authorization_pending' })
   })
 
   test('a code entered in one session cannot be seen, claimed or decided in another', async () => {
@@ -276,7 +315,7 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
       const answer = await enterCode(server, ada, code)
       expect(answer.status).toBe(400)
       const html = (await answer.text()).replaceAll(code, 'CODE').replaceAll(/name="csrf" value="[^"]+"/g, 'TOKEN')
-      bodies.add(html.replace(/You have \d tr(y|ies) left/, 'TRIES'))
+      bodies.add(html.replace(/Tries left: \d/, 'TRIES'))
     }
     expect(bodies.size).toBe(1)
   })
@@ -302,8 +341,8 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     const problemOf = async (answer: Response) => /id="problem".*?<span>(.*?)</.exec(await answer.text())?.[1]
     const wrong =
       'No device is waiting with this code. Compare it with the code on your device; a code works once and expires after a few minutes.'
-    for (const left of ['4 tries left', '3 tries left', '2 tries left', '1 try left', 'no tries left for now'])
-      expect(await problemOf(await enterCode(server, ada, 'BBBB-BBBB'))).toBe(`${wrong} You have ${left}.`)
+    for (const left of ['4', '3', '2', '1', '0'])
+      expect(await problemOf(await enterCode(server, ada, 'BBBB-BBBB'))).toBe(`${wrong} Tries left: ${left}.`)
     expect(await problemOf(await enterCode(server, ada, 'BBBB-BBBB'))).toBe(
       'Too many wrong codes. Wait 15 minutes, then start again on your device.',
     )

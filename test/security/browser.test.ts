@@ -97,7 +97,7 @@ describe('where a sign-in leads', () => {
     const page = await server.get(`/auth/signin?return_to=${encodeURIComponent(returnTo)}`, HTML)
     const cookie = page.headers.getSetCookie().find(item => item.includes('return-to='))!
     const value = /return-to=([^;]*)/.exec(cookie)![1]!
-    expect(Buffer.from(value, 'base64url').toString()).toBe('/auth/device')
+    expect(Buffer.from(value, 'base64url').toString()).toBe('/')
   })
 })
 

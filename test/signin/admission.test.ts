@@ -35,7 +35,7 @@ async function enter(claims: Record<string, unknown>): Promise<{ browser: Browse
 
 async function expectEntered(claims: Record<string, unknown>): Promise<string> {
   const { browser, page, sub } = await enter(claims)
-  expect([page.url, page.status]).toEqual([`${server.base}/auth/device`, 200])
+  expect([page.url, page.status]).toEqual([`${server.base}/`, 200])
   expect(isSignedIn(browser, server)).toBe(true)
   return sub
 }

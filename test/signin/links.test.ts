@@ -29,7 +29,7 @@ describe('a one-time sign-in link', () => {
     expect(page.headers.get('cache-control')).toBe('no-store')
     expect(page.headers.get('referrer-policy')).toBe('same-origin')
     const end = await browser.press(page, '/auth/signin/link')
-    expect([end.url, end.status]).toEqual([`${server.base}/auth/device`, 200])
+    expect([end.url, end.status]).toEqual([`${server.base}/`, 200])
     expect(end.html).toContain('ada@example.com')
   })
 
@@ -72,7 +72,7 @@ describe('a one-time sign-in link', () => {
       bodies.add(page.html.replace(/<code>[^<]*<\/code>/, '')) // the reference that finds it in the log
     }
     expect(bodies.size).toBe(1)
-    expect([...bodies][0]).toContain('npx -y bun@1.4.5 run src/main.ts user link')
+    expect([...bodies][0]).toContain('Ask the operator of this server for a new one.')
   })
 
   test('a refused use is in the audit log, without the link', async () => {
@@ -177,7 +177,7 @@ describe('after a link the browser is where it was going', () => {
     '/account\u2028',
     `/account?${'a'.repeat(4000)}`,
   ])('and not at %s', async path => {
-    expect(await landing(path)).toBe(`${server.base}/auth/device`)
+    expect(await landing(path)).toBe(`${server.base}/`)
   })
 
   test.each(['%2Faccount%0d%0aSet-Cookie:%20a=b', '%2F%09%2Fevil.example', '%00', '%0A//evil.example', '%7F'])(
@@ -191,14 +191,14 @@ describe('after a link the browser is where it was going', () => {
   test('a path of 1000 characters is kept, a longer one is ignored', async () => {
     const longest = `/auth/device?code=${'a'.repeat(1000 - 18)}`
     expect(await landing(longest)).toBe(server.base + longest)
-    expect(await landing(`${longest}a`)).toBe(`${server.base}/auth/device`)
+    expect(await landing(`${longest}a`)).toBe(`${server.base}/`)
   })
 
   test.each(['%zz', '%', 'L2V2aWw', Buffer.from('//evil.example').toString('base64url'), '\u00ff'])(
     'a return-to cookie of somebody else (%s) neither leads away nor uses the link up for nothing',
     async cookie => {
       const answer = await use(await newToken(), { Cookie: `mcp-oauth-return-to=${cookie}` })
-      expect([answer.status, answer.headers.get('location')]).toEqual([303, '/auth/device'])
+      expect([answer.status, answer.headers.get('location')]).toEqual([303, '/'])
     },
   )
 })

@@ -201,7 +201,7 @@ describe('a sign-in with GitHub', () => {
       ['https://api.github.com/user', 'Bearer gho_x'],
       ['https://api.github.com/user/emails', 'Bearer gho_x'],
     ])
-    expect([page.url, isSignedIn(browser, server)]).toEqual([`${server.base}/auth/device`, true])
+    expect([page.url, isSignedIn(browser, server)]).toEqual([`${server.base}/`, true])
   })
 
   test('is refused when GitHub refuses the code, which it does with status 200', async () => {

@@ -5,6 +5,7 @@ import { parseConfig } from '../../src/config.ts'
 import { assets } from '../../src/http/assets.ts'
 import { PAGE_HEADERS } from '../../src/http/response-headers.ts'
 import type { View } from '../../src/http/shell.ts'
+import { qrPath } from '../../src/lib/qr.ts'
 import { openScopes } from '../../src/oauth/scopes.ts'
 import { openSite } from '../../src/site.ts'
 import { accountPage, disconnected } from '../../views/account.tsx'
@@ -23,6 +24,12 @@ const who = { email: 'ada@example.com', csrf: 'canned' }
 const scopes = openScopes()
 const permission = (scope: string) => ({ scope, text: scopes.text(scope) })
 
+const TOOLS = [
+  { name: 'delete_file', destructive: true },
+  { name: 'read_file', destructive: false },
+  { name: 'search_files', destructive: false },
+]
+
 const request: Omit<DeviceRequestProps, 'shell'> = {
   ...who,
   id: '3f0e0b52-7f0c-4a53-9d38-7a2f0d5f1c11',
@@ -31,9 +38,15 @@ const request: Omit<DeviceRequestProps, 'shell'> = {
   client: { name: 'Claude Code', voucher: { by: 'nobody' } },
   resource: 'https://tools.example.com/mcp',
   permissions: [permission('mcp:tools:read'), permission('mcp:tools:call')],
-  requestedAt: '2026-11-23T12:34:56.000Z',
-  minutesAgo: 1,
+  opened: [
+    { name: 'files', tools: TOOLS },
+    { name: 'notes', tools: TOOLS.slice(1) },
+  ],
+  usedBefore: undefined,
+  lasts: 90 * 86_400,
+  requestedAt: new Date(Date.now() - 70_000).toISOString(),
   ip: '203.0.113.7',
+  sameNetwork: true,
   agent: 'node',
 }
 
@@ -49,7 +62,8 @@ const connection = (name: string, byOperator: boolean, scope: string[], resource
   usedAt: '2026-11-23T12:34:56.000Z',
 })
 
-const entry = { ...who, code: '' }
+const entry = { csrf: 'canned', code: '', qr: undefined }
+const qr = qrPath('https://tools.example.com/auth/device?code=WDJB-MJHT')
 const account = {
   ...who,
   signOutCsrf: 'canned',
@@ -84,12 +98,19 @@ const consent = {
   ...who,
   request: 'canned',
   client: request.client,
-  destination: { name: 'this computer', local: true },
+  destination: { kind: 'computer' as const },
   resource: request.resource,
-  permissions: request.permissions.map(({ text }) => text),
+  permissions: request.permissions,
+  opened: request.opened,
+  usedBefore: '2026-11-23T12:34:56.000Z',
+  lasts: request.lasts,
 }
 
-const answer = { href: '/gallery/home', destination: { name: 'app.example', local: false } }
+const answer = {
+  client: request.client,
+  href: '/gallery/home',
+  destination: { kind: 'host' as const, host: 'app.example' },
+}
 
 /** By path below /gallery. */
 export const PAGES: Record<string, View> = {
@@ -98,7 +119,8 @@ export const PAGES: Record<string, View> = {
     signInPage({
       shell,
       csrf: 'canned',
-      purpose: undefined,
+      waiting: undefined,
+      qr: undefined,
       providers: [],
       returnTo: '/account',
       command: 'mcp-oauth-server',
@@ -113,10 +135,31 @@ export const PAGES: Record<string, View> = {
         { id: 'oidc', name: 'Example University' },
       ],
       csrf: 'canned',
-      purpose: 'device',
+      waiting: { kind: 'device', code: 'WDJB-MJHT' },
+      qr,
       returnTo: '/auth/device?code=WDJB-MJHT',
     }),
-  'sign-in-link': shell => signInLinkPage({ shell, token: 'canned', csrf: 'canned' }),
+  'sign-in-app': shell =>
+    signInPage({
+      shell,
+      command: 'mcp-oauth-server',
+      providers: [{ id: 'github', name: 'GitHub' }],
+      csrf: 'canned',
+      waiting: { kind: 'app', client: request.client },
+      qr: undefined,
+      returnTo: '/account',
+    }),
+  'signed-in-already': shell =>
+    signInPage({
+      shell,
+      command: 'mcp-oauth-server',
+      providers: [{ id: 'google', name: 'Google' }],
+      csrf: 'canned',
+      waiting: undefined,
+      qr: undefined,
+      returnTo: '/account',
+    }),
+  'sign-in-link': shell => signInLinkPage({ shell, token: 'canned', csrf: 'canned', email: who.email }),
   'sign-in-onward': shell => onwardPage({ shell, href: '/gallery/home', to: 'Google' }),
   consent: shell => consentPage({ shell, ...consent }),
   'consent-host': shell =>
@@ -124,7 +167,7 @@ export const PAGES: Record<string, View> = {
       shell,
       ...consent,
       client: { name: LONG, voucher: { by: 'host', host: 'assistant.example' } },
-      destination: { name: 'assistant.example', local: false },
+      destination: { kind: 'host', host: 'assistant.example' },
     }),
   'consent-local': shell =>
     consentPage({ shell, ...consent, client: { name: 'Claude Code', voucher: { by: 'host', host: 'claude.ai' } } }),
@@ -134,14 +177,15 @@ export const PAGES: Record<string, View> = {
   'consent-refused': shell =>
     refusedRequestPage({
       shell,
-      client: request.client,
       description: 'The parameter code_challenge is missing; PKCE with S256 is required',
       ...answer,
     }),
   device: shell => deviceEntryPage({ shell, ...entry }),
-  'device-link': shell => deviceEntryPage({ shell, ...entry, code: 'WDJB-MJHT' }),
+  'device-link': shell => deviceEntryPage({ shell, ...entry, code: 'WDJB-MJHT', qr }),
   'device-wrong': shell =>
-    deviceEntryPage({ shell, ...entry, code: 'WDJB-MJHX', problem: 'No device is waiting with this code.' }),
+    deviceEntryPage({ shell, ...entry, code: 'WDJB-MJHX', problem: { kind: 'wrong', triesLeft: 3 } }),
+  'device-blocked': shell =>
+    deviceEntryPage({ ...entry, shell, code: 'X', problem: { kind: 'blocked', seconds: 800, network: false } }),
   'device-decision': shell => deviceRequestPage({ shell, ...request }),
   'device-decision-long': shell =>
     deviceRequestPage({
@@ -153,7 +197,8 @@ export const PAGES: Record<string, View> = {
       permissions: [...scopes.names].map(permission),
       ip: '2001:db8:1234:5678:9abc:def0:1234:5678',
       agent: `Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 ${'Embedded/1.0 '.repeat(16)}`,
-      minutesAgo: 9,
+      sameNetwork: false,
+      usedBefore: '2026-11-23T12:34:56.000Z',
     }),
   'device-decision-admin-only': shell => deviceRequestPage({ shell, ...request, permissions: [] }),
   'device-approved': shell => deviceRequestPage({ shell, ...request, state: 'approved' }),
@@ -208,9 +253,32 @@ export const PAGES: Record<string, View> = {
   error: shell =>
     errorPage({
       shell,
+      status: 500,
       title: 'Something went wrong on our side',
       advice: 'The error has been logged. Try again, or tell the operator of this server when it happened.',
+      next: undefined,
+      retry: '/account',
       reference: 'hJ3kX0aQ.1f',
+    }),
+  'error-not-found': shell =>
+    errorPage({
+      shell,
+      status: 404,
+      title: 'There is no such page',
+      advice: 'Check the address, or start from the front page.',
+      next: undefined,
+      retry: undefined,
+      reference: undefined,
+    }),
+  'sign-in-link-used': shell =>
+    errorPage({
+      shell,
+      status: 403,
+      title: 'This link no longer works',
+      advice: 'A sign-in link works once, and only for a few minutes. Ask the operator of this server for a new one.',
+      next: 'signin',
+      retry: undefined,
+      reference: 'hJ3kX0aQ.2a',
     }),
 }
 

@@ -1,19 +1,12 @@
 /** Describes redirect URIs for users, and decides whether errors are redirected without asking. */
 import type { ClientRow } from '../../../sql/clients.ts'
+import type { Destination } from '../../../views/consent.tsx'
 
-/** Where the browser goes after this server. */
-export interface Destination {
-  /** For display: a host, this computer, or an app. */
-  name: string
-  /** Whether any local program could listen there and impersonate the client (RFC 8252 8.6). */
-  local: boolean
-}
-
+/** Any local program could listen on this computer or claim a scheme, and impersonate the client (RFC 8252 8.6). */
 export function describeRedirect(uri: string): Destination {
   const url = new URL(uri)
-  if (url.protocol === 'https:') return { name: url.host, local: false }
-  if (url.protocol === 'http:') return { name: 'this computer', local: true }
-  return { name: `an app on this device (${url.protocol.slice(0, -1)})`, local: true }
+  if (url.protocol === 'https:') return { kind: 'host', host: url.host }
+  return url.protocol === 'http:' ? { kind: 'computer' } : { kind: 'app', scheme: url.protocol.slice(0, -1) }
 }
 
 /**

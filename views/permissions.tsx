@@ -1,0 +1,136 @@
+/** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
+import { Html } from '@elysiajs/html'
+import { Csrf, Phrase, Time } from './components.tsx'
+import type { Shell } from './layout.tsx'
+import { enumeration } from './texts/format.ts'
+import { fill, type TextKey, type Texts } from './texts/index.ts'
+
+export interface Permission {
+  scope: string
+  /** In English, for scopes that the configuration names. */
+  text: string
+}
+
+/** The tools of an upstream server that an app could use. */
+export interface OpenedServer {
+  name: string
+  tools: { name: string; destructive: boolean }[]
+}
+
+/** What an app asks for, as the device page and the consent page show it. */
+export interface Asked {
+  permissions: Permission[]
+  opened: OpenedServer[]
+  /** When an earlier connection of the same app was last used. */
+  usedBefore: string | undefined
+  /** How long access lasts, in seconds. */
+  lasts: number
+}
+
+const textOf = (t: Texts, { scope, text }: Permission): string => (scope in t ? t[scope as TextKey] : text)
+
+/** The form field of a scope: checked ones are granted. Beside it, `choose` says that there was a choice. */
+export const fieldOf = (scope: string): string => `allow:${scope}`
+
+/**
+ * What the app will be able to do, and the buttons: Deny is as prominent as Approve. Each permission can be left out.
+ *
+ * @param field Identifies the request.
+ */
+export function DecisionForm(props: {
+  shell: Shell
+  action: string
+  csrf: string
+  field: { name: string; value: string }
+  asked: Asked
+  facts: JSX.Element
+  hint: string
+  problem: JSX.Element
+}) {
+  const { t } = props.shell
+  const { permissions, opened, usedBefore } = props.asked
+  return (
+    <form method="post" action={props.action}>
+      <Csrf token={props.csrf} />
+      <input type="hidden" name={props.field.name} value={props.field.value} />
+      {props.problem as 'safe'}
+      {permissions.length === 0 ? (
+        ''
+      ) : (
+        <fieldset>
+          <legend safe>{t.willBeAbleTo}</legend>
+          <input type="hidden" name="choose" value="1" />
+          {permissions.map(permission => (
+            <label class="choice-row">
+              <input type="checkbox" name={fieldOf(permission.scope)} value="1" checked />
+              <span safe>{textOf(t, permission)}</span>
+            </label>
+          ))}
+        </fieldset>
+      )}
+      <Opened shell={props.shell} servers={opened} />
+      {props.facts as 'safe'}
+      {usedBefore === undefined ? (
+        ''
+      ) : (
+        <p class="hint">
+          <Phrase text={t.alreadyConnected} time={<Time iso={usedBefore} />} />
+        </p>
+      )}
+      {permissions.length > 0 ? (
+        <p class="hint" safe>
+          {props.hint}
+        </p>
+      ) : (
+        <p class="problem" safe>
+          {t.onlyAdministrators}
+        </p>
+      )}
+      <div class="decision">
+        <button type="submit" name="decision" value="deny" safe>
+          {t.deny}
+        </button>
+        {permissions.length > 0 ? (
+          <button type="submit" name="decision" value="approve" safe>
+            {t.approve}
+          </button>
+        ) : (
+          ''
+        )}
+      </div>
+    </form>
+  )
+}
+
+function Opened({ shell: { t, language }, servers }: { shell: Shell; servers: OpenedServer[] }) {
+  if (servers.length === 0) return ''
+  const count = servers.reduce((sum, { tools }) => sum + tools.length, 0)
+  const names = enumeration(
+    language,
+    servers.map(({ name }) => name),
+  )
+  return (
+    <details class="opened">
+      <summary safe>{fill(t.tools, { count: count.toLocaleString(language), servers: names })}</summary>
+      {servers.map(({ name, tools }) => (
+        <>
+          <h3 safe>{name}</h3>
+          <ul>
+            {tools.map(tool => (
+              <li>
+                <code safe>{tool.name}</code>{' '}
+                {tool.destructive ? (
+                  <span class="badge bad" safe>
+                    {t.destructive}
+                  </span>
+                ) : (
+                  ''
+                )}
+              </li>
+            ))}
+          </ul>
+        </>
+      ))}
+    </details>
+  )
+}

@@ -18,6 +18,7 @@ import { upkeepSweeps } from './db/upkeep.ts'
 import { type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway/configured.ts'
 import type { Gateway } from './gateway/exchange.ts'
 import { openedTools } from './gateway/opened.ts'
+import type { HomeDeps } from './http/home.ts'
 import { deriveKey } from './lib/crypto.ts'
 import { droppedLogLines, type Log } from './lib/log.ts'
 import { type Outbound, publicInternet } from './lib/safe-fetch.ts'
@@ -38,7 +39,7 @@ import { openProviders } from './signin/providers.ts'
 import { openViewers, signInSweeps } from './signin/sessions.ts'
 import { openSite } from './site.ts'
 
-export interface Deps extends DecisionDeps, SignInDeps {
+export interface Deps extends DecisionDeps, SignInDeps, HomeDeps {
   /** Absent without MCP_SERVERS. */
   gateway: Gateway | undefined
   /** Reloads the file of upstream servers. If it is invalid, that is logged, and the old configuration stays. */
@@ -155,6 +156,11 @@ export async function openDeps(
         ? openedTools(deps.gateway, endpoint, { principal: `user:${user.id}`, user, clientId, scope, ip: null })
         : [],
     waitingApp: id => findWaitingApp(oauth, id),
+    upstreamsFor: ({ userId: id, email, name }) => {
+      const caller = { principal: `user:${id}`, user: { id, email, name }, clientId: '', scope: [], ip: null }
+      const names = deps.gateway?.endpoints().map(endpoint => endpoint.name) ?? []
+      return names.filter(endpoint => deps.gateway?.mayUse(endpoint, caller))
+    },
     close: () => stack.disposeAsync(),
   }
   return deps

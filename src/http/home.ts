@@ -1,15 +1,40 @@
 /** The front page: what this server is and how to connect to it. */
 import { Elysia } from 'elysia'
 import { homePage } from '../../views/home.tsx'
+import type { Config } from '../config.ts'
 import { PAGE } from './routes.ts'
+import type { Viewer } from './session.ts'
 import { type PageDeps, page } from './shell.ts'
 
-export const home = (deps: PageDeps) =>
+export type HomeDeps = PageDeps & {
+  /** Names of the upstream servers that somebody may use. */
+  upstreamsFor(viewer: Viewer): readonly string[]
+}
+
+export const home = (deps: HomeDeps) =>
   new Elysia({ name: 'home' }).get(
     '/',
-    ({ request }) => {
-      const { BASE_URL: baseUrl } = deps.config
-      return page(deps, request, shell => homePage({ shell, mcpUrl: `${baseUrl}/mcp`, baseUrl }))
+    async ({ request }) => {
+      const baseUrl = deps.config.BASE_URL
+      const mcpUrl = `${baseUrl}/mcp`
+      const viewer = await deps.viewers.find(request).catch(() => undefined)
+      const upstreams = (viewer ? deps.upstreamsFor(viewer) : []).map(name => ({ name, url: `${mcpUrl}/${name}` }))
+      const name = nameForApps(deps.config)
+      return page(deps, request, shell => homePage({ shell, baseUrl, mcpUrl, upstreams, name }))
     },
     PAGE,
   )
+
+/** A short name without spaces: of the site, or the first telling part of its host. */
+export function nameForApps({ SITE_NAME, BASE_URL }: Pick<Config, 'SITE_NAME' | 'BASE_URL'>): string {
+  const { hostname } = new URL(BASE_URL)
+  const isAddress = /^[\d.]+$|:/.test(hostname)
+  const parts = SITE_NAME ? [SITE_NAME] : isAddress ? [] : hostname.split('.')
+  const words = parts.map(part =>
+    part
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .replace(/^-|-$/g, ''),
+  )
+  return words.find(word => word && !/^(www|mcp|auth|localhost)$/.test(word)) ?? 'mcp'
+}

@@ -29,7 +29,7 @@ async function signedInTab(): Promise<Tab> {
   const tab = await openTab({ size: 'phone' })
   await tab.page.goto(await createSignInLink(server.deps, 'ada@example.com'))
   await press(tab.page, 'Sign in')
-  await tab.page.getByRole('heading', { name: 'Connect a device' }).waitFor()
+  await tab.page.waitForURL(`${server.base}/`)
   return tab
 }
 

@@ -37,7 +37,7 @@ test.skipIf(noBrowser)(
     const { page, complaints, close } = await openTab()
     await page.goto(await createSignInLink(server.deps, 'ada@example.com'))
     await page.getByRole('button', { name: 'Sign in' }).click()
-    await page.getByRole('heading', { name: 'Connect a device' }).waitFor()
+    await page.waitForURL(`${server.base}/`)
     await page.goto(`${server.base}/api/oauth/authorize?${query}`)
     await page.getByRole('button', { name: 'Approve' }).click()
     await page.waitForURL(success)

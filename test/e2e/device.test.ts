@@ -129,7 +129,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     await page.keyboard.press('Enter')
     await page.getByRole('heading', { name: 'Did you start this?' }).waitFor()
     const reached: unknown[] = []
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < 8; i++) {
       await page.keyboard.press('Tab')
       reached.push(await page.evaluate('document.activeElement.textContent'))
     }
@@ -138,6 +138,8 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
       new URL(server.base).host,
       'Accountada@example.com',
       'Sign out',
+      '',
+      '',
       'Deny',
       'Approve',
     ])
@@ -152,7 +154,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const { page } = tab
     const { user_code, device_code, verification_uri_complete } = await requestDevice(server, client)
     await page.goto(verification_uri_complete)
-    await shows(page, 'Sign in')
+    await shows(page, /^Sign in to /)
     await followSignInLink(page)
     expect(await code(page).inputValue()).toBe(user_code)
     await press(page, 'Continue')
@@ -171,7 +173,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
     const { page } = tab
     const { user_code, verification_uri_complete } = await requestDevice(server, client)
     await page.goto(verification_uri_complete)
-    await shows(page, 'Sign in')
+    await shows(page, /^Sign in to /)
     await followSignInLink(page)
     await page.waitForURL(verification_uri_complete)
     expect(await code(page).inputValue()).toBe(user_code)
@@ -303,7 +305,7 @@ describe('the connected apps in Chromium', () => {
     expect((await rpc(server, access_token, 'tools/list')).status).toBe(401)
     await press(page, 'Sign out')
     await page.goto(`${server.base}/account`)
-    await shows(page, 'Sign in')
+    await shows(page, /^Sign in to /)
     await closeSilent(tab)
   })
 })

@@ -81,7 +81,7 @@ async function signedIn(login: string, javaScriptEnabled = true): Promise<Tab> {
   const tab = await openTab({ size: 'phone', javaScriptEnabled })
   await tab.page.goto(await createSignInLink(server.deps, `${login}@example.com`))
   await press(tab.page, 'Sign in')
-  await tab.page.waitForURL('**/auth/device')
+  await tab.page.waitForURL(`${server.base}/`)
   return tab
 }
 
@@ -110,7 +110,7 @@ async function linkTwin(login: 'ada' | 'bob', url: string): Promise<void> {
   const { page } = tabs[login]
   await page.goto(await createSignInLink(twin.deps, `${login}@twin.example`))
   await press(page, 'Sign in')
-  await page.waitForURL('**/auth/device')
+  await page.waitForURL(`${twin.base}/`)
   await linkAt(page, url, 'twin', async () => {
     await page.getByRole('heading', { name: 'Connect this app?' }).waitFor()
     await press(page, 'Approve')

@@ -43,7 +43,7 @@ const appOf = (version: Version, options: AppOptions = {}, redirectUrl = callbac
   createApp(version, `${server.base}/mcp`, redirectUrl, options)
 const press = (page: Page, name: string) => page.getByRole('button', { name, exact: true }).click()
 const consentHeading = (page: Page) => page.getByRole('heading', { name: 'Connect this app?' })
-const permissions = (page: Page) => page.locator('main li').allTextContents()
+const permissions = (page: Page) => page.locator('fieldset label').allTextContents()
 
 /** Both SDKs say with this error that the user was sent to the authorization endpoint. */
 async function expectSentToUser(work: Promise<unknown>): Promise<void> {
@@ -53,7 +53,7 @@ async function expectSentToUser(work: Promise<unknown>): Promise<void> {
 /** Opens where an application sent its user, and signs in with a link on the way. */
 async function arriveAtConsent(page: Page, url: URL): Promise<void> {
   await page.goto(url.href)
-  await shows(page, 'Sign in')
+  await shows(page, /^Sign in to /)
   await page.goto(await createSignInLink(server.deps, 'ada@example.com'))
   await press(page, 'Sign in')
   await consentHeading(page).waitFor()

@@ -96,7 +96,7 @@ export async function openTab({
 }
 
 /** Waits until this is the page's main heading: a press of a button returns before its answer is there. */
-export function shows(page: Page, heading: string): Promise<void> {
+export function shows(page: Page, heading: string | RegExp): Promise<void> {
   return page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor()
 }
 

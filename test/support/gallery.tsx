@@ -112,9 +112,20 @@ const answer = {
   destination: { kind: 'host' as const, host: 'app.example' },
 }
 
+const front = {
+  baseUrl: 'https://tools.example.com',
+  mcpUrl: 'https://tools.example.com/mcp',
+  name: 'tools',
+  upstreams: ['files', 'observability-production'].map(name => ({
+    name,
+    url: `https://tools.example.com/mcp/${name}`,
+  })),
+}
+
 /** By path below /gallery. */
 export const PAGES: Record<string, View> = {
-  home: shell => homePage({ shell, baseUrl: 'https://tools.example.com', mcpUrl: 'https://tools.example.com/mcp' }),
+  home: shell => homePage({ ...front, shell }),
+  'home-stranger': shell => homePage({ ...front, shell, upstreams: [] }),
   'sign-in': shell =>
     signInPage({
       shell,

@@ -54,6 +54,7 @@ export async function startFront(behind: string, fault: Fault = (exchange, forwa
       const headers = new Headers(request.headers)
       headers.delete('host')
       headers.delete('content-length')
+      headers.set('accept-encoding', 'identity') // fetch would decode it
       headers.set('x-forwarded-for', network)
       const exchange = { method: request.method, path: pathname + search, headers, body: await request.text() }
       const { body, ...init } = await fault(exchange, forward)

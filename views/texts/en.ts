@@ -117,3 +117,6 @@ export const en = {
   frontPage: 'Front page',
   tryAgain: 'Try again',
 }
+
+export type TextKey = keyof typeof en
+export type Texts = { readonly [key in TextKey]: string }

@@ -1,11 +1,15 @@
 /** The texts of everything that a connecting person sees, by language. */
-import { en } from './en.ts'
+import { de } from './de.ts'
+import { en, type TextKey, type Texts } from './en.ts'
+import { es } from './es.ts'
+import { fr } from './fr.ts'
+import { ja } from './ja.ts'
+import { zhHans } from './zh-hans.ts'
 
-export type Texts = { readonly [key in keyof typeof en]: string }
-export type TextKey = keyof typeof en
+export type { TextKey, Texts }
 
 /** By language tag (RFC 5646). */
-export const TEXTS = { en } satisfies Record<string, Texts>
+export const TEXTS = { en, de, es, fr, ja, 'zh-Hans': zhHans } satisfies Record<string, Texts>
 
 export type Language = keyof typeof TEXTS
 

@@ -1,0 +1,83 @@
+/** The pages in the reader's language (RFC 9110 12.5.4). */
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { openScopes } from '../../src/oauth/scopes.ts'
+import { ERRORS } from '../../views/texts/errors.ts'
+import { TEXTS } from '../../views/texts/index.ts'
+import { ROOT } from '../support/command.ts'
+import { enterCode, registerClient, requestDevice, signIn } from '../support/flows.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+let server: TestServer
+beforeAll(async () => {
+  server = await startServer()
+})
+afterAll(() => server.close())
+
+const placeholders = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(([name]) => name).toSorted()
+
+describe.each(Object.entries(TEXTS))('the catalogue %s', (language, texts) => {
+  test('has every text of the English one, with its placeholders', () => {
+    const shape = (catalogue: Record<string, string>) =>
+      Object.fromEntries(Object.entries(catalogue).map(([key, text]) => [key, placeholders(text)]))
+    expect(shape(texts)).toEqual(shape(TEXTS.en))
+    expect(Object.entries(texts).filter(([, text]) => text.trim() === '')).toEqual([])
+  })
+
+  test('has a text for each built-in scope', () => {
+    for (const scope of openScopes().names) expect(texts).toHaveProperty([scope])
+  })
+
+  test('is what a browser of that language gets', async () => {
+    const html = await (await server.get('/auth/signin', { 'Accept-Language': `${language}, xx;q=0.9` })).text()
+    expect(html).toStartWith(`<!doctype html><html lang="${language}">`)
+    expect(html).toContain(texts.areYouOperator)
+  })
+})
+
+test.each([
+  ['de-CH, fr;q=0.9', 'de'],
+  ['nl, fr-CA;q=0.8, es;q=0.9', 'es'],
+  ['zh-TW, ja;q=0.5', 'ja'],
+  ['zh-CN', 'zh-Hans'],
+  ['de;q=0', 'en'],
+  ['nonsense;;;q=,', 'en'],
+  ['', 'en'],
+])('%p is answered in %s', async (wanted, language) => {
+  const html = await (await server.get('/auth/signin', { 'Accept-Language': wanted })).text()
+  expect(html).toContain(`<html lang="${language}">`)
+})
+
+/** Where errors that a connecting person sees are thrown. */
+const SOURCES = [
+  'oauth/{authorization-request,kept-requests,device,consents}',
+  'signin/*',
+  'http/{session,error-boundary}',
+]
+
+test('every error that a connecting person sees has its sentences in every language', () => {
+  const files = SOURCES.flatMap(source => [...new Bun.Glob(`src/${source}.ts`).scanSync(ROOT)])
+  expect(files.length).toBeGreaterThan(8)
+  const code = files.map(file => readFileSync(join(ROOT, file), 'utf8')).join('\n')
+  const thrown = [...code.matchAll(/new AppError\(\s*'([^']+)',\s*(?:'([^']+)')?/g)].flatMap(([, ...both]) => both)
+  const own = [...code.matchAll(/\b(?:title|advice): '([^']+)'/g)].map(([, text]) => text)
+  const sentences = [...thrown, ...own].filter((text): text is string => text !== undefined && text !== 'Sign in first')
+  expect(sentences.length).toBeGreaterThan(30)
+  expect([...new Set(sentences)].filter(text => !ERRORS[text] && !/operator must set|characters/.test(text))).toEqual(
+    [],
+  )
+  for (const [sentence, others] of Object.entries(ERRORS))
+    expect([sentence, others.filter(Boolean).length]).toEqual([sentence, 5])
+})
+
+test('errors, permissions and durations are in the reader’s language, too', async () => {
+  const ada = await signIn(server)
+  const german = { Cookie: ada, Accept: 'text/html', 'Accept-Language': 'de' }
+  expect(await (await server.get('/nowhere', german)).text()).toContain('<h1>Diese Seite gibt es nicht</h1>')
+  const { user_code } = await requestDevice(server, await registerClient(server))
+  const entered = (await enterCode(server, ada, user_code)).headers.get('location')!
+  const html = await (await server.get(entered, german)).text()
+  for (const text of ['Haben Sie das begonnen?', 'Diese Werkzeuge in Ihrem Namen benutzen', 'höchstens 90 Tage'])
+    expect(html).toContain(text)
+})

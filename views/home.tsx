@@ -34,6 +34,13 @@ export function homePage(props: HomeProps) {
             Your connected apps
           </a>
         )}
+        {shell.viewer?.isAdmin ? (
+          <a class="button" href="/admin">
+            Administration
+          </a>
+        ) : (
+          ''
+        )}
         <a class="button" href="/auth/device">
           Enter a device code
         </a>

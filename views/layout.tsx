@@ -120,6 +120,13 @@ function Header({ shell: { site, t, viewer }, signingIn }: { shell: Shell; signi
                 {viewer.email}
               </span>
             </a>
+            {viewer.isAdmin ? (
+              <a class="roomy" href="/admin" safe>
+                {t.administration}
+              </a>
+            ) : (
+              ''
+            )}
             <form method="post" action="/auth/signout">
               <Csrf token={viewer.signOutCsrf} />
               <button class="plain" type="submit" safe>

@@ -3,6 +3,7 @@ import type { Texts } from './en.ts'
 export const de: Texts = {
   skip: 'Zum Inhalt springen',
   account: 'Konto',
+  administration: 'Verwaltung',
   signIn: 'Anmelden',
   signOut: 'Abmelden',
   signedInAs: 'Angemeldet als {email}',

@@ -3,6 +3,7 @@ export const en = {
   // The layout
   skip: 'Skip to the content',
   account: 'Account',
+  administration: 'Administration',
   signIn: 'Sign in',
   signOut: 'Sign out',
   signedInAs: 'Signed in as {email}',

@@ -3,6 +3,7 @@ import type { Texts } from './en.ts'
 export const es: Texts = {
   skip: 'Ir al contenido',
   account: 'Cuenta',
+  administration: 'Administración',
   signIn: 'Iniciar sesión',
   signOut: 'Cerrar sesión',
   signedInAs: 'Sesión iniciada como {email}',

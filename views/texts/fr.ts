@@ -3,6 +3,7 @@ import type { Texts } from './en.ts'
 export const fr: Texts = {
   skip: 'Aller au contenu',
   account: 'Compte',
+  administration: 'Administration',
   signIn: 'Se connecter',
   signOut: 'Se déconnecter',
   signedInAs: 'Connecté en tant que {email}',

@@ -3,6 +3,7 @@ import type { Texts } from './en.ts'
 export const ja: Texts = {
   skip: '本文へ移動',
   account: 'アカウント',
+  administration: '管理',
   signIn: 'サインイン',
   signOut: 'サインアウト',
   signedInAs: '{email} としてサインイン中',

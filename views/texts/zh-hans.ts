@@ -3,6 +3,7 @@ import type { Texts } from './en.ts'
 export const zhHans: Texts = {
   skip: '跳到正文',
   account: '账户',
+  administration: '管理',
   signIn: '登录',
   signOut: '退出登录',
   signedInAs: '已登录：{email}',

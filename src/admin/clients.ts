@@ -18,7 +18,7 @@ import { clientLabel } from '../oauth/clients/names.ts'
 import { redirectUriProblem } from '../oauth/clients/redirect-uris.ts'
 import { DEVICE_CODE_GRANT, type GrantType } from '../oauth/grants/types.ts'
 import { DEFAULT_SCOPE } from '../oauth/scopes.ts'
-import { type AdminDeps, type Asked, actingAs, administrators, adminPage, backTo, readForm } from './guard.ts'
+import { type AdminDeps, type Asked, administrators, adminPage, asAdministrator, backTo, readForm } from './guard.ts'
 import { address, CLIENT_IDS, formatBefore, placeBefore } from './paging.ts'
 
 const LIMIT = 50
@@ -51,7 +51,7 @@ export const clients = (deps: AdminDeps) =>
       '/admin/clients/rotate',
       async asked => {
         const { id, source } = await readForm(deps, asked, 'clients', oneSchema, { dangerous: true })
-        const secret = await rotateClientSecret(actingAs(deps, asked), id)
+        const secret = await rotateClientSecret(asAdministrator(deps, asked), id)
         if (secret === undefined) return backTo(deps, address('/admin/clients', { source }), 'There is no such client.')
         return adminPage(deps, asked, 'clients', frame =>
           clientSecretPage({ frame, title: 'The client has a new secret', id, secret }),
@@ -63,7 +63,7 @@ export const clients = (deps: AdminDeps) =>
       '/admin/clients/remove',
       async asked => {
         const { id, source } = await readForm(deps, asked, 'clients', oneSchema, { dangerous: true })
-        const removed = await removeClient(actingAs(deps, asked), id)
+        const removed = await removeClient(asAdministrator(deps, asked), id)
         return backTo(
           deps,
           address('/admin/clients', { source }),
@@ -94,7 +94,7 @@ async function add(deps: AdminDeps, asked: Asked): Promise<Response> {
     const typed = { name: form.name, redirectUris: form.redirect_uris, kind: form.kind, scopes: scope, problem }
     return showClients(deps, asked, typed)
   }
-  const { id, secret } = await addClient(actingAs(deps, asked), {
+  const { id, secret } = await addClient(asAdministrator(deps, asked), {
     name,
     grantTypes: [...grantTypes],
     redirectUris,

@@ -11,7 +11,7 @@ import { clientLabel } from '../oauth/clients/names.ts'
 import { listConnections, newestConnections, revokeGrant, revokeGrantsOfClient } from '../oauth/tokens.ts'
 import { usersWithAddress } from '../signin/service.ts'
 import { endConnectionsOfUsers } from './connection-ends.ts'
-import { type AdminDeps, type Asked, actingAs, administrators, adminPage, backTo, readForm } from './guard.ts'
+import { type AdminDeps, type Asked, administrators, adminPage, asAdministrator, backTo, readForm } from './guard.ts'
 import { address, formatBefore, GRANT_IDS, placeBefore } from './paging.ts'
 
 const LIMIT = 50
@@ -27,7 +27,7 @@ export const connections = (deps: AdminDeps) =>
       '/admin/connections/end',
       async asked => {
         const { id, q } = await readForm(deps, asked, 'connections', endSchema)
-        const ended = await revokeGrant(actingAs(deps, asked), { grantId: id, by: 'operator' })
+        const ended = await revokeGrant(asAdministrator(deps, asked), { grantId: id, by: 'operator' })
         const notice = ended
           ? 'The connection has ended. Its tokens no longer work.'
           : 'This connection had already ended.'
@@ -40,7 +40,7 @@ export const connections = (deps: AdminDeps) =>
       '/admin/connections/end-all',
       async asked => {
         const { q } = await readForm(deps, asked, 'connections', endAllSchema, { dangerous: true })
-        const acting = actingAs(deps, asked)
+        const acting = asAdministrator(deps, asked)
         const count = isPerson(q) ? await endConnectionsOfUsers(acting, q) : await revokeGrantsOfClient(acting, q)
         const notice = count === 1 ? 'One connection has ended.' : `${count} connections have ended.`
         return backTo(deps, address('/admin/connections', { q }), notice)

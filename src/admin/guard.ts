@@ -2,6 +2,7 @@
 import { Elysia, NotFoundError } from 'elysia'
 import type { z } from 'zod'
 import type { AdminFrame, Section } from '../../views/admin/frame.tsx'
+import { actingAs } from '../audit/events.ts'
 import type { Gateway } from '../gateway/exchange.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { noticeCookie } from '../http/notice.ts'
@@ -87,17 +88,6 @@ export async function readForm<T extends z.ZodType>(
 }
 
 /** The same dependencies, with which every event that a service records names the administrator and their address. */
-export function actingAs<T extends AdminDeps>(deps: T, asked: Asked): T {
-  const ip = clientAddress(deps, asked.request, asked.server)
-  const audit = Object.create(deps.audit, {
-    add: {
-      value: (event: Parameters<T['audit']['add']>[0]) =>
-        deps.audit.add({
-          ...event,
-          ip: event.ip ?? ip,
-          detail: { ...event.detail, administrator: asked.viewer.userId },
-        }),
-    },
-  })
-  return { ...deps, audit }
+export function asAdministrator<T extends AdminDeps>(deps: T, { request, server, viewer }: Asked): T {
+  return actingAs(deps, { administrator: viewer.userId }, clientAddress(deps, request, server))
 }

@@ -7,7 +7,7 @@ import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { AppError } from '../lib/errors.ts'
 import { LINK_MINUTES, usersAfter } from '../signin/service.ts'
-import { type AdminDeps, type Asked, actingAs, administrators, adminPage, backTo, readForm } from './guard.ts'
+import { type AdminDeps, type Asked, administrators, adminPage, asAdministrator, backTo, readForm } from './guard.ts'
 import { address, placeAfter } from './paging.ts'
 import { invite, isAddress, link, USER_CHANGES } from './user-changes.ts'
 
@@ -40,7 +40,7 @@ export const users = (deps: AdminDeps) =>
       async asked => {
         const { email, admin, how } = await readForm(deps, asked, 'users', addSchema, { dangerous: true })
         if (!isAddress(email)) return showUsers(deps, asked, { email, problem: 'This is not an e-mail address.' })
-        const acting = actingAs(deps, asked)
+        const acting = asAdministrator(deps, asked)
         if (how === 'invite') {
           if (await invite(acting, email, admin === 'yes'))
             return backTo(deps, '/admin/users', `${email} can sign in with a provider that has verified this address.`)
@@ -63,7 +63,7 @@ export const users = (deps: AdminDeps) =>
           throw new AppError('You cannot change yourself here', 'Ask another administrator, or use the command line.', {
             status: 409,
           })
-        const changed = await USER_CHANGES[change](actingAs(deps, asked), email)
+        const changed = await USER_CHANGES[change](asAdministrator(deps, asked), email)
         if (changed.length === 0) return backTo(deps, '/admin/users', `There is no user ${email}.`)
         const listed = change === 'demote' && deps.config.ADMIN_EMAILS.includes(email.toLowerCase())
         return backTo(deps, '/admin/users', SAID[change](email) + (listed ? LISTED : ''))

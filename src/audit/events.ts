@@ -16,6 +16,7 @@ export const AUDIT_EVENTS = {
   'user.demoted': 'An operator removed an administrator’s rights',
   'user.disabled': 'An operator disabled a user',
   'user.enabled': 'An operator enabled a user again',
+  'user.removed': 'An operator removed a user',
   'client.added': 'An operator added a client',
   'client.registered': 'A client registered itself',
   'client.updated': 'A client changed its registration',
@@ -95,6 +96,21 @@ export function record(
     ip: details.ip ?? null,
     detail: details.detail ?? {},
   })
+}
+
+/** The same dependencies, with which every event that a service records says who acted. @param ip Where they are. */
+export function actingAs<T extends { audit: AuditWriter }>(
+  deps: T,
+  actor: Record<string, string>,
+  ip: string | null = null,
+): T {
+  const audit = Object.create(deps.audit, {
+    add: {
+      value: (event: Parameters<AuditWriter['add']>[0]) =>
+        deps.audit.add({ ...event, ip: event.ip ?? ip, detail: { ...event.detail, ...actor } }),
+    },
+  })
+  return { ...deps, audit }
 }
 
 /** How long repetitions of an event are only counted, and for how many different events that is tracked. */

@@ -1,7 +1,9 @@
 /** The only place that reads the environment. */
 import { existsSync, readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
+import { actingAs } from '../audit/events.ts'
 import { type Config, parseConfig } from '../config.ts'
 import { databaseProblem } from '../db/index.ts'
 import { type Deps, fileSource, openDeps } from '../deps.ts'
@@ -89,9 +91,17 @@ export async function withDeps<T>(work: (deps: Deps) => Promise<T>): Promise<T> 
   // A command prints what it has to say, so the log is for trouble only.
   const deps = await openDeps(config, { log: openLog('warn'), serving: false })
   try {
-    return await work(deps)
+    return await work(actingAs(deps, { actor: 'cli', system_user: systemUser() }))
   } finally {
     await deps.close()
+  }
+}
+
+function systemUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return String(process.getuid?.() ?? 'unknown') // in a container the user id may have no name
   }
 }
 

@@ -136,6 +136,18 @@ export function setDisabled(sql: Queries, email: string, disabledAt: Date | null
     from changed`
 }
 
+/** Deletes users with everything that is theirs, and notifies every replica. */
+export async function deleteUsers(sql: Queries, ids: string[]): Promise<void> {
+  await sql`
+    with gone as (
+      delete from users
+      where id = any (${ids}::uuid[])
+      returning id
+    )
+    select pg_notify(${CHANNEL}, 'user ' || id)
+    from gone`
+}
+
 /** Finds a user by id. */
 export async function findUserById(sql: Queries, id: string): Promise<UserRow | undefined> {
   const [row] = await sql<UserRow[]>`

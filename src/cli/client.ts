@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { AuthMethod } from '../../sql/clients.ts'
+import { type AuthMethod, findClient as findClientById } from '../../sql/clients.ts'
 import { UsageError } from '../lib/errors.ts'
 import { keyMaterial } from '../oauth/clients/assertions.ts'
 import { AUTH_METHODS } from '../oauth/clients/authentication.ts'
@@ -12,6 +12,7 @@ import {
 } from '../oauth/clients/index.ts'
 import { redirectUriProblem } from '../oauth/clients/redirect-uris.ts'
 import { DEVICE_CODE_GRANT, GRANT_TYPES, type GrantType } from '../oauth/grants/types.ts'
+import { listAllConnections } from '../oauth/tokens.ts'
 import { readScopes as readKnownScopes, withDeps } from './environment.ts'
 import { print, printJson, printTable, say } from './terminal.ts'
 
@@ -147,6 +148,30 @@ export async function list({ json }: OutputOptions): Promise<void> {
     }
     await printTable({ columns: ['id', 'added by', 'grants', 'scope', 'name'], rows: rows() }, deps.now())
   })
+}
+
+export async function show(id: string, { json }: OutputOptions): Promise<void> {
+  const found = await withDeps(async deps => {
+    const client = await findClientById(deps.sql, id)
+    if (!client) return undefined
+    let connections = 0
+    for await (const _ of listAllConnections(deps, { clientId: id })) connections += 1
+    return { client, connections }
+  })
+  if (!found) throw new UsageError(`There is no client ${id}; see: mcp-oauth-server client list`)
+  const { client, connections } = found
+  const { name, source, auth_method, grant_types, scope, redirect_uris, jwks, jwks_uri, details, created_at, used_at } =
+    client
+  const known = {
+    ...{ id, name, source, auth_method, grant_types, scope, redirect_uris, jwks_uri, jwks, ...details },
+    ...{ created_at, used_at, connections },
+  }
+  if (json) return printJson(known)
+  for (const [key, value] of Object.entries(known)) {
+    const text =
+      value instanceof Date ? value.toISOString() : Array.isArray(value) ? value.join(' ') : JSON.stringify(value)
+    if (value !== null) print(`${key.padEnd(14)}  ${typeof value === 'string' ? value : text}`)
+  }
 }
 
 export async function rotateSecret(id: string, { json }: OutputOptions): Promise<void> {

@@ -160,6 +160,11 @@ function defineClients(program: Command): void {
     .addOption(json())
     .action(async options => (await import('./client.ts')).list(options))
   client
+    .command('show <id>')
+    .description('Show everything that is known of a client')
+    .addOption(json())
+    .action(async (id, options) => (await import('./client.ts')).show(id, options))
+  client
     .command('rotate-secret <id>')
     .description('Give a client a new secret; the old one stops working at once')
     .addOption(json())
@@ -175,7 +180,7 @@ function defineUsers(program: Command): void {
   const define = (name: string, description: string, isAdmin = false) => {
     const command = user.command(`${name} <email>`).description(description)
     if (isAdmin) command.option('--admin', 'As an administrator, who may see and end what others do')
-    command.action(async (email, options) => (await import('./user.ts')).change(name, email, options))
+    return command.action(async (email, options) => (await import('./user.ts')).change(name, email, options))
   }
   user
     .command('list')
@@ -188,6 +193,7 @@ function defineUsers(program: Command): void {
   define('demote', 'Take the administrator role away, and disconnect apps with the admin scope')
   define('disable', 'Sign somebody out, end their connections and block their sign-in')
   define('enable', 'Let them in again')
+  define('remove', 'Remove somebody with everything that is theirs').option('--yes', 'Do not ask')
 }
 
 function defineConnections(program: Command): void {

@@ -1,9 +1,9 @@
-import { invite, isAddress, link, USER_CHANGES, type UserChange } from '../admin/user-changes.ts'
+import { invite, isAddress, link, remove, USER_CHANGES, type UserChange } from '../admin/user-changes.ts'
 import type { Deps } from '../deps.ts'
 import { UsageError } from '../lib/errors.ts'
 import { LINK_MINUTES, listUsers } from '../signin/service.ts'
 import { withDeps } from './environment.ts'
-import { print, printJson, printTable, say } from './terminal.ts'
+import { isConfirmed, print, printJson, printTable, say } from './terminal.ts'
 
 const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => Promise<void>> = {
   async link(deps, email, isAdmin) {
@@ -35,6 +35,16 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
     await apply(deps, 'disable', email)
     print(`${email} is signed out everywhere and cannot sign in; their apps are disconnected.`)
   },
+  async remove(deps, email) {
+    someone(await remove(deps, email), email)
+    print(`${email} is removed, with their connections, access tokens and linked accounts.`)
+    const { ADMIN_EMAILS, ALLOWED_EMAILS, ALLOWED_DOMAINS } = deps.config
+    const address = email.toLowerCase()
+    if ([...ADMIN_EMAILS, ...ALLOWED_EMAILS].includes(address) || ALLOWED_DOMAINS.includes(address.split('@')[1]!))
+      say(
+        'The configuration still allows this address: they can sign in again, as a new user. To prevent that, disable them.',
+      )
+  },
   async enable(deps, email) {
     await apply(deps, 'enable', email)
     print(`${email} can sign in again, and has to reconnect their apps.`)
@@ -42,8 +52,14 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
 }
 
 /** @param name An action of {@link ACTIONS}. */
-export async function change(name: string, email: string, { admin = false }: { admin?: boolean }): Promise<void> {
+export async function change(
+  name: string,
+  email: string,
+  { admin = false, yes }: { admin?: boolean; yes?: boolean },
+): Promise<void> {
   if (!isAddress(email)) throw new UsageError(`${email} is not an e-mail address`)
+  if (name === 'remove' && !yes && !(await isConfirmed(`Remove ${email}, with everything that is theirs?`)))
+    throw new UsageError('Nothing was changed.')
   await withDeps(deps => ACTIONS[name]!(deps, email, admin))
 }
 
@@ -62,8 +78,11 @@ export async function list({ json }: { json?: boolean }): Promise<void> {
 }
 
 async function apply(deps: Deps, change: UserChange, email: string): Promise<void> {
-  if ((await USER_CHANGES[change](deps, email)).length === 0)
-    throw new UsageError(`There is no user with the address ${email}`)
+  someone(await USER_CHANGES[change](deps, email), email)
+}
+
+function someone(users: readonly unknown[], email: string): void {
+  if (users.length === 0) throw new UsageError(`There is no user with the address ${email}`)
 }
 
 function enabled<T>(outcome: T | undefined, email: string): T {

@@ -1,9 +1,12 @@
 /** Commands that list users, connections, keys and events, and end connections. */
+
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
+import { userInfo } from 'node:os'
 import { binary } from '../support/binary.ts'
 import { follow, ROOT, runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+import { until } from '../support/until.ts'
 
 setDefaultTimeout(300_000)
 
@@ -152,4 +155,44 @@ test('a reader that closes the pipe early is no error', async () => {
   })
   expect(await child.stdout.text()).toMatch(/^mcp-oauth-server .*: up\n0\n$/)
   expect(await child.stderr.text()).toBe('')
+})
+
+test('client show: everything that is known of a client', async () => {
+  const { stdout, stderr } = await run('client', 'show', client)
+  expect(stderr).toBe('')
+  expect(stdout).toMatch(/^id {14}c_\S+\nname {12}Ada’s app\nsource {10}dynamic\n/)
+  expect(JSON.parse((await run('client', 'show', client, '--json')).stdout)).toMatchObject({
+    ...{ id: client, name: 'Ada’s app', source: 'dynamic', auth_method: 'none', connections: expect.any(Number) },
+  })
+  expect((await run('client', 'show', 'c_none')).stderr).toBe(
+    'There is no client c_none; see: mcp-oauth-server client list\n',
+  )
+})
+
+test('user remove: everything that is theirs ends and is gone, and the audit log says which system user did it', async () => {
+  const cookie = await signIn(server, 'carol@example.com')
+  const { access_token, refresh_token } = await deviceTokens(server, client, cookie)
+  const made = await run('token', 'add', 'Script', '--user', 'carol@example.com')
+  const personal = made.stdout.trimEnd()
+  for (const token of [access_token, personal]) expect((await rpc(server, token, 'tools/list')).status).toBe(200)
+  const removed = await run('user', 'remove', 'Carol@example.com')
+  expect(removed).toEqual({
+    code: 0,
+    stdout: 'Carol@example.com is removed, with their connections, access tokens and linked accounts.\n',
+    stderr: '',
+  })
+  for (const token of [access_token, personal])
+    await until(async () => (await rpc(server, token, 'tools/list')).status === 401)
+  const form = { grant_type: 'refresh_token', client_id: client, refresh_token }
+  expect((await server.post('/api/oauth/token', form)).status).toBe(400)
+  expect((await server.get('/account', { Cookie: cookie })).status).toBe(303)
+  expect((await run('user', 'list')).stdout).not.toContain('carol')
+  expect((await run('user', 'remove', 'carol@example.com')).stderr).toBe(
+    'There is no user with the address carol@example.com\n',
+  )
+  const [event] = (await run('audit', 'list', '--event', 'user.removed', '--json')).stdout.split('\n')
+  expect(JSON.parse(event!)).toMatchObject({
+    event: 'user.removed',
+    detail: { email: 'Carol@example.com', actor: 'cli', system_user: userInfo().username },
+  })
 })

@@ -9,6 +9,7 @@ import { openLog } from '../../src/lib/log.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
 import { issueAccessToken } from '../../src/oauth/tokens.ts'
+import { ROOT } from '../support/command.ts'
 import { freePort } from '../support/ports.ts'
 import type { Cluster } from '../support/with-postgres.ts'
 import { type CaseName, initializeRequest, type Target } from './cases.ts'
@@ -21,6 +22,8 @@ export interface Contender extends AsyncDisposable {
   postmaster?: number | undefined
   url: string
   target: Target
+  /** Absent: all cases. */
+  cases?: readonly CaseName[]
   /** How many requests that can be sent once it answers in a second, at most. */
   fastest: number
   seed(name: CaseName, from: number, count: number): Promise<void>
@@ -175,8 +178,63 @@ export async function startOurs(
   }
 }
 
+/** node-oidc-provider, which knows the operations of a device and a machine. */
+export async function startOidcProvider(cluster: Cluster): Promise<Contender> {
+  const databaseUrl = await newDatabase(cluster, 'oidc')
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const program = [process.execPath, join(import.meta.dir, 'oidc-provider.ts')]
+  const { pid, stop } = await start(program, `${url}/jwks`, { PORT: String(port), DATABASE_URL: databaseUrl }, ROOT)
+  const body = new URLSearchParams({ client_id: 'app' })
+  const asked = await fetch(`${url}/api/oauth/device`, { method: 'POST', body })
+  const { device_code: deviceCode } = (await asked.json()) as { device_code: string }
+  return {
+    name: 'oidc-provider',
+    pid,
+    postmaster: await postmasterOf(cluster),
+    url,
+    fastest: 3_000,
+    cases: ['metadata', 'credentials', 'device', 'poll'],
+    target: {
+      host: `localhost:${port}`,
+      basic: `Basic ${btoa(`machine:${'s'.repeat(47)}`)}`,
+      client: 'app',
+      accessToken: '',
+      sessions: [],
+      deviceCode,
+    },
+    seed: async () => {},
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+/** The MCP SDK without authorization. */
+export async function startSdk(): Promise<Contender> {
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const program = [process.execPath, join(import.meta.dir, 'sdk.ts')]
+  const { pid, stop } = await start(program, `${url}/healthz`, { PORT: String(port) }, ROOT)
+  return {
+    name: 'MCP SDK 2',
+    pid,
+    url,
+    fastest: 3_000,
+    cases: ['callModern', 'callSession', 'callAlone', 'listModern'],
+    target: {
+      host: `localhost:${port}`,
+      basic: '',
+      client: '',
+      accessToken: 'none',
+      sessions: await Promise.all(Array.from({ length: SESSIONS }, () => openSession(url, 'none'))),
+    },
+    seed: async () => {},
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
 async function openSession(url: string, accessToken: string): Promise<string> {
   const headers = {
+    'X-Open-Session': 'yes', // for the SDK, which is asked for sessions and for single requests
     Authorization: `Bearer ${accessToken}`,
     'Content-Type': 'application/json',
     Accept: 'application/json, text/event-stream',

@@ -1,38 +1,35 @@
 /**
  * Measures what clients do most: requests a second and, above all, the time of the processor for each, of the server and
  * of PostgreSQL, since a machine is never quiet. Beside it in the same run is `floor.ts`, a bare handler that does the least.
- * Usage: bun run bench [--rounds N] [--seconds N] [--only case,case] [--contenders floor,postgres,embedded] [--binary PATH]
+ * Usage: bun run bench [--rounds N] [--seconds N] [--only case,case] [--contenders floor,postgres,embedded,oidc-provider,sdk] [--binary PATH]
+ * [--out PATH] writes PATH.json and PATH.svg; README shows views/bench.svg.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { binary as compiled } from '../support/binary.ts'
 import { startCluster } from '../support/with-postgres.ts'
 import { CASES, type Case, type CaseName } from './cases.ts'
-import { type Contender, startFloor, startOurs } from './contenders.ts'
+import { type Contender, startFloor, startOidcProvider, startOurs, startSdk } from './contenders.ts'
 import { cpuOf, cpuOfFamily } from './processor.ts'
-import { load, type Measured } from './wrk.ts'
+import { chartOf, type Figures, lineOf, machine, type Result, tableOf } from './report.ts'
+import { load } from './wrk.ts'
 
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '3' },
     only: { type: 'string', default: Object.keys(CASES).join() },
-    contenders: { type: 'string', default: 'floor,postgres,embedded' },
+    contenders: { type: 'string', default: 'floor,postgres,embedded,oidc-provider,sdk' },
     binary: { type: 'string' },
+    out: { type: 'string' },
   },
 })
 const ROUNDS = Number(values.rounds)
 const SECONDS = Number(values.seconds)
 const CONNECTIONS = 64
 const WARM_UP = 1
-
-export interface Figures extends Measured {
-  /** Microseconds of the processor for a request. */
-  server: number
-  database: number
-}
 
 await using stack = new AsyncDisposableStack()
 const directory = mkdtempSync(join(tmpdir(), 'bench-'))
@@ -45,9 +42,16 @@ const starters: Record<string, () => Promise<Contender>> = {
   floor: () => startFloor(cluster),
   postgres: () => startOurs(binary, cluster),
   embedded: () => startOurs(binary, undefined),
+  'oidc-provider': () => startOidcProvider(cluster),
+  sdk: () => startSdk(),
 }
 const contenders: Contender[] = []
-for (const name of values.contenders.split(',')) contenders.push(stack.use(await starters[name]!()))
+for (const name of values.contenders.split(','))
+  try {
+    contenders.push(stack.use(await starters[name]!()))
+  } catch (error) {
+    console.log(`${name} is left out: ${(error as Error).message}`)
+  }
 
 /** The next unused row of each contender. */
 const nextRow = new Map<Contender, number>()
@@ -76,20 +80,28 @@ async function run(contender: Contender, name: CaseName, seconds: number): Promi
   return { ...measured, server: each(before.server, after.server), database: each(before.database, after.database) }
 }
 
-const middle = (numbers: number[]) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
-const show = (value: number, digits = 0) =>
-  value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits })
-
-const names = values.only.split(',') as CaseName[]
-for (const name of names) {
-  const rounds = new Map<Contender, Figures[]>(contenders.map(contender => [contender, []]))
-  for (const contender of contenders) await run(contender, name, WARM_UP)
-  for (let round = 0; round < ROUNDS; round++)
-    for (const contender of contenders) rounds.get(contender)!.push(await run(contender, name, SECONDS))
-  for (const [contender, figures] of rounds) {
-    const of = (key: keyof Figures) => middle(figures.map(figure => figure[key]))
-    console.log(
-      `${CASES[name].title.padEnd(34)} ${contender.name.padEnd(11)} ${show(of('server')).padStart(5)} + ${show(of('database')).padStart(4)} µs  ${show(of('perSecond')).padStart(7)} /s  p50 ${show(of('p50'), 2)} p99 ${show(of('p99'), 2)} ms`,
-    )
+const results: Result[] = []
+for (const name of values.only.split(',') as CaseName[]) {
+  const able = contenders.filter(({ cases }) => cases?.includes(name) ?? true)
+  const rounds = new Map<Contender, Figures[]>(able.map(contender => [contender, []]))
+  for (let round = 0; round <= ROUNDS; round++)
+    for (const contender of rounds.keys())
+      try {
+        const figures = await run(contender, name, round === 0 ? WARM_UP : SECONDS)
+        if (round > 0) rounds.get(contender)!.push(figures)
+      } catch (error) {
+        rounds.delete(contender)
+        console.log(`${contender.name} is left out of ${name}: ${(error as Error).message}`)
+      }
+  for (const [{ name: contender }, figures] of rounds) {
+    const result = { case: CASES[name].title, contender, rounds: figures }
+    results.push(result)
+    console.log(lineOf(result))
   }
+}
+const about = { machine: machine(), date: new Date().toISOString().slice(0, 10), rounds: ROUNDS, seconds: SECONDS }
+console.log(`\n${tableOf(results)}`)
+if (values.out) {
+  writeFileSync(`${values.out}.json`, `${JSON.stringify({ ...about, connections: CONNECTIONS, results }, null, 1)}\n`)
+  writeFileSync(`${values.out}.svg`, await chartOf(results, about, directory))
 }

@@ -1,0 +1,105 @@
+/** Figures as lines, as the table of the README, and as a chart. */
+import { availableParallelism, cpus } from 'node:os'
+import type { Measured } from './wrk.ts'
+
+export interface Figures extends Measured {
+  /** Microseconds of the processor for a request. */
+  server: number
+  database: number
+}
+
+export interface Result {
+  case: string
+  contender: string
+  rounds: Figures[]
+}
+
+const middle = (numbers: readonly number[]) =>
+  numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
+const show = (value: number, digits = 0) =>
+  value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits })
+const of = ({ rounds }: Result, key: keyof Figures) => middle(rounds.map(figures => figures[key]))
+const total = (figures: Figures) => figures.server + figures.database
+
+export function machine(): string {
+  return `${availableParallelism()} cores of ${cpus()[0]?.model}`
+}
+
+export function lineOf(result: Result): string {
+  const totals = result.rounds.map(total)
+  return [
+    result.case.padEnd(34),
+    result.contender.padEnd(14),
+    `${show(of(result, 'server')).padStart(5)} + ${show(of(result, 'database')).padStart(4)} µs`,
+    `(${show(Math.min(...totals))}–${show(Math.max(...totals))})`.padStart(14),
+    `${show(of(result, 'perSecond')).padStart(8)} /s`,
+    `p50 ${show(of(result, 'p50'), 1)} p99 ${show(of(result, 'p99'), 1)} ms`,
+  ].join('  ')
+}
+
+/** A line for each case, a column for each contender: server + database, and how often the floor fits into that. */
+export function tableOf(results: readonly Result[]): string {
+  const contenders = [...new Set(results.map(({ contender }) => contender))]
+  const lines = [...new Set(results.map(result => result.case))].map(title => {
+    const [floor] = results.filter(result => result.case === title && result.contender === 'floor')
+    const cells = contenders.map(contender => {
+      const result = results.find(one => one.case === title && one.contender === contender)
+      if (!result) return ''
+      const cost = `${show(of(result, 'server'))}${of(result, 'database') >= 0.5 ? ` + ${show(of(result, 'database'))}` : ''}`
+      if (!floor || result === floor) return cost
+      const ratio = middle(result.rounds.map(figures => total(figures) / middle(floor.rounds.map(total))))
+      return `${cost} (${show(ratio, 1)} x)`
+    })
+    return `| ${title} | ${cells.join(' | ')} |`
+  })
+  return [
+    `| µs of processor time | ${contenders.join(' | ')} |`,
+    `|${'---|'.repeat(contenders.length + 1)}`,
+    ...lines,
+  ].join('\n')
+}
+
+/** An SVG chart, drawn by Vega, which is fetched into a directory. */
+export async function chartOf(
+  results: readonly Result[],
+  about: { machine: string; date: string },
+  directory: string,
+): Promise<string> {
+  const install = [
+    'npm',
+    'install',
+    '--no-audit',
+    '--no-fund',
+    '--ignore-scripts',
+    '--prefix',
+    directory,
+    'vega@6',
+    'vega-lite@6',
+  ]
+  if (!Bun.spawnSync(install, { stdout: 'ignore', stderr: 'inherit' }).success)
+    throw new Error('npm did not fetch vega')
+  const load = (name: string) => import(Bun.resolveSync(name, directory))
+  const [vega, lite] = [await load('vega'), await load('vega-lite')]
+  const rows = results.map(result => ({
+    case: result.case.replaceAll('`', ''),
+    contender: result.contender,
+    cost: of(result, 'server') + of(result, 'database'),
+  }))
+  const { spec } = lite.compile({
+    title: {
+      text: 'Processor time of a request, server and PostgreSQL, in microseconds',
+      subtitle: `${about.machine}, ${about.date}`,
+    },
+    background: 'white',
+    width: 560,
+    data: { values: rows },
+    mark: 'bar',
+    encoding: {
+      y: { field: 'case', type: 'nominal', sort: null, title: null, axis: { labelLimit: 260 } },
+      yOffset: { field: 'contender', sort: null },
+      x: { field: 'cost', type: 'quantitative', title: 'µs, logarithmic', scale: { type: 'log', domainMin: 5 } },
+      color: { field: 'contender', type: 'nominal', sort: null, title: null },
+    },
+  })
+  return new vega.View(vega.parse(spec), { renderer: 'none' }).toSVG()
+}

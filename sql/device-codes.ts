@@ -32,9 +32,19 @@ export async function insertDeviceCode(sql: Queries, code: NewDeviceCode): Promi
 /** Who polls with which code, and when. */
 export interface Poll {
   deviceCodeHash: Uint8Array
-  /** The authenticated client, or null if a public client did not identify itself. */
-  clientId: string | null
+  clientId: string
   now: Date
+}
+
+/** The client of a code, if it is a public one: then whoever has the code need not name it. */
+export async function findPublicClientOfCode(sql: Queries, deviceCodeHash: Uint8Array): Promise<string | undefined> {
+  const [row] = await sql<{ id: string }[]>`
+    select client.id
+    from device_codes as code
+    join clients as client on client.id = code.client_id
+    where code.device_code_hash = ${deviceCodeHash}
+      and client.auth_method = 'none'`
+  return row?.id
 }
 
 export interface UndecidedPoll {
@@ -50,9 +60,9 @@ export interface UndecidedPoll {
  * @returns undefined if the code is decided, expired, unknown or of another client: see {@link redeemDeviceCode}.
  */
 export async function pollUndecidedCode(sql: Queries, poll: Poll): Promise<UndecidedPoll | undefined> {
-  const { now, clientId } = poll
+  const { now } = poll
   const [row] = await sql<UndecidedPoll[]>`
-    update device_codes as code
+    update device_codes
     set
       outcome = case
         when ${now} < polled_at + make_interval(secs => interval_seconds - 0.5) then 'slow_down'
@@ -64,15 +74,9 @@ export async function pollUndecidedCode(sql: Queries, poll: Poll): Promise<Undec
       end,
       polled_at = ${now}
     where device_code_hash = ${poll.deviceCodeHash}
+      and client_id = ${poll.clientId}
       and decision is null
       and expires_at > ${now}
-      and (
-        client_id = ${clientId}::text
-        or (
-          ${clientId}::text is null
-          and exists (select from clients where clients.id = code.client_id and clients.auth_method = 'none')
-        )
-      )
     returning outcome, interval_seconds, set_config('synchronous_commit', 'off', true)`
   return row
 }
@@ -115,13 +119,7 @@ export async function redeemDeviceCode(
         end,
         polled_at = ${now}
       where device_code_hash = ${poll.deviceCodeHash}
-        and (
-          client_id = ${poll.clientId}::text
-          or (
-            ${poll.clientId}::text is null
-            and exists (select from clients where clients.id = code.client_id and clients.auth_method = 'none')
-          )
-        )
+        and client_id = ${poll.clientId}
       returning
         *,
         (select 'refresh_token' = any (grant_types) from clients where clients.id = code.client_id) as refreshable,

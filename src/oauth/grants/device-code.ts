@@ -1,6 +1,9 @@
 /** The device authorization grant's token request (RFC 8628 3.4, 3.5). `sql/device-codes.ts` decides the outcome of a poll, such as `slow_down`. */
 import { randomUUID } from 'node:crypto'
+import type { ClientRow } from '../../../sql/clients.ts'
 import {
+  findPublicClientOfCode,
+  type Poll,
   pollUndecidedCode,
   type RedeemedDeviceCode,
   redeemDeviceCode,
@@ -22,16 +25,15 @@ export async function grantDeviceCode(
   const deviceCode = params.device_code
   if (deviceCode === undefined) throw new OAuthError('invalid_request', 'The parameter device_code is missing')
   requireFewGuesses(deps, ip)
-  const poll = { deviceCodeHash: hashSecret(deviceCode), clientId: client?.id ?? null, now: deps.now() }
-  const isOurs = isSecret('deviceCode', deviceCode)
-  const undecided = isOurs ? await pollUndecidedCode(deps.sql, poll) : undefined
+  const poll = isSecret('deviceCode', deviceCode) ? await pollOf(deps, client, deviceCode) : undefined
+  const undecided = poll && (await pollUndecidedCode(deps.sql, poll))
   if (undecided) throw notYet(undecided)
   // Generated in advance, so that a single statement can do everything.
   const grantId = randomUUID()
   const refreshToken = newSecret('refreshToken')
   const expiresAt = grantExpiry(deps)
   const refresh = { refreshTokenHash: hashSecret(refreshToken), refreshExpiresAt: refreshExpiry(deps, expiresAt) }
-  const redeemed = isOurs ? await redeemDeviceCode(deps.sql, poll, { id: grantId, expiresAt, ...refresh }) : undefined
+  const redeemed = poll && (await redeemDeviceCode(deps.sql, poll, { id: grantId, expiresAt, ...refresh }))
   if (!redeemed) countGuess(deps, ip)
   if (!redeemed || redeemed.outcome === 'used')
     recordRepeatable(deps, 'device.poll_refused', { clientId: client?.id ?? redeemed?.client_id ?? null, ip })
@@ -47,6 +49,13 @@ export async function grantDeviceCode(
     resource: redeemed.resource,
   })
   return redeemed.refreshable ? { ...response, refresh_token: refreshToken } : response
+}
+
+/** @param client Absent: a public client that did not name itself. @returns undefined if there is no such code. */
+async function pollOf(deps: OAuthDeps, client: ClientRow | undefined, deviceCode: string): Promise<Poll | undefined> {
+  const deviceCodeHash = hashSecret(deviceCode)
+  const clientId = client?.id ?? (await findPublicClientOfCode(deps.sql, deviceCodeHash))
+  return clientId === undefined ? undefined : { deviceCodeHash, clientId, now: deps.now() }
 }
 
 function notYet({ outcome, interval_seconds }: UndecidedPoll): OAuthError {

@@ -93,10 +93,10 @@ export async function chartOf(
     background: 'white',
     width: 560,
     data: { values: rows },
-    mark: 'bar',
+    height: { step: 24 },
+    mark: { type: 'point', filled: true, size: 90, opacity: 1 }, // a logarithmic scale has no zero for bars to begin at
     encoding: {
-      y: { field: 'case', type: 'nominal', sort: null, title: null, axis: { labelLimit: 260 } },
-      yOffset: { field: 'contender', sort: null },
+      y: { field: 'case', type: 'nominal', sort: null, title: null, axis: { labelLimit: 260, grid: true } },
       x: { field: 'cost', type: 'quantitative', title: 'µs, logarithmic', scale: { type: 'log', domainMin: 5 } },
       color: { field: 'contender', type: 'nominal', sort: null, title: null },
     },

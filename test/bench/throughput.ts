@@ -2,7 +2,7 @@
  * Measures what clients do most: requests a second and, above all, the time of the processor for each, of the server and
  * of PostgreSQL, since a machine is never quiet. Beside it in the same run is `floor.ts`, a bare handler that does the least.
  * Usage: bun run bench [--rounds N] [--seconds N] [--only case,case] [--contenders floor,postgres,embedded,oidc-provider,sdk] [--binary PATH]
- * [--out PATH] writes PATH.json and PATH.svg; README shows views/bench.svg.
+ * [--out PATH] writes PATH.json and PATH.svg; README shows test/bench/results.svg.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -102,6 +102,6 @@ for (const name of values.only.split(',') as CaseName[]) {
 const about = { machine: machine(), date: new Date().toISOString().slice(0, 10), rounds: ROUNDS, seconds: SECONDS }
 console.log(`\n${tableOf(results)}`)
 if (values.out) {
-  writeFileSync(`${values.out}.json`, `${JSON.stringify({ ...about, connections: CONNECTIONS, results }, null, 1)}\n`)
+  writeFileSync(`${values.out}.json`, `${JSON.stringify({ ...about, connections: CONNECTIONS, results }, null, 2)}\n`)
   writeFileSync(`${values.out}.svg`, await chartOf(results, about, directory))
 }

@@ -27,13 +27,13 @@ export async function notesUser(server: TestServer, login: string, upstream = 'n
     cookie,
     token,
     async call(name = 'whoami', through = server) {
-      const answer = await modernRpc(
-        { ...through, base: `http://127.0.0.1:${through.port}` },
-        token,
-        'tools/call',
-        { name },
-        { path },
-      )
+      const send = () =>
+        modernRpc(
+          { ...through, base: `http://127.0.0.1:${through.port}` },
+          ...([token, 'tools/call', { name }, { path }] as const),
+        )
+      let answer = await send()
+      while (answer.status === 503) answer = await send() // the first calls wait for the database
       if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`)
       const { result, error } = (await answer.json()) as {
         result?: { content: { text: string }[] }

@@ -159,9 +159,16 @@ async function listen(
   }
 }
 
-/** Delays every statement outside of transactions. @param ms By how much. @returns how to end that. */
+/**
+ * Delays every statement outside of transactions, and forgets clients, so that a call of `whoami` needs one.
+ *
+ * @param ms By how much.
+ * @returns how to end that.
+ */
 export function slowDown(server: TestServer, ms: () => number): () => void {
-  const { sql } = server.deps
+  const { sql, memory } = server.deps
+  const { clients } = memory
+  memory.clients = Object.assign(new Map(), { get: () => undefined })
   server.deps.sql = new Proxy(sql, {
     apply: async (target, self, args) => {
       await Bun.sleep(ms())
@@ -170,6 +177,7 @@ export function slowDown(server: TestServer, ms: () => number): () => void {
   })
   return () => {
     server.deps.sql = sql
+    memory.clients = clients
   }
 }
 

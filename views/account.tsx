@@ -146,7 +146,7 @@ function Remembered({ csrf, apps }: { csrf: string; apps: AccountProps['remember
           <form method="post" action="/account/forget">
             <Csrf token={csrf} />
             <input type="hidden" name="client_id" value={clientId} />
-            <button class="small" type="submit" aria-label={`Ask again before ${client.name} connects`}>
+            <button class="small" type="submit" aria-label={`Ask me again before ${client.name} connects`}>
               Ask me again
             </button>
           </form>

@@ -114,7 +114,9 @@ function Opened({ shell: { t, language }, servers }: { shell: Shell; servers: Op
       <summary safe>{fill(t.tools, { count: count.toLocaleString(language), servers: names })}</summary>
       {servers.map(({ name, tools }) => (
         <>
-          <h3 safe>{name}</h3>
+          <p class="of" safe>
+            {name}
+          </p>
           <ul>
             {tools.map(tool => (
               <li>

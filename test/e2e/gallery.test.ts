@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { gzipSync } from 'node:zlib'
+import axe from 'axe-core'
+import type { Page } from 'playwright-core'
+import { TEXTS } from '../../views/texts/index.ts'
 import { closeTabs, EVERY_SIZE, faintTexts, noBrowser, openTab, overflow } from '../support/browser.ts'
 import { gallery, PAGES } from '../support/gallery.tsx'
 
@@ -16,6 +20,15 @@ afterAll(async () => {
   await closeTabs()
   await app.server?.stop(true)
 })
+
+/** Buttons that reach beyond the window, or whose text reaches beyond them. */
+function cutButtons(page: Page): Promise<string[]> {
+  return page.evaluate(`[...document.querySelectorAll('button, a.button')].filter(button => {
+    if (!button.checkVisibility()) return false
+    const { left, right } = button.getBoundingClientRect()
+    return left < 0 || right > innerWidth || button.scrollWidth > button.clientWidth + 1
+  }).map(button => button.textContent)`)
+}
 
 const LOOKS = EVERY_SIZE.flatMap(size => (['light', 'dark'] as const).map(colorScheme => ({ size, colorScheme })))
 
@@ -37,14 +50,66 @@ describe('every page in every state', () => {
     },
   )
 
-  test.skipIf(noBrowser)('needs no sideways scrolling at 320 pixels (WCAG 2.2 1.4.10)', async () => {
-    const { page, close } = await openTab({ size: 'phone' })
-    await page.setViewportSize({ width: 320, height: 568 })
+  test.skipIf(noBrowser)('axe-core finds nothing, and nothing comes from elsewhere', async () => {
+    const { page, close } = await openTab()
+    const foreign: string[] = []
+    page.on('request', request => {
+      if (!request.url().startsWith(`${base}/`)) foreign.push(request.url())
+    })
     for (const name of Object.keys(PAGES)) {
       await page.goto(`${base}/gallery/${name}`)
-      expect([name, await overflow(page)]).toEqual([name, 0])
+      await page.evaluate(`document.querySelectorAll('details').forEach(element => { element.open = true })`)
+      await page.evaluate(axe.source)
+      const found = await page.evaluate(`axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
+          violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html).join(' ')))`)
+      expect({ name, found, foreign }).toEqual({ name, found: [], foreign: [] })
     }
     await close()
+  })
+
+  test.skipIf(noBrowser)(
+    'needs no sideways scrolling at 320 pixels, and no button leaves the screen when text is twice as large (WCAG 2.2 1.4.4, 1.4.10)',
+    async () => {
+      const { page, close } = await openTab({ size: 'phone' })
+      await page.setViewportSize({ width: 320, height: 568 })
+      for (const name of Object.keys(PAGES)) {
+        await page.goto(`${base}/gallery/${name}`)
+        const before = await overflow(page)
+        await page.evaluate(`document.documentElement.style.fontSize = '200%'`)
+        expect([name, before, await cutButtons(page)]).toEqual([name, 0, []])
+      }
+      await close()
+    },
+  )
+
+  test.skipIf(noBrowser)('fits into 320 pixels in every language, also without JavaScript', async () => {
+    const { page, close } = await openTab({ size: 'phone', javaScriptEnabled: false })
+    await page.setViewportSize({ width: 320, height: 568 })
+    for (const language of Object.keys(TEXTS))
+      for (const name of ['device-decision', 'device-wrong', 'consent', 'sign-in-providers']) {
+        await page.goto(`${base}/gallery/${name}?lang=${language}`)
+        expect([name, await page.locator('html').getAttribute('lang')]).toEqual([name, language])
+        expect([language, name, await overflow(page), await cutButtons(page)]).toEqual([language, name, 0, []])
+      }
+    await close()
+  })
+
+  test('loads at most 40 KB, compressed', async () => {
+    const sizes = new Map<string, number>()
+    const sizeOf = async (path: string) => {
+      const known =
+        sizes.get(path) ?? gzipSync(await (await app.handle(new Request(`http://localhost${path}`))).bytes()).length
+      sizes.set(path, known)
+      return known
+    }
+    for (const name of Object.keys(PAGES)) {
+      const html = await (await app.handle(new Request(`http://localhost/gallery/${name}`))).text()
+      const assets = new Set([...html.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, path]) => path!))
+      expect([name, assets.size >= 3]).toEqual([name, true])
+      let bytes = gzipSync(html).length
+      for (const path of assets) bytes += await sizeOf(path)
+      expect([name, bytes < 40 * 1024]).toEqual([name, true])
+    }
   })
 })
 

@@ -41,7 +41,11 @@ export function isAtLeast(level: unknown, asked: LogLevel): boolean {
   return rank < 0 || rank >= LEVELS.indexOf(asked)
 }
 
-const ENVELOPE = [PROTOCOL_VERSION, CLIENT_INFO, CLIENT_CAPABILITIES, LOG_LEVEL] as const
+/** The envelope is our own, and peer.ts sets its own token. */
+const NOT_PASSED: ReadonlySet<string> = new Set([
+  ...[PROTOCOL_VERSION, CLIENT_INFO, CLIENT_CAPABILITIES, LOG_LEVEL],
+  ...['progressToken', '__proto__'],
+])
 
 export interface Asking {
   era: Era
@@ -55,10 +59,8 @@ export interface Asking {
 /** Converts the params of a client's request for the upstream. */
 export function paramsFor(upstream: Era, { era, params, clientInfo, capabilities, logLevel }: Asking) {
   const { _meta, task: _task, ...rest } = params
-  const meta: Record<string, unknown> = isObject(_meta) ? { ..._meta } : {}
-  for (const key of ENVELOPE) delete meta[key]
-  // peer.ts sets its own token.
-  delete meta.progressToken
+  const meta: Record<string, unknown> = {}
+  if (isObject(_meta)) for (const key of Object.keys(_meta)) if (!NOT_PASSED.has(key)) meta[key] = _meta[key]
   if (upstream === '2026') {
     meta[PROTOCOL_VERSION] = MODERN
     meta[CLIENT_INFO] = clientInfo

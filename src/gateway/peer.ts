@@ -76,7 +76,6 @@ interface Pending {
   startedAt: number
   limitAt: number
   pausedAt: number | undefined
-  timer: NodeJS.Timeout | undefined
 }
 
 /** Maximum number of unanswered requests from the upstream; more are dropped. */
@@ -92,6 +91,8 @@ export async function openPeer(
   let nextId = 1
   let dropped = 0
   let closed: Failure | undefined
+  let timer: NodeJS.Timeout | undefined
+  let dueAt = Number.POSITIVE_INFINITY
 
   const connection = await connect({
     onMessage(message, bytes, about) {
@@ -105,6 +106,7 @@ export async function openPeer(
     onClose(failure) {
       if (closed) return
       closed = failure
+      clearTimeout(timer)
       for (const id of pending.keys()) end(id, call => call.reject(new UpstreamFailure(failure)))
       for (const controller of incoming.values()) controller.abort()
       events.onClose(failure)
@@ -115,7 +117,6 @@ export async function openPeer(
     const call = pending.get(id)
     if (!call) return
     pending.delete(id)
-    clearTimeout(call.timer)
     how(call)
   }
 
@@ -172,18 +173,23 @@ export async function openPeer(
   const limitOf = ({ options, startedAt }: Pending): number =>
     Math.min(performance.now() + options.timeout, startedAt + options.maxTimeout)
 
-  /** One timer per call that checks the limit again, rather than a new timer for each progress notification. */
-  function watch(id: number, call: Pending): void {
-    if (call.limitAt === Number.POSITIVE_INFINITY) return
-    call.timer = setTimeout(
-      () => {
-        if (call.pausedAt !== undefined) return
-        if (performance.now() < call.limitAt - 1) return watch(id, call)
-        const waited = Math.round(performance.now() - call.startedAt)
-        cancel(id, { reason: 'timeout', detail: `no answer within ${waited} ms` })
-      },
-      Math.max(1, call.limitAt - performance.now()),
-    )
+  /** One timer for all calls, which is due no later than the first limit. Limits only move back, so it looks again then. */
+  function watch({ limitAt }: Pending): void {
+    if (limitAt >= dueAt) return
+    clearTimeout(timer)
+    dueAt = limitAt
+    timer = setTimeout(checkLimits, Math.max(1, limitAt - performance.now()))
+  }
+
+  function checkLimits(): void {
+    dueAt = Number.POSITIVE_INFINITY
+    const now = performance.now()
+    for (const [id, call] of pending) {
+      if (call.pausedAt !== undefined) continue
+      if (now < call.limitAt - 1) watch(call)
+      else
+        cancel(id as number, { reason: 'timeout', detail: `no answer within ${Math.round(now - call.startedAt)} ms` })
+    }
   }
 
   function cancel(id: number, failure: Failure): void {
@@ -214,22 +220,20 @@ export async function openPeer(
         startedAt,
         limitAt: startedAt + Math.min(options.timeout, options.maxTimeout),
         pausedAt: undefined,
-        timer: undefined,
       }
       pending.set(id, call)
-      watch(id, call)
+      watch(call)
       options.onStart?.({
         id,
         pause() {
           call.pausedAt ??= performance.now()
-          clearTimeout(call.timer)
         },
         resume() {
           if (call.pausedAt === undefined || !pending.has(id)) return
           call.startedAt += performance.now() - call.pausedAt
           call.pausedAt = undefined
           call.limitAt = limitOf(call)
-          watch(id, call)
+          watch(call)
         },
         cancel: failure => cancel(id, failure),
       })

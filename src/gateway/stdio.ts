@@ -208,6 +208,6 @@ function writeMessages({ stdin }: ManagedChild, maxBytes: number): (message: Mes
     const line = `${JSON.stringify(message)}\n`
     if (queued > 0 && queued + line.length > maxBytes) throw fail('busy', 'the child does not read its standard input')
     queued += line.length
-    if (batch.push(line) === 1) queueMicrotask(flush)
+    if (batch.push(line) === 1) setImmediate(flush)
   }
 }

@@ -99,6 +99,8 @@ pid ${join(dir, 'nginx.pid')};
 events {}
 http {
   access_log off;
+  # After a reload an old worker closes idle connections, perhaps just when a client sends on one.
+  keepalive_timeout 0;
   error_log ${join(dir, 'error.log')} warn;
   ${temporary.join('\n  ')}
   upstream mcp {

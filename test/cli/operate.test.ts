@@ -249,7 +249,7 @@ test('serve from source, started in another directory, has its pages, styles and
   try {
     for (const [path, text] of [
       ['/', '<h1>'],
-      ['/auth/signin', '<h1>Sign in</h1>'],
+      ['/auth/signin', '<h1>Sign in to localhost:'],
       ['/nowhere', 'There is no such page'],
       ['/assets/style.css', 'font'],
       ['/assets/htmx.js', 'htmx'],

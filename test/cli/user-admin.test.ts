@@ -140,7 +140,7 @@ describe('user demote', () => {
     // She is asked again, and the admin scope is not offered.
     const asked = await server.get(`/api/oauth/authorize?${query('mcp admin')}`, { Cookie: cookie })
     expect(asked.status).toBe(200)
-    expect(await asked.text()).not.toContain('Administer this server')
+    expect(await asked.text()).not.toContain('Search the audit log of this server')
     const narrowed = (await consent(server, cookie, query('mcp admin'))).searchParams.get('code')!
     expect(await (await exchange(narrowed)).json()).toMatchObject({ scope: 'mcp' })
   })
@@ -150,7 +150,7 @@ describe('user demote', () => {
     const asked = await requestDevice(server, client, ADMIN)
     const path = (await enterCode(server, cookie, asked.user_code)).headers.get('location')!
     const html = await (await server.get(path, { Cookie: cookie })).text()
-    expect(html).toContain('Administer this server')
+    expect(html).toContain('Search the audit log of this server')
     await user('demote', 'shown@example.com')
     const form = { id: path.split('/').at(-1)!, decision: 'approve', csrf: csrfOf(html, '/api/oauth/device/authorize') }
     await server.post('/api/oauth/device/authorize', form, { Cookie: cookie, Accept: 'text/html' })

@@ -180,7 +180,9 @@ describe('a tool that changes', () => {
     })
     while (!(await namesAt('/mcp/guarded', token)).includes('mail')) await Bun.sleep(20)
     expect(await (await call('/mcp/guarded', token, 'mail')).json()).toMatchObject({ result: { content: [] } })
-    expect(await recorded('upstream.trusted')).toEqual([{ upstream: 'guarded', tools: 1 }])
+    expect(await recorded('upstream.trusted')).toEqual([
+      { upstream: 'guarded', tools: 1, actor: 'cli', system_user: expect.any(String) },
+    ])
   })
 
   test('is recorded with onChange "log", and stays', async () => {

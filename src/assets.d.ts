@@ -15,6 +15,14 @@ declare module '*/page.js' {
   const text: string
   export default text
 }
+declare module '*/webauthn.js' {
+  const text: string
+  export default text
+}
+declare module '*/index.umd.min.js' {
+  const text: string
+  export default text
+}
 declare module '*/htmx.min.js' {
   const text: string
   export default text

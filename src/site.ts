@@ -1,11 +1,13 @@
 /** What the operator calls this site (SITE_NAME, SITE_LOGO, SITE_ACCENT), and the static files of its pages. */
 import { createHash } from 'node:crypto'
 import { extname } from 'node:path'
+import library from '../node_modules/@simplewebauthn/browser/dist/bundle/index.umd.min.js' with { type: 'text' }
 import htmx from '../node_modules/htmx.org/dist/htmx.min.js' with { type: 'text' }
 import icon from '../views/icon.svg' with { type: 'text' }
 import type { Site } from '../views/layout.tsx'
 import script from '../views/page.js' with { type: 'text' }
 import style from '../views/style.css' with { type: 'text' }
+import webauthn from '../views/webauthn.js' with { type: 'text' }
 import type { Config } from './config.ts'
 import { lightened } from './lib/colours.ts'
 import { UsageError } from './lib/errors.ts'
@@ -54,6 +56,7 @@ export function openSite(config: Config, readFile: (path: string) => Uint8Array)
     logo: SITE_LOGO === undefined ? iconUrl : add(...readLogo(SITE_LOGO, readFile)),
     style: add('style.css', accent === ACCENT ? style : style + accentRules(accent), 'text/css; charset=utf-8'),
     script: add('page.js', script, 'text/javascript; charset=utf-8'),
+    passkeys: add('webauthn.js', `${library}\n${webauthn}`, 'text/javascript; charset=utf-8'),
     htmx: add('htmx.js', htmx, 'text/javascript; charset=utf-8'),
     files,
   }

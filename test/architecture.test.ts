@@ -50,7 +50,7 @@ const layerOf = (path: string) => LAYERS.findIndex(([, pattern]) => pattern.test
 /** Only the services of another feature may be called: who may call what. */
 const ACROSS: Readonly<Record<string, RegExp>> = {
   'src/account':
-    /^src\/(oauth\/(deps|consents|tokens|personal-tokens|clients\/names)|signin\/sessions|gateway\/(exchange|accounts\/types))\.ts/,
+    /^src\/(oauth\/(deps|consents|tokens|personal-tokens|clients\/names)|signin\/(passkeys|sessions)|gateway\/(exchange|accounts\/types))\.ts/,
   'src/admin': /^src\/(oauth|signin|gateway)\//,
   'src/mcp': /^src\/(gateway\/|oauth\/(bearer|deps|memory|principal|resources|scopes|tokens|grants\/types)\.ts)/,
 }
@@ -59,6 +59,7 @@ const ACROSS: Readonly<Record<string, RegExp>> = {
 const OWNERS: readonly [library: RegExp, owner: RegExp][] = [
   [/^postgres$/, /^(src\/db|sql)\//],
   [/^@electric-sql\//, /^src\/db\/(pglite|wire-server)\.ts$/],
+  [/^@simplewebauthn\/server$/, /^src\/signin\/passkeys\.ts$/],
   [/^arctic$/, /^src\/signin\/providers\.ts$/],
   // The login command is a client of other people's servers, too.
   [/^@modelcontextprotocol\//, /^src\/(mcp|gateway)\/|^src\/cli\/login-\w+\.ts$/],

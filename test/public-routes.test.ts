@@ -30,6 +30,9 @@ const PUBLIC: readonly string[] = [
   // They need a link's token, a provider's answer or the session that they end.
   'POST /auth/signin/link',
   'POST /auth/signin/:provider',
+  // They need a form of this browser's, and the second one a passkey.
+  'POST /auth/passkey/options',
+  'POST /auth/passkey',
   'GET /auth/callback/:provider',
   'POST /auth/signout',
   // It checks client and redirect URI before it asks anybody to sign in.

@@ -32,6 +32,10 @@ export function accountPage(props: AccountProps) {
   return (
     <Layout title="Connected apps" shell={shell} wide live>
       <h1>Connected apps</h1>
+      <p class="links">
+        <a href="/account/passkeys">Passkeys</a>
+        {shell.viewer?.isAdmin ? <a href="/admin">Administration</a> : ''}
+      </p>
       <div id="connections" aria-live="polite">
         {connections.length === 0 ? (
           <NoConnections />

@@ -13,6 +13,7 @@ export interface Site {
   style: string
   script: string
   htmx: string
+  passkeys: string
 }
 
 /** What every page gets: whose server it is, who looks at it, in which language, and what has just happened. */
@@ -33,6 +34,8 @@ export interface LayoutProps {
   wide?: boolean
   /** Loads htmx. */
   live?: boolean
+  /** Loads what signs in with passkeys. */
+  passkeys?: boolean
   /** Whether the page speaks the reader's language; otherwise it is English. */
   translated?: boolean
   /** Hides the link to the sign-in page. */
@@ -48,6 +51,7 @@ export function Layout({
   shell: given,
   wide,
   live,
+  passkeys,
   translated,
   signingIn,
   children,
@@ -67,6 +71,7 @@ export function Layout({
           <link rel="icon" href={site.icon} type="image/svg+xml" />
           <link rel="stylesheet" href={site.style} />
           <script src={site.script} defer></script>
+          {passkeys ? <script src={site.passkeys} defer></script> : ''}
           {live ? (
             <>
               <meta name="htmx-config" content='{"includeIndicatorCSS":false,"mode":"same-origin","history":false}' />

@@ -3,6 +3,7 @@ import { Html } from '@elysiajs/html'
 import { type ClientLabel, ClientName, Csrf, OnPhone, Phrase, type Qr } from './components.tsx'
 import { ProviderMark } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
+import { PasskeySignIn } from './passkeys.tsx'
 import { fill } from './texts/index.ts'
 
 /** What waits for the user to sign in. A device is named by its code alone: to anyone else, codes must tell nothing. */
@@ -23,7 +24,7 @@ export interface SignInProps {
 export function signInPage({ shell, providers, returnTo, csrf, waiting, qr, command }: SignInProps) {
   const { t, site, viewer } = shell
   return (
-    <Layout title={t.signIn} shell={shell} signingIn translated>
+    <Layout title={t.signIn} shell={shell} signingIn translated passkeys>
       <div class="card">
         <h1 safe>{fill(t.signInTo, { site: site.name })}</h1>
         {waiting === undefined ? (
@@ -52,6 +53,7 @@ export function signInPage({ shell, providers, returnTo, csrf, waiting, qr, comm
             {providers.length > 0 ? <p safe>{t.orSomebodyElse}</p> : ''}
           </>
         )}
+        <PasskeySignIn csrf={csrf} returnTo={returnTo} isOnly={providers.length === 0 && viewer === undefined} t={t} />
         {providers.map(({ id, name }) => (
           <form method="post" action={`/auth/signin/${id}`}>
             <Csrf token={csrf} />

@@ -10,6 +10,7 @@ import personalTokens from './0009_personal_tokens.sql' with { type: 'text' }
 import administration from './0010_administration.sql' with { type: 'text' }
 import eventCounts from './0011_event_counts.sql' with { type: 'text' }
 import connectionSteps from './0012_connection_steps.sql' with { type: 'text' }
+import passkeys from './0013_passkeys.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -31,4 +32,5 @@ export const migrations: readonly Migration[] = [
   { name: '0010_administration', text: administration },
   { name: '0011_event_counts', text: eventCounts },
   { name: '0012_connection_steps', text: connectionSteps },
+  { name: '0013_passkeys', text: passkeys },
 ]

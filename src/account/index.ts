@@ -17,6 +17,7 @@ import { listIdleConsents } from '../oauth/consents.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import { listConnections, revokeGrant, revokeGrantsOfUser } from '../oauth/tokens.ts'
 import { endAllSessions } from '../signin/sessions.ts'
+import { passkeys } from './passkeys.ts'
 import { serversOf, unlinkToken, upstreamAccounts } from './upstreams.ts'
 
 const END = 'end-connection'
@@ -30,12 +31,17 @@ const WHOLE_LIST = [
 const endSchema = z.object({ id: z.uuid(), csrf: z.string().optional() })
 const forgetSchema = z.object({ client_id: z.string().max(500), csrf: z.string().optional() })
 
-type AccountDeps = OAuthDeps & { viewers: Viewers; gateway: Gateway | undefined }
+type AccountDeps = OAuthDeps & {
+  viewers: Viewers
+  gateway: Gateway | undefined
+  providers: ReadonlyMap<string, unknown>
+}
 
 export const account = (deps: AccountDeps) => {
   const accounts = deps.gateway?.accounts
   const app = new Elysia({ name: 'account' })
     .use(session(deps))
+    .use(passkeys(deps))
     .get(
       '/account',
       async ({ viewer, request }) => {

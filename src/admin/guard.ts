@@ -8,7 +8,7 @@ import { clientAddress, type Handled } from '../http/client-address.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
-import { csrfToken, requireCsrf, type Viewer, type Viewers } from '../http/session.ts'
+import { csrfToken, requireCsrf, signedInRecently, type Viewer, type Viewers } from '../http/session.ts'
 import { page } from '../http/shell.ts'
 import { SignInRequired } from '../lib/errors.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
@@ -19,9 +19,6 @@ export interface AdminDeps extends OAuthDeps {
   gateway: Gateway | undefined
   settings: readonly Setting[]
 }
-
-/** How long after a sign-in an administrator may change who has which rights. */
-const RECENT_MS = 30 * 60_000
 
 /** A request of an administrator. */
 export type Asked = Handled & { viewer: Viewer }
@@ -45,10 +42,6 @@ function queryOf({ url }: Request): string {
 }
 
 const interactionOf = (section: Section) => `admin ${section}`
-
-export function signedInRecently(deps: AdminDeps, { signedInAt }: Viewer): boolean {
-  return deps.now().getTime() - signedInAt.getTime() < RECENT_MS
-}
 
 /** A page of a section. */
 export function adminPage(

@@ -17,6 +17,8 @@ export const AUDIT_EVENTS = {
   'user.disabled': 'An operator disabled a user',
   'user.enabled': 'An operator enabled a user again',
   'user.removed': 'An operator removed a user',
+  'passkey.added': 'Somebody added a passkey',
+  'passkey.removed': 'Somebody removed a passkey',
   'client.added': 'An operator added a client',
   'client.registered': 'A client registered itself',
   'client.updated': 'A client changed its registration',

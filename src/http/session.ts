@@ -48,6 +48,13 @@ function returnPath(request: Request, path: string): string {
   return path + (query < 0 ? '' : request.url.slice(query))
 }
 
+/** How long after a sign-in its user may change who has which rights, and add a way to sign in. */
+const RECENT_MS = 30 * 60_000
+
+export function signedInRecently({ now }: Base, { signedInAt }: Viewer): boolean {
+  return now().getTime() - signedInAt.getTime() < RECENT_MS
+}
+
 /** The interaction of the sign-out form, which is on every page. */
 export const SIGN_OUT = 'signout'
 

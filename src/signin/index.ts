@@ -20,6 +20,7 @@ import { AppError } from '../lib/errors.ts'
 import { COMMAND } from '../lib/program.ts'
 import { printableText } from '../lib/text.ts'
 import { formToken, requireOwnForm } from './forms.ts'
+import { authenticationOptions, verifyPasskey, withoutChallenge } from './passkeys.ts'
 import type { Provider, Providers } from './providers.ts'
 import { admit, ownerOfSignInLink, useSignInLink } from './service.ts'
 import { endSession, startSession } from './sessions.ts'
@@ -62,6 +63,33 @@ export const signin = (deps: SignInDeps) =>
       { parse: 'none', ...PAGE },
     )
 
+    .post(
+      '/auth/passkey/options',
+      async ({ request, server }) => {
+        requireOwnForm(deps, { request, server }, await readParams(request))
+        const { options, cookie } = await authenticationOptions(deps)
+        return Response.json(options, { headers: { 'Set-Cookie': cookie, 'Cache-Control': 'no-store' } })
+      },
+      { parse: 'none', ...PAGE },
+    )
+    .post(
+      '/auth/passkey',
+      async ({ request, server }) => {
+        const params = await readParams(request)
+        requireOwnForm(deps, { request, server }, params)
+        const { userId } = await verifyPasskey(
+          deps,
+          request,
+          params.credential ?? '',
+          clientAddress(deps, request, server),
+        )
+        const returnTo = localPath(params.return_to)
+        const response = await signedIn(deps, { request, server }, { userId, how: 'passkey', returnTo })
+        response.headers.append('Set-Cookie', withoutChallenge(deps))
+        return response
+      },
+      { parse: 'none', ...PAGE },
+    )
     .post(
       '/auth/signin/:provider',
       async ({ request, server, trips, params: { provider: id } }) => {
@@ -114,7 +142,7 @@ export const signin = (deps: SignInDeps) =>
 
 const AUTHORIZE = '/api/oauth/authorize/'
 const RETURN_PATHS =
-  /^\/(auth\/device(\/[0-9a-f-]{36})?|account|admin(\/[a-z]+)?|api\/oauth\/authorize\/[0-9a-f-]{36})?(\?[\x21-\x7e]*)?$/
+  /^\/(auth\/device(\/[0-9a-f-]{36})?|account(\/passkeys)?|admin(\/[a-z]+)?|api\/oauth\/authorize\/[0-9a-f-]{36})?(\?[\x21-\x7e]*)?$/
 const RETURN_LIMIT = 1000
 
 /** Validates the path to open after sign-in; the front page for anything unexpected. */

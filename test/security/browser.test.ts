@@ -34,7 +34,9 @@ async function expectSafe(answer: Response): Promise<string> {
   expect(policy).not.toContain('unsafe')
   // What stands quoted in an attribute ends only with the quote; outside, the only scripts are the layout's.
   const tags = html.replace(/(?<! src)="[^"]*"/g, '')
-  const own = [server.deps.site.script, server.deps.site.htmx].map(address => `<script src="${address}" defer>`)
+  const own = [server.deps.site.script, server.deps.site.passkeys, server.deps.site.htmx].map(
+    address => `<script src="${address}" defer>`,
+  )
   expect((tags.match(/<script[^>]*>/g) ?? []).filter(tag => !own.includes(tag))).toEqual([])
   expect(tags).not.toMatch(/<img src=x|<[^>]*\son\w+=/)
   return html

@@ -14,6 +14,7 @@ import { type DeviceRequestProps, deviceEntryPage, deviceRequestPage, deviceStat
 import { errorPage } from '../../views/error.tsx'
 import { homePage } from '../../views/home.tsx'
 import { Layout, type Shell } from '../../views/layout.tsx'
+import { passkeysPage } from '../../views/passkeys.tsx'
 import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
 import { type Language, TEXTS } from '../../views/texts/index.ts'
 import { linkedPage, linkPage, type ServerAccount } from '../../views/upstream-accounts.tsx'
@@ -250,6 +251,18 @@ export const PAGES: Record<string, View> = {
         serverAccount('observability-production-europe-west', 'wants_more'),
       ],
     }),
+  passkeys: shell =>
+    passkeysPage({
+      shell,
+      csrf: 'canned',
+      recent: true,
+      lastIsNeeded: true,
+      passkeys: [
+        { id: 'a', name: 'laptop', backedUp: false, createdAt: request.requestedAt, usedAt: request.requestedAt },
+        { id: 'b', name: LONG.slice(0, 60), backedUp: true, createdAt: request.requestedAt, usedAt: undefined },
+      ],
+    }),
+  'passkeys-empty': shell => passkeysPage({ shell, csrf: 'canned', recent: false, lastIsNeeded: true, passkeys: [] }),
   'server-link': shell => linkPage({ shell, ...serverLink }),
   'server-link-moved': shell =>
     linkPage({

@@ -19,6 +19,8 @@ export async function fillTables(db: Database, rows = ROWS): Promise<void> {
     `identities (issuer, subject, user_id, created_at) select 'https://issuer.example', n::text, ${uuid}, ${time}`,
     `sign_in_links (token_hash, user_id, created_at, expires_at) select ${hash}, ${uuid}, ${time}, ${time}`,
     `sessions (id_hash, user_id, created_at, expires_at) select ${hash}, ${uuid}, ${time}, ${time}`,
+    `passkeys (id, user_id, public_key, counter, name, backed_up, created_at)
+      select n::text, ${uuid}, ${hash}, 0, 'laptop', true, ${time}`,
     `clients (id, name, source, auth_method, grant_types, scope, created_at, used_at, fresh_until)
       select 'c_' || n, 'Client ' || n, case n % 3 when 0 then 'metadata' else 'dynamic' end, 'none', array['refresh_token'],
         ${scope}, ${time}, case n % 2 when 0 then ${time} end, case n % 3 when 0 then ${time} end`,

@@ -48,6 +48,8 @@ export const de: Texts = {
   offline_access: 'Verbunden bleiben, wenn Sie nicht da sind',
   admin: 'Als Administrator das Protokoll dieses Servers durchsuchen',
 
+  withPasskey: 'Mit einem Passkey anmelden',
+  noPasskey: 'Es wurde kein Passkey verwendet. Versuchen Sie es noch einmal, oder melden Sie sich anders an.',
   signInTo: 'Bei {site} anmelden',
   appWaits: '{app} wartet. Nach der Anmeldung sehen Sie, was die App möchte.',
   deviceWaits: 'Ein Gerät wartet mit dem Code {code}. Nach der Anmeldung sehen Sie, was es möchte.',

@@ -51,6 +51,8 @@ export const en = {
   admin: 'Search the audit log of this server, as an administrator',
 
   // Signing in
+  withPasskey: 'Sign in with a passkey',
+  noPasskey: 'No passkey was used. Try again, or sign in another way.',
   signInTo: 'Sign in to {site}',
   appWaits: '{app} is waiting. After you have signed in, you will see what it asks for.',
   deviceWaits: 'A device is waiting with the code {code}. After you have signed in, you will see what it asks for.',

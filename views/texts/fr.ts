@@ -48,6 +48,8 @@ export const fr: Texts = {
   offline_access: 'Rester connectée en votre absence',
   admin: 'Consulter le journal d’audit de ce serveur, en tant qu’administrateur',
 
+  withPasskey: 'Se connecter avec une clé d’accès',
+  noPasskey: 'Aucune clé d’accès n’a été utilisée. Réessayez, ou connectez-vous autrement.',
   signInTo: 'Se connecter à {site}',
   appWaits: '{app} attend. Une fois connecté, vous verrez ce qu’elle demande.',
   deviceWaits: 'Un appareil attend avec le code {code}. Une fois connecté, vous verrez ce qu’il demande.',

@@ -48,6 +48,8 @@ export const ja: Texts = {
   offline_access: 'あなたの不在中も接続を保つ',
   admin: '管理者としてこのサーバーの監査ログを検索する',
 
+  withPasskey: 'パスキーでサインイン',
+  noPasskey: 'パスキーは使われませんでした。もう一度試すか、別の方法でサインインしてください。',
   signInTo: '{site} にサインイン',
   appWaits: '{app} が待っています。サインインすると、要求の内容が表示されます。',
   deviceWaits: 'コード {code} の端末が待っています。サインインすると、要求の内容が表示されます。',

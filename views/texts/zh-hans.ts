@@ -47,6 +47,8 @@ export const zhHans: Texts = {
   offline_access: '在您离开时保持连接',
   admin: '以管理员身份搜索本服务器的审计日志',
 
+  withPasskey: '使用通行密钥登录',
+  noPasskey: '没有使用通行密钥。请重试，或以其他方式登录。',
   signInTo: '登录 {site}',
   appWaits: '{app} 正在等待。登录后您会看到它请求的内容。',
   deviceWaits: '一台设备正在等待，代码为 {code}。登录后您会看到它请求的内容。',

@@ -1,0 +1,114 @@
+/** The page of a user's passkeys. */
+import { Elysia } from 'elysia'
+import { z } from 'zod'
+import { passkeysPage } from '../../views/passkeys.tsx'
+import type { Base } from '../base.ts'
+import { clientAddress, type Handled } from '../http/client-address.ts'
+import { noticeCookie } from '../http/notice.ts'
+import { seeOther } from '../http/pages.ts'
+import { checkParams, readParams } from '../http/params.ts'
+import { PAGE } from '../http/routes.ts'
+import { csrfToken, requireCsrf, session, signedInRecently, type Viewer, type Viewers } from '../http/session.ts'
+import { page } from '../http/shell.ts'
+import { SignInRequired } from '../lib/errors.ts'
+import {
+  addPasskey,
+  listPasskeys,
+  registrationOptions,
+  removePasskey,
+  renamePasskey,
+  withoutChallenge,
+} from '../signin/passkeys.ts'
+
+const PASSKEYS = 'passkeys'
+const WHERE = '/account/passkeys'
+const addSchema = z.object({ credential: z.string().max(60_000), name: z.string().max(300).default('') })
+const oneSchema = z.object({ id: z.string().max(1400), name: z.string().max(300).default('') })
+
+type PasskeyDeps = Base & { viewers: Viewers; providers: ReadonlyMap<string, unknown> }
+
+export const passkeys = (deps: PasskeyDeps) => {
+  const hasProviders = deps.providers.size > 0
+
+  /** Reads a form of this page. @throws SignInRequired for a new passkey if the sign-in is too long ago. */
+  async function readForm<T extends z.ZodType>(
+    asked: Handled & { viewer: Viewer },
+    schema: T,
+    { recent = false } = {},
+  ): Promise<z.output<T>> {
+    const params = await readParams(asked.request)
+    requireCsrf(deps, asked, asked.viewer, PASSKEYS, params)
+    if (recent && !signedInRecently(deps, asked.viewer)) throw new SignInRequired(WHERE)
+    return checkParams(params, schema)
+  }
+
+  return new Elysia({ name: 'passkeys' })
+    .use(session(deps))
+    .get(
+      WHERE,
+      async ({ viewer, request }) => {
+        const rows = await listPasskeys(deps, viewer.userId)
+        return page(deps, request, shell =>
+          passkeysPage({
+            shell,
+            csrf: csrfToken(deps, viewer, PASSKEYS),
+            passkeys: rows.map(({ id, name, backed_up, created_at, used_at }) => ({
+              id,
+              name,
+              backedUp: backed_up,
+              createdAt: created_at.toISOString(),
+              usedAt: used_at?.toISOString(),
+            })),
+            recent: signedInRecently(deps, viewer),
+            lastIsNeeded: !hasProviders,
+          }),
+        )
+      },
+      { signedIn: true, ...PAGE },
+    )
+    .post(
+      `${WHERE}/options`,
+      async asked => {
+        await readForm(asked, z.looseObject({}), { recent: true })
+        const { options, cookie } = await registrationOptions(deps, asked.viewer, asked.viewer.sessionHash)
+        return Response.json(options, { headers: { 'Set-Cookie': cookie, 'Cache-Control': 'no-store' } })
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+    .post(
+      `${WHERE}/add`,
+      async asked => {
+        const form = await readForm(asked, addSchema, { recent: true })
+        const { request, server, viewer } = asked
+        const { userId, sessionHash } = viewer
+        const ip = clientAddress(deps, request, server)
+        const name = await addPasskey(deps, request, { userId, sessionHash, ip }, form)
+        const notice = `The passkey “${name}” is added. You can sign in with it from now on.`
+        return seeOther(WHERE, [noticeCookie(deps, notice), withoutChallenge(deps)])
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+    .post(
+      `${WHERE}/rename`,
+      async asked => {
+        const { id, name } = await readForm(asked, oneSchema)
+        const renamed = await renamePasskey(deps, { id, userId: asked.viewer.userId, name })
+        return seeOther(WHERE, [noticeCookie(deps, renamed ? 'The passkey is renamed.' : NONE)])
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+    .post(
+      `${WHERE}/remove`,
+      async asked => {
+        const { id } = await readForm(asked, oneSchema)
+        const name = await removePasskey(deps, { id, userId: asked.viewer.userId, hasProviders })
+        const notice =
+          name === undefined ? KEPT : `The passkey “${name}” is removed. You cannot sign in with it any more.`
+        return seeOther(WHERE, [noticeCookie(deps, notice)])
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+}
+
+const NONE = 'There is no such passkey.'
+const KEPT = 'Nothing was removed: there is no such passkey, or it is your only way to sign in.'

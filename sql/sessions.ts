@@ -48,6 +48,38 @@ export async function findSession(sql: Queries, idHash: Uint8Array, now: Date): 
   return row
 }
 
+export interface OwnSession {
+  id_hash: Uint8Array
+  created_at: Date
+  expires_at: Date
+  ip: string | null
+  user_agent: string | null
+}
+
+/** A user's sessions that have not expired, newest first. */
+export function listSessions(sql: Queries, userId: string, now: Date): Promise<OwnSession[]> {
+  return sql<OwnSession[]>`
+    select id_hash, created_at, expires_at, ip, user_agent
+    from sessions
+    where user_id = ${userId}
+      and expires_at > ${now}
+    order by created_at desc
+    limit 200`
+}
+
+/** @returns whether the user had this session. */
+export async function deleteSessionOfUser(
+  sql: Queries,
+  session: { idHash: Uint8Array; userId: string },
+): Promise<boolean> {
+  const rows = await sql`
+    delete from sessions
+    where id_hash = ${session.idHash}
+      and user_id = ${session.userId}
+    returning id_hash`
+  return rows.length === 1
+}
+
 export async function deleteSession(sql: Queries, idHash: Uint8Array): Promise<void> {
   await sql`
     delete from sessions

@@ -1,5 +1,6 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
+import { AccountTabs } from './account-tabs.tsx'
 import { type ClientLabel, ClientName, Csrf, Time } from './components.tsx'
 import { Layout, type Shell } from './layout.tsx'
 import { type ServerAccount, ServerAccounts } from './upstream-accounts.tsx'
@@ -31,11 +32,8 @@ export function accountPage(props: AccountProps) {
   const { servers, unlinkCsrf } = props
   return (
     <Layout title="Connected apps" shell={shell} wide live>
+      <AccountTabs at="/account" shell={shell} />
       <h1>Connected apps</h1>
-      <p class="links">
-        <a href="/account/passkeys">Passkeys</a>
-        {shell.viewer?.isAdmin ? <a href="/admin">Administration</a> : ''}
-      </p>
       <div id="connections" aria-live="polite">
         {connections.length === 0 ? (
           <NoConnections />

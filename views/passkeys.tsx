@@ -1,5 +1,6 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
+import { AccountTabs } from './account-tabs.tsx'
 import { Csrf, Time } from './components.tsx'
 import { Icon } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
@@ -49,6 +50,7 @@ export interface PasskeysProps {
 export function passkeysPage({ shell, csrf, passkeys, recent, lastIsNeeded }: PasskeysProps) {
   return (
     <Layout title="Passkeys" shell={shell} wide passkeys>
+      <AccountTabs at="/account/passkeys" shell={shell} />
       <h1>Passkeys</h1>
       <p>
         With a passkey you sign in by your fingerprint, your face or the PIN of your device or security key, without a
@@ -93,9 +95,6 @@ export function passkeysPage({ shell, csrf, passkeys, recent, lastIsNeeded }: Pa
           <span>Adding a passkey needs JavaScript.</span>
         </p>
       </noscript>
-      <p class="links">
-        <a href="/account">Back to your account</a>
-      </p>
     </Layout>
   )
 }

@@ -18,6 +18,8 @@ import type { OAuthDeps } from '../oauth/deps.ts'
 import { listConnections, revokeGrant, revokeGrantsOfUser } from '../oauth/tokens.ts'
 import { endAllSessions } from '../signin/sessions.ts'
 import { passkeys } from './passkeys.ts'
+import { sessions } from './sessions.ts'
+import { tokens } from './tokens.ts'
 import { serversOf, unlinkToken, upstreamAccounts } from './upstreams.ts'
 
 const END = 'end-connection'
@@ -42,6 +44,8 @@ export const account = (deps: AccountDeps) => {
   const app = new Elysia({ name: 'account' })
     .use(session(deps))
     .use(passkeys(deps))
+    .use(sessions(deps))
+    .use(tokens(deps))
     .get(
       '/account',
       async ({ viewer, request }) => {

@@ -1,9 +1,12 @@
 /** Browser sessions: start, lookup and end. */
 import {
   deleteSession,
+  deleteSessionOfUser,
   deleteSessionsOfUsers,
   findSession,
   insertSession,
+  listSessions,
+  type OwnSession,
   sweepSessions,
   sweepSignInLinks,
 } from '../../sql/sessions.ts'
@@ -82,6 +85,18 @@ export async function endSession(base: Base, viewer: Viewer): Promise<string> {
   await deleteSession(base.sql, viewer.sessionHash)
   record(base, 'user.signed_out', { userId: viewer.userId })
   return setCookie(base.config, COOKIE, '', 0)
+}
+
+/** The sessions of a user, newest first. */
+export function sessionsOf({ sql, now }: Base, userId: string): Promise<OwnSession[]> {
+  return listSessions(sql, userId, now())
+}
+
+/** Ends another session of a user. @returns whether there was one. */
+export async function endOtherSession(base: Base, session: { idHash: Uint8Array; userId: string }): Promise<boolean> {
+  const ended = await deleteSessionOfUser(base.sql, session)
+  if (ended) record(base, 'user.signed_out', { userId: session.userId, detail: { elsewhere: true } })
+  return ended
 }
 
 /** Ends all sessions of the viewer's user. @returns as {@link endSession}. */

@@ -1,0 +1,100 @@
+/** The page of a user's personal access tokens. */
+import { Elysia } from 'elysia'
+import { z } from 'zod'
+import { newTokenPage, type TokensProps, tokensPage } from '../../views/tokens.tsx'
+import type { Handled } from '../http/client-address.ts'
+import { noticeCookie } from '../http/notice.ts'
+import { seeOther } from '../http/pages.ts'
+import { checkParams, readParams } from '../http/params.ts'
+import { PAGE } from '../http/routes.ts'
+import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
+import { page } from '../http/shell.ts'
+import { AppError } from '../lib/errors.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
+import {
+  addPersonalToken,
+  listPersonalTokens,
+  PERSONAL_TOKEN_DAYS,
+  personalTokenScopes,
+  revokePersonalToken,
+} from '../oauth/personal-tokens.ts'
+
+const TOKENS = 'tokens'
+const WHERE = '/account/tokens'
+const addSchema = z.looseObject({ name: z.string().max(300).default(''), days: z.string().max(10).default('') })
+const revokeSchema = z.object({ id: z.uuid() })
+
+type TokensDeps = OAuthDeps & { viewers: Viewers }
+type Asked = Handled & { viewer: Viewer }
+
+const EMPTY = {
+  name: '',
+  days: String(PERSONAL_TOKEN_DAYS),
+  scopes: ['mcp:tools:read', 'mcp:tools:call'],
+  problem: undefined,
+}
+
+export const tokens = (deps: TokensDeps) =>
+  new Elysia({ name: 'account-tokens' })
+    .use(session(deps))
+    .get(WHERE, asked => showTokens(deps, asked, EMPTY), { signedIn: true, ...PAGE })
+    .post(`${WHERE}/add`, asked => add(deps, asked), { parse: 'none', signedIn: true, ...PAGE })
+    .post(
+      `${WHERE}/revoke`,
+      async ({ viewer, request, server }) => {
+        const params = await readParams(request)
+        requireCsrf(deps, { request, server }, viewer, TOKENS, params)
+        const { id } = checkParams(params, revokeSchema)
+        const revoked = await revokePersonalToken(deps, { id, userId: viewer.userId, by: 'user' })
+        const notice = revoked ? 'The token is revoked. It no longer works.' : 'There is no such token any more.'
+        return seeOther(WHERE, [noticeCookie(deps, notice)])
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+
+async function add(deps: TokensDeps, asked: Asked): Promise<Response> {
+  const params = await readParams(asked.request)
+  requireCsrf(deps, asked, asked.viewer, TOKENS, params)
+  const form = checkParams(params, addSchema)
+  const user = { id: asked.viewer.userId, isAdmin: asked.viewer.isAdmin }
+  const scope = personalTokenScopes(deps, user).filter(name => form[`scope:${name}`] === 'yes')
+  try {
+    const { name, days } = form
+    const { token, expiresAt } = await addPersonalToken(deps, { user, name, scope, days: Number(days), by: 'user' })
+    return page(deps, asked.request, shell => newTokenPage({ shell, name, token, expiresAt: expiresAt.toISOString() }))
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    const typed = { name: form.name, days: form.days, scopes: scope, problem: `${error.title}. ${error.advice}` }
+    return showTokens(deps, asked, typed)
+  }
+}
+
+async function showTokens(
+  deps: TokensDeps,
+  { viewer, request }: Asked,
+  typed: TokensProps['typed'],
+): Promise<Response> {
+  const rows = await listPersonalTokens(deps, viewer.userId)
+  return page(
+    deps,
+    request,
+    shell =>
+      tokensPage({
+        shell,
+        csrf: csrfToken(deps, viewer, TOKENS),
+        tokens: rows.map(({ id, name, scope, resource, created_at, expires_at, used_at }) => ({
+          id,
+          name,
+          scope,
+          resource,
+          createdAt: created_at.toISOString(),
+          expiresAt: expires_at.toISOString(),
+          isExpired: expires_at <= deps.now(),
+          usedAt: used_at?.toISOString(),
+        })),
+        scopes: personalTokenScopes(deps, viewer).map(name => ({ name, text: deps.scopes.text(name) })),
+        typed,
+      }),
+    { status: typed.problem === undefined ? 200 : 400 },
+  )
+}

@@ -210,6 +210,27 @@ export const ERRORS: Readonly<Record<string, Translations>> = {
     '1分後にもう一度試すか、別の方法でサインインしてください。',
     '请一分钟后重试，或使用其他方式登录。',
   ],
+  'The passkey was not added': [
+    'Der Passkey wurde nicht hinzugefügt',
+    'La llave de acceso no se añadió',
+    'La clé d’accès n’a pas été ajoutée',
+    'パスキーは追加されませんでした',
+    '未添加通行密钥',
+  ],
+  'The passkey was not accepted': [
+    'Der Passkey wurde nicht angenommen',
+    'La llave de acceso no se aceptó',
+    'La clé d’accès n’a pas été acceptée',
+    'パスキーは受け付けられませんでした',
+    '通行密钥未被接受',
+  ],
+  'Start again. If this passkey belongs to another server or was removed here, sign in another way.': [
+    'Beginnen Sie noch einmal. Gehört dieser Passkey zu einem anderen Server oder wurde er hier entfernt, melden Sie sich anders an.',
+    'Empieza de nuevo. Si esta llave de acceso es de otro servidor o se eliminó aquí, inicia sesión de otra forma.',
+    'Recommencez. Si cette clé d’accès appartient à un autre serveur ou a été supprimée ici, connectez-vous autrement.',
+    '最初からやり直してください。このパスキーが別のサーバーのものか、ここで削除されている場合は、別の方法でサインインしてください。',
+    '请重新开始。如果此通行密钥属于其他服务器，或已在此处删除，请使用其他方式登录。',
+  ],
   ...APP_ERRORS,
 }
 

@@ -49,7 +49,7 @@ export const es: Texts = {
   admin: 'Buscar en el registro de auditoría de este servidor, como administrador',
 
   withPasskey: 'Iniciar sesión con una llave de acceso',
-  noPasskey: 'No se usó ninguna llave de acceso. Inténtelo de nuevo o inicie sesión de otra forma.',
+  noPasskey: 'No se usó ninguna llave de acceso. Inténtalo de nuevo o inicia sesión de otra forma.',
   signInTo: 'Iniciar sesión en {site}',
   appWaits: '{app} está esperando. Cuando inicies sesión, verás qué pide.',
   deviceWaits: 'Un dispositivo espera con el código {code}. Cuando inicies sesión, verás qué pide.',

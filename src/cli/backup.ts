@@ -7,6 +7,7 @@ import type { BackupHeader } from '../db/backup-file.ts'
 import { checkBackup, restore as load, type Revived } from '../db/restore.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
+import { printableText } from '../lib/text.ts'
 import { readConfig } from './environment.ts'
 import { isConfirmed, print, progressBar, say } from './terminal.ts'
 
@@ -72,7 +73,7 @@ function tell(revived: readonly Revived[]): void {
   const count = revived[0]?.count ?? 0
   const shown = count > revived.length ? ` (${count}, of which these are the first)` : ''
   say(count === 0 ? 'It revives nothing that has ended since.' : `It revives what has ended since${shown}:`)
-  for (const { kind, label } of revived) say(`  ${kind}: ${label}`)
+  for (const { kind, label } of revived) say(`  ${kind}: ${printableText(label, 300)}`)
 }
 
 /**

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, createReadStream, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { createGunzip } from 'node:zlib'
+import { z } from 'zod'
 import { UsageError } from '../lib/errors.ts'
 
 export const FORMAT = 'mcp-oauth-server backup'
@@ -14,22 +15,29 @@ const FORMAT_VERSION = 1
 const CHUNK = 1024 * 1024
 /** Rows that are handed on together. */
 const MAX_ROWS = 1_000
+/** Characters of a line; no row that a server stores comes near. A small file can unpack to a line of any length. */
+const MAX_LINE = 64 * 1024 * 1024
 
-export interface BackupHeader {
-  format: typeof FORMAT
-  formatVersion: typeof FORMAT_VERSION
+/** What every version of the format begins with. Its texts are shown on a terminal. */
+const beginningSchema = z.object({
+  format: z.literal(FORMAT),
+  formatVersion: z.number(),
   /** Of the program that made it. */
-  program: string
-  createdAt: string
+  program: z.string().regex(/^[\w.+-]{1,50}$/),
+})
+const headerSchema = beginningSchema.extend({
+  formatVersion: z.literal(FORMAT_VERSION),
+  createdAt: z.iso.datetime(),
   /** The migrations that the database had. */
-  migrations: string[]
+  migrations: z.array(z.string().regex(/^\w{1,100}$/)),
   /** Of all tables. */
-  rows: number
+  rows: z.number(),
   /** Identifies AUTH_SECRET, with which keys and tokens of others are sealed. */
-  secretCheck: string
+  secretCheck: z.string(),
   /** AUTH_SECRET itself, with `--with-secret`. */
-  secret?: string
-}
+  secret: z.string().optional(),
+})
+export type BackupHeader = z.output<typeof headerSchema>
 
 export interface BackupWriter {
   /** @param text A line of JSON, without its end. */
@@ -148,39 +156,51 @@ async function* linesOf(path: string): AsyncGenerator<string> {
   const plain = createGunzip()
   file.on('error', error => plain.destroy(error)).pipe(plain)
   const decoder = new TextDecoder()
-  let rest = ''
+  /** The pieces of a line whose end has not been read. */
+  let begun: string[] = []
+  let size = 0
   try {
     for await (const chunk of plain) {
-      const lines = (rest + decoder.decode(chunk as Buffer, { stream: true })).split('\n')
-      rest = lines.pop()!
-      yield* lines
+      const [piece = '', ...more] = decoder.decode(chunk as Buffer, { stream: true }).split('\n')
+      begun.push(piece)
+      size += piece.length
+      if (size > MAX_LINE) throw damaged(path, 'it has a line that is too long')
+      if (more.length === 0) continue
+      yield begun.join('')
+      begun = [more.pop()!]
+      size = begun[0]!.length
+      yield* more
     }
   } catch (error) {
     const { code } = error as { code?: string }
     if (code?.startsWith('Z_')) throw damaged(path)
     throw code ? new UsageError(`${path} cannot be read (${code})`) : error
   }
-  if (rest !== '') throw damaged(path)
+  if (size > 0) throw damaged(path)
 }
 
 function headerOf(path: string, line: string): BackupHeader {
-  const header = parse(path, line) as unknown as BackupHeader
-  if (header.format !== FORMAT) throw new UsageError(`${path} is not a backup of this program`)
-  if (header.formatVersion !== FORMAT_VERSION)
+  const first = parse(path, line)
+  const beginning = beginningSchema.safeParse(first).data
+  if (!beginning) throw new UsageError(`${path} is not a backup of this program`)
+  if (beginning.formatVersion !== FORMAT_VERSION)
     throw new UsageError(
-      `${path} was made by mcp-oauth-server ${header.program}, in a format that this version does not know`,
+      `${path} was made by mcp-oauth-server ${beginning.program}, in a format that this version does not know`,
     )
+  const header = headerSchema.safeParse(first).data
+  if (!header) throw damaged(path, 'its first line is wrong')
   return header
 }
 
+/** A line between the rows, which is a JSON object. */
 function parse(path: string, line: string): Record<string, unknown> {
   try {
-    return JSON.parse(line) as Record<string, unknown>
-  } catch {
-    throw damaged(path)
-  }
+    const value: unknown = JSON.parse(line)
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
+  } catch {}
+  throw damaged(path)
 }
 
-function damaged(path: string): UsageError {
-  return new UsageError(`${path} is damaged or not a backup: its checksum is wrong. Nothing was changed.`)
+export function damaged(path: string, why = 'its checksum is wrong'): UsageError {
+  return new UsageError(`${path} is damaged or not a backup: ${why}. Nothing was changed.`)
 }

@@ -3,7 +3,7 @@ import type { Queries } from '../../sql/index.ts'
 import { migrations } from '../../sql/migrations/index.ts'
 import { UsageError } from '../lib/errors.ts'
 import { LONG_MS, tablesOf, whileHolding } from './backup.ts'
-import { type BackupHeader, readBackup } from './backup-file.ts'
+import { type BackupHeader, damaged, readBackup } from './backup-file.ts'
 import { type ConnectOptions, connect, type Database, PROGRAM } from './index.ts'
 import { appliedMigrations, applyMigration, createMigrationsTable, lockMigrations } from './migrate.ts'
 
@@ -63,7 +63,7 @@ export async function restore({ confirm, ...options }: RestoreOptions): Promise<
       await createMigrationsTable(sql)
       const known = header.migrations.length
       for (let id = 1; id <= known; id++) await applyMigration(sql, migrations, id)
-      await load(sql, path, onProgress)
+      await load(sql, path, tablesOf(migrations.slice(0, known)), onProgress)
       for (let id = known + 1; id <= migrations.length; id++) await applyMigration(sql, migrations, id)
       if (!(await whileHolding(sql, confirm(had ? await findRevived(sql) : [])))) throw declined
     }, LONG_MS)
@@ -112,7 +112,13 @@ async function prepare(sql: Queries, replace: boolean): Promise<boolean> {
   return hadRows
 }
 
-async function load(sql: Queries, path: string, onProgress: (more: number, all: number) => void): Promise<void> {
+/** @param tables Those that a backup may fill: whoever made it must reach no other one of the database. */
+async function load(
+  sql: Queries,
+  path: string,
+  tables: readonly string[],
+  onProgress: (more: number, all: number) => void,
+): Promise<void> {
   let all = 0
   await readBackup(
     path,
@@ -120,7 +126,7 @@ async function load(sql: Queries, path: string, onProgress: (more: number, all: 
       all = header.rows
     },
     async (table, rows) => {
-      // The names are those of our migrations, or there is no such table.
+      if (!tables.includes(table)) throw damaged(path, `it has rows of a table ${table}`)
       await sql.unsafe(
         `insert into "${table}" overriding system value
         select * from json_populate_recordset(null::"${table}", $1::text::json)`,

@@ -1,5 +1,6 @@
 /** `backup` and `restore`: everything in one file, from and into either kind of database. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
+import { createHash } from 'node:crypto'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -54,6 +55,14 @@ const read = (file: string) =>
     .trimEnd()
     .split('\n')
 const write = (file: string, lines: string[]) => writeFileSync(file, Bun.gzipSync(`${lines.join('\n')}\n`))
+
+/** Writes lines with the right end, as somebody who forges a backup does. */
+const forge = (file: string, lines: string[], rows: number) => {
+  const sha256 = createHash('sha256')
+    .update(`${lines.join('\n')}\n`)
+    .digest('hex')
+  write(file, [...lines, JSON.stringify({ rows, sha256 })])
+}
 
 test.each(onPostgres ? ['PostgreSQL to embedded', 'embedded to PostgreSQL'] : ['embedded to embedded'])(
   'a backup while 50 clients refresh is one moment of all tables, and all of them go on from there: %s',
@@ -210,6 +219,58 @@ describe('with a server', () => {
 
     expect(await restored(file, target)).toMatchObject({ code: 0 })
     expect(await restored(file, target)).toEqual(refused(/^The database has rows\./))
+  })
+
+  test('a forged backup writes to no table but ours, and has a header that can be shown', async () => {
+    const file = newFile()
+    await runCommand(['backup', file], server.env)
+    const target = { ...(await otherDatabase()).env, AUTH_SECRET: secretOf(server.env) }
+    const forged = newFile()
+    const lines = read(file).slice(0, -1)
+    const header = JSON.parse(lines[0]!) as { rows: number }
+    const damaged = (why: string) => ({
+      code: 1,
+      stdout: '',
+      stderr: `${forged} is damaged or not a backup: ${why}. Nothing was changed.\n`,
+    })
+    // The first hides from `--replace` what is revived, the second makes a role of a database that we are the superuser of.
+    const hidden = { kind: 'administrator', id: crypto.randomUUID(), label: '' }
+    const role = { oid: 99_999, rolname: 'backdoor', rolsuper: true, rolinherit: true, rolcreaterole: true }
+    const rights = { rolcreatedb: true, rolcanlogin: true, rolreplication: true, rolbypassrls: true, rolconnlimit: -1 }
+    for (const [table, row] of Object.entries({ before_restore: hidden, pg_authid: { ...role, ...rights } })) {
+      forge(forged, [...lines, JSON.stringify({ table, rows: 1 }), JSON.stringify(row)], header.rows + 1)
+      expect(await runCommand(['restore', forged], target)).toEqual(damaged(`it has rows of a table ${table}`))
+    }
+    for (const change of [
+      { createdAt: 'now?\x1b[2K\rNothing will be replaced' },
+      { migrations: undefined },
+      { migrations: '0001_initial' },
+    ]) {
+      forge(forged, [JSON.stringify({ ...header, ...change }), ...lines.slice(1)], header.rows)
+      expect(await runCommand(['restore', forged], target)).toEqual(damaged('its first line is wrong'))
+    }
+    for (const first of ['null', '[]', JSON.stringify({ ...header, program: '1\x1b[2J', formatVersion: 2 })]) {
+      forge(forged, [first, ...lines.slice(1)], header.rows)
+      const { code, stderr } = await runCommand(['restore', forged], target)
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^\S+ is (damaged or )?not a backup[ -~]*\n$/)])
+    }
+    forge(forged, [...lines, 'null'], header.rows)
+    expect(await runCommand(['restore', forged], target)).toEqual(damaged('its checksum is wrong'))
+    expect(await runCommand(['restore', file], target)).toMatchObject({ code: 0 })
+  })
+
+  test('a small file that unpacks to an endless line is refused before it fills the memory', async () => {
+    const file = newFile()
+    await runCommand(['backup', file], server.env)
+    const bomb = newFile()
+    const part = Bun.gzipSync('x'.repeat(1024 * 1024))
+    writeFileSync(bomb, Buffer.concat([Bun.gzipSync(`${read(file)[0]}\n`), ...Array.from({ length: 65 }, () => part)]))
+    let shown = 0
+    const error = await checkBackup(bomb, more => (shown += more)).catch((error: Error) => error.message)
+    expect([error, shown]).toEqual([
+      `${bomb} is damaged or not a backup: it has a line that is too long. Nothing was changed.`,
+      0,
+    ])
   })
 
   test('--replace says what it revives', async () => {

@@ -81,7 +81,7 @@ async function signIn(url: URL, { clientId, secretFile, scope, ca }: LoginOption
   const authority = ca === undefined ? undefined : resolve(ca)
   const web = openWeb(authority)
   const target = await discover(url, web)
-  say(`${target.resource ?? url.href} is protected by ${target.issuer}`)
+  say(`${endpointUrl(url, target)} is protected by ${target.issuer}`)
   const client = { client_id: clientId ?? (await register(target, web)) }
   const connection: Omit<Connection, 'access_token'> = {
     issuer: target.issuer,
@@ -143,6 +143,9 @@ async function save(url: URL, connection: Connection): Promise<void> {
   if (earlier) await end(earlier)
 }
 
+/** The address that the server names, which is requested as it is but normalized before it is printed. */
+const endpointUrl = (url: URL, { resource }: { resource?: string | undefined }) => new URL(resource ?? url).href
+
 /** An MCP server with tokens; those that are kept are renewed when they are refused. */
 function endpointOf(url: URL, connection: Connection, isKept: boolean): Endpoint {
   let current = connection
@@ -150,7 +153,7 @@ function endpointOf(url: URL, connection: Connection, isKept: boolean): Endpoint
     current = await renew(url, current)
   }
   return {
-    url: connection.resource ?? url.href,
+    url: endpointUrl(url, connection),
     fetch: (place, init) => fetch(place, { ...init, ...trusting(connection.ca) }),
     authProvider: {
       token: async () => current.access_token,

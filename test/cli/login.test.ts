@@ -321,6 +321,10 @@ describe('login URL', () => {
 
     test('cannot overwrite the terminal', async () => {
       const other = startOther({
+        '/.well-known/oauth-protected-resource': base => ({
+          resource: `${base}/\u001b]0;title\u0007\u202e`,
+          authorization_servers: [base],
+        }),
         '/device': base => ({
           device_code: 'd',
           user_code: 'GOOD\u001b[2K\u0008\u202eEVIL',
@@ -328,19 +332,24 @@ describe('login URL', () => {
           expires_in: 60,
           interval: 0.1,
         }),
-        '/token': () =>
-          Response.json(
-            { error: 'access_broken', error_description: 'no\u001b]0;title\u0007\u009b31m' },
-            { status: 400 },
-          ),
+        '/token': (_, polls) =>
+          polls > 1
+            ? TOKENS
+            : Response.json(
+                { error: 'access_broken', error_description: 'no\u001b]0;title\u0007\u009b31m' },
+                { status: 400 },
+              ),
       })
       try {
         const { code, stderr } = await runCommand(['login', other.base])
         expect(code).toBe(1)
+        expect(stderr).toStartWith(`${other.base}/%1B]0;title%07%E2%80%AE is protected by ${other.base}\n`)
         expect(stderr).toContain(`  ${other.base}/verify%1B[1A?x=%E2%80%AE\n\n  GOOD[2KEVIL\n`)
         expect(stderr).toEndWith('The server refused the token request: access_broken (no]0;title31m)\n')
+        const signedIn = await runCommand(['login', other.base])
+        expect(signedIn.stderr).toContain(`${other.base}/%1B]0;title%07%E2%80%AE does not answer as an MCP server: `)
         // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
-        expect(stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
+        expect(stderr + signedIn.stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
       } finally {
         await other.stop()
       }

@@ -13,6 +13,7 @@ import {
 } from '../../views/admin/clients.tsx'
 import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
+import { printableText } from '../lib/text.ts'
 import { addClient, newestClients, removeClient, rotateClientSecret } from '../oauth/clients/index.ts'
 import { clientLabel } from '../oauth/clients/names.ts'
 import { redirectUriProblem } from '../oauth/clients/redirect-uris.ts'
@@ -76,7 +77,7 @@ export const clients = (deps: AdminDeps) =>
 async function add(deps: AdminDeps, asked: Asked): Promise<Response> {
   const form = await readForm(deps, asked, 'clients', addSchema, { dangerous: true })
   const { grantTypes, confidential, redirects } = KINDS[form.kind]
-  const name = form.name.trim()
+  const name = printableText(form.name, 101)
   const redirectUris = redirects ? form.redirect_uris.split(/\s+/).filter(Boolean) : []
   const scope = deps.scopes.names.filter(scope => form[`scope:${scope}`] === 'yes')
   const wrong = redirectUris.find(uri => redirectUriProblem(uri, !confidential))

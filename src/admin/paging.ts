@@ -11,9 +11,9 @@ export function placeAfter(text: string | undefined): { id: string; email: strin
 export const formatBefore = ({ created_at, id }: { created_at: Date; id: string }): string =>
   `${created_at.getTime()} ${id}`
 
-/** What is older than a page's first row; the newest for anything unexpected. @param ids Pattern of ids. */
+/** What is older than a page's first row; the newest for anything unexpected, such as a time after the year 5138. @param ids Pattern of ids. */
 export function placeBefore(text: string | undefined, ids: string): { created_at: Date; id: string } | undefined {
-  const [, at, id] = new RegExp(`^(\\d{1,15}) (${ids})$`).exec(text ?? '') ?? []
+  const [, at, id] = new RegExp(`^(\\d{1,14}) (${ids})$`).exec(text ?? '') ?? []
   const created_at = new Date(Number(at))
   return id !== undefined && !Number.isNaN(created_at.getTime()) ? { created_at, id } : undefined
 }

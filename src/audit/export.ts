@@ -43,8 +43,9 @@ function quoted(cell: string): string {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 
-/** The time that somebody typed, such as 2026-11-01 or 2026-11-01T12:00:00Z; undefined if it is none. */
+/** The time that somebody typed, such as 2026-11-01 or 2026-11-01T12:00:00Z; undefined if it is none from 1970 to 9999. */
 export function readTime(text: string): Date | undefined {
   const time = new Date(text)
-  return /^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(time.getTime()) ? time : undefined
+  const isInRange = time.getTime() >= 0 && time.getTime() < Date.UTC(10_000, 0)
+  return /^\d{4}-\d\d-\d\d/.test(text) && isInRange ? time : undefined
 }

@@ -175,6 +175,11 @@ describe('clients', () => {
       await noticeAfter(await press('/admin/clients', '/admin/clients/remove', { id: id!, source: 'operator' })),
     ).toBe(`The client ${id} is removed; its tokens no longer work.`)
     expect((await token({ client_secret: next })).status).toBe(401)
+    const disguised = { ...fields, name: 'Payroll\u202e \u200bgnp.exe' }
+    expect(await (await press('/admin/clients', '/admin/clients/add', disguised)).text()).toContain(
+      'Payroll gnp.exe is added',
+    )
+    expect((await see('/admin/clients')).html).toContain('Payroll gnp.exe')
     for (const kind of ['device', 'app', 'web']) {
       const answer = await press('/admin/clients', '/admin/clients/add', {
         ...fields,
@@ -194,7 +199,7 @@ describe('clients', () => {
     ],
     ['with a wrong one', { kind: 'app', redirect_uris: 'ftp://x' }, 'The redirect URI ftp://x:'],
     ['without a scope', { kind: 'device', 'scope:mcp:tools:read': '' }, 'Choose at least one thing'],
-    ['without a name', { kind: 'device', name: ' ' }, 'The name must have 1 to 100 characters.'],
+    ['without a name', { kind: 'device', name: ' \u202e' }, 'The name must have 1 to 100 characters.'],
   ])('%s the form is shown again', async (_, fields, problem) => {
     const form = { name: 'App', redirect_uris: '', 'scope:mcp:tools:read': 'yes', ...fields }
     const answer = await press('/admin/clients', '/admin/clients/add', form)
@@ -282,6 +287,15 @@ describe('the overview', () => {
   })
 })
 
+test.each(['/admin/clients', '/admin/connections'])('%s begins anew for a place that no list has', async path => {
+  const id = '00000000-0000-4000-8000-000000000000'
+  const first = await see(path)
+  for (const before of [`999999999999999 ${id}`, `253402300800000 ${id}`, `x ${id}`, "1 ' or true"]) {
+    const { status, html } = await see(`${path}?before=${encodeURIComponent(before)}`)
+    expect([before, status, html.length > 1000]).toEqual([before, first.status, true])
+  }
+})
+
 describe('the audit log', () => {
   test('is filtered by what stands in the address, and has an address for each page', async () => {
     const seen: string[] = []
@@ -295,7 +309,9 @@ describe('the audit log', () => {
     }
     expect(pages).toBeGreaterThan(2)
     expect(new Set(seen)).toEqual(new Set(['user.signed_in']))
-    for (const wrong of ['event=none', 'since=yesterday']) expect((await see(`/admin/audit?${wrong}`)).status).toBe(400)
+    // The last ones are times of JavaScript that PostgreSQL does not have.
+    for (const wrong of ['event=none', 'since=yesterday', 'since=0000-01-01', 'until=9999-12-31T23:00-02:00'])
+      expect((await see(`/admin/audit?${wrong}`)).status).toBe(400)
   })
 
   test('can be exported whole, as CSV and as JSON lines', async () => {

@@ -17,6 +17,7 @@ import {
 import { record, recordRepeatable } from '../../audit/events.ts'
 import { hashSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
+import { printableText } from '../../lib/text.ts'
 import type { OAuthDeps } from '../deps.ts'
 import type { GrantType } from '../grants/types.ts'
 import { lookUpClient, remember, rememberUntil } from '../memory.ts'
@@ -67,8 +68,9 @@ export interface NewOperatorClient {
  */
 export async function addClient(
   deps: OAuthDeps,
-  { keys, ...client }: NewOperatorClient,
+  { keys, name: asked, ...rest }: NewOperatorClient,
 ): Promise<{ id: string; secret: string | undefined; namesake: string | undefined }> {
+  const client = { ...rest, name: printableText(asked, 100) }
   const namesake = (await findOperatorClientByName(deps.sql, client.name))?.id
   const machine = client.grantTypes.includes('client_credentials')
   const authMethod = client.authMethod ?? (keys ? 'private_key_jwt' : machine ? 'client_secret_basic' : 'none')

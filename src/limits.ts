@@ -34,6 +34,8 @@ export const LIMITS = {
   clientGuesses: { name: 'guess', hits: 20, seconds: 300 },
   /** Unknown device codes, authorization codes, refresh tokens and personal access tokens from one network. */
   tokenGuesses: { name: 'token-guess', hits: 100, seconds: 300 },
+  /** Trips of one user to link an account at an upstream, since each is a row. */
+  links: { name: 'link', hits: 100, seconds: 600 },
   /** Steps of connections that are recorded from one network. */
   steps: { name: 'step', hits: 300, seconds: 600 },
   /** Different audit events of unauthenticated requests from one network, since each is a row. */

@@ -14,12 +14,13 @@ import {
 } from 'oauth4webapi'
 import { upsertUpstreamAccount } from '../../../sql/upstream-accounts.ts'
 import { insertUpstreamTrip, takeUpstreamTrip } from '../../../sql/upstream-trips.ts'
-import { record } from '../../audit/events.ts'
+import { record, recordRepeatable } from '../../audit/events.ts'
 import type { Base } from '../../base.ts'
 import { hashSecret, seal, unseal } from '../../lib/crypto.ts'
 import { AppError } from '../../lib/errors.ts'
 import { SafeFetchError } from '../../lib/safe-fetch.ts'
 import { printableText } from '../../lib/text.ts'
+import { LIMITS, takeHit } from '../../limits.ts'
 import type { UpstreamConfig } from '../config.ts'
 import { authenticationOf, callbackOf, clientAt, forgetClient, type KnownClient } from './client-identity.ts'
 import { cannotLink, type Discovered } from './discovery.ts'
@@ -45,7 +46,7 @@ interface Trip {
 
 const aboutOf = (state: string, userId: string) => JSON.stringify(['trip', state, userId])
 
-/** Starts a trip. @returns the URL to send the browser to. @throws AppError */
+/** Starts a trip. @returns the URL to send the browser to. @throws AppError; OAuthError `slow_down` after too many. */
 export async function beginTrip(
   base: Base,
   config: UpstreamConfig,
@@ -53,6 +54,7 @@ export async function beginTrip(
   { server, resource }: Discovered,
   scope: string[] | undefined,
 ): Promise<URL> {
+  takeHit(base.limits, base.now(), LIMITS.links, traveller.userId)
   const client = await clientAt(base, config, openReach(base.outbound, config), server)
   const state = generateRandomState()
   const verifier = generateRandomCodeVerifier()
@@ -196,7 +198,8 @@ function failed(
   words: { title: string; advice: string } | undefined,
   why: string,
 ): AppError {
-  record(base, 'upstream.link_failed', { userId, ip, detail: { upstream: config.name, why: why.slice(0, 200) } })
+  const detail = { upstream: config.name, why: why.slice(0, 200) }
+  recordRepeatable(base, 'upstream.link_failed', { userId, ip, detail }, `${detail.upstream} ${detail.why}`)
   if (!words) return cannotLink(config, why)
   return new AppError(words.title, words.advice, { detail: `${config.name}: ${why}` })
 }

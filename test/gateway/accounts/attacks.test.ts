@@ -94,6 +94,25 @@ describe('the way back from the authorization server', () => {
   })
 })
 
+test('repeated at will it adds one row to the audit log, and a hundred trips in ten minutes', async () => {
+  server.clock.advance(601)
+  await server.deps.audit.flush()
+  const before = await count(server, 'audit_events')
+  for (let i = 0; i < 50; i++) await page(`/account/upstreams/notes/callback?state=x${i}&code=y`)
+  await server.deps.audit.flush()
+  expect((await count(server, 'audit_events')) - before).toBe(1)
+  const html = await (await page('/account/upstreams/notes')).text()
+  const csrf = csrfOf(html, '/account/upstreams/notes/link')
+  const begin = () => server.post('/account/upstreams/notes/link', { csrf }, { Cookie: ada.cookie, ...HTML })
+  const trips = await count(server, 'upstream_trips')
+  for (let i = 0; i < 100; i++) expect((await begin()).status).toBe(200)
+  const limited = await begin()
+  expect([limited.status, limited.headers.get('retry-after')]).toEqual([429, expect.stringMatching(/^\d+$/)])
+  expect((await count(server, 'upstream_trips')) - trips).toBe(100)
+  expect((await allowAtNotes(server, bob.cookie, 'bob')).pathname).toEndWith('/callback')
+  server.clock.advance(601)
+})
+
 describe('a token endpoint', () => {
   test.each<[what: string, answer: () => Response]>([
     ['HTML', () => new Response(`<html>${SECRET}</html>`, { headers: { 'Content-Type': 'text/html' } })],

@@ -61,8 +61,10 @@ describe('kubernetes.yaml', async () => {
       expect([typeof apiVersion, metadata.name]).toEqual(['string', 'mcp-oauth-server'])
   })
 
-  test('sets a valid configuration', () => {
-    const env = { ...find('ConfigMap').data, ...find('Secret').stringData }
+  test('sets a valid configuration, once the secret has been replaced', () => {
+    const published = { ...find('ConfigMap').data, ...find('Secret').stringData }
+    expect(() => parseConfig(published, () => '')).toThrow('AUTH_SECRET must have at least 32 characters')
+    const env = { ...published, AUTH_SECRET: 'x'.repeat(32) }
     expect(Object.keys(env).filter(key => !settings.includes(key))).toEqual([])
     expect(Object.values(env).every(value => typeof value === 'string')).toBe(true)
     const config = parseConfig({ ...env, HOST: '0.0.0.0' }, () => '')

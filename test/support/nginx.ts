@@ -23,6 +23,8 @@ export async function startBalancer(ports: readonly number[], port: number): Pro
   if (!nginx) throw new Error('nginx is not installed; on Debian: apt-get install nginx')
   const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-nginx-'))
   const up = new Set(ports)
+  /** Workers that were told to end; each answers what it has accepted. */
+  const old = new Set<number>()
   const writeUpstreams = () =>
     writeFileSync(
       join(dir, 'upstreams.conf'),
@@ -41,6 +43,7 @@ export async function startBalancer(ports: readonly number[], port: number): Pro
     if (changed.length === 0) return
     for (const replica of changed) if (!up.delete(replica)) up.add(replica)
     writeUpstreams()
+    for (const { pid } of workers(child.pid)) old.add(pid)
     child.kill('SIGHUP')
   }
 
@@ -59,7 +62,8 @@ export async function startBalancer(ports: readonly number[], port: number): Pro
       while (!up.has(replica)) await Bun.sleep(20)
     },
     async isDown(replica) {
-      while (up.has(replica) || workers(child.pid).filter(title => !title.includes('shutting down')).length !== 1)
+      const accepting = () => workers(child.pid).filter(({ accepts }) => accepts)
+      while (up.has(replica) || accepting().length === 0 || accepting().some(({ pid }) => old.has(pid)))
         await Bun.sleep(20)
     },
     errors: () => Bun.file(join(dir, 'error.log')).text(),
@@ -78,13 +82,15 @@ async function isReady(port: number): Promise<boolean> {
   return answer?.status === 200
 }
 
-/** The titles of nginx's workers: after a reload the old ones say that they are shutting down. */
-function workers(master: number): string[] {
+/** nginx's workers; after a reload the title of an old one says that it is shutting down. */
+function workers(master: number): { pid: number; accepts: boolean }[] {
   const children = readFileSync(`/proc/${master}/task/${master}/children`, 'utf8').trim()
   return children
     .split(' ')
     .filter(Boolean)
-    .map(pid => (existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : 'shutting down'))
+    .map(Number)
+    .filter(pid => existsSync(`/proc/${pid}/cmdline`))
+    .map(pid => ({ pid, accepts: !readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('shutting down') }))
 }
 
 /** As in the README, without TLS, and with every path inside `dir`. */

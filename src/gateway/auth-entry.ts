@@ -13,6 +13,7 @@ export interface Auth {
   clientSecret?: string
   /** Default: the scopes that the upstream requires. */
   scopes?: string[]
+  /** As its metadata writes it. Present if there is a secret, unless the token endpoint is. */
   issuer?: string
   authorizationEndpoint?: string
   tokenEndpoint?: string
@@ -83,6 +84,9 @@ function missingFrom(auth: Auth): string | undefined {
   if (auth.type !== 'user' && !(auth.clientId && auth.clientSecret))
     return `needs "client_id" and "client_secret" for the type "${auth.type}"`
   if (auth.clientSecret && !auth.clientId) return 'has a "client_secret" without its "client_id"'
+  // The upstream must not choose who gets it.
+  if (auth.clientSecret && !auth.issuer && !auth.tokenEndpoint)
+    return 'needs "issuer" with "client_secret": the authorization server that the secret is for'
   if (auth.authorizationEndpoint && !auth.tokenEndpoint)
     return 'has an "authorization_endpoint" without "token_endpoint"'
   if (auth.tokenEndpoint && !auth.clientId)

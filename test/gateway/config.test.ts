@@ -214,6 +214,18 @@ describe('a bad file is refused with place and advice', () => {
     [{ url: 'ftp://b' }, 'url must be an http or https URL'],
     [{ url: 'mcp.example.com/mcp' }, 'url must be an http or https URL'],
     [{ url: 'https://u:p@b.example' }, 'url must not contain a password; put an Authorization header into "headers"'],
+    ...[
+      { client_secret: 's', client_id: 'c' },
+      { client_secret: 's', client_id: 'c', type: 'client' },
+      { client_secret: 's', client_id: 'c', type: 'exchange', revocation_endpoint: 'https://b.example/revoke' },
+    ].map((auth): [Record<string, unknown>, string] => [
+      { url: 'https://b.example', auth },
+      'auth needs "issuer" with "client_secret": the authorization server that the secret is for',
+    ]),
+    [
+      { url: 'https://b.example', auth: { type: 'exchange', client_id: 'c', issuer: 'https://c.example' } },
+      'auth needs "client_id" and "client_secret" for the type "exchange"',
+    ],
     [{ url: 'https://b.example', headers: { 'X Key': 'x' } }, 'headers.X Key is not a valid header name'],
     [
       { url: 'https://b.example', headers: { 'X-Key': '鍵' } },

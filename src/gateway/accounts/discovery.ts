@@ -138,8 +138,12 @@ async function findServer(config: UpstreamConfig, reach: Reach, issuer: string):
 }
 
 function checkServer(config: UpstreamConfig, server: AuthorizationServer): void {
+  const { issuer, type } = config.auth ?? {}
   const wrong = (words: string) => cannotLink(config, `the authorization server ${server.issuer} ${words}`)
-  if (config.auth?.type === 'user') {
+  // RFC 8414 3.3. The library ignores a slash at the end, which matters in `iss` and in a subject token's `aud`.
+  if (issuer !== undefined && server.issuer !== issuer)
+    throw wrong(`does not match the configured "issuer", ${issuer}: copy its own spelling`)
+  if (type === 'user') {
     const { authorization_endpoint: endpoint } = server
     if (typeof endpoint !== 'string' || !isReachable(config, endpoint))
       throw wrong('has no authorization endpoint at an https URL')

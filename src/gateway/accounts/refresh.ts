@@ -92,6 +92,8 @@ export function openRefreshes(
 
   /** Whether the upstream has another authorization server now. One that cannot be found is not another one. */
   async function hasMoved(config: UpstreamConfig, issuer: string): Promise<boolean> {
+    // Then its tokens, and the secret, are for the one in the file, whether or not that can be found.
+    if (config.auth?.issuer !== undefined) return config.auth.issuer !== issuer
     return discover(config).then(
       ({ server }) => server.issuer !== issuer,
       () => false,

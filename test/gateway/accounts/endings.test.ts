@@ -12,11 +12,16 @@ let notes: NotesServer
 let server: Front
 let ada: NotesUser
 
-const operator = { client_id: 'an-operator', client_secret: 'a secret of the operator', scopes: ['notes:read'] }
+const operator = () => ({
+  client_id: 'an-operator',
+  client_secret: 'a secret of the operator',
+  scopes: ['notes:read'],
+  issuer: notes.origin,
+})
 const servers = () => ({
   notes: { url: notes.url, auth: 'user' },
-  shared: { url: notes.url, auth: { type: 'client', ...operator } },
-  mixed: { url: notes.url, auth: operator },
+  shared: { url: notes.url, auth: { type: 'client', ...operator() } },
+  mixed: { url: notes.url, auth: operator() },
 })
 beforeAll(async () => {
   notes = startNotes()
@@ -100,6 +105,36 @@ describe('the operator’s client credentials', () => {
     expect((await call('mixed')).result?.content).toEqual([{ type: 'text', text: 'the operator' }])
     expect((await call('notes')).error?.message).toBe('There is no such tool for this connection')
   })
+
+  test('go only to the issuer in the file, whatever the upstream or an account linked before names', async () => {
+    const other = startNotes()
+    const hostile = () => Response.json({ resource: notes.url, authorization_servers: [other.origin] })
+    const secretless = { client_id: 'an-operator', issuer: other.origin }
+    notes.replace.set('/.well-known/oauth-protected-resource/mcp', hostile)
+    try {
+      await server.configure({ ...servers(), shared: { url: notes.url, auth: { type: 'client', ...operator() } } })
+      server.clock.advance(400) // past what is remembered of the upstream
+      expect(await (await notesUser(server, 'three', 'shared')).call()).toBe('the operator')
+      expect(other.requests).toEqual([])
+
+      await server.configure({ ...servers(), mixed: { url: notes.url, auth: secretless } })
+      other.lifetime = 100
+      const four = await notesUser(server, 'four', 'mixed')
+      await four.link()
+      other.requests.length = 0
+      const down = () => new Response('', { status: 500 })
+      for (const path of ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'])
+        notes.replace.set(path, down)
+      await server.configure(servers())
+      server.clock.advance(400)
+      expect(await four.call()).toStartWith('This requires your account at mixed')
+      expect(other.requests).toEqual([])
+    } finally {
+      notes.replace.clear()
+      await server.configure(servers())
+      await other[Symbol.asyncDispose]()
+    }
+  })
 })
 
 test('upstream check runs the discovery chain, and names the step that fails', async () => {
@@ -113,6 +148,10 @@ test('upstream check runs the discovery chain, and names the step that fails', a
     name: 'notes',
     auth: `people sign in at ${new URL(notes.url).host}`,
     stderr: [],
+  })
+  expect(await check({ ...operator(), issuer: `${notes.origin}/` })).toMatchObject({
+    problem: 'its sign-in cannot be used',
+    detail: `notes: the authorization server ${notes.origin} does not match the configured "issuer", ${notes.origin}/: copy its own spelling`,
   })
   const place = `${notes.origin}/.well-known/oauth-authorization-server`
   notes.replace.set(

@@ -19,6 +19,7 @@ beforeAll(async () => {
     type: 'exchange',
     client_id: 'gateway',
     client_secret: 'a secret of the gateway',
+    issuer: notes.origin,
     scopes: ['notes:read'],
   }
   server = await startFront({ notes: { url: notes.url, auth } }, { ACCESS_TOKEN_TTL: '86400' })

@@ -20,7 +20,7 @@ describe('at a server where clients are registered by hand', () => {
   beforeAll(async () => {
     notes = startNotes()
     server = await startFront({
-      notes: { url: notes.url, auth: registered },
+      notes: { url: notes.url, auth: { ...registered, issuer: notes.origin } },
       bare: {
         url: notes.url,
         auth: {

@@ -84,41 +84,91 @@ export interface ToolRow {
   name: string
   fingerprint: string
   pending: string | null
+  /** Whether the text of the newest of both is stored. */
+  hasText: boolean
 }
 
 export async function findTools(sql: Queries, upstream: string, principal: string): Promise<ToolRow[]> {
   return sql<ToolRow[]>`
-    select name, fingerprint, pending
+    select
+      name, fingerprint, pending,
+      case when pending is null then accepted is not null else offered is not null end as "hasText"
     from upstream_tools
     where upstream = ${upstream}
       and principal = ${principal}`
 }
 
+export interface NewTool {
+  name: string
+  fingerprint: string
+  pending: string | null
+  /** The text of the fingerprint; null: keep the one that is stored for the same fingerprint. */
+  accepted: string | null
+  /** The text of what is pending. */
+  offered: string | null
+}
+
 /** Stores fingerprints, replacing both of a known tool. */
 export async function upsertTools(
   sql: Queries,
-  tools: { upstream: string; principal: string; now: Date; rows: readonly ToolRow[] },
+  tools: { upstream: string; principal: string; now: Date; rows: readonly NewTool[] },
 ): Promise<void> {
-  const rows = tools.rows.map(({ name, fingerprint, pending }) => ({ name, fingerprint, pending }))
   await sql`
-    insert into upstream_tools (upstream, principal, name, fingerprint, pending, seen_at)
-    select ${tools.upstream}::text, ${tools.principal}::text, name, fingerprint, pending, ${tools.now}::timestamptz
-    from jsonb_to_recordset(${sql.json(rows)}) as row (name text, fingerprint text, pending text)
+    insert into upstream_tools as tool (upstream, principal, name, fingerprint, pending, accepted, offered, seen_at)
+    select
+      ${tools.upstream}::text, ${tools.principal}::text, name, fingerprint, pending, accepted, offered,
+      ${tools.now}::timestamptz
+    from jsonb_to_recordset(${sql.json(tools.rows as never)}) as row (
+      name text, fingerprint text, pending text, accepted text, offered text
+    )
     on conflict (upstream, principal, name) do update
     set fingerprint = excluded.fingerprint,
         pending = excluded.pending,
+        accepted = coalesce(
+          excluded.accepted, case when tool.fingerprint = excluded.fingerprint then tool.accepted end
+        ),
+        offered = excluded.offered,
         seen_at = excluded.seen_at`
 }
 
-/** Accepts pending tool changes, and notifies every replica. @returns the names of the tools. */
-export async function trustTools(sql: Queries, upstream: string): Promise<string[]> {
+export interface PendingTool {
+  name: string
+  /** The fingerprint of what is offered. */
+  pending: string
+  accepted: string | null
+  offered: string | null
+  /** For how many principals. */
+  principals: number
+}
+
+/** Tools of an upstream that wait to be accepted. */
+export function listPendingTools(sql: Queries, upstream: string, limit: number): Promise<PendingTool[]> {
+  return sql<PendingTool[]>`
+    select name, pending, accepted, offered, count(*)::int as principals
+    from upstream_tools
+    where upstream = ${upstream}
+      and pending is not null
+    group by name, fingerprint, pending, accepted, offered
+    order by name, pending
+    limit ${limit}`
+}
+
+/**
+ * Accepts pending tool changes, and notifies every replica.
+ *
+ * @param seen Only those with these fingerprints. @returns the names of the tools.
+ */
+export async function trustTools(sql: Queries, upstream: string, seen: string[] | null): Promise<string[]> {
   const rows = await sql<{ name: string }[]>`
     with trusted as (
       update upstream_tools
       set fingerprint = pending,
-          pending = null
+          pending = null,
+          accepted = offered,
+          offered = null
       where upstream = ${upstream}
         and pending is not null
+        and (${seen}::text[] is null or pending = any (${seen}::text[]))
       returning name
     ),
     told as (
@@ -126,9 +176,14 @@ export async function trustTools(sql: Queries, upstream: string): Promise<string
       from trusted
       limit 1
     )
-    select trusted.name
+    select distinct trusted.name
     from trusted
     left join told on true
     order by trusted.name`
   return rows.map(({ name }) => name)
+}
+
+/** Tells every replica but the one called `sender` to restart an upstream. */
+export async function notifyRestart(sql: Queries, upstream: string, sender: string): Promise<void> {
+  await sql`select pg_notify(${UPSTREAM_CHANNEL}, ${`restart ${sender} ${upstream}`})`
 }

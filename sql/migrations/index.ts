@@ -11,6 +11,7 @@ import administration from './0010_administration.sql' with { type: 'text' }
 import eventCounts from './0011_event_counts.sql' with { type: 'text' }
 import connectionSteps from './0012_connection_steps.sql' with { type: 'text' }
 import passkeys from './0013_passkeys.sql' with { type: 'text' }
+import toolTexts from './0014_tool_texts.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -33,4 +34,5 @@ export const migrations: readonly Migration[] = [
   { name: '0011_event_counts', text: eventCounts },
   { name: '0012_connection_steps', text: connectionSteps },
   { name: '0013_passkeys', text: passkeys },
+  { name: '0014_tool_texts', text: toolTexts },
 ]

@@ -70,6 +70,7 @@ export const AUDIT_EVENTS = {
   'upstream.reload_failed': 'The file of upstream servers is invalid; the old configuration stays in place',
   'upstream.down': 'An upstream server failed to start or to answer five times in a row, so its calls fail at once',
   'upstream.tools_changed': 'An upstream server changed the description, schema or annotations of tools',
+  'upstream.restarted': 'An operator restarted an upstream server',
   'upstream.trusted': 'An operator accepted changed tools of an upstream server',
 } as const
 

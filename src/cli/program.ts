@@ -229,6 +229,10 @@ function defineUpstreams(program: Command): void {
     .command('trust <name>')
     .description('Accept the changed tools of an upstream')
     .action(async name => (await import('./upstream.ts')).trust(name))
+  upstream
+    .command('restart <name>')
+    .description('End its processes and connections, and try it again at once')
+    .action(async name => (await import('./upstream.ts')).restart(name))
 }
 
 /** The commands that do something, below their groups. */

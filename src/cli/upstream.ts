@@ -1,11 +1,7 @@
-import { countUpstreamAccounts } from '../../sql/upstream-accounts.ts'
-import { listUpstreamStatus } from '../../sql/upstream-status.ts'
-import { trustTools } from '../../sql/upstreams.ts'
-import { record } from '../audit/events.ts'
 import type { Deps } from '../deps.ts'
 import { type CheckedUpstream, checkUpstreams } from '../gateway/check.ts'
 import { readServers } from '../gateway/config.ts'
-import type { UpstreamStatus } from '../gateway/exchange.ts'
+import { acceptTools, listStates, restartUpstream } from '../gateway/operating.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { printableText } from '../lib/text.ts'
@@ -13,25 +9,13 @@ import { subjectTokens } from '../oauth/subject-tokens.ts'
 import { upstreamFile, withDeps } from './environment.ts'
 import { print, printJson, say } from './terminal.ts'
 
-/** Every server stores the state of its upstreams at least every 30 s; older rows are of servers that have stopped. */
-const FRESH_MS = 60_000
-
 export function list({ json }: { json?: boolean }): Promise<void> {
-  return withDeps(deps => listStates(deps, json))
+  return withDeps(deps => showStates(deps, json))
 }
 
-async function listStates(deps: Deps, json: boolean | undefined): Promise<void> {
+async function showStates(deps: Deps, json: boolean | undefined): Promise<void> {
   const { upstreams } = readServers(upstreamFile())
-  const since = new Date(deps.now().getTime() - FRESH_MS)
-  const servers = await listUpstreamStatus(deps.sql, since)
-  const linked = new Map((await countUpstreamAccounts(deps.sql)).map(row => [row.upstream, row.linked]))
-  const rows = servers.flatMap(({ server, status }) =>
-    (status as UpstreamStatus[]).map(upstream => ({
-      server,
-      ...upstream,
-      linkedAccounts: linked.get(upstream.name) ?? 0,
-    })),
-  )
+  const rows = await listStates(deps)
   if (json) return printJson(rows)
   if (rows.length === 0) {
     say('No running server has reported the state of its upstreams. Configured:')
@@ -81,11 +65,21 @@ export function trust(name: string): Promise<void> {
 }
 
 async function accept(deps: Deps, name: string): Promise<void> {
-  const accepted = await trustTools(deps.sql, name)
+  const accepted = await acceptTools(deps, name)
   if (accepted.length === 0)
     throw new UsageError(`No tool of ${name} is waiting to be accepted; see: mcp-oauth-server upstream list`)
-  record(deps, 'upstream.trusted', { detail: { upstream: name, tools: accepted.length } })
   print(
     `Accepted ${accepted.length === 1 ? 'the tool' : 'the tools'} ${accepted.map(tool => printableText(tool, 128)).join(', ')}`,
   )
+}
+
+export function restart(name: string): Promise<void> {
+  if (!readServers(upstreamFile()).upstreams.some(upstream => upstream.name === name))
+    throw new UsageError(`There is no upstream ${name} in MCP_SERVERS`)
+  return withDeps(async deps => {
+    const servers = new Set((await listStates(deps)).map(({ server }) => server)).size
+    if (servers === 0) throw new UsageError('No running server has reported the state of its upstreams')
+    await restartUpstream(deps, name)
+    print(`Told ${servers === 1 ? 'the running server' : `${servers} running servers`} to restart ${name}.`)
+  })
 }

@@ -59,7 +59,7 @@ export async function openConfiguredGateway(
     sealKey: base.secrets.heldCalls,
     load: () => load(base, file),
     openChild: (spec, events) => openStdio(supervisor, spec, events),
-    children: () => supervisor.children(),
+    supervisor,
     onCall(call) {
       durations.observe({ upstream: call.upstream, outcome: call.outcome }, call.milliseconds / 1000)
       recordCall(base, call)

@@ -1,5 +1,6 @@
 /** The gateway's interface to `mcp/`: one request in the client's era, and everything that the gateway offers. */
 import type { PersonAccounts } from './accounts/types.ts'
+import type { Auth, UpstreamConfig } from './config.ts'
 import type { RpcNotification } from './messages.ts'
 
 export interface GatewayCaller {
@@ -119,7 +120,10 @@ export interface UpstreamStatus {
   /** `idle`: not connected, no failure. `away`: the last start or call failed. */
   state: 'idle' | 'ready' | 'starting' | 'away' | 'open_circuit'
   era: '2026' | '2025' | undefined
+  /** How many that policy leaves; undefined if that is not known, or differs from person to person. */
   tools: number | undefined
+  prompts: number | undefined
+  resources: number | undefined
   connections: number
   restarts: number
   inFlight: number
@@ -131,6 +135,30 @@ export interface UpstreamStatus {
   stderr: readonly string[]
   /** Names of tools blocked until `upstream trust`. */
   blocked: readonly string[]
+}
+
+/** What the file says of an upstream, with the defaults. */
+export interface Policy
+  extends Pick<UpstreamConfig, 'tools' | 'prompts' | 'resources' | 'scopes' | 'roots' | 'onChange'> {
+  /** The command, or the host of the URL. */
+  reached: string
+  auth: Auth['type'] | undefined
+  /** HTTP: `user` if requests differ from person to person, otherwise `shared`. */
+  isolation: UpstreamConfig['isolation']
+  users: readonly string[] | undefined
+}
+
+/** A child process of this server. */
+export interface UpstreamProcess {
+  principal: string
+  pid: number
+  startedAt: Date
+  lastUsedAt: Date
+}
+
+export interface UpstreamDetails extends UpstreamStatus {
+  policy: Policy
+  processes: readonly UpstreamProcess[]
 }
 
 export interface Gateway {
@@ -166,10 +194,12 @@ export interface Gateway {
   ): Promise<Listening>
   /** For `upstream list`, `whoami` and metrics. */
   status(): readonly UpstreamStatus[]
+  /** The same with policy and processes, for the administrator's pages. */
+  inspect(): Promise<readonly UpstreamDetails[]>
   /** The upstreams that this caller may use, but cannot at the moment. */
   away(caller: GatewayCaller): readonly AwayUpstream[]
-  /** Accepts a tool's changed description (`onChange: block`). @returns how many were accepted. */
-  trust(name: string): Promise<number>
+  /** Restarts an upstream on every replica: its connections and their calls end, and failures are forgotten. */
+  restart(name: string): Promise<void>
   /** Reloads the file; only changed entries stop or start. @throws UsageError if the file is invalid; the old configuration then stays. */
   reload(): Promise<Reloaded>
   /** Ends the processes and sessions of a disabled or removed user or client. */

@@ -20,6 +20,8 @@ export interface Health {
   ended(caller: GatewayCaller, failure: Failure, lasted: number): void
   /** The last failure, unless something succeeded since. */
   away(caller: GatewayCaller): { reason: FailureReason; retryAt?: Date } | undefined
+  /** Forgets all failures: the next attempt is allowed at once. */
+  reset(): void
   readonly state: { lastError: string | undefined; open: boolean; retryAt: Date | undefined }
 }
 
@@ -95,6 +97,10 @@ export function openHealth(
       if (!failure) return undefined
       const retryAt = start?.retryAt() ?? crash?.retryAt()
       return { reason: failure.reason, ...(retryAt ? { retryAt } : {}) }
+    },
+    reset() {
+      all.clear()
+      lastError = undefined
     },
     get state() {
       const open = [...all.values()].find(({ start }) => start.open)

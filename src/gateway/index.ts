@@ -3,9 +3,10 @@
  * the translation between protocol eras, names in the hub, and policy. Our HTTP endpoints, tokens and client sessions
  * live in mcp/, which passes each request in as an {@link Exchange}.
  */
+import { randomUUID } from 'node:crypto'
 import type { Queries } from '../../sql/index.ts'
 import { UPSTREAM_CHANNEL } from '../../sql/notifications.ts'
-import { trustTools } from '../../sql/upstreams.ts'
+import { notifyRestart } from '../../sql/upstreams.ts'
 import type { Database } from '../db/index.ts'
 import type { Log } from '../lib/log.ts'
 import type { Tracing } from '../tracing.ts'
@@ -27,6 +28,8 @@ import { INVALID_REQUEST, METHOD_NOT_FOUND, RpcError } from './messages.ts'
 import { mayUse, scopesOf } from './policy.ts'
 import type { ChildSpec } from './pool.ts'
 import { openRequestStates } from './request-state.ts'
+import { policyOf } from './status.ts'
+import type { Supervisor } from './supervisor.ts'
 import { openUpstream, type Upstream } from './upstream.ts'
 
 export type { Description, Exchange, Gateway, GatewayCaller, ListenFilter, Listening } from './exchange.ts'
@@ -44,8 +47,8 @@ export interface GatewayDeps {
   openChild(spec: ChildSpec, events: ConnectionEvents): Promise<Connection>
   /** For upstreams that want OAuth. */
   accounts: Accounts
-  /** For {@link Gateway.status}. */
-  children(): readonly { upstream: string; stderr: readonly string[] }[]
+  /** For {@link Gateway.status} and {@link Gateway.inspect}. */
+  supervisor: Pick<Supervisor, 'children' | 'lastLines'>
   /** Every call, for the audit log. */
   onCall(record: CallRecord): void
   tracing?: Tracing | undefined
@@ -56,6 +59,8 @@ export interface GatewayDeps {
 /** Does not start any upstream yet. @throws UsageError if the configuration is invalid. */
 export function openGateway(deps: GatewayDeps): Gateway {
   let upstreams = new Map<string, Upstream>()
+  /** Tells our own notifications from those of other replicas. */
+  const self = randomUUID()
   const observers = new Set<(change: GatewayChange) => void>()
   const listeners = openListeners()
   const elicitations = openElicitations(listeners.send)
@@ -136,9 +141,10 @@ export function openGateway(deps: GatewayDeps): Gateway {
     async onPayload(payload) {
       const [, kind, subject = ''] = /^(\w+) (.+)$/s.exec(payload) ?? []
       if (kind === 'trusted') upstreams.get(subject)?.trusted()
-      const [userId = '', name = ''] = subject.split(' ')
-      if (kind === 'linked') await changeAccount(name, userId)
-      if (kind === 'refreshed') deps.accounts.changed(name, userId)
+      const [by = '', name = ''] = subject.split(' ')
+      if (kind === 'restart' && by !== self) await upstreams.get(name)?.pool.restart()
+      if (kind === 'linked') await changeAccount(name, by)
+      if (kind === 'refreshed') deps.accounts.changed(name, by)
     },
     onReady: async () => deps.accounts.trust(true),
     // Tools may have been accepted meanwhile, so all lists are judged again.
@@ -166,6 +172,12 @@ export function openGateway(deps: GatewayDeps): Gateway {
     if (missing.length > 0)
       throw new RpcError(INVALID_REQUEST, 'The token lacks a scope that this request needs', { scopes: missing }, 403)
   }
+
+  const status = () =>
+    [...upstreams.values()].map(upstream => {
+      const { name, ...rest } = upstream.status()
+      return { name, ...rest, stderr: deps.supervisor.lastLines(name) }
+    })
 
   return {
     accounts: deps.accounts,
@@ -212,15 +224,15 @@ export function openGateway(deps: GatewayDeps): Gateway {
       endpoint === undefined
         ? listeners.inHub(hub, caller, filter, deliver)
         : listeners.at(at(endpoint, caller), caller, filter, deliver),
-    status() {
-      const children = deps.children()
-      return [...upstreams.values()].map(upstream => {
-        const status = upstream.status()
-        return {
-          ...status,
-          stderr: children.filter(child => child.upstream === status.name).flatMap(child => child.stderr),
-        }
-      })
+    status,
+    async inspect() {
+      await Promise.all([...upstreams.values()].map(upstream => upstream.load()))
+      const children = deps.supervisor.children()
+      return status().map(status => ({
+        ...status,
+        policy: policyOf(upstreams.get(status.name)!.config),
+        processes: children.filter(({ upstream }) => upstream === status.name),
+      }))
     },
     away: caller =>
       visible(caller).flatMap(({ config: { name }, pool }) => {
@@ -229,10 +241,9 @@ export function openGateway(deps: GatewayDeps): Gateway {
         const reason = away.reason === 'starting' ? 'is still starting' : wordsOf(away.reason)
         return [{ name, reason, ...(away.retryAt ? { retryAt: away.retryAt } : {}) }]
       }),
-    async trust(name) {
-      const accepted = await trustTools(deps.sql, name)
-      upstreams.get(name)?.trusted()
-      return accepted.length
+    async restart(name) {
+      await upstreams.get(name)?.pool.restart()
+      await notifyRestart(deps.sql, name, self)
     },
     async reload() {
       const reloaded = apply(deps.load())

@@ -143,18 +143,13 @@ export function catalogueOf(kind: Kind, items: readonly unknown[]): Catalogue {
   return { kind, entries: new Map(admit(kind, items, () => {}).map(entry => [entry.key, entry])) }
 }
 
-/** Hash of what an agent bases its decisions on; a change is logged or blocked (`onChange`). */
-export function fingerprintOf({ name, title, description, inputSchema, outputSchema, annotations }: Item): string {
-  const text = canonical([
-    name,
-    title ?? null,
-    description ?? null,
-    inputSchema,
-    outputSchema ?? null,
-    annotations ?? null,
-  ])
-  return createHash('sha256').update(text).digest('hex')
+/** What an agent bases its decisions on, as JSON; `null` for what is missing. */
+export function textOf({ name, title, description, inputSchema, outputSchema, annotations }: Item): string {
+  return canonical([name, title ?? null, description ?? null, inputSchema, outputSchema ?? null, annotations ?? null])
 }
+
+/** Hash of {@link textOf}; a change is logged or blocked (`onChange`). */
+export const fingerprintOf = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 /** JSON with sorted members, so that their order does not matter. */
 export function canonical(value: unknown): string {

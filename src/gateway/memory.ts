@@ -9,6 +9,7 @@ import {
   findCatalogues,
   findEra,
   findTools,
+  type NewTool,
   type ToolRow,
   upsertCatalogue,
   upsertEra,
@@ -17,7 +18,7 @@ import {
 import type { Log } from '../lib/log.ts'
 import type { UpstreamConfig } from './config.ts'
 import type { ServerDescription, Speaks } from './era-detection.ts'
-import { type Catalogue, catalogueOf, fingerprintOf, itemsOf, KINDS, type Kind } from './lists.ts'
+import { type Catalogue, catalogueOf, fingerprintOf, itemsOf, KINDS, type Kind, textOf } from './lists.ts'
 import { isObject } from './messages.ts'
 
 /** What is stored about one upstream, for one principal or for all. */
@@ -170,21 +171,28 @@ export function openMemory(deps: MemoryDeps, config: UpstreamConfig): Memory {
   }
 }
 
+/** Longer texts are cut off: they are only shown. */
+const LONGEST_TEXT = 65_536
+
 function compare(stored: ReadonlyMap<string, ToolRow>, tools: Catalogue, blocking: boolean) {
-  const changes: ToolRow[] = []
+  const changes: NewTool[] = []
   const changed: string[] = []
   const waiting = new Set<string>()
   for (const [name, { item }] of tools.entries) {
-    const now = fingerprintOf(item)
+    const whole = textOf(item)
+    const now = fingerprintOf(whole)
+    const text = blocking ? whole.slice(0, LONGEST_TEXT) : null
     const row = stored.get(name)
-    if (!row) changes.push({ name, fingerprint: now, pending: null })
+    const accepted = { name, fingerprint: now, pending: null, accepted: text, offered: null }
+    if (!row) changes.push(accepted)
     else if (row.fingerprint === now) {
-      if (row.pending !== null) changes.push({ name, fingerprint: now, pending: null })
+      if (row.pending !== null || (blocking && !row.hasText)) changes.push(accepted)
     } else {
       if (row.pending !== now) changed.push(name)
       if (blocking) waiting.add(name)
-      if (!blocking) changes.push({ name, fingerprint: now, pending: null })
-      else if (row.pending !== now) changes.push({ name, fingerprint: row.fingerprint, pending: now })
+      if (!blocking) changes.push(accepted)
+      else if (row.pending !== now || !row.hasText)
+        changes.push({ name, fingerprint: row.fingerprint, pending: now, accepted: null, offered: text })
     }
   }
   return { changes, changed, waiting }

@@ -62,6 +62,8 @@ export interface Pool {
   endPrincipal(principal: string): Promise<void>
   /** Uses a principal's connections for no further call, and closes them when their calls have ended. */
   retirePrincipal(principal: string): void
+  /** Closes all connections, with their calls in flight, and forgets failures: the next call opens a new one. */
+  restart(): Promise<void>
   /** Opens no new connections, and closes existing ones when their calls have ended. */
   retire(): void
   close(): Promise<void>
@@ -270,6 +272,12 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
     },
     retirePrincipal(principal) {
       for (const link of take(principal)) link.retire(config.maxTimeout)
+    },
+    async restart() {
+      const all = [...links.values()]
+      links.clear()
+      health.reset()
+      await Promise.all(all.map(link => link.close()))
     },
     retire() {
       closed = true

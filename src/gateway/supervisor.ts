@@ -42,6 +42,8 @@ export interface Supervisor {
    */
   start(options: StartOptions): Promise<ManagedChild>
   children(): ChildStatus[]
+  /** The last lines of standard error of an upstream's children; if none runs, of the one that ended last. */
+  lastLines(upstream: string): string[]
   /** Ends all children, and starts no more. */
   closeAll(): Promise<void>
   /** Resolves when the children of a killed server have ended. */
@@ -80,6 +82,8 @@ export function openSupervisor({
 }: SupervisorOptions): Supervisor {
   const record = stateDir === undefined ? undefined : openChildRecord(stateDir, log, grace)
   const living = new Set<Managed>()
+  /** By upstream: the last lines of the child that ended last. */
+  const left = new Map<string, string[]>()
   /** Principals of the children that are being started. */
   const starting: string[] = []
   let closed = false
@@ -148,6 +152,7 @@ export function openSupervisor({
     })
     void child.gone.then(() => {
       living.delete(managed)
+      left.set(options.upstream, child.stderr())
       record?.remove(child.pid)
       const how = { how: child.exit(), why: child.endedBecause() }
       log.info({ upstream: options.upstream, pid: child.pid, ...how }, 'child ended')
@@ -165,6 +170,10 @@ export function openSupervisor({
       [...living].map(({ child, options: { upstream, principal }, startedAt, lastUsedAt }) => {
         return { upstream, principal, pid: child.pid, startedAt, lastUsedAt, stderr: child.stderr() }
       }),
+    lastLines(upstream) {
+      const running = [...living].filter(({ options }) => options.upstream === upstream)
+      return running.length > 0 ? running.flatMap(({ child }) => child.stderr()) : (left.get(upstream) ?? [])
+    },
     async closeAll() {
       closed = true
       do await Promise.all([...living].map(({ child }) => child.end('the server is stopping')))

@@ -12,6 +12,7 @@ import { type ChangedTools, type Known, openMemory } from './memory.ts'
 import { isObject } from './messages.ts'
 import { isAllowed } from './policy.ts'
 import { openPool, type Pool, type PoolDeps } from './pool.ts'
+import { statusOf } from './status.ts'
 
 export interface UpstreamDeps extends PoolDeps {
   sql: Queries
@@ -59,6 +60,8 @@ export interface Upstream {
   accountChanged(principal: string, isLinked: boolean): Promise<void>
   /** Call it when changed tools were accepted, here or on another replica. */
   trusted(): void
+  /** Reads what is stored for everybody, for {@link status}. */
+  load(): Promise<void>
   status(): Omit<UpstreamStatus, 'stderr'>
 }
 
@@ -244,25 +247,16 @@ export function openUpstream(
       waiting.clear()
       onChange({ kind: 'tools', principal: undefined, first: false })
     },
+    async load() {
+      await memory.known('')
+    },
     status() {
-      const { speaks, starting, restarts, lastError, open, retryAt } = pool.state
-      const links = [...pool.links()]
-      const away = lastError === undefined ? 'idle' : 'away'
-      const tools = links[0]?.catalogueNow('tools') ?? memory.knownNow('')?.lists.get('tools')
-      return {
-        name,
-        transport: transport.type,
-        state: open ? 'open_circuit' : links.length > 0 ? 'ready' : starting > 0 ? 'starting' : away,
-        era: speaks === undefined ? undefined : speaks === '2026' ? '2026' : '2025',
-        tools: tools && visibleOf(tools).size,
-        connections: links.length,
-        restarts,
-        inFlight: links.reduce((sum, link) => sum + link.inFlight, 0),
-        waiting: [...new Set(links.map(link => pool.slots(link)))].reduce((sum, slots) => sum + slots.waiting, 0),
-        lastError,
-        retryAt,
-        blocked: [...new Set([...waiting.values()].flatMap(names => [...names]))].sort(),
+      const [link] = pool.links()
+      const count = (kind: Kind) => {
+        const list = link?.catalogueNow(kind) ?? memory.knownNow('')?.lists.get(kind)
+        return list && visibleOf(list).size
       }
+      return statusOf(config, pool, count, waiting.values())
     },
   }
 }

@@ -123,6 +123,22 @@ describe('the upstream command', () => {
     expect(stdout).toMatch(/^one\tready\t.*\n {2}linked accounts: 1\n/m)
   })
 
+  test('restart ends the processes of the running server, and is recorded', async () => {
+    const connections = () => server.deps.gateway!.status().find(({ name }) => name === 'one')!.connections
+    await call('/mcp/one', await tokenFor('/mcp/one'), 'test_image_content')
+    expect(connections()).toBeGreaterThan(0)
+    expect(await beside('upstream', 'restart', 'one')).toEqual({
+      code: 0,
+      stdout: 'Told the running server to restart one.\n',
+      stderr: '',
+    })
+    while (connections() > 0) await Bun.sleep(10)
+    expect(await recorded('upstream.restarted')).toEqual([
+      { upstream: 'one', actor: 'cli', system_user: expect.any(String) },
+    ])
+    expect((await beside('upstream', 'restart', 'two')).stderr).toBe('There is no upstream two in MCP_SERVERS\n')
+  })
+
   test('trust says if nothing is waiting', async () => {
     expect(await beside('upstream', 'trust', 'one')).toEqual({
       code: 1,

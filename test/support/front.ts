@@ -57,7 +57,7 @@ function openUpstreams(servers: Servers, before?: (deps: Deps) => void) {
         sealKey: secrets.heldCalls,
         load: () => parseServers(text, { path: 'mcp.json', env: process.env, readFile: () => '' }),
         openChild: (spec, events) => openStdio(supervisor, spec, events),
-        children: () => supervisor.children(),
+        supervisor,
         onCall: record => void records.push(record),
         onToolsChanged: () => {},
       })

@@ -74,7 +74,7 @@ export async function startGateway(servers: Record<string, unknown>): Promise<Te
       sealKey: Buffer.alloc(32, 7),
       load: () => parseServers(text, { path: 'mcp.json', env: process.env, readFile: () => '' }),
       openChild: (spec, events) => openStdio(supervisor, spec, events),
-      children: () => supervisor.children(),
+      supervisor,
       onCall: record => void records.push(record),
       onToolsChanged: () => {},
     })

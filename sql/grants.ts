@@ -7,10 +7,17 @@ export interface Connection {
   client_id: string
   client_name: string
   client_source: ClientSource
+  /** What its user calls it. */
+  label: string | null
   scope: string[]
   resource: string
   created_at: Date
+  /** The last refresh, at first the creation. */
   used_at: Date
+  /** The last call; null before the first one. */
+  called_at: Date | null
+  /** The network of the last call, or else of the last refresh. */
+  network: string | null
   expires_at: Date
 }
 
@@ -19,13 +26,14 @@ export function listConnections(sql: Queries, userId: string, now: Date): Promis
   return sql<Connection[]>`
     select
       granted.id, granted.client_id, client.name as client_name, client.source as client_source,
-      granted.scope, granted.resource, granted.created_at, granted.used_at, granted.expires_at
+      granted.label, granted.scope, granted.resource, granted.created_at, granted.used_at, granted.called_at,
+      coalesce(granted.called_from, granted.refreshed_network) as network, granted.expires_at
     from grants as granted
     join clients as client on client.id = granted.client_id
     where granted.user_id = ${userId}
       and granted.revoked_at is null
       and granted.expires_at > ${now}
-    order by granted.used_at desc`
+    order by coalesce(granted.called_at, granted.used_at) desc, granted.id`
 }
 
 export interface UserConnection extends Connection {
@@ -53,7 +61,8 @@ export function listAllConnections(
   return sql<UserConnection[]>`
     select
       granted.id, granted.user_id, users.email, granted.client_id, client.name as client_name,
-      client.source as client_source, granted.scope, granted.resource, granted.created_at, granted.used_at,
+      client.source as client_source, granted.label, granted.scope, granted.resource, granted.created_at,
+      granted.used_at, granted.called_at, coalesce(granted.called_from, granted.refreshed_network) as network,
       granted.expires_at
     from grants as granted
     join clients as client on client.id = granted.client_id
@@ -84,7 +93,8 @@ export function listNewestConnections(
   return sql<UserConnection[]>`
     select
       granted.id, granted.user_id, users.email, granted.client_id, client.name as client_name,
-      client.source as client_source, granted.scope, granted.resource, granted.created_at, granted.used_at,
+      client.source as client_source, granted.label, granted.scope, granted.resource, granted.created_at,
+      granted.used_at, granted.called_at, coalesce(granted.called_from, granted.refreshed_network) as network,
       granted.expires_at
     from grants as granted
     join clients as client on client.id = granted.client_id
@@ -105,7 +115,8 @@ export function listConnectionsOfClient(
   return sql<UserConnection[]>`
     select
       granted.id, granted.user_id, users.email, granted.client_id, client.name as client_name,
-      client.source as client_source, granted.scope, granted.resource, granted.created_at, granted.used_at,
+      client.source as client_source, granted.label, granted.scope, granted.resource, granted.created_at,
+      granted.used_at, granted.called_at, coalesce(granted.called_from, granted.refreshed_network) as network,
       granted.expires_at
     from grants as granted
     join clients as client on client.id = granted.client_id
@@ -116,6 +127,64 @@ export function listConnectionsOfClient(
       and granted.expires_at > ${now}
     order by granted.created_at desc, granted.id desc
     limit ${limit}`
+}
+
+/** Names a living grant, of this user if given. @param rename.label null removes the name. @returns whether there is one. */
+export async function updateLabel(
+  sql: Queries,
+  rename: { id: string; userId?: string | undefined; label: string | null; now: Date },
+): Promise<boolean> {
+  const rows = await sql`
+    update grants
+    set label = ${rename.label}
+    where id = ${rename.id}
+      and (${rename.userId ?? null}::uuid is null or user_id = ${rename.userId ?? null}::uuid)
+      and revoked_at is null
+      and expires_at > ${rename.now}
+    returning id`
+  return rows.length > 0
+}
+
+export interface Use {
+  /** Of a grant or a personal access token. */
+  id: string
+  at: Date
+  network: string
+}
+
+/**
+ * Stores last uses; a later one that is stored already stays. A grant that is locked at the moment is left out: waiting for
+ * it could end in a deadlock with somebody who is revoking it.
+ */
+export async function updateUses(sql: Queries, uses: readonly Use[]): Promise<void> {
+  const ids = uses.map(({ id }) => id)
+  await sql`
+    with used as (
+      select
+        unnest(${ids}::uuid[]) as id,
+        unnest(${uses.map(({ at }) => at.toISOString())}::text[])::timestamptz as at,
+        unnest(${uses.map(({ network }) => network)}::text[]) as network
+    ),
+    tokens as (
+      update personal_tokens
+      set used_at = greatest(used_at, used.at)
+      from used
+      where personal_tokens.id = used.id
+    ),
+    free as (
+      select id
+      from grants
+      where id = any (${ids}::uuid[])
+      for no key update skip locked
+    )
+    update grants
+    set
+      called_at = used.at,
+      called_from = used.network
+    from used
+    join free on free.id = used.id
+    where grants.id = used.id
+      and coalesce(grants.called_at < used.at, true)`
 }
 
 /** How many living grants there are. */

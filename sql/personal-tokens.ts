@@ -134,19 +134,6 @@ export function deletePersonalTokensOfUser(
     from ended`
 }
 
-/** Stores last uses. @param uses Ids and times; a later time that is stored already stays. */
-export async function updatePersonalTokenUses(sql: Queries, uses: readonly [id: string, at: Date][]): Promise<void> {
-  await sql`
-    update personal_tokens
-    set used_at = greatest(used_at, used.at)
-    from (
-      select
-        unnest(${uses.map(([id]) => id)}::uuid[]) as id,
-        unnest(${uses.map(([, at]) => at.toISOString())}::text[])::timestamptz as at
-    ) as used
-    where personal_tokens.id = used.id`
-}
-
 /** Deletes at most `limit` tokens that expired before `before`. @returns how many. */
 export async function sweepPersonalTokens(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`

@@ -28,11 +28,11 @@ import { openMetrics } from './metrics.ts'
 import type { DecisionDeps } from './oauth/asking.ts'
 import { findWaitingApp } from './oauth/kept-requests.ts'
 import { openMemory } from './oauth/memory.ts'
-import { storeTokenUses } from './oauth/personal-tokens.ts'
 import { openResources } from './oauth/resources.ts'
 import { openScopes } from './oauth/scopes.ts'
 import { subjectTokens } from './oauth/subject-tokens.ts'
 import { oauthSweeps } from './oauth/sweeps.ts'
+import { storeUses } from './oauth/uses.ts'
 import { type Setting, settingsInEffect } from './settings.ts'
 import type { SignInDeps } from './signin/index.ts'
 import { openProviders } from './signin/providers.ts'
@@ -122,8 +122,8 @@ export async function openDeps(
   opened.defer(() => base.stopping.abort())
   const oauth = { ...base, memory, scopes: openScopes(), resources: openResources(config) }
   opened.defer(async () => {
-    await storeTokenUses(oauth, Number.POSITIVE_INFINITY).catch(error =>
-      log.warn({ detail: (error as Error).message }, 'the last uses of personal access tokens were not stored'),
+    await storeUses(oauth, Number.POSITIVE_INFINITY).catch(error =>
+      log.warn({ detail: (error as Error).message }, 'the last uses of connections were not stored'),
     )
   })
   const gateway =

@@ -52,7 +52,7 @@ const ACROSS: Readonly<Record<string, RegExp>> = {
   'src/account':
     /^src\/(oauth\/(deps|consents|tokens|personal-tokens|clients\/names)|signin\/(passkeys|sessions)|gateway\/(exchange|accounts\/types))\.ts/,
   'src/admin': /^src\/(oauth|signin|gateway)\//,
-  'src/mcp': /^src\/(gateway\/|oauth\/(bearer|deps|memory|principal|resources|scopes|tokens|grants\/types)\.ts)/,
+  'src/mcp': /^src\/(gateway\/|oauth\/(bearer|deps|memory|principal|resources|scopes|tokens|uses|grants\/types)\.ts)/,
 }
 
 /** Libraries imported from one place only, so that replacing one touches few files. */

@@ -3,22 +3,28 @@ import { Html } from '@elysiajs/html'
 import type { Shell } from './layout.tsx'
 
 const PAGES = {
-  '/account': 'Apps',
-  '/account/tokens': 'Access tokens',
-  '/account/passkeys': 'Passkeys',
-  '/account/sessions': 'Browsers',
+  '/account': 'tabApps',
+  '/account/tokens': 'tabTokens',
+  '/account/passkeys': 'tabPasskeys',
+  '/account/sessions': 'tabBrowsers',
 } as const
 
 /** The pages of a user's account. */
-export function AccountTabs({ at, shell }: { at: keyof typeof PAGES; shell: Shell }) {
+export function AccountTabs({ at, shell: { t, viewer } }: { at: keyof typeof PAGES; shell: Shell }) {
   return (
-    <nav class="tabs" aria-label="Account">
+    <nav class="tabs" aria-label={t.account}>
       {Object.entries(PAGES).map(([path, name]) => (
-        <a href={path} aria-current={path === at ? 'page' : undefined}>
-          {name}
+        <a href={path} aria-current={path === at ? 'page' : undefined} safe>
+          {t[name]}
         </a>
       ))}
-      {shell.viewer?.isAdmin ? <a href="/admin">Administration</a> : ''}
+      {viewer?.isAdmin ? (
+        <a href="/admin" safe>
+          {t.administration}
+        </a>
+      ) : (
+        ''
+      )}
     </nav>
   )
 }

@@ -1,7 +1,9 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
+import type { PropsWithChildren } from '@kitajs/html'
 import { Icon } from './icons.tsx'
-import { fill, TEXTS, type Texts } from './texts/index.ts'
+import { exactTime } from './texts/format.ts'
+import { fill, type Language, TEXTS, type Texts } from './texts/index.ts'
 
 /** How far a client's name can be trusted. */
 export interface ClientLabel {
@@ -78,11 +80,37 @@ export function Notice({ text }: { text: string }) {
 }
 
 /** A time in UTC, which `page.js` turns into a relative one with the exact one of the reader's zone as its title. */
-export function Time({ iso }: { iso: string }) {
+export function Time({ iso, language = 'en' }: { iso: string; language?: Language }) {
   return (
     <time datetime={iso} safe>
-      {`${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`}
+      {exactTime(language, iso)}
     </time>
+  )
+}
+
+const TAKE_FOCUS = { autofocus: true }
+
+/** What htmx has just done. Takes the focus, which was on a button that is gone. */
+export function Done({ text }: { text: string }) {
+  return (
+    <p class="note good" role="status" tabindex="-1" {...TAKE_FOCUS}>
+      <Icon name="check" />
+      <span safe>{text}</span>
+    </p>
+  )
+}
+
+/** A button that first shows a form, which says what will happen. @param about What it is done to, for screen readers. */
+export function Confirm(props: PropsWithChildren<{ label: string; about?: string; danger?: boolean }>) {
+  const { label, about, danger, children } = props
+  return (
+    <details class="confirm" name="confirm">
+      <summary class={`button small ${danger ? 'danger' : ''}`}>
+        <span safe>{`${label}…`}</span>
+        {about === undefined ? '' : <span class="unseen" safe>{` ${about}`}</span>}
+      </summary>
+      {children as 'safe'}
+    </details>
   )
 }
 

@@ -27,7 +27,8 @@ export interface Asked {
   lasts: number
 }
 
-const textOf = (t: Texts, { scope, text }: Permission): string => (scope in t ? t[scope as TextKey] : text)
+/** A permission in the reader's words. */
+export const textOf = (t: Texts, { scope, text }: Permission): string => (scope in t ? t[scope as TextKey] : text)
 
 /** The form field of a scope: checked ones are granted. Beside it, `choose` says that there was a choice. */
 export const fieldOf = (scope: string): string => `allow:${scope}`

@@ -12,6 +12,7 @@ import eventCounts from './0011_event_counts.sql' with { type: 'text' }
 import connectionSteps from './0012_connection_steps.sql' with { type: 'text' }
 import passkeys from './0013_passkeys.sql' with { type: 'text' }
 import toolTexts from './0014_tool_texts.sql' with { type: 'text' }
+import connections from './0015_connections.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -35,4 +36,5 @@ export const migrations: readonly Migration[] = [
   { name: '0012_connection_steps', text: connectionSteps },
   { name: '0013_passkeys', text: passkeys },
   { name: '0014_tool_texts', text: toolTexts },
+  { name: '0015_connections', text: connections },
 ]

@@ -9,6 +9,7 @@ import { PAGE } from '../http/routes.ts'
 import { page } from '../http/shell.ts'
 import { clientLabel } from '../oauth/clients/names.ts'
 import { listConnections, newestConnections, revokeGrant, revokeGrantsOfClient } from '../oauth/tokens.ts'
+import { lastUseOf } from '../oauth/uses.ts'
 import { usersWithAddress } from '../signin/service.ts'
 import { endConnectionsOfUsers } from './connection-ends.ts'
 import { type AdminDeps, type Asked, administrators, adminPage, asAdministrator, backTo, readForm } from './guard.ts'
@@ -83,15 +84,16 @@ async function find(deps: AdminDeps, q: string, before: string | undefined): Pro
 }
 
 function shown(connection: UserConnection): ConnectionView {
-  const { id, email, client_id, client_name, client_source, scope, resource, created_at, used_at } = connection
+  const { id, email, label, client_id, client_name, client_source, scope, resource, created_at } = connection
   return {
     id,
     email,
     client: clientLabel({ id: client_id, name: client_name, source: client_source }),
     clientId: client_id,
+    label,
     scope,
     resource,
     connectedAt: created_at.toISOString(),
-    usedAt: used_at.toISOString(),
+    usedAt: lastUseOf(connection).toISOString(),
   }
 }

@@ -1,7 +1,8 @@
 import { endConnectionsOfUsers } from '../admin/connection-ends.ts'
 import { UsageError } from '../lib/errors.ts'
 import { listAllPersonalTokens } from '../oauth/personal-tokens.ts'
-import { listAllConnections, revokeGrant, revokeGrantsOfClient } from '../oauth/tokens.ts'
+import { listAllConnections, renameConnection, revokeGrant, revokeGrantsOfClient } from '../oauth/tokens.ts'
+import { lastUseOf } from '../oauth/uses.ts'
 import { withDeps } from './environment.ts'
 import { print, printJson, printTable, say } from './terminal.ts'
 
@@ -10,10 +11,11 @@ export async function list({ json, user, client }: { json?: boolean; user?: stri
     const connections = listAllConnections(deps, { email: user, clientId: client })
     if (json) return printJson(await Array.fromAsync(connections))
     async function* rows() {
-      for await (const { id, email, client_name, scope, resource, used_at } of connections)
-        yield [id, email, client_name, scope.join(' '), resource, used_at]
+      for await (const { id, email, client_name, scope, resource, label, ...times } of connections)
+        yield [id, email, client_name, scope.join(' '), resource, lastUseOf(times), label ?? '']
     }
-    await printTable({ columns: ['id', 'user', 'app', 'scope', 'resource', 'renewed'], rows: rows() }, deps.now())
+    const columns = ['id', 'user', 'app', 'scope', 'resource', 'used', 'name']
+    await printTable({ columns, rows: rows() }, deps.now())
     const { done } = client === undefined ? await listAllPersonalTokens(deps, user).next() : { done: true }
     if (!done) say('There are personal access tokens as well; see: mcp-oauth-server token list')
   })
@@ -32,6 +34,15 @@ export async function end(ids: string[], { user, client }: { user?: string; clie
       else missing.push(id)
     }
     if (missing.length > 0) throw new UsageError(`No longer connected, or never was: ${missing.join(', ')}`)
+  })
+}
+
+export async function rename(id: string, name: string): Promise<void> {
+  requireIds([id], 'a connection', 'connection list')
+  await withDeps(async deps => {
+    const shown = await renameConnection(deps, { id, name })
+    if (shown === undefined) throw new UsageError(`No longer connected, or never was: ${id}`)
+    print(shown === '' ? `${id} has no name any more.` : `${id} is now called ${shown}.`)
   })
 }
 

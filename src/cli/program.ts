@@ -200,11 +200,15 @@ function defineConnections(program: Command): void {
   const connection = group(program, 'connection', 'Apps that are connected as somebody')
   connection
     .command('list')
-    .description('List the connections: id, user, client, scopes, resource, last renewal')
+    .description('List the connections: id, user, client, scopes, resource, last use, name')
     .option('--user <email>', 'Only those of this user')
     .option('--client <id>', 'Only those of this client')
     .addOption(json())
     .action(async options => (await import('./connection.ts')).list(options))
+  connection
+    .command('rename <id> <name>')
+    .description('Name a connection, such as "laptop"; an empty name removes it')
+    .action(async (id, name) => (await import('./connection.ts')).rename(id, name))
   connection
     .command('end [id...]')
     .description('End connections: their tokens stop working within a second')

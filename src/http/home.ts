@@ -6,10 +6,10 @@ import { PAGE } from './routes.ts'
 import type { Viewer } from './session.ts'
 import { type PageDeps, page } from './shell.ts'
 
-export type HomeDeps = PageDeps & {
-  /** Names of the upstream servers that somebody may use. */
-  upstreamsFor(viewer: Viewer): readonly string[]
-}
+/** Names of the upstream servers that somebody may use. */
+export type UpstreamsFor = (viewer: Viewer) => readonly string[]
+
+export type HomeDeps = PageDeps & { upstreamsFor: UpstreamsFor }
 
 export const home = (deps: HomeDeps) =>
   new Elysia({ name: 'home' }).get(

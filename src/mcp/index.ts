@@ -22,6 +22,7 @@ import { OAuthError } from '../lib/errors.ts'
 import { insufficientScope, requireBearer } from '../oauth/bearer.ts'
 import { lookUpUser } from '../oauth/memory.ts'
 import type { Resource } from '../oauth/resources.ts'
+import { noteUse } from '../oauth/uses.ts'
 import { type Caller, gatewayCaller, personOf } from './access.ts'
 import { openCatalogue } from './catalogue.ts'
 import { type Prepared, prepare } from './core.ts'
@@ -74,6 +75,7 @@ export const mcp = (deps: ToolDeps) => {
     const { grantId, clientId } = principal
     if (deps.steps.isFirst(grantId ?? clientId)) see(deps, handled, 'call', 200, undefined)
     const ip = clientAddress(deps, handled.request, handled.server)
+    noteUse(deps, principal, ip)
     if (!gateway) return { ...principal, ip }
     const { userId } = principal
     const found = userId === null ? undefined : await lookUpUser(deps, userId)

@@ -6,6 +6,7 @@ import { choicesOf } from './choice.ts'
 import type { OAuthDeps } from './deps.ts'
 import { allows } from './scopes.ts'
 import { listConnections } from './tokens.ts'
+import { lastUseOf } from './uses.ts'
 
 /** Lists the tools of upstream servers that a token would open. @param endpoint Undefined: those of the hub. */
 export type OpenedBy = (
@@ -33,10 +34,11 @@ export async function describeRequest(
     listConnections(deps, viewer.userId),
     opensTools ? deps.openedBy(endpoint.upstream, { user: { id, email, name }, clientId, scope }) : [],
   ])
+  const before = connections.find(({ client_id }) => client_id === clientId)
   return {
     permissions: choicesOf(deps.scopes, scope).map(name => ({ scope: name, text: deps.scopes.text(name) })),
     opened,
-    usedBefore: connections.find(({ client_id }) => client_id === clientId)?.used_at.toISOString(),
+    usedBefore: before && lastUseOf(before).toISOString(),
     lasts: refreshable ? deps.config.GRANT_TTL : deps.config.ACCESS_TOKEN_TTL,
   }
 }

@@ -50,6 +50,8 @@ export interface Memory {
   /** Access tokens with a verified signature, by hash. */
   verified: Map<string, Principal>
   personalTokens: PersonalTokens
+  /** Last uses by calls that are not stored yet, by grant or personal access token: when (ms), and from where. */
+  uses: Map<string, { at: number; ip: string | null }>
   /** Client id metadata documents being fetched, by URL, so that concurrent requests share one fetch. */
   documents: Map<string, Promise<ClientRow>>
   /** Clients' key sets by URL, and when (ms) to fetch them again. */
@@ -76,8 +78,6 @@ interface PersonalTokens {
   known: Map<string, { principal: PersonalPrincipal; until: number }>
   /** Hashes that no token has, or that of an ended one: no token will ever have them again. */
   unknown: Set<string>
-  /** Last uses (ms) by id that are not stored yet. */
-  uses: Map<string, number>
 }
 
 type MemoryDeps = Base & { memory: Memory }
@@ -92,7 +92,8 @@ export async function openMemory(base: Base): Promise<Memory> {
     users: new Map(),
     userChanges: 0,
     verified: new Map(),
-    personalTokens: { known: new Map(), unknown: new Set(), uses: new Map() },
+    personalTokens: { known: new Map(), unknown: new Set() },
+    uses: new Map(),
     documents: new Map(),
     keySets: new Map(),
     onRevoked: new Set(),

@@ -12,7 +12,6 @@ import {
   listAllPersonalTokens as queryAllTokens,
   listPersonalTokens as queryTokens,
   type UserPersonalToken,
-  updatePersonalTokenUses,
 } from '../../sql/personal-tokens.ts'
 import { record, recordRepeatable } from '../audit/events.ts'
 import { hashSecret, newSecret, SECRET_KINDS } from '../lib/crypto.ts'
@@ -182,7 +181,6 @@ export async function verifyPersonalToken(deps: OAuthDeps, token: string, ip: st
   const principal = await lookUp(deps, token, ip, now)
   if (principal.expiresAt * 1000 <= now) throw invalidToken('expired')
   if (await isRevoked(deps, revocableSubjects(principal))) throw invalidToken('revoked')
-  deps.memory.personalTokens.uses.set(principal.tokenId, now)
   return withRightsOf(deps, principal.userId, principal)
 }
 
@@ -218,18 +216,4 @@ function principalOf(row: PersonalTokenRow): PersonalPrincipal {
     issuedAt: Math.floor(row.created_at.getTime() / 1000),
     expiresAt: Math.floor(row.expires_at.getTime() / 1000),
   }
-}
-
-/** Stores at most `limit` last uses. @returns how many. */
-export async function storeTokenUses({ sql, memory }: OAuthDeps, limit: number): Promise<number> {
-  const { uses } = memory.personalTokens
-  const batch = [...uses.entries().take(limit)]
-  if (batch.length === 0) return 0
-  await updatePersonalTokenUses(
-    sql,
-    batch.map(([id, at]) => [id, new Date(at)]),
-  )
-  // A use meanwhile is stored the next time.
-  for (const [id, at] of batch) if (uses.get(id) === at) uses.delete(id)
-  return batch.length
 }

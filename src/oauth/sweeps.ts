@@ -14,7 +14,7 @@ import { sweepUsedAssertions } from '../../sql/used-assertions.ts'
 import type { Sweep } from '../base.ts'
 import type { OAuthDeps } from './deps.ts'
 import { sweepRevoked } from './memory.ts'
-import { storeTokenUses } from './personal-tokens.ts'
+import { storeUses } from './uses.ts'
 
 const DAY_MS = 86_400_000
 /** How long ended codes and grants are kept, so that a late client gets a precise error. */
@@ -54,7 +54,7 @@ export function oauthSweeps(deps: OAuthDeps): Sweep[] {
     (now, limit) => sweepRevocations(sql, now, limit),
     sweepRevoked(memory),
     (now, limit) => sweepPersonalTokens(sql, ago(now, KEEP_PERSONAL_TOKENS_MS), limit),
-    (_now, limit) => storeTokenUses(deps, limit),
+    (_now, limit) => storeUses(deps, limit),
     (now, limit) => sweepUsedAssertions(sql, now, limit),
     (now, limit) => sweepSigningKeys(sql, ago(now, KEEP_MS + config.ACCESS_TOKEN_TTL * 1000), limit),
     unusedClients(sql, now => ago(now, UNUSED_CLIENT_MS)),

@@ -11,6 +11,7 @@ import {
   listConnectionsOfClient as queryConnectionsOfClient,
   listNewestConnections as queryNewestConnections,
   type UserConnection,
+  updateLabel,
   revokeGrants as updateRevoked,
   revokeGrantsOfUser as updateRevokedOfUser,
 } from '../../sql/grants.ts'
@@ -22,6 +23,7 @@ import type { Base } from '../base.ts'
 import { inTransaction } from '../db/index.ts'
 import { hashSecret } from '../lib/crypto.ts'
 import { OAuthError } from '../lib/errors.ts'
+import { printableText } from '../lib/text.ts'
 import type { OAuthDeps } from './deps.ts'
 import type { TokenResponse } from './grants/types.ts'
 import { signJwt, verifyJwt } from './keys.ts'
@@ -131,6 +133,22 @@ export function newestConnections(
   return clientId === undefined
     ? queryNewestConnections(sql, { ...page, now: now() })
     : queryConnectionsOfClient(sql, clientId, { ...page, now: now() })
+}
+
+export const MAX_LABEL = 60
+
+/**
+ * Gives a connection a name of its own, such as "laptop".
+ *
+ * @param rename `userId` restricts it to that user's connections. An empty name removes it.
+ * @returns the name as it is shown; undefined if there is no such connection.
+ */
+export async function renameConnection(
+  { sql, now }: Base,
+  { name, ...grant }: { id: string; userId?: string; name: string },
+): Promise<string | undefined> {
+  const label = printableText(name, MAX_LABEL)
+  return (await updateLabel(sql, { ...grant, label: label || null, now: now() })) ? label : undefined
 }
 
 /**

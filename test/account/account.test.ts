@@ -292,7 +292,7 @@ describe('a remembered consent without a connection', () => {
     const html = await accountOf(cookie)
     for (const text of [idle, 'House app', 'Use those tools as you', 'Ask me again']) expect(html).toContain(text)
     const code = new URL((await authorize(cookie)).headers.get('location')!).searchParams.get('code')!
-    const answer = await press(cookie, '/account/forget', { client_id: app })
+    const answer = await press(cookie, '/account/disconnect-app', { client_id: app })
     expect([answer.status, answer.headers.get('location')]).toEqual([303, '/account'])
     expect(await accountOf(cookie)).not.toContain(idle)
     expect((await authorize(cookie)).status).toBe(200)
@@ -303,7 +303,9 @@ describe('a remembered consent without a connection', () => {
     const cookie = await remembered('mary@example.com')
     const html = await accountOf(cookie)
     for (const form of [{ csrf: '' }, { csrf: csrfOf(html, '/account/signout-everywhere') }])
-      expect((await server.post('/account/forget', { client_id: app, ...form }, { Cookie: cookie })).status).toBe(403)
+      expect(
+        (await server.post('/account/disconnect-app', { client_id: app, ...form }, { Cookie: cookie })).status,
+      ).toBe(403)
     expect((await authorize(cookie)).status).toBe(303)
   })
 

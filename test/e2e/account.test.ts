@@ -67,8 +67,9 @@ test.skipIf(noBrowser).each(VERSIONS)(
       'See which tools you can use',
       'Use those tools as you',
     ])
-    await card.getByText(`On ${server.base}/mcp.`).waitFor()
-    await card.getByRole('button', { name: `Disconnect App on ${version}`, exact: true }).click()
+    await card.getByText(`${server.base}/mcp`).waitFor()
+    await card.getByText('Disconnect…').click()
+    await card.getByRole('button', { name: 'Disconnect', exact: true }).click()
     await card.waitFor({ state: 'detached' })
     await expectCutOff(app, session)
     expect(tab.complaints).toEqual([])
@@ -82,6 +83,7 @@ test.skipIf(noBrowser)('Sign out everywhere signs out this browser and another, 
   const sessions: Session[] = []
   for (const app of apps) sessions.push(await connect(app, here.page))
   await here.page.goto(`${server.base}/account`)
+  await here.page.getByText('Sign out everywhere…').click()
   await press(here.page, 'Sign out everywhere')
   await here.page.waitForURL(`${server.base}/`)
   for (const { page, complaints, close } of [here, elsewhere]) {

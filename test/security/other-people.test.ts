@@ -50,7 +50,7 @@ async function send(cookie: string, path: string, form: Record<string, string>, 
 async function belongings(): Promise<unknown> {
   const { sql } = server.deps
   return {
-    connection: await sql`select revoked_at from grants where id = ${hers.connection}`,
+    connection: await sql`select revoked_at, label from grants where id = ${hers.connection}`,
     token: await sql`select name from personal_tokens where id = ${hers.token}`,
     passkey: await sql`select name from passkeys where id = ${hers.passkey}`,
     user: await sql`select is_admin, disabled_at from users where email = 'ada@example.com'`,
@@ -62,7 +62,9 @@ async function belongings(): Promise<unknown> {
 /** Every form: what to send for Ada's things, and the page that has the form. */
 const forms = (): Record<string, [fields: Record<string, string>, page: string]> => ({
   '/account/disconnect': [{ id: hers.connection }, '/account'],
-  '/account/forget': [{ client_id: 'c_unknown' }, '/account'],
+  '/account/disconnect-app': [{ client_id: 'c_unknown' }, '/account'],
+  '/account/disconnect-all': [{}, '/account'],
+  '/account/rename': [{ id: hers.connection, name: 'mine' }, '/account'],
   '/account/passkeys/options': [{}, '/account/passkeys'],
   '/account/passkeys/add': [{ credential: '{}', name: 'x' }, '/account/passkeys'],
   '/account/passkeys/rename': [{ id: hers.passkey, name: 'mine' }, '/account/passkeys'],

@@ -41,6 +41,7 @@ const connection = (client: ClientLabel, email: string) => ({
   email,
   client,
   clientId: 'c_4b8Kd0aQmZ1xWw7e',
+  label: client === OPERATOR ? null : 'laptop',
   scope: ['mcp:tools:read', 'mcp:tools:call', 'offline_access'],
   resource: 'https://tools.example.com/mcp/observability-production-europe-west',
   connectedAt: '2026-11-02T09:12:00.000Z',

@@ -8,7 +8,8 @@ import type { View } from '../../src/http/shell.ts'
 import { qrPath } from '../../src/lib/qr.ts'
 import { openScopes } from '../../src/oauth/scopes.ts'
 import { openSite } from '../../src/site.ts'
-import { accountPage, disconnected } from '../../views/account.tsx'
+import { accountPage } from '../../views/account.tsx'
+import { type ConnectedApp, type Connection, connectionList } from '../../views/connections.tsx'
 import { answerPage, consentPage, refusedRequestPage } from '../../views/consent.tsx'
 import { type DeviceRequestProps, deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
 import { errorPage } from '../../views/error.tsx'
@@ -51,16 +52,23 @@ const request: Omit<DeviceRequestProps, 'shell'> = {
   agent: 'node',
 }
 
-const connection = (name: string, byOperator: boolean, scope: string[], resource = request.resource) => ({
+const connection = (scope: string[], more: Partial<Connection> = {}): Connection => ({
   id: crypto.randomUUID(),
-  client: {
-    name,
-    voucher: byOperator ? { by: 'operator' as const } : { by: 'host' as const, host: 'assistant.example' },
-  },
-  resource,
-  permissions: scope.map(name => scopes.text(name)),
+  label: undefined,
+  resource: request.resource,
+  servers: ['files', 'notes'],
+  permissions: scope.map(permission),
   connectedAt: '2026-11-02T09:12:00.000Z',
-  usedAt: '2026-11-23T12:34:56.000Z',
+  calledAt: '2026-11-23T12:34:56.000Z',
+  network: '203.0.113.7',
+  expiresAt: '2027-02-01T09:12:00.000Z',
+  ...more,
+})
+
+const connectedApp = (name: string, byOperator: boolean, ...connections: Connection[]): ConnectedApp => ({
+  client: { name, voucher: byOperator ? { by: 'operator' } : { by: 'host', host: 'assistant.example' } },
+  clientId: 'c_canned',
+  connections,
 })
 
 const entry = { csrf: 'canned', code: '', qr: undefined }
@@ -69,10 +77,9 @@ const account = {
   ...who,
   signOutCsrf: 'canned',
   signOutEverywhereCsrf: 'canned',
-  connections: [],
+  apps: [],
   servers: [],
   unlinkCsrf: 'canned',
-  forgetCsrf: 'canned',
   remembered: [],
 }
 
@@ -222,22 +229,38 @@ export const PAGES: Record<string, View> = {
     accountPage({
       shell,
       ...account,
-      connections: [
-        connection('Claude Code', false, ['mcp:tools:read', 'mcp:tools:call']),
-        connection('Nightly report', true, ['mcp']),
-        connection(LONG, false, [...scopes.names], `${request.resource}/observability-production-europe-west`),
-        connection('Pneumonoultramicroscopicsilicovolcanoconiosis_Pneumonoultramicroscopic', false, ['mcp:tools:read']),
+      apps: [
+        connectedApp(
+          'Claude Code',
+          false,
+          connection(['mcp:tools:read', 'mcp:tools:call'], { label: 'laptop' }),
+          connection(['mcp:tools:read'], { label: LONG.slice(0, 60), network: '2001:db8:1234:5678::/64' }),
+        ),
+        connectedApp('Nightly report', true, connection(['mcp'], { calledAt: undefined, network: undefined })),
+        connectedApp(
+          LONG,
+          false,
+          connection([...scopes.names], {
+            resource: `${request.resource}/observability-production-europe-west`,
+            servers: [],
+          }),
+        ),
+        connectedApp(
+          'Pneumonoultramicroscopicsilicovolcanoconiosis_Pneumonoultramicroscopic',
+          false,
+          connection(['mcp:tools:read']),
+        ),
       ],
       remembered: ['Console', LONG].map(name => ({
         client: { name, voucher: { by: 'operator' } },
         clientId: 'c_canned',
-        permissions: ['mcp:tools:read', 'connections:manage'].map(scopes.text),
+        permissions: ['mcp:tools:read', 'connections:manage'].map(permission),
       })),
     }),
   'account-disconnected': shell => (
-    <Layout title="Connected apps" shell={{ ...shell, notice: `Disconnected ${LONG}.` }} wide>
+    <Layout title="Connected apps" shell={{ ...shell, notice: `${LONG} is disconnected.` }} wide>
       <h1>Connected apps</h1>
-      {disconnected({ name: LONG, isLast: true })}
+      {connectionList({ shell, csrf: 'canned', apps: [], done: `${LONG} is disconnected.` })}
     </Layout>
   ),
   'account-servers': shell =>

@@ -8,6 +8,8 @@ export interface ConnectionView {
   email: string
   client: ClientLabel
   clientId: string
+  /** What its user calls it. */
+  label: string | null
   scope: string[]
   resource: string
   connectedAt: string
@@ -67,14 +69,14 @@ export function connectionsPage({ frame, q, about, connections, next }: Connecti
 }
 
 function ConnectionRow({ connection, csrf, q }: { connection: ConnectionView; csrf: string; q: string }) {
-  const { id, email, client, clientId, scope, resource, connectedAt, usedAt } = connection
+  const { id, email, client, clientId, label, scope, resource, connectedAt, usedAt } = connection
   return (
     <li class="row">
       <div>
-        <ClientName client={client} /> as <b safe>{email}</b>
+        <ClientName client={client} /> {label === null ? '' : <span safe>{`“${label}” `}</span>}as <b safe>{email}</b>
         <small>
           <span safe>{scope.join(' ')}</span> on <span safe>{resource}</span>. Connected <Time iso={connectedAt} />,
-          last renewed <Time iso={usedAt} />.{' '}
+          last used <Time iso={usedAt} />.{' '}
           <a href={`/admin/connections?q=${encodeURIComponent(clientId)}`}>This client</a>
         </small>
       </div>

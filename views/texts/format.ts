@@ -14,6 +14,18 @@ export function duration(language: Language, seconds: number): string {
   return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count)
 }
 
+const exact = new Map<Language, Intl.DateTimeFormat>()
+
+/** A time in UTC, as the language writes it. */
+export function exactTime(language: Language, iso: string): string {
+  let format = exact.get(language)
+  if (!format) {
+    format = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' })
+    exact.set(language, format)
+  }
+  return `${format.format(new Date(iso))} UTC`
+}
+
 /** "a, b and c". */
 export function enumeration(language: Language, items: readonly string[]): string {
   return new Intl.ListFormat(language, { type: 'conjunction' }).format(items)

@@ -5,10 +5,12 @@ import { READ_ONLY, type Tool } from './tool.ts'
 const connectionSchema = z.object({
   id: z.string(),
   client: z.object({ id: z.string(), name: z.string() }),
+  name: z.string().nullable().describe('What the user calls this connection'),
   scope: z.array(z.string()),
   resource: z.string(),
   connected_at: z.string(),
   last_renewed_at: z.string(),
+  last_called_at: z.string().nullable(),
   current: z.boolean().describe('Whether this is the connection of the calling app'),
 })
 
@@ -16,7 +18,7 @@ export const listConnections: Tool = {
   name: 'list_connections',
   title: 'List connected apps',
   description:
-    'Returns the apps that are connected as the signed-in user, with the id, client, scopes, endpoint and last renewal of each. Use it to see who has access, or to find an id for revoke_connection.',
+    'Returns the apps that are connected as the signed-in user, with the id, client, name, scopes, endpoint, last renewal and last call of each. Use it to see who has access, or to find an id for revoke_connection.',
   input: z.object({}),
   output: z.object({ connections: z.array(connectionSchema) }),
   annotations: READ_ONLY,
@@ -28,10 +30,12 @@ export const listConnections: Tool = {
       connections: connections.map(connection => ({
         id: connection.id,
         client: { id: connection.client_id, name: connection.client_name },
+        name: connection.label,
         scope: connection.scope,
         resource: connection.resource,
         connected_at: connection.created_at.toISOString(),
         last_renewed_at: connection.used_at.toISOString(),
+        last_called_at: connection.called_at?.toISOString() ?? null,
         current: connection.id === caller.grantId,
       })),
     }

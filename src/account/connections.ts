@@ -1,0 +1,139 @@
+/** A user's connected apps: naming, and ending one, all of an app, or all. */
+import { Elysia } from 'elysia'
+import { z } from 'zod'
+import type { Connection } from '../../sql/grants.ts'
+import { type ConnectedApp, type ConnectionsProps, connectionList } from '../../views/connections.tsx'
+import { fill, TEXTS, type Texts } from '../../views/texts/index.ts'
+import type { Handled } from '../http/client-address.ts'
+import type { UpstreamsFor } from '../http/home.ts'
+import { languageOf } from '../http/language.ts'
+import { noticeCookie } from '../http/notice.ts'
+import { isFragmentRequest, seeOther } from '../http/pages.ts'
+import { checkParams, readParams } from '../http/params.ts'
+import { PAGE } from '../http/routes.ts'
+import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
+import { page } from '../http/shell.ts'
+import { clientLabel } from '../oauth/clients/names.ts'
+import { listIdleConsents } from '../oauth/consents.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
+import { listConnections, renameConnection, revokeGrant, revokeGrantsOfUser } from '../oauth/tokens.ts'
+
+const CONNECTIONS = 'connections'
+const oneSchema = z.object({ id: z.uuid() })
+const renameSchema = z.object({ id: z.uuid(), name: z.string().max(300).default('') })
+const appSchema = z.object({ client_id: z.string().max(500) })
+
+export type ConnectionsDeps = OAuthDeps & { viewers: Viewers; upstreamsFor: UpstreamsFor }
+type Asked = Handled & { viewer: Viewer }
+
+/** The parts of the account page that show connections. */
+export async function connectionProps(deps: ConnectionsDeps, viewer: Viewer): Promise<Omit<ConnectionsProps, 'shell'>> {
+  return {
+    csrf: csrfToken(deps, viewer, CONNECTIONS),
+    apps: appsOf(deps, viewer, await listConnections(deps, viewer.userId)),
+  }
+}
+
+/** Connections by app, the last used one first. */
+function appsOf(deps: ConnectionsDeps, viewer: Viewer, connections: Connection[]): ConnectedApp[] {
+  const all = deps.upstreamsFor(viewer)
+  return [...Map.groupBy(connections, ({ client_id }) => client_id)].map(([clientId, ofApp]) => ({
+    client: labelOf(ofApp[0]!),
+    clientId,
+    connections: ofApp.map(({ id, label, resource, scope, network, ...times }) => ({
+      id,
+      label: label ?? undefined,
+      resource,
+      servers: resource === deps.resources.hub.url ? all : [],
+      permissions: permissionsOf(deps, scope),
+      connectedAt: times.created_at.toISOString(),
+      calledAt: times.called_at?.toISOString(),
+      network: network ?? undefined,
+      expiresAt: times.expires_at.toISOString(),
+    })),
+  }))
+}
+
+export const labelOf = ({
+  client_id: id,
+  client_name: name,
+  client_source: source,
+}: Pick<Connection, 'client_id' | 'client_name' | 'client_source'>) => clientLabel({ id, name, source })
+
+export const permissionsOf = ({ scopes }: ConnectionsDeps, names: readonly string[]) =>
+  names.map(scope => ({ scope, text: scopes.text(scope) }))
+
+export const connections = (deps: ConnectionsDeps) => {
+  /** Reads a form of this page. */
+  async function readForm<T extends z.ZodType>(asked: Asked, schema: T): Promise<z.output<T>> {
+    const params = await readParams(asked.request)
+    requireCsrf(deps, asked, asked.viewer, CONNECTIONS, params)
+    return checkParams(params, schema)
+  }
+
+  /** Shows what is left, and says what was done. */
+  async function answer({ request, viewer }: Asked, done: string): Promise<Response> {
+    if (!isFragmentRequest(request)) return seeOther('/account', [noticeCookie(deps, done)])
+    const props = await connectionProps(deps, viewer)
+    return page(deps, request, shell => connectionList({ ...props, shell, done }))
+  }
+
+  const textsOf = ({ request }: Asked): Texts => TEXTS[languageOf(request)]
+  const ownConnection = async ({ viewer }: Asked, wanted: string) =>
+    (await listConnections(deps, viewer.userId)).find(({ id }) => id === wanted)
+
+  return new Elysia({ name: 'account-connections' })
+    .use(session(deps))
+    .post(
+      '/account/disconnect',
+      async asked => {
+        const { id } = await readForm(asked, oneSchema)
+        const connection = await ownConnection(asked, id)
+        const ended = await revokeGrant(deps, { grantId: id, userId: asked.viewer.userId, by: 'user' })
+        const t = textsOf(asked)
+        return answer(
+          asked,
+          ended && connection ? fill(t.appDisconnected, { app: connection.client_name }) : t.alreadyEnded,
+        )
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+    .post(
+      '/account/rename',
+      async asked => {
+        const { id, name: typed } = await readForm(asked, renameSchema)
+        const name = await renameConnection(deps, { id, userId: asked.viewer.userId, name: typed })
+        const connection = await ownConnection(asked, id)
+        const t = textsOf(asked)
+        if (name === undefined || !connection) return answer(asked, t.alreadyEnded)
+        return answer(asked, fill(name === '' ? t.nameRemoved : t.renamed, { app: connection.client_name, name }))
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+    .post(
+      '/account/disconnect-app',
+      async asked => {
+        const { client_id: clientId } = await readForm(asked, appSchema)
+        const { userId } = asked.viewer
+        const known = [...(await listConnections(deps, userId)), ...(await listIdleConsents(deps, userId))]
+        const name = known.find(({ client_id }) => client_id === clientId)?.client_name
+        const count = await revokeGrantsOfUser(deps, { userId, clientId }, 'user')
+        const t = textsOf(asked)
+        if (name === undefined) return answer(asked, t.alreadyEnded)
+        return answer(asked, fill(count > 0 ? t.appDisconnected : t.willAskAgain, { app: name }))
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+    .post(
+      '/account/disconnect-all',
+      async asked => {
+        await readForm(asked, z.looseObject({}))
+        const { userId } = asked.viewer
+        const known = [...(await listConnections(deps, userId)), ...(await listIdleConsents(deps, userId))]
+        for (const clientId of new Set(known.map(({ client_id }) => client_id)))
+          await revokeGrantsOfUser(deps, { userId, clientId }, 'user')
+        return answer(asked, textsOf(asked).allDisconnected)
+      },
+      { parse: 'none', signedIn: true, ...PAGE },
+    )
+}

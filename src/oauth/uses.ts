@@ -1,0 +1,38 @@
+/**
+ * Last uses of connections and personal access tokens by calls: remembered in memory, so that a call needs no database, and
+ * stored once a minute and at shutdown.
+ */
+import { type Connection, updateUses } from '../../sql/grants.ts'
+import { networkOf } from '../lib/networks.ts'
+import type { OAuthDeps } from './deps.ts'
+import type { Principal } from './principal.ts'
+
+/** Notes a call. Machines have no connection. */
+export function noteUse({ memory: { uses }, now }: OAuthDeps, { grantId }: Principal, ip: string | null): void {
+  if (grantId === null) return
+  const at = now().getTime()
+  const use = uses.get(grantId)
+  if (!use) uses.set(grantId, { at, ip })
+  else {
+    use.at = at
+    use.ip = ip
+  }
+}
+
+/** When a connection was last used: called, or else refreshed. */
+export const lastUseOf = ({ called_at, used_at }: Pick<Connection, 'called_at' | 'used_at'>): Date =>
+  called_at ?? used_at
+
+/** Stores at most `limit` last uses. @returns how many. */
+export async function storeUses({ sql, memory: { uses } }: OAuthDeps, limit: number): Promise<number> {
+  const batch = [...uses.entries().take(limit)].map(([id, { at, ip }]) => ({
+    id,
+    at: new Date(at),
+    network: networkOf(ip),
+  }))
+  if (batch.length === 0) return 0
+  await updateUses(sql, batch)
+  // A use meanwhile is stored the next time.
+  for (const { id, at } of batch) if (uses.get(id)?.at === at.getTime()) uses.delete(id)
+  return batch.length
+}

@@ -1,0 +1,110 @@
+/** Connected apps on the account page: when and from where each was last used, its name, and ending one, an app's, or all. */
+import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
+import { listPersonalTokens } from '../../src/oauth/personal-tokens.ts'
+import { sweep } from '../../src/sweeper.ts'
+import { runCommand } from '../support/command.ts'
+import { csrfOf, deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
+import { startReplica, startServer, type TestServer } from '../support/server.ts'
+
+setDefaultTimeout(300_000)
+
+let server: TestServer
+beforeAll(async () => {
+  server = await startServer({ TRUSTED_PROXIES: '127.0.0.1' })
+})
+afterAll(() => server.close())
+
+const see = async (cookie: string, language = 'en') =>
+  (await server.get('/account', { Cookie: cookie, Accept: 'text/html', 'Accept-Language': language })).text()
+
+async function press(cookie: string, action: string, fields: Record<string, string> = {}): Promise<Response> {
+  // All forms of connections have one token.
+  const csrf = csrfOf(await see(cookie), '/account/disconnect-all')
+  return server.post(action, { ...fields, csrf }, { Cookie: cookie, Accept: 'text/html' })
+}
+
+/** What the next page says, once. */
+async function noticeAfter(cookie: string, answer: Response): Promise<string> {
+  const notice = answer.headers.getSetCookie().find(value => value.includes('notice'))!
+  const html = await see(`${cookie}; ${notice.split(';')[0]}`)
+  return /role="status">.*?<span>(.*?)<\/span>/s.exec(html)![1]!
+}
+
+const idsOf = (html: string) => [...new Set([...html.matchAll(/name="id" value="([^"]+)"/g)].map(([, id]) => id!))]
+const callFrom = (token: string, ip: string, to = server) =>
+  to.postJson(
+    '/mcp',
+    { jsonrpc: '2.0', id: 1, method: 'tools/list' },
+    { Authorization: `Bearer ${token}`, Accept: 'application/json, text/event-stream', 'X-Forwarded-For': ip },
+  )
+
+test('the last call of a connection and its network are stored by each replica, the latest wins, and a restart keeps them', async () => {
+  const ada = await signIn(server, 'ada@example.com')
+  const { access_token } = await deviceTokens(server, await registerClient(server), ada)
+  expect(await see(ada)).toMatch(/Last used<\/dt><dd><span>not yet<\/span><\/dd>/)
+  const replica = await startReplica(server)
+  expect((await callFrom(access_token, '198.51.100.1', replica)).status).toBe(200)
+  server.clock.advance(90)
+  expect((await callFrom(access_token, '198.51.100.2')).status).toBe(200)
+  const at = server.deps.now().toISOString().slice(0, 18)
+  await sweep(server.deps)
+  await replica.close() // stores the earlier call
+  const html = await see(ada)
+  expect(html).toContain(`<time datetime="${at}`)
+  expect(html).toMatch(/<\/time>, from <span>198\.51\.100\.2<\/span>/)
+  expect(await see(ada, 'de')).toMatch(/<\/time>, von <span>198\.51\.100\.2<\/span>/)
+  // A late store of an earlier call is not the last one.
+  const { stdout } = await runCommand(['connection', 'list', '--json'], server.env)
+  expect(JSON.parse(stdout)).toMatchObject([{ network: '198.51.100.2', called_at: expect.stringMatching(at) }])
+})
+
+test('a name is plain text of at most 60 characters, shown on every list of connections, and removable', async () => {
+  const grace = await signIn(server, 'grace@example.com')
+  await deviceTokens(server, await registerClient(server, { client_name: 'Pocket assistant' }), grace)
+  const [id] = idsOf(await see(grace))
+  const shown = (name: string) => `The connection of Pocket assistant is now called “${name}”.`
+  const renamed = await press(grace, '/account/rename', { id: id!, name: ' lap\u202etop\u200b ' })
+  expect([renamed.status, await noticeAfter(grace, renamed)]).toEqual([303, shown('laptop')])
+  expect(await see(grace)).toContain('<h3>laptop</h3>')
+  const run = (...args: string[]) => runCommand(['connection', ...args], server.env)
+  expect((await run('list', '--user', 'grace@example.com')).stdout.trimEnd().split('\t').at(-1)).toBe('laptop')
+  const long = 'x'.repeat(70)
+  expect((await run('rename', id!, long)).stdout).toBe(`${id} is now called ${long.slice(0, 60)}.\n`)
+  expect(await see(grace)).toContain(`<h3>${long.slice(0, 60)}</h3>`)
+  expect((await run('rename', id!, '')).stdout).toBe(`${id} has no name any more.\n`)
+  expect(await see(grace)).not.toContain('<h3>')
+  const unknown = crypto.randomUUID()
+  expect(await run('rename', unknown, 'x')).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: `No longer connected, or never was: ${unknown}\n`,
+  })
+})
+
+test('one app’s connections end together and no other’s; all end without ending tokens and browsers', async () => {
+  const joan = await signIn(server, 'joan@example.com')
+  const names = ['One', 'One', 'Two', 'Three']
+  const clients = new Map<string, string>()
+  for (const name of new Set(names)) clients.set(name, await registerClient(server, { client_name: name }))
+  const tokens: string[] = []
+  for (const name of names) tokens.push((await deviceTokens(server, clients.get(name)!, joan)).access_token)
+  const made = await runCommand(['token', 'add', 'script', '--user', 'joan@example.com'], server.env)
+  const states = async () =>
+    (await Promise.all(tokens.map(token => rpc(server, token, 'tools/list')))).map(({ status }) => status)
+  expect(await see(joan)).toContain('Disconnect all 2…')
+
+  const app = await press(joan, '/account/disconnect-app', { client_id: clients.get('One')! })
+  expect([app.status, await noticeAfter(joan, app), await states()]).toEqual([
+    303,
+    'One is disconnected.',
+    [401, 401, 200, 200],
+  ])
+  const again = await press(joan, '/account/disconnect-app', { client_id: clients.get('One')! })
+  expect(await noticeAfter(joan, again)).toBe('This connection had already ended.')
+  const all = await press(joan, '/account/disconnect-all')
+  expect([await noticeAfter(joan, all), await states()]).toEqual(['All apps are disconnected.', Array(4).fill(401)])
+  expect(await see(joan)).toContain('No app is connected as you.')
+  expect((await rpc(server, made.stdout.trim(), 'tools/list')).status).toBe(200)
+  const [user] = await server.deps.sql<{ id: string }[]>`select id from users where email = 'joan@example.com'`
+  expect(await listPersonalTokens(server.deps, user!.id)).toHaveLength(1)
+})

@@ -1,0 +1,47 @@
+import type { AccountTexts } from './en.ts'
+
+export const account: AccountTexts = {
+  tabApps: 'Applications',
+  tabTokens: 'Jetons d’accès',
+  tabPasskeys: 'Clés d’accès',
+  tabBrowsers: 'Navigateurs',
+
+  apps: 'Applications connectées',
+  appsIntro: 'Ces applications peuvent agir en votre nom. Ce que vous déconnectez perd l’accès aussitôt.',
+  noApps: 'Aucune application n’est connectée en votre nom.',
+  howToConnect: 'Comment connecter une application',
+  connectedAt: 'Connexion',
+  lastUsed: 'Dernière utilisation',
+  notYet: 'pas encore',
+  fromNetwork: '{time}, depuis {network}',
+  until: 'Jusqu’à',
+  rename: 'Renommer',
+  connectionName: 'Nom, par exemple « portable »',
+  save: 'Enregistrer',
+  disconnect: 'Déconnecter',
+  disconnectSure: '{app} perd l’accès aussitôt. Pour se reconnecter, elle devra vous le demander.',
+  disconnectAllOf: 'Déconnecter les {count}',
+  disconnectAllOfSure:
+    'Toutes les connexions de {app} prennent fin aussitôt, sur chaque appareil. Pour se reconnecter, elle devra vous le demander.',
+  appDisconnected: '{app} est déconnectée.',
+  alreadyEnded: 'Cette connexion avait déjà pris fin.',
+  renamed: 'La connexion de {app} s’appelle maintenant « {name} ».',
+  nameRemoved: 'La connexion de {app} n’a plus de nom.',
+
+  idle: 'Autorisées mais non connectées',
+  idleIntro:
+    'Vous avez déjà approuvé ces applications. Tant que votre session est ouverte ici, elles peuvent se reconnecter sans vous demander.',
+  askAgain: 'Me redemander',
+  willAskAgain: '{app} vous demandera avant de se reconnecter.',
+
+  lostDevice: 'Un appareil perdu ?',
+  lostDeviceText: 'Ou une application que vous ne reconnaissez pas ? Mettez fin à tout d’un coup.',
+  disconnectAll: 'Déconnecter toutes les applications',
+  disconnectAllSure:
+    'Chaque application perd l’accès aussitôt et devra vous demander avant de se reconnecter. Vos jetons d’accès et vos navigateurs restent.',
+  allDisconnected: 'Toutes les applications sont déconnectées.',
+  signOutEverywhere: 'Se déconnecter partout',
+  signOutEverywhereSure:
+    'Votre session est fermée dans chaque navigateur, celui-ci compris. Chaque application est déconnectée, et vos jetons d’accès sont révoqués.',
+  signedOutEverywhere: 'Vous êtes déconnecté partout, et chaque application est déconnectée.',
+}

@@ -1,0 +1,43 @@
+import type { AccountTexts } from './en.ts'
+
+export const account: AccountTexts = {
+  tabApps: '应用',
+  tabTokens: '访问令牌',
+  tabPasskeys: '通行密钥',
+  tabBrowsers: '浏览器',
+
+  apps: '已连接的应用',
+  appsIntro: '这些应用可以代表您操作。断开后，它们会立即失去访问权限。',
+  noApps: '没有应用以您的身份连接。',
+  howToConnect: '如何连接应用',
+  connectedAt: '连接时间',
+  lastUsed: '上次使用',
+  notYet: '尚未使用',
+  fromNetwork: '{time}，来自 {network}',
+  until: '有效期至',
+  rename: '重命名',
+  connectionName: '名称，例如“笔记本电脑”',
+  save: '保存',
+  disconnect: '断开',
+  disconnectSure: '{app} 会立即失去访问权限。再次连接之前，它必须征得您的同意。',
+  disconnectAllOf: '断开全部 {count} 个',
+  disconnectAllOfSure: '{app} 在所有设备上的连接会立即结束。再次连接之前，它必须征得您的同意。',
+  appDisconnected: '{app} 已断开。',
+  alreadyEnded: '此连接此前已经结束。',
+  renamed: '{app} 的连接现在名为“{name}”。',
+  nameRemoved: '{app} 的连接不再有名称。',
+
+  idle: '已允许但未连接',
+  idleIntro: '您曾批准过这些应用。只要您在此处登录，它们就可以不经询问再次连接。',
+  askAgain: '下次询问我',
+  willAskAgain: '{app} 再次连接之前会询问您。',
+
+  lostDevice: '设备丢失了？',
+  lostDeviceText: '或者有您不认识的应用？可以一次全部结束。',
+  disconnectAll: '断开所有应用',
+  disconnectAllSure: '所有应用会立即失去访问权限，再次连接之前必须征得您的同意。您的访问令牌和浏览器保持不变。',
+  allDisconnected: '所有应用均已断开。',
+  signOutEverywhere: '在所有位置退出登录',
+  signOutEverywhereSure: '您将在所有浏览器（包括此浏览器）中退出登录。所有应用都会断开，您的访问令牌会被撤销。',
+  signedOutEverywhere: '您已在所有位置退出登录，所有应用均已断开。',
+}

@@ -42,10 +42,15 @@ export const session = ({ viewers }: { viewers: Viewers }) =>
 
 function returnPath(request: Request, path: string): string {
   if (isFragmentRequest(request)) return URL.parse(request.headers.get('hx-current-url') ?? '')?.pathname ?? '/account'
-  if (request.method !== 'GET') return '/auth/device'
+  if (request.method !== 'GET') return formPage(path)
   // Not with URL, which throws for some values of the Host header.
   const query = request.url.indexOf('?')
   return path + (query < 0 ? '' : request.url.slice(query))
+}
+
+/** The page of a form: `/account/tokens` for `/account/tokens/add`. */
+function formPage(path: string): string {
+  return path.startsWith('/account/') ? path.slice(0, path.lastIndexOf('/')) : '/auth/device'
 }
 
 /** How long after a sign-in its user may change who has which rights, and add a way to sign in. */

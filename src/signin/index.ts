@@ -142,7 +142,7 @@ export const signin = (deps: SignInDeps) =>
 
 const AUTHORIZE = '/api/oauth/authorize/'
 const RETURN_PATHS =
-  /^\/(auth\/device(\/[0-9a-f-]{36})?|account(\/[a-z]+)?|admin(\/[a-z]+)?|api\/oauth\/authorize\/[0-9a-f-]{36})?(\?[\x21-\x7e]*)?$/
+  /^\/(auth\/device(\/[0-9a-f-]{36})?|account(\/[a-z]+|\/upstreams\/[A-Za-z0-9][\w.-]{0,63})?|admin(\/[a-z]+)?|api\/oauth\/authorize\/[0-9a-f-]{36})?(\?[\x21-\x7e]*)?$/
 const RETURN_LIMIT = 1000
 
 /** Validates the path to open after sign-in; the front page for anything unexpected. */

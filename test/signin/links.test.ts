@@ -131,6 +131,8 @@ describe('after a link the browser is where it was going', () => {
   test.each([
     '/',
     '/account',
+    '/account/passkeys',
+    '/account/upstreams/notes-2.x?for=abc_-1',
     '/auth/device?code=BBBB-CCCC',
     '/admin/users',
     '/auth/device/0f0e0d0c-0b0a-0908-0706-050403020100',
@@ -159,6 +161,8 @@ describe('after a link the browser is where it was going', () => {
     '/@evil.example',
     '/account@evil.example',
     '/account/../../evil',
+    '/account/upstreams/../evil',
+    '/account/upstreams/notes/callback?code=x',
     '/auth/device/../../evil',
     '/auth/device/%2e%2e/%2e%2e/evil',
     '/auth/device%2f..%2f..%2fevil',

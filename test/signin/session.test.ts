@@ -88,6 +88,18 @@ describe('a session (RFC 6265bis, SECURITY: Browser)', () => {
     }
   })
 
+  test('is requested by a form, and leads back to its page', async () => {
+    const pages = { '/account/tokens/add': '/account/tokens', '/account/disconnect': '/account' }
+    for (const [path, page] of Object.entries({ ...pages, '/api/oauth/device/verify': '/auth/device' })) {
+      const answer = await server.post(path, {}, HTML)
+      expect([path, answer.status, answer.headers.get('location')]).toEqual([
+        path,
+        303,
+        `/auth/signin?return_to=${encodeURIComponent(page)}`,
+      ])
+    }
+  })
+
   test('is requested from programs in JSON', async () => {
     const answer = await server.get('/account', { Accept: 'application/json' })
     expect([answer.status, await answer.json()]).toEqual([

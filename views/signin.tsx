@@ -13,6 +13,8 @@ export interface SignInProps {
   shell: Shell
   providers: { id: string; name: string }[]
   returnTo: string
+  /** Whether somebody who is signed in has to sign in again. */
+  again?: boolean
   csrf: string
   waiting: Waiting | undefined
   /** The link of the device that waits, for a phone. */
@@ -21,8 +23,9 @@ export interface SignInProps {
   command: string
 }
 
-export function signInPage({ shell, providers, returnTo, csrf, waiting, qr, command }: SignInProps) {
+export function signInPage({ shell, providers, returnTo, again, csrf, waiting, qr, command }: SignInProps) {
   const { t, site, viewer } = shell
+  const mustSignIn = viewer === undefined || again === true
   return (
     <Layout title={t.signIn} shell={shell} signingIn translated passkeys>
       <div class="card">
@@ -45,20 +48,24 @@ export function signInPage({ shell, providers, returnTo, csrf, waiting, qr, comm
             <p>
               <Phrase text={t.alreadySignedIn} email={<b safe>{viewer.email}</b>} />
             </p>
-            <p>
-              <a class="button primary" href={returnTo} safe>
-                {t.goOn}
-              </a>
-            </p>
-            {providers.length > 0 ? <p safe>{t.orSomebodyElse}</p> : ''}
+            {mustSignIn ? (
+              <p safe>{t.signInAgain}</p>
+            ) : (
+              <p>
+                <a class="button primary" href={returnTo} safe>
+                  {t.goOn}
+                </a>
+              </p>
+            )}
+            {providers.length > 0 && !mustSignIn ? <p safe>{t.orSomebodyElse}</p> : ''}
           </>
         )}
-        <PasskeySignIn csrf={csrf} returnTo={returnTo} isOnly={providers.length === 0 && viewer === undefined} t={t} />
+        <PasskeySignIn csrf={csrf} returnTo={returnTo} isOnly={providers.length === 0 && mustSignIn} t={t} />
         {providers.map(({ id, name }) => (
           <form method="post" action={`/auth/signin/${id}`}>
             <Csrf token={csrf} />
             <input type="hidden" name="return_to" value={returnTo} />
-            <button class={providers.length === 1 && viewer === undefined ? 'primary' : 'choice'} type="submit">
+            <button class={providers.length === 1 && mustSignIn ? 'primary' : 'choice'} type="submit">
               <ProviderMark id={id} /> <span safe>{fill(t.continueWith, { provider: name })}</span>
             </button>
           </form>
@@ -67,7 +74,7 @@ export function signInPage({ shell, providers, returnTo, csrf, waiting, qr, comm
           <p class="hint" safe>
             {t.operatorDecides}
           </p>
-        ) : viewer === undefined ? (
+        ) : mustSignIn ? (
           <WithLink shell={shell} command={command} />
         ) : (
           ''

@@ -38,7 +38,7 @@ export const passkeys = (deps: PasskeyDeps) => {
   ): Promise<z.output<T>> {
     const params = await readParams(asked.request)
     requireCsrf(deps, asked, asked.viewer, PASSKEYS, params)
-    if (recent && !signedInRecently(deps, asked.viewer)) throw new SignInRequired(WHERE)
+    if (recent && !signedInRecently(deps, asked.viewer)) throw new SignInRequired(WHERE, true)
     return checkParams(params, schema)
   }
 

@@ -76,7 +76,7 @@ export async function readForm<T extends z.ZodType>(
 ): Promise<z.output<T>> {
   const params = await readParams(asked.request)
   requireCsrf(deps, asked, asked.viewer, interactionOf(section), params)
-  if (dangerous && !signedInRecently(deps, asked.viewer)) throw new SignInRequired(`/admin/${section}`)
+  if (dangerous && !signedInRecently(deps, asked.viewer)) throw new SignInRequired(`/admin/${section}`, true)
   return checkParams(params, schema)
 }
 

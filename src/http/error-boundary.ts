@@ -61,7 +61,10 @@ const OUR_FAULT = {
 
 async function respondTo(deps: PageDeps, error: unknown, request: Request, asPage: boolean): Promise<Response> {
   if (error instanceof SignInRequired && !wantsJson(request))
-    return openPage(request, `/auth/signin?return_to=${encodeURIComponent(error.returnTo.toWellFormed())}`)
+    return openPage(
+      request,
+      `/auth/signin?return_to=${encodeURIComponent(error.returnTo.toWellFormed())}${error.again ? '&again=1' : ''}`,
+    )
   const answer = classify(error)
   if (answer.log) logAnswer(deps, request, answer.status, answer.log)
   const response = asPage ? await errorPageOf(deps, request, answer) : errorJson(answer)

@@ -76,9 +76,15 @@ export class AppError extends Error {
   }
 }
 
-/** Nobody is signed in: the error boundary redirects to the sign-in page, which returns to `returnTo`. */
+/**
+ * Nobody is signed in, or not recently enough (`again`): the error boundary redirects to the sign-in page, which returns to
+ * `returnTo`.
+ */
 export class SignInRequired extends Error {
-  constructor(readonly returnTo: string) {
+  constructor(
+    readonly returnTo: string,
+    readonly again = false,
+  ) {
     super('sign-in required')
     this.name = 'SignInRequired'
   }

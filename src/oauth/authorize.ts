@@ -106,7 +106,7 @@ async function begin(deps: DecisionDeps, arrival: Arrival): Promise<Response> {
     if (!viewer) throw new OAuthError('login_required', 'Nobody is signed in')
     // prompt=login requires a sign-in that happened after this request (OpenID Connect Core 3.1.2.1).
     if (prompt.has('login') && !(kept && viewer.signedInAt >= kept.createdAt))
-      throw new SignInRequired(`${PATH}/${(await keep()).id}`)
+      throw new SignInRequired(`${PATH}/${(await keep()).id}`, true)
     const asked = { ...checked, scope: grantableBy(viewer, checked.scope) }
     if (!prompt.has('consent') && (await isConsentRemembered(deps, viewer, asked)))
       return seeOther(answerUrl(deps, target, { code: await issueAuthorizationCode(deps, viewer, asked, ip) }))

@@ -151,13 +151,14 @@ function localPath(given: string | undefined): string {
 }
 
 async function showSignIn(deps: SignInDeps, request: Request): Promise<Response> {
-  const returnTo = localPath(queryParams(request).return_to)
+  const { return_to, again } = queryParams(request)
+  const returnTo = localPath(return_to)
   const providers = [...deps.providers.values()].map(({ id, name }) => ({ id, name }))
   const { csrf, cookie } = formToken(deps, request)
   const waiting = await waitingFor(deps, returnTo)
   const link = waiting?.kind === 'device' ? `${deps.config.BASE_URL}${returnTo}` : undefined
   const props = { providers, returnTo, csrf, waiting, qr: link ? qrForPhone(deps, link) : undefined, command: COMMAND }
-  const response = await page(deps, request, shell => signInPage({ ...props, shell }))
+  const response = await page(deps, request, shell => signInPage({ ...props, shell, again: again !== undefined }))
   response.headers.append('Set-Cookie', cookie)
   // Users who sign in with a one-time link instead return to the same page.
   const remembered = Buffer.from(returnTo).toString('base64url')

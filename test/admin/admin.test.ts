@@ -380,8 +380,12 @@ describe('every form', () => {
     const answer = await server.post('/admin/users/add', form, { Cookie: old, ...HTML })
     expect([answer.status, answer.headers.get('location')]).toEqual([
       303,
-      expect.stringMatching(/^\/auth\/signin\?return_to=%2Fadmin%2Fusers/),
+      '/auth/signin?return_to=%2Fadmin%2Fusers&again=1',
     ])
+    const asked = await see(answer.headers.get('location')!, old)
+    expect(asked.html).toContain('Sign in again to continue.')
+    expect(asked.html).toContain('user link you@example.com')
+    expect(asked.html).not.toContain('href="/admin/users"')
     expect((await see('/admin/users?prefix=late', old)).html).not.toContain('<strong>late@')
     root = await signIn(server, 'root@example.com', { admin: true })
   })

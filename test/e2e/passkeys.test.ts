@@ -214,6 +214,9 @@ test.skipIf(noBrowser)(
     expect(answer.status).toBe(403)
     server.clock.advance(31 * 60)
     const late = await server.post('/account/passkeys/options', { csrf }, headers)
-    expect([late.status, late.headers.get('location')]).toEqual([303, '/auth/signin?return_to=%2Faccount%2Fpasskeys'])
+    expect([late.status, late.headers.get('location')]).toEqual([
+      303,
+      '/auth/signin?return_to=%2Faccount%2Fpasskeys&again=1',
+    ])
   },
 )

@@ -42,7 +42,7 @@ afterAll(() => server.close())
 
 const HTML = { Accept: 'text/html' }
 /** Where the sign-in page returns to. */
-const KEPT = /^\/auth\/signin\?return_to=(%2Fapi%2Foauth%2Fauthorize%2F[0-9a-f-]{36})$/
+const KEPT = /^\/auth\/signin\?return_to=(%2Fapi%2Foauth%2Fauthorize%2F[0-9a-f-]{36})(?:&again=1)?$/
 
 const { verifier, challenge } = pkce()
 

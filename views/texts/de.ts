@@ -57,6 +57,7 @@ export const de: Texts = {
   operatorDecides: 'Der Betreiber dieses Servers entscheidet, wer Zugriff hat.',
   alreadySignedIn: 'Sie sind als {email} angemeldet.',
   goOn: 'Weiter',
+  signInAgain: 'Melden Sie sich neu an, um fortzufahren.',
   orSomebodyElse: 'Oder melden Sie sich neu an, als jemand anderes:',
   needsLink:
     'Bei diesem Server meldet man sich mit einem Einmal-Link an. Öffnen Sie in diesem Browser den Link, den Sie vom Betreiber haben; danach kommen Sie hierher zurück.',

@@ -60,6 +60,7 @@ export const en = {
   operatorDecides: 'The operator of this server decides who has access.',
   alreadySignedIn: 'You are signed in as {email}.',
   goOn: 'Continue',
+  signInAgain: 'Sign in again to continue.',
   orSomebodyElse: 'Or sign in again, as somebody else:',
   needsLink:
     'This server signs people in with one-time links. Open the link that its operator gave you in this browser; you will return to this page.',

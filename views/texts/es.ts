@@ -57,6 +57,7 @@ export const es: Texts = {
   operatorDecides: 'El operador de este servidor decide quién tiene acceso.',
   alreadySignedIn: 'Has iniciado sesión como {email}.',
   goOn: 'Continuar',
+  signInAgain: 'Inicia sesión de nuevo para continuar.',
   orSomebodyElse: 'O inicia sesión de nuevo, como otra persona:',
   needsLink:
     'En este servidor se inicia sesión con enlaces de un solo uso. Abre en este navegador el enlace que te dio el operador; después volverás a esta página.',

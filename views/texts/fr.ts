@@ -57,6 +57,7 @@ export const fr: Texts = {
   operatorDecides: 'L’opérateur de ce serveur décide qui y a accès.',
   alreadySignedIn: 'Vous êtes connecté en tant que {email}.',
   goOn: 'Continuer',
+  signInAgain: 'Connectez-vous à nouveau pour continuer.',
   orSomebodyElse: 'Ou connectez-vous à nouveau, comme une autre personne :',
   needsLink:
     'On se connecte à ce serveur avec des liens à usage unique. Ouvrez dans ce navigateur le lien que l’opérateur vous a donné ; vous reviendrez ensuite sur cette page.',

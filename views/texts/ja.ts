@@ -57,6 +57,7 @@ export const ja: Texts = {
   operatorDecides: 'アクセスできる人は、このサーバーの管理者が決めます。',
   alreadySignedIn: '{email} としてサインインしています。',
   goOn: '続ける',
+  signInAgain: '続けるには、もう一度サインインしてください。',
   orSomebodyElse: 'または、別の人としてサインインし直す:',
   needsLink:
     'このサーバーには1回限りのリンクでサインインします。管理者から受け取ったリンクをこのブラウザーで開いてください。その後、このページに戻ります。',

@@ -56,6 +56,7 @@ export const zhHans: Texts = {
   operatorDecides: '谁可以访问由本服务器的运营者决定。',
   alreadySignedIn: '您已登录为 {email}。',
   goOn: '继续',
+  signInAgain: '请重新登录以继续。',
   orSomebodyElse: '或以其他人的身份重新登录：',
   needsLink: '本服务器使用一次性链接登录。请在此浏览器中打开运营者给您的链接；之后您会回到此页面。',
   areYouOperator: '您是运营者吗？',

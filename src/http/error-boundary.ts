@@ -165,7 +165,7 @@ function nextAfter(
   if (status >= 500 || status === 429)
     return { next: undefined, retry: request.method === 'GET' ? pathname.replace(/^\/+/, '/') + search : undefined }
   const isDevice = /^\/(auth|api\/oauth)\/device\b/.test(pathname)
-  const next = isDevice ? 'device' : /^\/auth\/(signin|callback)\b/.test(pathname) ? 'signin' : undefined
+  const next = isDevice ? 'device' : /^\/auth\/(signin|callback|passkey)\b/.test(pathname) ? 'signin' : undefined
   return { next, retry: undefined }
 }
 

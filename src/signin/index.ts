@@ -74,20 +74,17 @@ export const signin = (deps: SignInDeps) =>
     )
     .post(
       '/auth/passkey',
-      async ({ request, server }) => {
-        const params = await readParams(request)
-        requireOwnForm(deps, { request, server }, params)
-        const { userId } = await verifyPasskey(
-          deps,
-          request,
-          params.credential ?? '',
-          clientAddress(deps, request, server),
-        )
-        const returnTo = localPath(params.return_to)
-        const response = await signedIn(deps, { request, server }, { userId, how: 'passkey', returnTo })
-        response.headers.append('Set-Cookie', withoutChallenge(deps))
-        return response
-      },
+      ({ request, server }) =>
+        traced(deps, { request, server }, 'sign-in', async () => {
+          const params = await readParams(request)
+          requireOwnForm(deps, { request, server }, params)
+          const ip = clientAddress(deps, request, server)
+          const { userId } = await verifyPasskey(deps, request, params.credential ?? '', ip)
+          const returnTo = localPath(params.return_to)
+          const response = await signedIn(deps, { request, server }, { userId, how: 'passkey', returnTo })
+          response.headers.append('Set-Cookie', withoutChallenge(deps))
+          return response
+        }),
       { parse: 'none', ...PAGE },
     )
     .post(

@@ -33,6 +33,14 @@ async function signOutToken(cookie: string): Promise<string> {
   return csrfOf(await (await server.get('/account', { Cookie: cookie, ...HTML })).text(), '/auth/signout')
 }
 
+test('a passkey that is refused leads back to the sign-in page, and is a step of the attempt', async () => {
+  const refused = await sendSignInForm(server, '/auth/passkey', { credential: '{}' }, HTML)
+  expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining('href="/auth/signin"')])
+  await server.deps.steps.flush()
+  const steps = await server.deps.sql`select status, answer from connection_steps where step = 'sign-in'`
+  expect(steps).toContainEqual({ status: 403, answer: 'passkey: not a credential' })
+})
+
 describe('a session (RFC 6265bis, SECURITY: Browser)', () => {
   test('begins with a new id, whatever the browser sent (no fixation)', async () => {
     const chosen = `${SESSION}=mse_${'A'.repeat(43)}`

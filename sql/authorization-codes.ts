@@ -125,6 +125,7 @@ export async function consumeAuthorizationCode(
       update clients
       set used_at = ${now}
       where id = (select client_id from issued)
+        and coalesce(used_at < ${now}::timestamptz - interval '1 minute', true) -- many users may share a client
     )
     select id
     from issued`

@@ -142,6 +142,7 @@ export async function redeemDeviceCode(
       update clients
       set used_at = ${now}
       where id = (select client_id from issued)
+        and coalesce(used_at < ${now}::timestamptz - interval '1 minute', true) -- many users may share a client
     )
     select outcome, client_id, user_id, resource, granted_scope, refreshable, user_is_admin
     from polled`

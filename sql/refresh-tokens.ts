@@ -20,16 +20,15 @@ export interface RefreshTokenRow {
 }
 
 /**
- * Finds a refresh token with its grant, and locks both for the rest of the transaction. Without joins between columns, so
- * that each table is read by its primary key whatever the planner believes about its size.
+ * Finds a refresh token with its grant. Without joins between columns, so that each table is read by its primary key
+ * whatever the planner believes about its size.
  */
-export async function lockRefreshToken(sql: Queries, tokenHash: Uint8Array): Promise<RefreshTokenRow | undefined> {
+export async function findRefreshToken(sql: Queries, tokenHash: Uint8Array): Promise<RefreshTokenRow | undefined> {
   const [row] = await sql<RefreshTokenRow[]>`
     with token as materialized (
       select token_hash, grant_id, consumed_at, expires_at
       from refresh_tokens
       where token_hash = ${tokenHash}
-      for update
     )
     select
       token.grant_id, granted.client_id, granted.user_id, granted.scope, granted.resource,
@@ -44,15 +43,21 @@ export async function lockRefreshToken(sql: Queries, tokenHash: Uint8Array): Pro
       from users
       where id = granted.user_id
       limit 1
-    ) as account
-    for update of granted`
+    ) as account`
   return row
 }
 
 /** Number of used tokens kept per grant, to distinguish reuse from unknown tokens. */
 const KEEP_USED = 100
+/** After how many refreshes those beyond it are deleted, since finding them reads them all. */
+const FORGET_EVERY = 16
 
-/** Consumes a token, stores its successor, records the use and origin in the grant, and deletes old used tokens. */
+/**
+ * Consumes an unused token of a living grant, stores its successor, and records the use and its origin in the grant. Now and
+ * then deletes old used tokens.
+ *
+ * @returns whether this call consumed it; otherwise another one did, or the grant has ended meanwhile.
+ */
 export async function rotateRefreshToken(
   sql: Queries,
   rotate: {
@@ -64,36 +69,43 @@ export async function rotateRefreshToken(
     network: string
     agent: string
   },
-): Promise<void> {
-  await sql`
+): Promise<boolean> {
+  const rows = await sql`
     with consumed as (
       update refresh_tokens
       set consumed_at = ${rotate.now}
       where token_hash = ${rotate.tokenHash}
+        and consumed_at is null
+      returning grant_id
     ),
     used as (
       update grants
       set
         used_at = ${rotate.now},
+        refreshes = refreshes + 1,
         rotated_hash = ${rotate.tokenHash},
         refreshed_network = ${rotate.network},
         refreshed_agent = ${rotate.agent}
-      where id = ${rotate.grantId}
+      where id = (select grant_id from consumed)
+        and revoked_at is null
+      returning id, refreshes
     ),
     forgotten as (
       delete from refresh_tokens
       where token_hash = any (array(
         select token_hash
         from refresh_tokens
-        where grant_id = ${rotate.grantId}
-          and consumed_at < ${rotate.now}
-        order by consumed_at desc
-        offset ${KEEP_USED - 1}
-        limit ${KEEP_USED}
+        where (select refreshes % ${FORGET_EVERY}::int = 0 from used)
+          and grant_id = ${rotate.grantId}
+        order by created_at desc
+        offset ${KEEP_USED}
       ))
     )
     insert into refresh_tokens (token_hash, grant_id, created_at, expires_at)
-    values (${rotate.successorHash}, ${rotate.grantId}, ${rotate.now}, ${rotate.expiresAt})`
+    select ${rotate.successorHash}, id, ${rotate.now}, ${rotate.expiresAt}
+    from used
+    returning token_hash`
+  return rows.length === 1
 }
 
 /** The grant of a refresh token, for revocation. */

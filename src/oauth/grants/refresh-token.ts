@@ -7,9 +7,8 @@
  * is refused, but nothing is revoked. From anywhere else it is a replay, and the grant is revoked.
  */
 import type { ClientRow } from '../../../sql/clients.ts'
-import { lockRefreshToken, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
+import { findRefreshToken, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
-import { inTransaction } from '../../db/index.ts'
 import type { Params } from '../../http/params.ts'
 import { hashSecret, hmac, isSecret, SECRET_KINDS } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
@@ -48,25 +47,7 @@ export async function grantRefreshToken(
   const successor = successorOf(deps, presented)
   const origin: Origin = { network: networkOf(ip), agent: programOf(userAgent) }
   const { outcome, token, scope } = isSecret('refreshToken', presented)
-    ? await inTransaction(deps, async sql => {
-        const tokenHash = hashSecret(presented)
-        const found = await lockRefreshToken(sql, tokenHash)
-        const decided = outcomeOf(deps, client, found, origin)
-        // Validate before consuming: an invalid request must not cost the client its token.
-        const isGood = decided === 'rotated' || decided === 'retried'
-        const narrowed = found && isGood ? narrowedScope(deps, client, found, params, ip) : []
-        if (found && decided === 'rotated') {
-          await rotateRefreshToken(sql, {
-            tokenHash,
-            successorHash: hashSecret(successor),
-            grantId: found.grant_id,
-            now: deps.now(),
-            expiresAt: refreshExpiry(deps, found.grant_expires_at),
-            ...origin,
-          })
-        }
-        return { outcome: decided, token: found, scope: narrowed }
-      })
+    ? await exchange(deps, { client, params, ip }, { presented, successor, origin })
     : { outcome: 'unknown' as const, token: undefined, scope: [] }
 
   if (outcome === 'unknown' || outcome === 'foreign') countGuess(deps, ip)
@@ -91,6 +72,37 @@ export async function grantRefreshToken(
     resource: token.resource,
   })
   return { ...response, refresh_token: successor }
+}
+
+/** Decides what a token is worth and, if that is a successor, consumes it. */
+async function exchange(
+  deps: OAuthDeps,
+  { client, params, ip }: Pick<TokenRequest, 'client' | 'params' | 'ip'>,
+  { presented, successor, origin }: { presented: string; successor: string; origin: Origin },
+): Promise<{ outcome: Outcome; token: RefreshTokenRow | undefined; scope: string[] }> {
+  const tokenHash = hashSecret(presented)
+  const judge = async () => {
+    const token = await findRefreshToken(deps.sql, tokenHash)
+    const outcome = outcomeOf(deps, client, token, origin)
+    // Validate before consuming: an invalid request must not cost the client its token.
+    const isGood = outcome === 'rotated' || outcome === 'retried'
+    return { outcome, token, scope: token && isGood ? narrowedScope(deps, client, token, params, ip) : [] }
+  }
+  const judged = await judge()
+  const { outcome, token } = judged
+  if (!token || outcome !== 'rotated') return judged
+  const isRotated = await rotateRefreshToken(deps.sql, {
+    tokenHash,
+    successorHash: hashSecret(successor),
+    grantId: token.grant_id,
+    now: deps.now(),
+    expiresAt: refreshExpiry(deps, token.grant_expires_at),
+    ...origin,
+  })
+  if (isRotated) return judged
+  // A concurrent request was faster, which makes this one a retry; or the grant has just ended.
+  const again = await judge()
+  return again.outcome === 'rotated' ? { ...again, outcome: 'dead' } : again
 }
 
 function outcomeOf(deps: OAuthDeps, client: ClientRow, token: RefreshTokenRow | undefined, origin: Origin): Outcome {

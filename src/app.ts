@@ -12,6 +12,7 @@ import { origin } from './http/origin.ts'
 import { requests } from './http/requests.ts'
 import { openRoutes } from './http/routes.ts'
 import { mcp } from './mcp/index.ts'
+import { probe } from './mcp/probe.ts'
 import { oauth } from './oauth/index.ts'
 import { signin } from './signin/index.ts'
 import { providerStates } from './signin/watch.ts'
@@ -33,6 +34,7 @@ export const createApp = (deps: Deps) => {
       .use(account(deps))
       .use(admin(deps))
       .use(oauth(deps))
-      .use(mcp(deps)),
+      .use(mcp(deps))
+      .use(probe(deps)),
   )
 }

@@ -36,6 +36,8 @@ export const LIMITS = {
   tokenGuesses: { name: 'token-guess', hits: 100, seconds: 300 },
   /** Trips of one user to link an account at an upstream, since each is a row. */
   links: { name: 'link', hits: 100, seconds: 600 },
+  /** Streams by which `doctor` examines the proxies in front. */
+  probes: { name: 'probe', hits: 60, seconds: 600 },
   /** Steps of connections that are recorded from one network. */
   steps: { name: 'step', hits: 300, seconds: 600 },
   /** Different audit events of unauthenticated requests from one network, since each is a row. */

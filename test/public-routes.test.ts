@@ -23,6 +23,8 @@ const PUBLIC: readonly string[] = [
   'GET /.well-known/*',
   // What authorization servers of upstreams read about us.
   'GET /.well-known/mcp-oauth-server/client.json',
+  // Says nothing but what becomes of the sender's own address.
+  'GET /.well-known/mcp-oauth-server/stream',
   // Discovery JSON; the stream at the same address is closed.
   'GET /api/sse',
   'GET /auth/signin',

@@ -1,26 +1,36 @@
 /** What this server needs: its configuration, database, keys, sign-in, way out and upstreams; and then itself from outside. */
-import { lookup } from 'node:dns/promises'
+import { statfsSync } from 'node:fs'
 import { databaseTime, databaseVersion } from '../../sql/index.ts'
+import { migrations } from '../../sql/migrations/index.ts'
 import type { Config } from '../config.ts'
+import { connect } from '../db/index.ts'
+import { appliedMigrations } from '../db/migrate.ts'
 import type { Deps } from '../deps.ts'
 import { checkUpstreams } from '../gateway/check.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
+import { type Outbound, publicInternet, SafeFetchError, safeFetch } from '../lib/safe-fetch.ts'
 import { printableText } from '../lib/text.ts'
 import { subjectTokens } from '../oauth/subject-tokens.ts'
+import { checkProvider } from '../signin/check.ts'
+import type { Provider } from '../signin/providers.ts'
 import { type Check, failed, ok, warning } from './checks.ts'
-import { checkPublic } from './doctor-public.ts'
-import { explain, readConfig, upstreamFile, withDeps } from './environment.ts'
+import { checkPublic, type PublicOptions } from './doctor-public.ts'
+import { explain, readConfig, requireDatabase, upstreamFile, withDeps } from './environment.ts'
 import { missingForProduction } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
 import { serverState } from './status.ts'
 
 const SKEW_MS = 5_000
 const OLDEST_POSTGRESQL = 14
+/** Megabytes; an empty embedded database takes 40, and its log up to 100. */
+const LOW_MB = 500
+const FULL_MB = 48
 /** A host that nearly every MCP client's metadata document or key set could be at. */
 const OUTSIDE = 'claude.ai'
+const OUTSIDE_MS = 5_000
 
-export async function* checkHere(): AsyncGenerator<Check> {
+export async function* checkHere(options: PublicOptions): AsyncGenerator<Check> {
   let config: Config
   try {
     config = readConfig()
@@ -34,59 +44,136 @@ export async function* checkHere(): AsyncGenerator<Check> {
     return
   }
   for (const item of secretFileWarnings(config)) yield warning('secret files', item, 'Run the command that it names.')
-  yield* await withDeps(deps => Array.fromAsync(checkDeps(deps))).catch(error => [
-    failed(
-      'database',
-      explain(error).text,
-      config.DATABASE_URL ? 'Check DATABASE_URL and AUTH_SECRET, and that the database runs.' : 'Check DATA_DIR.',
-    ),
-  ])
-  if (config.CLIENT_METADATA_DOCUMENTS) yield await checkWayOut()
+  const database = await checkDatabase(config)
+  yield* database
+  if (database.every(({ state }) => state !== 'failed'))
+    yield* await withDeps(deps => Array.fromAsync(checkDeps(deps))).catch(error => [startFailure(error)])
+  if (config.CLIENT_METADATA_DOCUMENTS) yield await checkWayOut(publicInternet)
   const state = await serverState(config)
   if (state !== 'up') {
     yield failed('server', state, 'Start it: mcp-oauth-server serve')
     return
   }
   yield ok('server', `is up at port ${config.PORT}`)
-  for await (const check of checkPublic(new URL(`${config.BASE_URL}/mcp`)))
+  for await (const check of checkPublic(new URL(`${config.BASE_URL}/mcp`), options))
     yield { ...check, name: `outside: ${check.name}` }
 }
 
-async function* checkDeps(deps: Deps): AsyncGenerator<Check> {
-  const version = await databaseVersion(deps.sql)
-  const asked = performance.now()
-  const skew = Math.abs((await databaseTime(deps.sql)) - Date.now())
-  const ms = Math.round((performance.now() - asked) * 10) / 10
-  if (Number.parseInt(version, 10) < OLDEST_POSTGRESQL)
-    yield failed('database', `PostgreSQL ${version}`, `Use version ${OLDEST_POSTGRESQL} or newer.`)
-  else yield ok('database', `PostgreSQL ${version}, answers in ${ms} ms; the schema is up to date`)
-  if (skew > SKEW_MS)
-    yield warning(
-      'clock',
-      `${Math.round(skew / 1000)} s apart from the database's`,
-      'Run NTP on both; this server lives by the database’s time.',
+/** Without a change to the database: what opens it for work would migrate it. */
+async function checkDatabase(config: Config): Promise<Check[]> {
+  try {
+    requireDatabase(config)
+    const { DATABASE_URL: databaseUrl, DATA_DIR: dataDir } = config
+    const db = await connect({ databaseUrl, dataDir, serving: false, log: openLog('silent') })
+    try {
+      const version = await databaseVersion(db.sql)
+      const asked = performance.now()
+      const skew = (await databaseTime(db.sql)) - Date.now()
+      const ms = Math.round((performance.now() - asked) * 10) / 10
+      return [
+        Number.parseInt(version, 10) < OLDEST_POSTGRESQL
+          ? failed('database', `PostgreSQL ${version}`, `Use version ${OLDEST_POSTGRESQL} or newer.`)
+          : ok('database', `PostgreSQL ${version}, answers in ${ms} ms`),
+        checkSchema(await appliedMigrations(db.sql)),
+        checkDatabaseClock(skew),
+        ...(databaseUrl ? [] : [checkDisk(dataDir)]),
+      ]
+    } finally {
+      await db.close()
+    }
+  } catch (error) {
+    return [
+      failed(
+        'database',
+        explain(error).text,
+        config.DATABASE_URL ? 'Check DATABASE_URL, and that the database runs.' : 'Check DATA_DIR.',
+      ),
+    ]
+  }
+}
+
+function checkSchema(applied: readonly string[]): Check {
+  const name = 'schema'
+  const ours = migrations.at(-1)!.name
+  if (applied.length > migrations.length)
+    return failed(
+      name,
+      `the database has ${applied.at(-1)}, and this program knows only ${ours}`,
+      'A newer mcp-oauth-server has migrated it: use that version.',
     )
-  else yield ok('clock', 'agrees with the database')
+  if (applied.length < migrations.length)
+    return failed(
+      name,
+      `the database has ${applied.at(-1) ?? 'no tables'}, and this program needs ${ours}`,
+      'Make a backup, then run: mcp-oauth-server migrate. Starting the server does it as well.',
+    )
+  return ok(name, `up to date (${ours})`)
+}
+
+function checkDatabaseClock(skew: number): Check {
+  if (Math.abs(skew) <= SKEW_MS) return ok('clock', 'agrees with the database')
+  return failed(
+    'clock',
+    `the database is ${Math.round(Math.abs(skew) / 1000)} s ${skew > 0 ? 'ahead of' : 'behind'} this machine`,
+    'Run NTP on both; this server lives by the database’s time.',
+  )
+}
+
+function checkDisk(dataDir: string): Check {
+  const { bavail, bsize } = statfsSync(dataDir)
+  const free = Math.floor((bavail * bsize) / 1024 / 1024)
+  const found = `${free.toLocaleString('en')} MB free in DATA_DIR`
+  const fix = 'Free some space, or move DATA_DIR to a larger disk.'
+  if (free < FULL_MB) return failed('disk', found, fix)
+  return free < LOW_MB ? warning('disk', found, fix) : ok('disk', found)
+}
+
+/** Why the server would not start with a database that works. */
+function startFailure(error: unknown): Check {
+  const { text } = explain(error)
+  if (!/AUTH_SECRET|auth-secret/.test(text))
+    return failed('start', text, 'The server does not start either until it is right.')
+  return failed(
+    'keys',
+    text,
+    'Give the server the secret that the database was made with: AUTH_SECRET, AUTH_SECRET_FILE.',
+  )
+}
+
+async function* checkDeps(deps: Deps): AsyncGenerator<Check> {
   yield ok('keys', 'AUTH_SECRET opens the signing keys')
   for (const item of missingForProduction(deps)) {
     const [name = '', ...rest] = item.split(': ')
     yield warning(name, 'not set', rest.join(': '))
   }
-  for (const provider of deps.providers.values()) {
-    const name = `sign-in with ${provider.name}`
-    const callback = `${deps.config.BASE_URL}/auth/callback/${provider.id}`
-    try {
-      await provider.start({ state: 'doctor', nonce: 'doctor', verifier: 'doctor'.repeat(8) })
-      yield ok(name, `its redirect URI there must be ${callback}`)
-    } catch (error) {
-      yield failed(
-        name,
-        printableText((error as Error).message, 200),
-        `Is its address right, and can this machine reach it? Redirect URI: ${callback}`,
-      )
-    }
-  }
+  for (const provider of deps.providers.values()) yield await checkSignIn(provider)
   if (deps.config.MCP_SERVERS) yield* await checkServers(deps)
+}
+
+async function checkSignIn(provider: Provider): Promise<Check> {
+  const name = `sign-in with ${provider.name}`
+  const { redirectUri } = provider
+  const checked = await checkProvider(provider)
+  switch (checked.outcome) {
+    case 'accepted':
+      return ok(name, `it accepts the redirect URI ${redirectUri}`)
+    case 'unclear':
+      return ok(name, `it answers; its redirect URI there must be exactly ${redirectUri}`)
+    case 'redirect URI refused':
+      return failed(name, 'it refuses the redirect URI', `Register exactly this redirect URI there: ${redirectUri}`)
+    case 'request refused':
+      return failed(
+        name,
+        `it refuses the request with ${checked.status}`,
+        `Is the client id right, and is this redirect URI registered there? ${redirectUri}`,
+      )
+    case 'away':
+      return failed(
+        name,
+        printableText(checked.why, 200),
+        `Is its address right, and can this machine reach it? Redirect URI: ${redirectUri}`,
+      )
+  }
 }
 
 async function checkServers(deps: Deps): Promise<Check[]> {
@@ -107,18 +194,21 @@ async function checkServers(deps: Deps): Promise<Check[]> {
   }
 }
 
-/** Whether metadata documents and key sets of clients can be fetched. */
-async function checkWayOut(): Promise<Check> {
+/** Whether metadata documents and key sets of clients can be fetched, in the way in which the server fetches them. */
+export async function checkWayOut(outbound: Outbound): Promise<Check> {
+  const name = 'way out'
   const fix = 'Without a way out set CLIENT_METADATA_DOCUMENTS=false, or Codex and Claude Code cannot sign in.'
   try {
-    await lookup(OUTSIDE)
+    await outbound.resolve(OUTSIDE)
   } catch {
-    return failed('way out', `no DNS: ${OUTSIDE} has no address`, fix)
+    return failed(name, `no DNS: ${OUTSIDE} has no address`, `Check the resolver of this machine. ${fix}`)
   }
   try {
-    await fetch(`https://${OUTSIDE}/`, { method: 'HEAD', redirect: 'manual', signal: AbortSignal.timeout(5_000) })
-    return ok('way out', `${OUTSIDE} can be reached`)
+    await safeFetch(`https://${OUTSIDE}/robots.txt`, {}, { outbound, timeoutMs: OUTSIDE_MS, maxBytes: 1024 * 1024 })
+    return ok(name, `${OUTSIDE} can be reached`)
   } catch (error) {
-    return failed('way out', `${OUTSIDE} cannot be reached: ${printableText((error as Error).message, 200)}`, fix)
+    if (!(error instanceof SafeFetchError)) throw error
+    if (/larger than|compressed/.test(error.detail)) return ok(name, `${OUTSIDE} can be reached`)
+    return failed(name, `https://${OUTSIDE} ${error.detail}`, `Does a firewall block port 443? ${fix}`)
   }
 }

@@ -1,53 +1,52 @@
-/** What a client meets on its way from an MCP server's address to a token: RFC 9728, RFC 8414, RFC 8628, CORS and TLS. */
-import { connect } from 'node:tls'
-import { request } from '../lib/device-grant.ts'
-import { UsageError } from '../lib/errors.ts'
+/**
+ * What a client meets on its way from an MCP server's address to a token: TLS, the challenge, protected resource metadata
+ * (RFC 9728), the authorization server (`doctor-issuer`), and the proxies in between (`doctor-proxy`).
+ */
+import { z } from 'zod'
 import { isLoopbackHost } from '../lib/networks.ts'
 import { printableText } from '../lib/text.ts'
 import { type Check, failed, ok, warning } from './checks.ts'
+import { checkCertificate } from './doctor-certificate.ts'
+import { checkIssuer } from './doctor-issuer.ts'
+import { checkProxies } from './doctor-proxy.ts'
+import { type Answer, type Ask, openAsk, trustingWeb } from './doctor-web.ts'
 
-/** The address of another web page, to see whether browsers may call. */
-const ORIGIN = 'https://inspector.example'
-const SOON_DAYS = 14
+/** A little longer than a stream of this program is ever silent. */
+const SILENCE_S = 16
+/** A tolerance that verifiers of tokens have, too. */
+const MAX_SKEW_MS = 60_000
 
-/** @param url An MCP endpoint; for an origin alone, its `/mcp` if that is one. */
-export async function* checkPublic(url: URL): AsyncGenerator<Check> {
-  if (url.protocol === 'https:') yield await checkCertificate(url)
-  else if (!isLoopbackHost(url.hostname))
+export interface PublicOptions {
+  /** Seconds for which a stream is kept silent; by default not on this machine, where there is hardly a proxy. */
+  silence?: number | undefined
+  /** The certificate of a further CA, PEM. */
+  ca?: string | undefined
+}
+
+/** @param url An MCP endpoint. */
+export async function* checkPublic(url: URL, { silence, ca }: PublicOptions = {}): AsyncGenerator<Check> {
+  const isLocal = isLoopbackHost(url.hostname)
+  if (url.protocol === 'https:') yield await checkCertificate(url, ca)
+  else if (!isLocal)
     yield failed(
       'https',
       `${url.origin} is plain http`,
       'Put it behind a TLS proxy: tokens must not be sent in the clear.',
     )
+  const ask = openAsk(trustingWeb())
   const challenged = await ask(url)
   if ('problem' in challenged) {
     yield failed('reachable', challenged.problem, reachAdvice(challenged.problem))
     return
   }
   yield ok('reachable', `${url.href} answers with ${challenged.status}`)
-  const found = readChallenge(url, challenged)
-  yield found.check
-  const resource = await checkResource(url, found.metadataUrl)
+  yield* checkClock(challenged)
+  const metadataUrl = /resource_metadata="([^"]*)"/.exec(challenged.headers.get('www-authenticate') ?? '')?.[1]
+  yield await checkChallenge(url, challenged, metadataUrl, ask)
+  const resource = await checkResource(url, metadataUrl, ask)
   yield* resource.checks
-  if (resource.issuer === undefined) return
-  yield* checkServer(resource.issuer)
-}
-
-type Answer = { status: number; headers: Headers; body: unknown }
-
-async function ask(url: URL | string, headers: Record<string, string> = {}): Promise<Answer | { problem: string }> {
-  try {
-    const answer = await request(url, {
-      headers: { Accept: 'application/json, text/event-stream', ...headers },
-      redirect: 'manual',
-    })
-    const isJson = /json/.test(answer.headers.get('content-type') ?? '')
-    const body = isJson ? await answer.json().catch(() => undefined) : void (await answer.body?.cancel())
-    return { status: answer.status, headers: answer.headers, body }
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-    return { problem: error.message }
-  }
+  if (resource.issuer !== undefined) yield* checkIssuer(resource.issuer, ask)
+  yield* checkProxies(url.origin, silence ?? (isLocal ? 0 : SILENCE_S))
 }
 
 function reachAdvice(problem: string): string {
@@ -57,155 +56,141 @@ function reachAdvice(problem: string): string {
   return 'Nothing answers there: is the server started, the port published, and BASE_URL its public address?'
 }
 
-/** Connects without checking, so that an expired certificate is named with its date. */
-function checkCertificate({ hostname, port }: URL): Promise<Check> {
-  const { promise, resolve } = Promise.withResolvers<Check>()
-  const host = hostname.replace(/^\[|\]$/g, '')
-  const socket = connect({ host, port: Number(port || 443), servername: host, rejectUnauthorized: false }, () => {
-    const until = new Date(socket.getPeerCertificate().valid_to)
-    const days = Math.floor((until.getTime() - Date.now()) / 86_400_000)
-    const problem = socket.authorizationError
-    socket.destroy()
-    if (days < 0) resolve(failed('certificate', `expired on ${until.toISOString()}`, 'Renew it at the TLS proxy.'))
-    else if (problem)
-      resolve(failed('certificate', printableText(String(problem), 200), 'Use one that clients trust, for this name.'))
-    else if (days < SOON_DAYS) resolve(warning('certificate', `expires in ${days} days`, 'Renew it at the TLS proxy.'))
-    else resolve(ok('certificate', `valid until ${until.toISOString().slice(0, 10)}`))
-  })
-  socket.setTimeout(10_000, () => socket.destroy(new Error('no answer in 10 seconds')))
-  socket.on('error', error =>
-    resolve(failed('certificate', printableText(error.message, 200), 'Does anything listen there with TLS?')),
+/** Only differences that break something: the header has whole seconds, and the answer was on its way. */
+function* checkClock({ headers }: Answer): Generator<Check> {
+  const skew = Date.parse(headers.get('date') ?? '') - Date.now()
+  if (Number.isNaN(skew)) return
+  if (Math.abs(skew) <= MAX_SKEW_MS) return yield ok('clock', 'agrees with that of this machine')
+  yield failed(
+    'clock',
+    `the server is ${Math.round(Math.abs(skew) / 1000)} s ${skew > 0 ? 'ahead of' : 'behind'} this machine`,
+    'Run NTP on both: codes, tokens and certificates are valid for a time.',
   )
-  return promise
 }
 
-function readChallenge(url: URL, { status, headers }: Answer): { check: Check; metadataUrl: string | undefined } {
-  const challenge = headers.get('www-authenticate') ?? ''
-  const metadataUrl = /resource_metadata="([^"]*)"/.exec(challenge)?.[1]
+async function checkChallenge(
+  url: URL,
+  { status, headers }: Answer,
+  metadataUrl: string | undefined,
+  ask: Ask,
+): Promise<Check> {
+  const name = 'challenge'
   if (status >= 300 && status < 400)
-    return {
-      metadataUrl,
-      check: failed(
-        'challenge',
-        `it redirects to ${printableText(headers.get('location') ?? '', 200)}`,
-        'Clients do not follow it with a token: use the address that it leads to.',
-      ),
-    }
-  if (status !== 401)
-    return {
-      metadataUrl,
-      check: failed(
-        'challenge',
-        `${status} instead of 401`,
-        `Is ${url.href} an MCP endpoint? A proxy in front may answer for it, or cut a path prefix.`,
-      ),
-    }
+    return failed(
+      name,
+      `it redirects to ${printableText(headers.get('location') ?? '', 200)}`,
+      'Clients do not follow it with a token: use the address that it leads to.',
+    )
+  if (status !== 401) {
+    const named = await resourceAt(`${url.origin}/.well-known/oauth-protected-resource`, ask)
+    return failed(
+      name,
+      `${status} instead of 401${named ? `; the server names ${printableText(named, 200)}` : ''}`,
+      `Is ${url.href} an MCP endpoint? A proxy in front may answer for it, or pass on a path prefix that the server does not have.`,
+    )
+  }
   if (metadataUrl === undefined)
-    return {
-      metadataUrl,
-      check: warning(
-        'challenge',
-        '401 without resource_metadata',
-        'Clients then guess where the metadata is (RFC 9728 5.1).',
-      ),
-    }
-  return { metadataUrl, check: ok('challenge', `401 with ${printableText(metadataUrl, 200)}`) }
+    return warning(
+      name,
+      '401 without resource_metadata',
+      'Clients then guess where the metadata is (RFC 9728 5.1). Does a proxy strip WWW-Authenticate?',
+    )
+  return ok(name, `401 with ${printableText(metadataUrl, 200)}`)
 }
 
-async function checkResource(url: URL, named: string | undefined): Promise<{ checks: Check[]; issuer?: string }> {
-  const name = 'resource'
-  const path = url.pathname === '/' ? '' : url.pathname
-  const place = named && URL.canParse(named) ? named : `${url.origin}/.well-known/oauth-protected-resource${path}`
+const resourceSchema = z.looseObject({
+  resource: z.string(),
+  authorization_servers: z.array(z.unknown()).optional().catch(undefined),
+})
+
+async function resourceAt(place: string, ask: Ask): Promise<string | undefined> {
   const answer = await ask(place)
-  const body = ('body' in answer ? answer.body : undefined) as
-    | { resource?: unknown; authorization_servers?: unknown }
-    | undefined
-  if ('problem' in answer || answer.status !== 200 || typeof body?.resource !== 'string') {
-    const found = 'problem' in answer ? answer.problem : `${printableText(place, 200)} answers with ${answer.status}`
-    const fix =
-      'Clients find the authorization server there (RFC 9728). If the address is wrong, set BASE_URL to the public address.'
-    return { checks: [failed(name, found, fix)] }
+  return 'problem' in answer ? undefined : resourceSchema.safeParse(answer.body).data?.resource
+}
+
+/** In the order of the MCP specification: where the challenge says, for the path of the endpoint, for the whole host. */
+function placesOf({ origin, pathname }: URL, named: string | undefined): string[] {
+  if (named !== undefined && URL.canParse(named)) return [named]
+  const root = `${origin}/.well-known/oauth-protected-resource`
+  return [...new Set([root + (pathname === '/' ? '' : pathname), root])]
+}
+
+/** @returns the issuer to go on with. */
+async function checkResource(
+  url: URL,
+  named: string | undefined,
+  ask: Ask,
+): Promise<{ checks: Check[]; issuer?: string }> {
+  const name = 'resource'
+  const wrong: string[] = []
+  for (const place of placesOf(url, named)) {
+    const answer = await ask(place)
+    const metadata =
+      'problem' in answer || answer.status !== 200 ? undefined : resourceSchema.safeParse(answer.body).data
+    if (metadata) return judgeResource(url, metadata)
+    wrong.push('problem' in answer ? answer.problem : `${printableText(place, 200)} answers with ${answer.status}`)
   }
+  const prefix = cutPrefix(url, named)
+  if (prefix !== undefined) return { checks: [prefixFailure(prefix)] }
+  if (named === undefined && (await hasMetadata(url.origin, ask)))
+    return {
+      checks: [
+        warning(
+          name,
+          wrong.join('; '),
+          'It is a server of MCP 2025-03-26: newer clients look for the authorization server there (RFC 9728).',
+        ),
+      ],
+      issuer: url.origin,
+    }
+  const fix =
+    'Clients find the authorization server there (RFC 9728). If the address is wrong, set BASE_URL to the public address.'
+  return { checks: [failed(name, wrong.join('; '), fix)] }
+}
+
+async function hasMetadata(origin: string, ask: Ask): Promise<boolean> {
+  const answer = await ask(`${origin}/.well-known/oauth-authorization-server`)
+  return !('problem' in answer) && answer.status === 200
+}
+
+function judgeResource(
+  url: URL,
+  { resource, authorization_servers: servers }: z.output<typeof resourceSchema>,
+): { checks: Check[]; issuer?: string } {
+  const name = 'resource'
   const checks: Check[] = []
-  if (withoutSlash(body.resource) !== withoutSlash(url.href))
+  const prefix = cutPrefix(url, resource)
+  if (withoutSlash(resource) === withoutSlash(url.href)) checks.push(ok(name, printableText(resource, 200)))
+  else if (prefix !== undefined) checks.push(prefixFailure(prefix))
+  else
     checks.push(
       failed(
         name,
-        `it calls itself ${printableText(body.resource, 200)}`,
+        `it calls itself ${printableText(resource, 200)}`,
         `Clients want exactly ${url.href}: set BASE_URL to ${url.origin}, or give them the address that it names.`,
       ),
     )
-  else checks.push(ok(name, body.resource))
-  const [issuer] = Array.isArray(body.authorization_servers) ? body.authorization_servers : []
+  const issuer = servers?.[0]
   if (typeof issuer === 'string' && URL.canParse(issuer)) return { checks, issuer }
-  return {
-    checks: [
-      ...checks,
-      failed('authorization server', 'the metadata names none', 'Add authorization_servers (RFC 9728 2).'),
-    ],
-  }
+  checks.push(failed('authorization server', 'the metadata names none', 'Add authorization_servers (RFC 9728 2).'))
+  return { checks }
 }
 
-async function* checkServer(issuer: string): AsyncGenerator<Check> {
-  const { origin, pathname } = new URL(issuer)
-  const path = pathname === '/' ? '' : pathname
-  const place = `${origin}/.well-known/oauth-authorization-server${path}`
-  const answer = await ask(place, { Origin: ORIGIN })
-  const metadata = ('body' in answer ? answer.body : undefined) as Record<string, unknown> | undefined
-  if ('problem' in answer || answer.status !== 200 || typeof metadata !== 'object' || metadata === null) {
-    const found = 'problem' in answer ? answer.problem : `${printableText(place, 200)} answers with ${answer.status}`
-    yield failed('issuer', found, 'Clients read its metadata there (RFC 8414).')
-    return
-  }
-  if (metadata.issuer !== issuer)
-    yield failed(
-      'issuer',
-      `the metadata of ${printableText(issuer, 200)} is of ${printableText(String(metadata.issuer), 200)}`,
-      'They must be equal, character by character (RFC 8414 3.3): set BASE_URL.',
-    )
-  else yield ok('issuer', issuer)
-  const clear = Object.entries(metadata).filter(
-    ([name, value]) => name.endsWith('_endpoint') && typeof value === 'string' && isClear(value),
+/** What a proxy has cut from the path, if the server names itself, or its metadata, at the same origin without it. */
+function cutPrefix({ origin, pathname }: URL, named: string | undefined): string | undefined {
+  const other = URL.parse(named ?? '')
+  if (other?.origin !== origin) return undefined
+  const path = other.pathname.replace('/.well-known/oauth-protected-resource', '')
+  if (path.length < 2 || path === pathname || !pathname.endsWith(path)) return undefined
+  return pathname.slice(0, -path.length)
+}
+
+const prefixFailure = (prefix: string) =>
+  failed(
+    'path prefix',
+    `a proxy cuts ${prefix} off the path, and the server does not know of it`,
+    'Give it a host name, or a port, of its own: metadata and cookies belong to a whole host.',
   )
-  if (clear.length > 0)
-    yield failed(
-      'endpoints',
-      `${clear.map(([name]) => name).join(', ')} are plain http`,
-      'Set BASE_URL to the https address.',
-    )
-  const methods = metadata.code_challenge_methods_supported
-  if (!Array.isArray(methods) || !methods.includes('S256'))
-    yield failed(
-      'PKCE',
-      'code_challenge_methods_supported lacks S256',
-      'MCP clients refuse a server that does not say so.',
-    )
-  else yield ok('PKCE', 'S256')
-  if (typeof metadata.device_authorization_endpoint === 'string')
-    yield ok('device grant', metadata.device_authorization_endpoint)
-  else yield warning('device grant', 'none', 'Clients without a browser on the same machine cannot sign in (RFC 8628).')
-  const isOpen =
-    typeof metadata.registration_endpoint === 'string' || metadata.client_id_metadata_document_supported === true
-  if (isOpen) yield ok('new clients', metadata.registration_endpoint ? 'can register' : 'with a metadata document')
-  else
-    yield warning(
-      'new clients',
-      'can neither register nor bring a metadata document',
-      'Add each with: mcp-oauth-server client add',
-    )
-  if (answer.headers.get('access-control-allow-origin') === null)
-    yield warning(
-      'CORS',
-      'pages of other origins cannot read the metadata',
-      'Clients in a browser cannot sign in; does a proxy strip the headers?',
-    )
-  else yield ok('CORS', 'metadata can be read by pages of other origins')
-}
-
-function isClear(address: string): boolean {
-  const url = URL.parse(address)
-  return url?.protocol === 'http:' && !isLoopbackHost(url.hostname)
-}
 
 function withoutSlash(address: string): string {
   return address.replace(/\/$/, '')

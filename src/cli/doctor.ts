@@ -1,5 +1,7 @@
 import { UsageError } from '../lib/errors.ts'
+import { readCa } from './certificates.ts'
 import type { Check } from './checks.ts'
+import type { PublicOptions } from './doctor-public.ts'
 import { print, printJson } from './terminal.ts'
 
 /**
@@ -10,14 +12,15 @@ import { print, printJson } from './terminal.ts'
  */
 export async function examine(
   address: string | undefined,
-  { json, client }: { json?: boolean; client?: string | true },
+  { json, client, idle, ca }: { json?: boolean; client?: string | true; idle?: string; ca?: string },
 ): Promise<void> {
   if (client !== undefined) {
     const { showAttempts } = await import('./attempts.ts')
     return showAttempts(client === true ? undefined : client, json)
   }
   const checks: Check[] = []
-  for await (const check of checksFor(address)) {
+  const options = { silence: readSeconds(idle), ca: ca === undefined ? undefined : readCa(ca) }
+  for await (const check of checksFor(address, options)) {
     checks.push(check)
     if (json) continue
     print(`${LABELS[check.state]}${check.name}: ${check.found}`)
@@ -30,15 +33,25 @@ export async function examine(
 
 const LABELS = { ok: '     ok ', warning: 'warning ', failed: ' FAILED ' }
 
-async function* checksFor(address: string | undefined): AsyncGenerator<Check> {
+const MAX_SILENCE_S = 20
+
+function readSeconds(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const seconds = Number(text)
+  if (!(text !== '' && seconds >= 0 && seconds <= MAX_SILENCE_S))
+    throw new UsageError(`--idle must be a number of seconds, from 0 to ${MAX_SILENCE_S}`)
+  return seconds
+}
+
+async function* checksFor(address: string | undefined, options: PublicOptions): AsyncGenerator<Check> {
   if (address === undefined) {
     const { checkHere } = await import('./doctor-local.ts')
-    yield* checkHere()
+    yield* checkHere(options)
     return
   }
   const url = URL.parse(address)
   if (!url || !/^https?:$/.test(url.protocol))
     throw new UsageError(`${address} is not a URL that begins with http:// or https://`)
   const { checkPublic } = await import('./doctor-public.ts')
-  yield* checkPublic(url)
+  yield* checkPublic(url, options)
 }

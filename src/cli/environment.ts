@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { actingAs } from '../audit/events.ts'
 import { type Config, parseConfig } from '../config.ts'
-import { databaseProblem } from '../db/index.ts'
+import { databaseProblem, isOutage } from '../db/index.ts'
 import { type Deps, fileSource, openDeps } from '../deps.ts'
 import { readServers } from '../gateway/config.ts'
 import type { FileSource } from '../gateway/configured.ts'
@@ -76,17 +76,22 @@ export function upstreamFile(): FileSource {
   return fileSource(MCP_SERVERS, process.env)
 }
 
+/** @throws UsageError if there is no embedded database here: only `serve` creates one. */
+export function requireDatabase({ DATABASE_URL, DATA_DIR }: Config): void {
+  if (!DATABASE_URL && !existsSync(join(DATA_DIR, 'postgres')))
+    throw new UsageError(
+      `There is no database in ${resolve(DATA_DIR)}. Run this in the directory of the server or with -C DIR; "serve" creates a database.`,
+    )
+}
+
 /**
  * Runs a command with the database open; beside a running server it shares the server's.
  *
- * @throws UsageError if there is no embedded database here: only `serve` creates one.
+ * @throws UsageError if there is no embedded database here.
  */
 export async function withDeps<T>(work: (deps: Deps) => Promise<T>): Promise<T> {
   const config = withAddress(readConfig())
-  if (!config.DATABASE_URL && !existsSync(join(config.DATA_DIR, 'postgres')))
-    throw new UsageError(
-      `There is no database in ${resolve(config.DATA_DIR)}. Run this in the directory of the server or with -C DIR; "serve" creates a database.`,
-    )
+  requireDatabase(config)
   process.stdout.on('error', endWithoutReader)
   // A command prints what it has to say, so the log is for trouble only.
   const deps = await openDeps(config, { log: openLog('warn'), serving: false })
@@ -117,6 +122,9 @@ export function explain(error: unknown): { text: string; code: number } {
   if (error instanceof UsageError) return { text: error.message, code: error instanceof UnreachableError ? 3 : 1 }
   if (error instanceof AppError) return { text: `${error.title}. ${error.advice}`, code: 1 }
   const problem = databaseProblem(error)
-  if (problem) return { text: `The database cannot be used: ${problem}. Check DATABASE_URL.`, code: 3 }
+  if (problem && !isOutage(error)) return { text: `The database refused a statement: ${problem}`, code: 1 }
+  const { DATABASE_URL, DATABASE_URL_FILE } = process.env
+  const advice = DATABASE_URL || DATABASE_URL_FILE ? 'Check DATABASE_URL.' : 'Is its server starting or stopping?'
+  if (problem) return { text: `The database cannot be used: ${problem}. ${advice}`, code: 3 }
   return { text: error instanceof Error ? (error.stack ?? error.message) : String(error), code: 1 }
 }

@@ -17,6 +17,7 @@ import {
 } from '../lib/device-grant.ts'
 import { UnreachableError, UsageError } from '../lib/errors.ts'
 import { PROGRAM } from '../lib/program.ts'
+import { readCa } from './certificates.ts'
 import { showCode } from './login-code.ts'
 import { discover, register, type Target } from './login-discovery.ts'
 import { type Connection, connectionsFile, findConnection, storeConnection } from './login-store.ts'
@@ -192,14 +193,6 @@ async function end(connection: Connection): Promise<void> {
 
 const trusting = (ca: string | undefined) =>
   ca === undefined ? {} : { tls: { ca: [...rootCertificates, readCa(ca)] } }
-
-function readCa(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new UsageError(`The certificate ${file} cannot be read (${(error as { code?: string }).code})`)
-  }
-}
 
 /** Requests that trust a CA of the user's, too. */
 function openWeb(ca: string | undefined): Web {

@@ -125,6 +125,8 @@ function defineServer(program: Command): void {
     .command('doctor [url]')
     .description('Check this server, or any MCP server from outside: what is wrong, and how to fix it')
     .option('--client [id|name]', 'Show how far clients came that tried to connect, where each stopped, and why')
+    .option('--idle <seconds>', 'How long a stream stays silent, to see whether a proxy cuts it (default: 16; here: 0)')
+    .option('--ca <file>', 'Certificate (PEM) of a CA to trust')
     .addOption(json())
     .addHelpText('after', examples('doctor', 'doctor https://mcp.example.com/mcp', 'doctor --client claude'))
     .action(async (url, options) => (await import('./doctor.ts')).examine(url, options))

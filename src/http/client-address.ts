@@ -59,6 +59,16 @@ export function isTrustedPeer(config: Config, request: Request, server: Server<u
   return peer !== null && contains(trustedBy(config), peer)
 }
 
+/** What becomes of `X-Forwarded-For`: there is none, its sender is not in TRUSTED_PROXIES, or it is used. */
+export function forwardingOf(
+  config: Config,
+  request: Request,
+  server: Server<unknown> | null,
+): 'none' | 'ignored' | 'used' {
+  if (!request.headers.has('x-forwarded-for')) return 'none'
+  return isTrustedPeer(config, request, server) ? 'used' : 'ignored'
+}
+
 function normalized(address: string | undefined): string | null {
   const plain = address?.toLowerCase().replace(/^::ffff:(?=\d+\.)/, '')
   return plain && isIP(plain) ? plain : null

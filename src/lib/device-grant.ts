@@ -182,9 +182,13 @@ async function post(
 }
 
 /** A {@link Web} with a timeout. */
-export async function request(url: string | URL, init: RequestInit = {}): Promise<Response> {
+export async function request(
+  url: string | URL,
+  init: RequestInit = {},
+  timeoutMs: number = TIMEOUT_MS,
+): Promise<Response> {
   try {
-    return await fetch(url, { ...init, signal: AbortSignal.timeout(TIMEOUT_MS) })
+    return await fetch(url, { ...init, signal: AbortSignal.timeout(timeoutMs) })
   } catch (error) {
     const why = printableText((error as Error).message, 200)
     throw new UnreachableError(`${new URL(url).origin} cannot be reached: ${why}`)

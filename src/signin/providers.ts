@@ -26,6 +26,8 @@ export interface SignInSecrets {
 export interface Provider {
   id: string
   name: string
+  /** Must be registered at the provider exactly so. */
+  redirectUri: string
   /** Why its metadata could not be fetched the last time; undefined if it could, or needs none. */
   readonly problem: string | undefined
   /** Builds the URL to send the browser to. */
@@ -123,6 +125,7 @@ function openId({ id, name, issuer, clientId, clientSecret, redirectUri }: OpenI
   return {
     id,
     name,
+    redirectUri,
     get problem() {
       return problem
     },
@@ -223,6 +226,7 @@ function gitHub(clientId: string, clientSecret: string, redirectUri: string): Pr
   return {
     id: 'github',
     name: 'GitHub',
+    redirectUri,
     problem: undefined,
     start: async ({ state, verifier }) =>
       client.createAuthorizationURLWithPKCE(`${GITHUB}/authorize`, state, CodeChallengeMethod.S256, verifier, [

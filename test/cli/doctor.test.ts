@@ -1,20 +1,28 @@
 /** `doctor`: it names what is broken, with the fix. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { migrations } from '../../sql/migrations/index.ts'
+import type { Check } from '../../src/cli/checks.ts'
+import { checkCertificate } from '../../src/cli/doctor-certificate.ts'
+import { checkWayOut } from '../../src/cli/doctor-local.ts'
+import { checkPublic } from '../../src/cli/doctor-public.ts'
+import { connect } from '../../src/db/index.ts'
+import { migrate } from '../../src/db/migrate.ts'
+import { openLog } from '../../src/lib/log.ts'
 import { runCommand } from '../support/command.ts'
+import { falseClock } from '../support/faketime.ts'
+import { startNginx } from '../support/nginx.ts'
+import { startProvider } from '../support/openid-provider.ts'
 import { freePort } from '../support/ports.ts'
 import { emptyDatabase, startServer, type TestServer } from '../support/server.ts'
-import { TEST_CERTIFICATE, TEST_KEY } from '../support/tls.ts'
+import { EXPIRED_CERTIFICATE, TEST_CERTIFICATE, TEST_KEY } from '../support/tls.ts'
 
 setDefaultTimeout(300_000)
 
-interface Check {
-  name: string
-  state: string
-  found: string
-  fix?: string
-}
+/** The tests run with and without internet. */
+const INSIDE = { CLIENT_METADATA_DOCUMENTS: 'false' }
 
 let server: TestServer
 beforeAll(async () => {
@@ -34,6 +42,7 @@ describe('doctor URL', () => {
       code: 0,
       checks: [
         { name: 'reachable', state: 'ok', found: `${server.base}/mcp answers with 401` },
+        { name: 'clock', state: 'ok', found: 'agrees with that of this machine' },
         { name: 'challenge', state: 'ok', found: `401 with ${server.base}/.well-known/oauth-protected-resource/mcp` },
         { name: 'resource', state: 'ok', found: `${server.base}/mcp` },
         { name: 'issuer', state: 'ok', found: server.base },
@@ -41,6 +50,8 @@ describe('doctor URL', () => {
         { name: 'device grant', state: 'ok', found: `${server.base}/api/oauth/device` },
         { name: 'new clients', state: 'ok', found: 'can register' },
         { name: 'CORS', state: 'ok', found: 'metadata can be read by pages of other origins' },
+        { name: 'streams', state: 'ok', found: 'events arrive when they are sent' },
+        { name: 'client address', state: 'ok', found: '127.0.0.1' },
       ],
     })
   })
@@ -51,20 +62,6 @@ describe('doctor URL', () => {
     expect(code).toBe(1)
     expect(stdout).toMatch(/^ FAILED reachable: .* cannot be reached: .*\n {9}Nothing answers there: /)
     expect(stderr).toBe('1 of 1 checks failed\n')
-  })
-
-  test('a wrong BASE_URL: clients are sent to another address', async () => {
-    const other = await startServer({ BASE_URL: 'http://localhost:9' })
-    const result = await doctor([`http://127.0.0.1:${other.port}/mcp`])
-    expect(broken(result)).toEqual([
-      {
-        name: 'resource',
-        state: 'failed',
-        found: expect.stringContaining('http://localhost:9 cannot be reached'),
-        fix: expect.stringContaining('set BASE_URL to the public address'),
-      },
-    ])
-    await other.close()
   })
 
   test.each<[string, (request: Request) => Response, string, string]>([
@@ -108,19 +105,18 @@ describe('doctor URL', () => {
     await other.stop(true)
   })
 
-  test('an expired or strange certificate', async () => {
-    const other = Bun.serve({
-      port: 0,
-      hostname: '127.0.0.1',
-      tls: { key: TEST_KEY, cert: TEST_CERTIFICATE },
-      fetch: () => new Response(),
+  test('a certificate that nobody signed, and --ca for one of an own CA', async () => {
+    const tls = { key: TEST_KEY, cert: TEST_CERTIFICATE }
+    const other = Bun.serve({ port: 0, hostname: '127.0.0.1', tls, fetch: () => new Response() })
+    const url = new URL(`https://localhost:${other.port}/mcp`)
+    const certificate = (ca?: string) => checkCertificate(url, ca)
+    expect(await certificate()).toMatchObject({
+      found: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+      fix: expect.stringContaining('--ca FILE'),
     })
-    const result = await doctor([`https://localhost:${other.port}/mcp`])
-    expect(broken(result)[0]).toEqual({
-      name: 'certificate',
+    expect(await certificate(TEST_CERTIFICATE)).toMatchObject({
       state: 'failed',
-      found: expect.any(String),
-      fix: expect.any(String),
+      fix: 'It is for another name: get one for this name at the TLS proxy.',
     })
     await other.stop(true)
   })
@@ -134,7 +130,7 @@ describe('doctor URL', () => {
 
 describe('doctor', () => {
   test('checks configuration, database, clock, keys, way out and the running server', async () => {
-    const { checks } = await doctor([], { ...server.env, CLIENT_METADATA_DOCUMENTS: 'false' })
+    const { checks } = await doctor([], { ...server.env, ...INSIDE })
     const states = Object.fromEntries(checks.map(({ name, state }) => [name, state]))
     expect(states).toMatchObject({
       configuration: 'ok',
@@ -146,38 +142,179 @@ describe('doctor', () => {
     })
   })
 
-  test('each thing that is broken is named with its fix', async () => {
-    const dir = await emptyDatabase()
-    const servers = join(dir.env.DATA_DIR ?? '/tmp', '..', `doctor-${process.pid}.json`)
+  test('an upstream that does not start, and a server that does not run', async () => {
+    const servers = join(tmpdir(), `doctor-${crypto.randomUUID()}.json`)
     writeFileSync(servers, JSON.stringify({ mcpServers: { gone: { command: '/nowhere/server' } } }))
-    const provider = `http://127.0.0.1:${await freePort()}`
-    const result = await doctor([], {
-      ...server.env,
-      MCP_SERVERS: servers,
-      OIDC_ISSUER: provider,
-      OIDC_CLIENT_ID: 'x',
-      OIDC_CLIENT_SECRET: 'y',
-      PORT: String(await freePort()),
-    })
-    expect(result.code).toBe(1)
-    const fixes = Object.fromEntries(broken(result).map(({ name, fix }) => [name, fix]))
-    expect(fixes).toMatchObject({
-      'sign-in with OpenID': expect.stringContaining(`Redirect URI: ${server.env.BASE_URL}/auth/callback/oidc`),
-      'upstream gone': 'Try it alone: mcp-oauth-server upstream check gone',
-      'way out': expect.stringContaining('CLIENT_METADATA_DOCUMENTS=false'),
-      server: 'Start it: mcp-oauth-server serve',
-    })
-    await dir.drop()
+    const result = await doctor([], { ...server.env, MCP_SERVERS: servers, PORT: String(await freePort()), ...INSIDE })
+    expect([result.code, broken(result).map(({ name, fix }) => [name, fix])]).toEqual([
+      1,
+      [
+        ['upstream gone', 'Try it alone: mcp-oauth-server upstream check gone'],
+        ['server', 'Start it: mcp-oauth-server serve'],
+      ],
+    ])
+    rmSync(servers)
   })
 
   test('a wrong setting, a database that is away', async () => {
     expect(broken(await doctor([], { PORT: 'x' }))).toMatchObject([
       { name: 'configuration', found: expect.stringContaining('PORT must be a port number') },
     ])
-    const away = { DATABASE_URL: `postgres://127.0.0.1:${await freePort()}/x`, AUTH_SECRET: 'x'.repeat(32) }
+    const away = { DATABASE_URL: `postgres://127.0.0.1:${await freePort()}/x`, AUTH_SECRET: 'x'.repeat(32), ...INSIDE }
     expect(broken(await doctor([], away))[0]).toMatchObject({
       name: 'database',
       fix: expect.stringContaining('Check DATABASE_URL'),
     })
+  })
+})
+
+describe('broken set-ups, each named with its fix', () => {
+  /** What a client meets at an address. */
+  const outside = async (url: string, silence = 0) => {
+    const checks: Check[] = []
+    for await (const check of checkPublic(new URL(url), { silence })) checks.push(check)
+    return checks
+  }
+  const inside = async (env: Record<string, string>) => (await doctor([], { ...server.env, ...INSIDE, ...env })).checks
+  const failure = (name: string, found: RegExp, fix: RegExp): Check => ({
+    name,
+    state: 'failed',
+    found: expect.stringMatching(found),
+    fix: expect.stringMatching(fix),
+  })
+
+  describe('behind nginx', () => {
+    let fronted: TestServer
+    let ports: { buffering: number; impatient: number; prefixed: number }
+    let nginx: AsyncDisposable
+    beforeAll(async () => {
+      ports = { buffering: await freePort(), impatient: await freePort(), prefixed: await freePort() }
+      fronted = await startServer({ BASE_URL: `http://localhost:${ports.prefixed}` })
+      const to = `proxy_pass http://127.0.0.1:${fronted.port}; proxy_set_header X-Forwarded-For $remote_addr;`
+      nginx = await startNginx({
+        [ports.buffering]: `location / { ${to} proxy_ignore_headers X-Accel-Buffering; }`,
+        [ports.impatient]: `location / { ${to} proxy_http_version 1.1; proxy_read_timeout 1s; }`,
+        [ports.prefixed]: `location /tools/ { proxy_pass http://127.0.0.1:${fronted.port}/; }`,
+      })
+    })
+    afterAll(async () => {
+      await nginx[Symbol.asyncDispose]()
+      await fronted.close()
+    })
+
+    test('a wrong BASE_URL, a proxy that buffers, and one that is not trusted', async () => {
+      const checks = await outside(`http://127.0.0.1:${ports.buffering}/mcp`)
+      expect(checks).toContainEqual(
+        failure('resource', /^http:\/\/localhost:\d+\/\S+ answers with 404/, /set BASE_URL to the public address/),
+      )
+      expect(checks).toContainEqual(failure('streams', /holds events back/, /in nginx, .*proxy_buffering off/))
+      expect(checks).toContainEqual(failure('client address', /the server ignores it/, /^Set TRUSTED_PROXIES/))
+    })
+
+    test('a proxy that cuts silent streams off', async () => {
+      const checks = await outside(`http://127.0.0.1:${ports.impatient}/mcp`, 3)
+      expect(checks).toContainEqual(failure('idle time-out', /silent for 3 s was cut off/, /proxy_read_timeout 1h/))
+      expect(checks).toContainEqual({ name: 'streams', state: 'ok', found: 'events arrive when they are sent' })
+    })
+
+    test('a path prefix, cut by the proxy or not', async () => {
+      expect(await outside(`http://localhost:${ports.prefixed}/tools/mcp`)).toContainEqual(
+        failure('path prefix', /^a proxy cuts \/tools off the path/, /^Give it a host name/),
+      )
+      expect(await outside(`${server.base}/tools/mcp`)).toContainEqual(
+        failure('challenge', new RegExp(`^404 instead of 401; the server names ${server.base}/mcp$`), /path prefix/),
+      )
+    })
+  })
+
+  test('a closed port', async () => {
+    expect(await outside(`http://127.0.0.1:${await freePort()}/mcp`)).toEqual([
+      failure('reachable', /cannot be reached/, /^Nothing answers there: is the server started, the port published/),
+    ])
+  })
+
+  test('an expired certificate', async () => {
+    const tls = { key: TEST_KEY, cert: EXPIRED_CERTIFICATE }
+    const other = Bun.serve({ port: 0, hostname: '127.0.0.1', tls, fetch: () => new Response(null, { status: 401 }) })
+    const checks = await outside(`https://localhost:${other.port}/mcp`)
+    expect(checks[0]).toEqual(failure('certificate', /^expired on 2020-01-31T/, /^Renew it at the TLS proxy/))
+    await other.stop(true)
+  })
+
+  test('a clock that is ten minutes ahead', async () => {
+    expect(await inside(falseClock(600).env)).toContainEqual(
+      failure('clock', /^the database is (599|60\d) s behind this machine$/, /^Run NTP on both/),
+    )
+  })
+
+  test('a redirect URI that the provider does not know; one that it knows', async () => {
+    const [stranger, friend] = [await startProvider('http://localhost/elsewhere'), await startProvider()]
+    const callback = `${server.base}/auth/callback/oidc`
+    expect(await inside(stranger.env)).toContainEqual(
+      failure(
+        'sign-in with Test OP',
+        /refuses the redirect URI/,
+        new RegExp(`exactly this redirect URI there: ${callback}$`),
+      ),
+    )
+    expect(await inside(friend.env)).toContainEqual({
+      name: 'sign-in with Test OP',
+      state: 'ok',
+      found: `it accepts the redirect URI ${callback}`,
+    })
+    await stranger.stop()
+    await friend.stop()
+  })
+
+  test('a provider that is away', async () => {
+    const issuer = `http://127.0.0.1:${await freePort()}`
+    expect(await inside({ OIDC_ISSUER: issuer, OIDC_CLIENT_ID: 'x' })).toContainEqual(
+      failure('sign-in with OpenID', new RegExp(`^${issuer}\\S+ cannot be reached$`), /^Is its address right/),
+    )
+  })
+
+  test('no DNS, no way out', async () => {
+    const nowhere = async () => Promise.reject(new Error('EAI_AGAIN'))
+    expect(await checkWayOut({ resolve: nowhere, isAllowed: () => true })).toEqual(
+      failure('way out', /^no DNS: /, /^Check the resolver .*CLIENT_METADATA_DOCUMENTS=false/),
+    )
+    // Nothing listens at this address of this machine.
+    const here = async () => ['127.9.9.9']
+    expect(await checkWayOut({ resolve: here, isAllowed: () => true })).toEqual(
+      failure('way out', /cannot be reached \(ECONNREFUSED\)$/, /firewall.*CLIENT_METADATA_DOCUMENTS=false/),
+    )
+  })
+
+  test('an old schema, which stays as it is', async () => {
+    const database = await emptyDatabase()
+    const opened = () =>
+      connect({
+        databaseUrl: database.env.DATABASE_URL,
+        dataDir: database.env.DATA_DIR!,
+        serving: true,
+        log: openLog('silent'),
+      })
+    const db = await opened()
+    await migrate(db, migrations.slice(0, 2))
+    await db.close()
+    const { checks } = await doctor([], { ...database.env, ...INSIDE, PORT: String(await freePort()) })
+    expect(checks).toContainEqual(
+      failure('schema', /^the database has 0002_indexes, and this program needs /, /run: mcp-oauth-server migrate/),
+    )
+    const again = await opened()
+    expect(await again.sql`select id from schema_migrations`).toHaveLength(2)
+    await again.close()
+    await database.drop()
+  })
+
+  test('a secret that cannot be read, and one that is not that of the database', async () => {
+    const { AUTH_SECRET: _, ...env } = server.env
+    const unreadable = await doctor([], { ...env, ...INSIDE, AUTH_SECRET_FILE: '/nowhere/secret' })
+    expect(unreadable.checks).toEqual([
+      failure('configuration', /AUTH_SECRET_FILE names a file that cannot be read \(ENOENT\)/, /^Set what is named/),
+    ])
+    expect(await inside({ AUTH_SECRET: 'another secret of the tests, long enough' })).toContainEqual(
+      failure('keys', /AUTH_SECRET/, /^Give the server the secret that the database was made with/),
+    )
   })
 })

@@ -152,6 +152,27 @@ test('metadata documents: 30 fetches a minute per network, and 2,000 unused ones
   host.close()
 })
 
+test('streams that examine proxies: 60 from one network in ten minutes, 100 open at once, and each says only whose it is', async () => {
+  const open = new AbortController()
+  const ask = (address: string, silence = '0.01') =>
+    fetch(`http://127.0.0.1:${server.port}/.well-known/mcp-oauth-server/stream?silence=${silence}`, {
+      headers: from(address),
+      signal: open.signal,
+    })
+  const answer = await ask('192.0.2.90')
+  expect([answer.headers.get('content-type'), await answer.text()]).toEqual([
+    'text/event-stream',
+    'event: begin\ndata: {"forwarding":"used","address":"192.0.2.90"}\n\nevent: end\ndata: {}\n\n',
+  ])
+  for (let i = 1; i < 60; i++) expect(await (await ask('192.0.2.90')).text()).toEndWith('event: end\ndata: {}\n\n')
+  expect(await slowDown(await ask('192.0.2.90'))).toEqual([429, 'slow_down'])
+  // Of other networks. None of these ends by itself while the test runs.
+  const held = await Promise.all(Array.from({ length: 100 }, (_, i) => ask(`198.51.100.${i}`, '1000')))
+  expect(held.filter(({ status }) => status !== 200)).toEqual([])
+  expect(await slowDown(await ask('192.0.2.91'))).toEqual([429, 'slow_down'])
+  open.abort()
+})
+
 test('X-Forwarded-For from an untrusted peer causes one warning in the log, and advice at the start', async () => {
   const direct = await startServer({ BASE_URL: 'https://mcp.example' })
   const lines: string[] = []

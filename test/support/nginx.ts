@@ -19,8 +19,6 @@ export interface Balancer {
 
 /** @param ports The replicas, on loopback; all answer `/readyz` with 200 by now. @param port Where it listens. */
 export async function startBalancer(ports: readonly number[], port: number): Promise<Balancer> {
-  const nginx = Bun.which('nginx', { PATH: `${process.env.PATH}:/usr/sbin` })
-  if (!nginx) throw new Error('nginx is not installed; on Debian: apt-get install nginx')
   const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-nginx-'))
   const up = new Set(ports)
   /** Workers that were told to end; each answers what it has accepted. */
@@ -31,10 +29,7 @@ export async function startBalancer(ports: readonly number[], port: number): Pro
       ports.map(replica => `server 127.0.0.1:${replica}${up.has(replica) ? '' : ' down'};\n`).join(''),
     )
   writeUpstreams()
-  writeFileSync(join(dir, 'nginx.conf'), configuration(dir, port))
-  const child = Bun.spawn([nginx, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
+  const child = runNginx(dir, balancing(dir, port))
 
   /** One round of health checks. On a change nginx reloads its configuration without dropping connections. */
   async function check(): Promise<void> {
@@ -93,12 +88,16 @@ function workers(master: number): { pid: number; accepts: boolean }[] {
     .map(pid => ({ pid, accepts: !readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('shutting down') }))
 }
 
-/** As in the README, without TLS, and with every path inside `dir`. */
-function configuration(dir: string, port: number): string {
+/** @param http What the `http` block contains beside paths, all of which are inside `dir`. */
+function runNginx(dir: string, http: string) {
+  const nginx = Bun.which('nginx', { PATH: `${process.env.PATH}:/usr/sbin` })
+  if (!nginx) throw new Error('nginx is not installed; on Debian: apt-get install nginx')
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     name => `${name}_temp_path ${join(dir, name)};`,
   )
-  return `
+  writeFileSync(
+    join(dir, 'nginx.conf'),
+    `
 daemon off;
 worker_processes 1;
 pid ${join(dir, 'nginx.pid')};
@@ -109,6 +108,35 @@ http {
   keepalive_timeout 0;
   error_log ${join(dir, 'error.log')} warn;
   ${temporary.join('\n  ')}
+  ${http}
+}
+`,
+  )
+  return Bun.spawn([nginx, '-c', join(dir, 'nginx.conf'), '-e', join(dir, 'error.log')], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+}
+
+/** An nginx that runs until it is closed. @param locations By port on loopback, what its server has. */
+export async function startNginx(locations: Record<number, string>): Promise<AsyncDisposable> {
+  const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-nginx-'))
+  const servers = Object.entries(locations).map(([port, text]) => `server { listen 127.0.0.1:${port};\n${text}\n}`)
+  const child = runNginx(dir, servers.join('\n'))
+  for (const port of Object.keys(locations))
+    while (!(await fetch(`http://127.0.0.1:${port}/`, { redirect: 'manual' }).catch(() => undefined)))
+      await Bun.sleep(5)
+  return {
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGTERM')
+      await child.exited
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** As in the README, without TLS. */
+function balancing(dir: string, port: number): string {
+  return `
   upstream mcp {
     include ${join(dir, 'upstreams.conf')};
     keepalive 16;
@@ -124,7 +152,5 @@ http {
       proxy_buffering off;
       proxy_read_timeout 1h;
     }
-  }
-}
-`
+  }`
 }

@@ -27,7 +27,8 @@ const CLIENT_ID = 'mcp-oauth-server'
 const CLIENT_SECRET = 'a-secret-of-the-tests-0123456789'
 const HOUR = 3600
 
-export async function startProvider(): Promise<TestProvider> {
+/** @param redirectUri Registered there; the port does not count. */
+export async function startProvider(redirectUri = 'http://localhost/auth/callback/oidc'): Promise<TestProvider> {
   const users = new Map<string, ProviderUser>()
   const port = await freePort()
   const issuer = `http://127.0.0.1:${port}`
@@ -42,7 +43,7 @@ export async function startProvider(): Promise<TestProvider> {
           client_secret: CLIENT_SECRET,
           // Native, so that the port is free: the server under test chooses its own.
           application_type: 'native',
-          redirect_uris: ['http://localhost/auth/callback/oidc'],
+          redirect_uris: [redirectUri],
         },
       ],
       pkce: { required: () => true },

@@ -1,0 +1,39 @@
+/** How `doctor` asks other servers. */
+import { request, type Web } from '../lib/device-grant.ts'
+import { UsageError } from '../lib/errors.ts'
+
+export interface Answer {
+  status: number
+  headers: Headers
+  /** Parsed JSON; undefined if it is none. */
+  body: unknown
+}
+
+/** @returns `problem` if there is no answer. */
+export type Ask = (url: URL | string, headers?: Record<string, string>) => Promise<Answer | { problem: string }>
+
+export function openAsk(web: Web): Ask {
+  return async (url, headers = {}) => {
+    try {
+      const answer = await web(url, {
+        headers: { Accept: 'application/json, text/event-stream', ...headers },
+        redirect: 'manual',
+      })
+      const isJson = /json/.test(answer.headers.get('content-type') ?? '')
+      const body = isJson ? await answer.json().catch(() => undefined) : void (await answer.body?.cancel())
+      return { status: answer.status, headers: answer.headers, body }
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error
+      return { problem: error.message }
+    }
+  }
+}
+
+/**
+ * Requests in which a wrong certificate is no reason to stop: it is a finding of its own, and nothing secret is sent.
+ *
+ * @param timeoutMs For the whole exchange.
+ */
+export function trustingWeb(timeoutMs?: number): Web {
+  return (url, init) => request(url, { ...init, tls: { rejectUnauthorized: false } } as RequestInit, timeoutMs)
+}

@@ -126,7 +126,7 @@ async function judge({ upstream, exchange, params }: Course, link: Link): Promis
   const entry = upstream.toolNow(link, name) ?? (await upstream.toolOf(link, name))
   if (!entry) throw new RpcError(INVALID_PARAMS, 'There is no such tool')
   if (exchange.paramHeaders && entry.headers.length > 0) {
-    const header = mismatchedHeader(entry.headers, isObject(args) ? args : undefined, exchange.paramHeaders)
+    const header = mismatchedHeader(entry.headers, isObject(args) ? args : undefined, exchange.paramHeaders())
     if (header) throw new RpcError(HEADER_MISMATCH, `${header} differs from the argument in the body`, undefined, 400)
   }
   return entry

@@ -33,7 +33,7 @@ export interface Exchange {
   /** Sends progress and log messages on the stream of this request, in the client's era. */
   notify(notification: RpcNotification): void
   /** 2026 over HTTP: the client's `Mcp-Param-*` headers by lowercase name, to compare with the arguments. */
-  paramHeaders?: ReadonlyMap<string, string>
+  paramHeaders?(): ReadonlyMap<string, string>
   /**
    * 2025 clients with a stream: sends the client a request on this call's stream. Absent if that is impossible.
    * Rejects with RpcError if the client answers with an error. `signal`: aborted when the question is withdrawn.

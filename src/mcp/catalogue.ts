@@ -22,12 +22,10 @@ import type { Tool, ToolDeps } from './tools/tool.ts'
 type Json = Record<string, unknown>
 
 /** One client request. */
-export interface Call extends Omit<Exchange, 'caller' | 'paramHeaders'> {
+export interface Call extends Omit<Exchange, 'caller'> {
   caller: Caller
   /** The client's session, for upstream servers with one process per session. */
   session?: string | undefined
-  /** 2026: the `Mcp-Param-*` headers of the request, by lowercase name. */
-  paramHeaders?(): ReadonlyMap<string, string>
 }
 
 /** What a request addresses: its scopes, and how to answer it. */
@@ -215,13 +213,8 @@ function remoteTarget(gateway: Gateway, endpoint: string | undefined, scopes: re
   }
 }
 
-function exchangeOf({ session, paramHeaders, ...call }: Call, scopes: readonly string[]): Exchange {
-  const headers = call.method === 'tools/call' ? paramHeaders?.() : undefined
-  return {
-    ...call,
-    caller: gatewayCaller(call.caller, scopes, session),
-    ...(headers ? { paramHeaders: headers } : {}),
-  }
+function exchangeOf({ session, ...call }: Call, scopes: readonly string[]): Exchange {
+  return { ...call, caller: gatewayCaller(call.caller, scopes, session) }
 }
 
 /** Sends progress to the caller, if it sent a progress token. */

@@ -154,7 +154,7 @@ async function send(
 function prepare(deps: CallsDeps, course: Course, link: Link, entry: Entry | undefined): Prepared {
   const { exchange, params, logLevel, upstream } = course
   const { roots, timeout, maxTimeout } = upstream.config
-  const capabilities = carriedOf(exchange.capabilities, roots)
+  const capabilities = carriedOf(exchange.era, exchange.capabilities, roots)
   const body = paramsFor(link.era, {
     era: exchange.era,
     params,

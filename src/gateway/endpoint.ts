@@ -8,12 +8,11 @@ import { isConnect } from './linkable.ts'
 import { admit, type Item, type Kind, kindOfMethod, LISTS } from './lists.ts'
 import { INVALID_PARAMS, isObject, METHOD_NOT_FOUND, RpcError } from './messages.ts'
 import { isAllowed } from './policy.ts'
+import { TASK_METHODS } from './protocol.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Methods that name one tool, prompt or resource. */
 const ABOUT_ONE: ReadonlySet<string> = new Set(['tools/call', 'prompts/get', 'resources/read', 'completion/complete'])
-/** 2026: tasks, an extension that is passed through between client and upstream. */
-const TASKS: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel'])
 /** Vendor methods, with a reverse-domain prefix. */
 const OF_VENDOR = /^[a-z0-9-]+(\.[a-z0-9-]+)+\/[^\s]{1,128}$/i
 
@@ -33,7 +32,7 @@ export async function requestAt(
     refuseHidden(upstream, method, params)
     return performCall(deps, upstream, exchange, params)
   }
-  if (OF_VENDOR.test(method) || (TASKS.has(method) && exchange.era === '2026'))
+  if (OF_VENDOR.test(method) || (TASK_METHODS.has(method) && exchange.era === '2026'))
     return performCall(deps, upstream, exchange, params)
   throw methodNotFound(exchange)
 }

@@ -23,6 +23,7 @@ import {
   PROTOCOL_VERSION,
   SERVER_INFO,
   SUBSCRIPTION_ID,
+  TASKS_EXTENSION,
 } from './protocol.ts'
 
 /** Requests whose answer may be `input_required` (2026-07-28, "Multi Round-Trip Requests"). */
@@ -191,10 +192,18 @@ export const carried = (roots: boolean): Record<string, unknown> => ({
   ...(roots ? { roots: {} } : {}),
 })
 
-/** The client's capabilities that we pass on to an upstream. */
-export function carriedOf(capabilities: Record<string, unknown>, roots: boolean): Record<string, unknown> {
-  const { tasks: _tasks, roots: declared, ...rest } = capabilities
+/** A client's capabilities that we pass on to an upstream. A 2025 client could not receive a task. */
+export function carriedOf(era: Era, capabilities: Record<string, unknown>, roots: boolean): Record<string, unknown> {
+  const { tasks: _tasks, roots: declared, ...rest } = era === '2025' ? withoutTasks(capabilities) : capabilities
   return roots && declared !== undefined ? { ...rest, roots: declared } : rest
+}
+
+/** Capabilities without the tasks of 2026. */
+export function withoutTasks(capabilities: Record<string, unknown>): Record<string, unknown> {
+  const { extensions, ...rest } = capabilities
+  if (!isObject(extensions) || !(TASKS_EXTENSION in extensions)) return capabilities
+  const { [TASKS_EXTENSION]: _, ...others } = extensions
+  return Object.keys(others).length > 0 ? { ...rest, extensions: others } : rest
 }
 
 /** The upstream's capabilities that we pass on to a client. */

@@ -70,6 +70,14 @@ export function uriFromHub(uri: string, bySchemes: ReadonlyMap<string, string>):
   return { upstream, name: own === '_' ? rest! : `${own}:${rest}` }
 }
 
+/** Ids of tasks, which upstreams choose. Names of upstreams have no colon. */
+export const taskInHub = (upstream: string, id: string): string => `${upstream}:${id}`
+
+export function taskFromHub(id: string): Named | undefined {
+  const [, upstream, name] = /^([^:]+):(.+)$/s.exec(id) ?? []
+  return upstream === undefined ? undefined : { upstream, name: name! }
+}
+
 type Rename = (uri: string) => string
 
 /** Renames the URIs in an upstream's result in place: those of resources, and `ui://` in `_meta`. */

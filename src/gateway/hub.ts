@@ -7,10 +7,21 @@ import { type CallsDeps, plainly } from './call-state.ts'
 import { performCall } from './calls.ts'
 import { listKey, methodNotFound, pageOf, refuseHidden } from './endpoint.ts'
 import type { Exchange, GatewayCaller } from './exchange.ts'
-import { mapItem, mapResultUris, type Named, nameInHub, schemeOf, uriFromHub, uriInHub } from './hub-names.ts'
+import {
+  mapItem,
+  mapResultUris,
+  type Named,
+  nameInHub,
+  schemeOf,
+  taskFromHub,
+  taskInHub,
+  uriFromHub,
+  uriInHub,
+} from './hub-names.ts'
 import { connectNameOf } from './linkable.ts'
 import { type Item, type Kind, kindOfMethod } from './lists.ts'
 import { INVALID_PARAMS, isObject, RpcError } from './messages.ts'
+import { TASK_METHODS } from './protocol.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface Hub {
@@ -112,6 +123,12 @@ export function openHub(deps: CallsDeps, visible: (caller: GatewayCaller) => rea
       const { upstream, uri } = known(params.uri, caller)
       return { upstream, params: { ...params, uri } }
     }
+    if (TASK_METHODS.has(method)) {
+      const task = typeof params.taskId === 'string' ? taskFromHub(params.taskId) : undefined
+      const upstream = visible(caller).find(({ config }) => config.name === task?.upstream)
+      if (!upstream) throw new RpcError(INVALID_PARAMS, 'There is no such task')
+      return { upstream, params: { ...params, taskId: task!.name } }
+    }
     if (method !== 'completion/complete') return undefined
     const ref = isObject(params.ref) ? params.ref : {}
     if (ref.type === 'ref/prompt') {
@@ -158,12 +175,19 @@ export function openHub(deps: CallsDeps, visible: (caller: GatewayCaller) => rea
       try {
         const result = await performCall(deps, upstream, exchange, params)
         mapResultUris(result, rename)
+        if (result.resultType === 'task' || TASK_METHODS.has(exchange.method)) mapTask(upstream, result, rename)
         return result
       } catch (error) {
         throw error instanceof RpcError ? withHubUri(error, rename) : error
       }
     },
   }
+}
+
+/** A task has the result of its call once it is completed. */
+function mapTask({ config }: Upstream, task: Record<string, unknown>, rename: (uri: string) => string): void {
+  if (typeof task.taskId === 'string') task.taskId = taskInHub(config.name, task.taskId)
+  if (isObject(task.result)) mapResultUris(task.result, rename)
 }
 
 const namedOf = (upstream: string, list: ReadonlyMap<string, unknown> | undefined): Named[] =>

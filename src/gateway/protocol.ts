@@ -19,14 +19,16 @@ export const LOG_LEVEL = 'io.modelcontextprotocol/logLevel'
 export const SERVER_INFO = 'io.modelcontextprotocol/serverInfo'
 export const SUBSCRIPTION_ID = 'io.modelcontextprotocol/subscriptionId'
 
+/** The extension of 2026-07-28; the experimental tasks of 2025-11-25 are something else. */
+export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks'
+export const TASK_METHODS: ReadonlySet<string> = new Set(['tasks/get', 'tasks/update', 'tasks/cancel'])
+
 /** Which member of `params` the `Mcp-Name` header repeats (2026-07-28, "Standard Request Headers"). */
 const NAMED_BY: ReadonlyMap<string, string> = new Map([
   ['tools/call', 'name'],
   ['prompts/get', 'name'],
   ['resources/read', 'uri'],
-  ['tasks/get', 'taskId'],
-  ['tasks/update', 'taskId'],
-  ['tasks/cancel', 'taskId'],
+  ...[...TASK_METHODS].map((method): [string, string] => [method, 'taskId']),
 ])
 
 /** The target of a request: the name of a tool or prompt, a URI, or a task id. */

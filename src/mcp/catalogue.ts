@@ -11,7 +11,7 @@ import {
   RpcError,
   type RpcNotification,
 } from '../gateway/messages.ts'
-import { metaOf, SERVER_INFO as SERVER_INFO_KEY } from '../gateway/protocol.ts'
+import { metaOf, SERVER_INFO as SERVER_INFO_KEY, TASK_METHODS } from '../gateway/protocol.ts'
 import { allows } from '../oauth/scopes.ts'
 import { type Caller, gatewayCaller } from './access.ts'
 import { INSTRUCTIONS, SERVER_INFO } from './identity.ts'
@@ -111,7 +111,7 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
 
   async function find(endpoint: string | undefined, caller: Caller, method: string, params: Json): Promise<Target> {
     const known = METHODS.get(method)
-    if (!known && (endpoint === undefined || !gateway)) throw methodMissing()
+    if (!known && (!gateway || (endpoint === undefined && !TASK_METHODS.has(method)))) throw methodMissing()
     await requireOffered(endpoint, caller, method)
     if (known && !known.isValid(params)) throw new RpcError(INVALID_PARAMS, `Invalid params for ${method}`)
     const scope = known ? scopeOf(method, params) : UNKNOWN_METHOD_SCOPE

@@ -3,6 +3,7 @@
  * client, and its subscriptions.
  */
 import { randomUUID } from 'node:crypto'
+import { withoutTasks } from '../gateway/eras.ts'
 import type { Listening } from '../gateway/exchange.ts'
 import {
   type Id,
@@ -94,7 +95,7 @@ export function openConversation(
     if (!said) throw new RpcError(INVALID_PARAMS, 'Invalid params for initialize')
     client = said
     const { capabilities, instructions, serverInfo } = await catalogue.describe(endpoint, caller)
-    return { protocolVersion: said.revision, capabilities, serverInfo, instructions }
+    return { protocolVersion: said.revision, capabilities: withoutTasks(capabilities), serverInfo, instructions }
   }
 
   async function answer(item: Prepared, caller: Caller, canAsk: boolean, signal: AbortSignal): Promise<Json> {

@@ -1,5 +1,6 @@
 /** Looks up the target of each message of a request before anything runs, so that missing scopes are reported first. */
 import { METHOD_NOT_FOUND, type Message, RpcError } from '../gateway/messages.ts'
+import { TASK_METHODS } from '../gateway/protocol.ts'
 import { allows } from '../oauth/scopes.ts'
 import type { Caller } from './access.ts'
 import { type Catalogue, methodMissing, type Target } from './catalogue.ts'
@@ -22,8 +23,11 @@ const OF_THE_PROTOCOL: Readonly<Record<Era, ReadonlySet<string>>> = {
   '2025': new Set(['initialize', 'ping']),
   '2026': new Set(['server/discover', 'subscriptions/listen']),
 }
-/** Requests that 2026-07-28 removed together with sessions. */
-const ONLY_2025: ReadonlySet<string> = new Set(['logging/setLevel', 'resources/subscribe', 'resources/unsubscribe'])
+/** Requests of the other era: 2026-07-28 removed some together with sessions, and has tasks of its own. */
+const NOT_IN: Readonly<Record<Era, ReadonlySet<string>>> = {
+  '2025': TASK_METHODS,
+  '2026': new Set(['logging/setLevel', 'resources/subscribe', 'resources/unsubscribe']),
+}
 
 /**
  * Looks up the target of each message.
@@ -53,7 +57,7 @@ async function prepareOne(
 ): Promise<{ prepared: Prepared | undefined; scopes: readonly string[] }> {
   if (!message || !('method' in message)) return { prepared: message && { message }, scopes: [] }
   const { method, params = {} } = message
-  if (era === '2026' && ONLY_2025.has(method)) return { prepared: { message, problem: methodMissing() }, scopes: [] }
+  if (NOT_IN[era].has(method)) return { prepared: { message, problem: methodMissing() }, scopes: [] }
   const least = METHODS.has(method) ? scopeOf(method, params) : undefined
   const scopes = least === undefined ? [] : [least]
   // Sent as a notification it does nothing, but still needs its scope.

@@ -51,6 +51,35 @@ async function errorOf(work: Promise<unknown>): Promise<RpcError> {
   return error
 }
 
+test.each(WIRES)('a 2026 server over %s may ask a 2025 client in eight rounds, not in nine', async wire => {
+  let rounds = 8
+  using upstream = startScripted({
+    era: '2026',
+    wire,
+    tools: [{ name: 'who' }],
+    answer({ params }) {
+      const round = params?.requestState === undefined ? 0 : Number(params.requestState)
+      if (round === rounds) return { resultType: 'complete', ...said(params?.inputResponses) }
+      const inputRequests = { [`of round ${round}`]: { method: 'elicitation/create', params: FORM } }
+      return { resultType: 'input_required', inputRequests, requestState: `${round + 1}` }
+    },
+  })
+  await front.configure({ scripted: upstream.entry })
+  const { send } = caller()
+  let asked = 0
+  const ask = async () => ({ action: 'accept', content: { number: ++asked } })
+  const call = () => send({ name: 'who' }, { capabilities: ELICITATION, ask }, '2025')
+  expect(textOf(await call())).toBe('{"of round 7":{"action":"accept","content":{"number":8}}}')
+  expect(upstream.of('tools/call').map(({ params }) => params?.requestState)).toEqual([
+    ...[undefined, '1', '2', '3', '4', '5', '6', '7', '8'],
+  ])
+  rounds = 9
+  const error = await errorOf(call())
+  expect([error.rpcCode, error.message]).toEqual([-32603, 'The server asked more than 8 times'])
+  expect([asked, upstream.of('tools/call').length]).toEqual([16, 18])
+  expect(front.records.map(({ outcome }) => outcome).slice(-2)).toEqual(['ok', 'protocol_error'])
+})
+
 describe.each(WIRES)('a 2025 server over %s and a 2026 client', wire => {
   test('whose question stays unanswered can still ask in other calls, and each answer reaches its call', async () => {
     using upstream = startScripted({ ...asking, wire })

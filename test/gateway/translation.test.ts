@@ -137,6 +137,63 @@ describe('a server of 2026-07-28 over HTTP', () => {
   })
 })
 
+const TASKS = { extensions: { 'io.modelcontextprotocol/tasks': {} } }
+
+describe.each(['stdio', 'http'] as const)('tasks of a 2026 server over %s', wire => {
+  const file = { type: 'resource_link', uri: 'file:///report', name: 'report' }
+  const tasks: Script = {
+    era: '2026',
+    wire,
+    capabilities: { tools: {}, ...TASKS },
+    tools: [{ name: 'work' }],
+    answer({ method, params }) {
+      const declared = params?._meta as Json
+      const task = { taskId: 'a:b', status: 'working', createdAt: 'now', lastUpdatedAt: 'now', ttlMs: 60_000 }
+      if (method === 'tools/call')
+        return Object.keys(declared['io.modelcontextprotocol/clientCapabilities'] as Json).length > 0
+          ? { resultType: 'task', ...task }
+          : { resultType: 'complete', ...done }
+      if (params?.taskId !== 'a:b') return { error: { code: -32602, message: 'No such task' } }
+      if (method !== 'tasks/get') return { resultType: 'complete' }
+      return { resultType: 'complete', ...task, status: 'completed', result: { content: [file] } }
+    },
+  }
+
+  test.each([
+    ['its endpoint', 'scripted', 'work', 'a:b', file.uri],
+    ['the hub', undefined, 'scripted__work', 'scripted:a:b', 'mcp+scripted://file////report'],
+  ])('reach a 2026 client at %s', async (_, endpoint, name, taskId, uri) => {
+    using upstream = await open(tasks)
+    const send = (method: string, params: Json) =>
+      front.gateway.request(endpoint, exchangeOf('2026', method, params, { capabilities: TASKS }))
+    expect(await send('tools/call', { name })).toMatchObject({ resultType: 'task', taskId, ttlMs: 60_000 })
+    expect(await send('tasks/get', { taskId })).toMatchObject({
+      resultType: 'complete',
+      taskId,
+      status: 'completed',
+      result: { content: [{ ...file, uri }] },
+    })
+    const inputResponses = { name: { action: 'accept' } }
+    for (const [method, params] of [
+      ['tasks/update', { taskId, inputResponses }],
+      ['tasks/cancel', { taskId }],
+    ] as const)
+      expect(await send(method, params)).toEqual({ resultType: 'complete' })
+    expect(upstream.of('tasks/update')[0]?.params).toMatchObject({ taskId: 'a:b', inputResponses })
+    if (wire === 'http') expect(upstream.headers()?.get('mcp-name')).toBe('a:b')
+    for (const wrong of [`${taskId}c`, 'nothing', 'other:a:b'])
+      expect((await errorOf(send('tasks/get', { taskId: wrong }))).rpcCode).toBe(-32602)
+  })
+
+  test('are not offered for a 2025 client, whatever it declares: it gets the answer itself', async () => {
+    using upstream = await open(tasks)
+    const exchange = exchangeOf('2025', 'tools/call', { name: 'work', task: {} }, { capabilities: TASKS })
+    expect(await front.gateway.request('scripted', exchange)).toEqual(done)
+    expect(upstream.of('tools/call')[0]?.params).not.toHaveProperty('task')
+    expect((await errorOf(ask('scripted', '2025', 'tasks/get', { taskId: 'a:b' }))).rpcCode).toBe(-32601)
+  })
+})
+
 describe('URIs in the hub', () => {
   const uris = ['ui://page/main', 'file:///a b?x#y', 'no-scheme', 'urn:isbn:1']
   const resources: Script = {

@@ -208,6 +208,62 @@ describe('what an upstream offers', () => {
     expect(other.status).toBe(200)
   })
 
+  test('is 400 if a header says something else of an argument than the body', async () => {
+    const call = (region: string | undefined, path: string, token: string) => {
+      const name = path === '/mcp' ? 'fixture__test_header_parameter' : 'test_header_parameter'
+      const headers: Record<string, string> = region === undefined ? {} : { 'Mcp-Param-Region': region }
+      return modernRpc(server, token, 'tools/call', { name, arguments: { region: 'eu' } }, { path, headers })
+    }
+    for (const [path, token] of [
+      [FIXTURE, atFixture],
+      ['/mcp', atHub],
+    ] as const) {
+      for (const region of ['us', undefined]) {
+        const answer = await call(region, path, token)
+        expect([answer.status, await answer.json()]).toEqual([
+          400,
+          {
+            jsonrpc: '2.0',
+            id: 1,
+            error: { code: -32020, message: 'Mcp-Param-Region differs from the argument in the body' },
+          },
+        ])
+      }
+      for (const region of ['eu', `=?base64?${btoa('eu')}?=`]) {
+        const { result } = (await (await call(region, path, token)).json()) as { result: { content: object[] } }
+        expect(result.content).toEqual([{ type: 'text', text: '{"region":"eu","header":"eu"}' }])
+      }
+    }
+  })
+
+  test('may be a task, which the hub finds by its id; a session is offered none', async () => {
+    using scripted = startScripted({
+      era: '2026',
+      capabilities: { tools: {}, extensions: { 'io.modelcontextprotocol/tasks': {} } },
+      answer: ({ params }) => ({ resultType: 'complete', taskId: params!.taskId, status: 'working' }),
+    })
+    await server.configure({ ...servers(), scripted: scripted.entry })
+    const poll = (taskId: string) =>
+      modernRpc(server, atHub, 'tasks/get', { taskId }, { headers: { 'Mcp-Name': taskId } })
+    const answer = await poll('scripted:7')
+    expect([answer.status, await answer.json()]).toEqual([
+      200,
+      { jsonrpc: '2.0', id: 1, result: { resultType: 'complete', taskId: 'scripted:7', status: 'working' } },
+    ])
+    expect(await (await poll('nobody:7')).json()).toMatchObject({ error: { code: -32602 } })
+    const legacy = await rpc(server, atHub, 'tasks/get', { taskId: 'scripted:7' })
+    expect(await legacy.json()).toMatchObject({ error: { code: -32601 } })
+    const token = await tokenFor(server, 'scripted')
+    const discovered = await modern(token, 'server/discover', {}, '/mcp/scripted')
+    expect(await discovered.json()).toMatchObject({
+      result: { capabilities: { extensions: { 'io.modelcontextprotocol/tasks': {} } } },
+    })
+    const hello = { protocolVersion: '2025-11-25', clientInfo: { name: 'test', version: '1' }, capabilities: {} }
+    const opened = await rpc(server, token, 'initialize', hello, '/mcp/scripted')
+    expect(await opened.text()).toContain('"capabilities":{"tools":{}}')
+    await server.configure(servers())
+  })
+
   test('is -32602 for an unknown name, in the hub too', async () => {
     const answer = await rpc(server, atHub, 'tools/call', { name: 'fixture__nothing' })
     expect(await answer.json()).toMatchObject({ error: { code: -32602 } })

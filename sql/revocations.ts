@@ -22,17 +22,17 @@ export function listRevocations(sql: Queries): Promise<{ subject: string; expire
     from revocations`
 }
 
-/** The newest revocations, of those that expire after a time. */
+/** At most `limit` revocations, the newest, of those that expire after a time. */
 export function listNewRevocations(
   sql: Queries,
-  expiringAfter: Date,
+  { expiringAfter, limit }: { expiringAfter: Date; limit: number },
 ): Promise<{ subject: string; expires_at: Date }[]> {
   return sql<{ subject: string; expires_at: Date }[]>`
     select subject, expires_at
     from revocations
     where expires_at > ${expiringAfter}
     order by expires_at desc
-    limit 10000`
+    limit ${limit}`
 }
 
 /** @returns whether any of the subjects is revoked. */

@@ -25,6 +25,8 @@ const PERSONAL_LIMIT = 10_000
  * are covered, and a database clock that jumps by less than a day does not revive any.
  */
 const REMEMBER_MS = 2 * LONGEST_ACCESS_TOKEN_TTL * 1000
+/** Maximum number of new revocations that a poll reads; if there are more, it reads all. */
+const POLLED = 10_000
 /** A revocation is committed at most so much later than its time says. */
 const COMMIT_MS = 60_000
 
@@ -107,11 +109,7 @@ export async function openMemory(base: Base): Promise<Memory> {
   /** @param since When everything was last loaded; without it, all revocations are. */
   async function load(since?: number): Promise<void> {
     memory.keys = await loadKeys(base)
-    const revoked =
-      since === undefined
-        ? listRevocations(base.sql)
-        : listNewRevocations(base.sql, new Date(since - COMMIT_MS + REMEMBER_MS))
-    for (const row of await revoked) refuse(memory, row.subject, row.expires_at.getTime())
+    for (const row of await revocationsSince(base, since)) refuse(memory, row.subject, row.expires_at.getTime())
     forgetClients(memory)
     forgetUsers(memory)
     memory.current = true
@@ -137,6 +135,15 @@ export async function openMemory(base: Base): Promise<Memory> {
   memory.close = () => listener.close()
   await ready.promise
   return memory
+}
+
+async function revocationsSince({ sql }: Base, since: number | undefined) {
+  if (since !== undefined) {
+    const expiringAfter = new Date(since - COMMIT_MS + REMEMBER_MS)
+    const rows = await listNewRevocations(sql, { expiringAfter, limit: POLLED })
+    if (rows.length < POLLED) return rows
+  }
+  return listRevocations(sql)
 }
 
 async function apply(base: Base, memory: Memory, payload: string): Promise<void> {

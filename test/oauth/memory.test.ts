@@ -1,8 +1,10 @@
 /** What a replica caches about clients: an unknown id costs as much as a known one, and nothing stale is kept. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { insertClient, updateClientSecret } from '../../sql/clients.ts'
+import type { Database } from '../../src/db/index.ts'
+import type { Notifications } from '../../src/db/listener.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
-import { lookUpClient } from '../../src/oauth/memory.ts'
+import { lookUpClient, openMemory, rememberUntil } from '../../src/oauth/memory.ts'
 import { registerClient } from '../support/flows.ts'
 import { startReplica, startServer, type TestServer } from '../support/server.ts'
 import { countStatements } from '../support/statements.ts'
@@ -36,6 +38,26 @@ const insertNamed = (id: string) =>
     scope: ['mcp'],
     createdAt: server.deps.now(),
   })
+
+test('a replica that polls misses none of many revocations at once', async () => {
+  const listening = Promise.withResolvers<Notifications>()
+  const listen: Database['listen'] = (_, notifications) => {
+    listening.resolve(notifications)
+    return { close: async () => {} }
+  }
+  const opened = openMemory({ ...server.deps, db: { ...server.deps.db, listen } })
+  const { onPoll } = await listening.promise
+  await onPoll!()
+  const memory = await opened
+  const until = rememberUntil(server.deps)
+  await server.deps.sql`
+    insert into revocations (subject, revoked_at, expires_at)
+    select 'grant:' || n, ${server.deps.now()}, ${until}::timestamptz + n * interval '1 ms'
+    from generate_series(1, 10001) as n`
+  await onPoll!()
+  expect(['grant:1', 'grant:10001'].map(subject => memory.revoked.has(subject))).toEqual([true, true])
+  await server.deps.sql`delete from revocations`
+})
 
 describe('an unknown client id', () => {
   test('is looked up at most once a minute, like a known one', async () => {

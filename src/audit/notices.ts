@@ -3,6 +3,7 @@
  * for it: notices queue in memory, in order, and those that cannot be delivered are dropped and counted.
  */
 import { createHmac, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { NewAuditEvent } from '../../sql/audit-events.ts'
 import type { Config } from '../config.ts'
 import { UsageError } from '../lib/errors.ts'
@@ -71,7 +72,7 @@ export function openNotices(
       if (attempt === 0) log.warn({ event: notice.type, detail: problem }, 'a notice has to be sent again')
       const pause = pauses[attempt]
       if (pause === undefined || closing.signal.aborted) return problem
-      await pauseFor(pause * 1000, closing.signal)
+      await sleep(pause * 1000, undefined, { signal: closing.signal }).catch(() => {})
     }
   }
 
@@ -161,11 +162,4 @@ async function post({ url, key, notice: { id, body }, now }: Attempt): Promise<s
   } catch (error) {
     return (error as { code?: string }).code ?? (error as Error).name // the message has the address, which may be a secret
   }
-}
-
-function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const timer = setTimeout(resolve, ms)
-  signal.addEventListener('abort', () => resolve(), { once: true })
-  return promise.finally(() => clearTimeout(timer))
 }

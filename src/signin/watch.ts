@@ -7,6 +7,7 @@ const RETRY_MS = 30_000
 /** Tries each provider, and those that fail every half minute, until they work. Logs what changes. @returns a function that stops it. */
 export function watchProviders({ providers, log }: { providers: Providers; log: Log }, retryMs = RETRY_MS): () => void {
   let timer: Timer | undefined
+  let stopped = false
   const failing = new Set<string>()
   async function tryAll(ids: Iterable<string>): Promise<void> {
     for (const id of ids) {
@@ -18,10 +19,13 @@ export function watchProviders({ providers, log }: { providers: Providers; log: 
         failing.add(id)
       } else if (failing.delete(id)) log.info({ provider: id }, 'the sign-in provider works again')
     }
-    if (failing.size > 0) timer = setTimeout(() => void tryAll([...failing]), retryMs)
+    if (failing.size > 0 && !stopped) timer = setTimeout(() => void tryAll([...failing]), retryMs)
   }
   void tryAll(providers.keys())
-  return () => clearTimeout(timer)
+  return () => {
+    stopped = true
+    clearTimeout(timer)
+  }
 }
 
 /** For `/readyz?verbose`; the reasons are only in the log. */

@@ -104,7 +104,8 @@ export async function isConfirmed(question: string): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return true
   const lines = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim())
+    const answer = await lines.question(`${question} [y/N] `).catch(() => '') // Ctrl-C and Ctrl-D mean no
+    return /^y(es)?$/i.test(answer.trim())
   } finally {
     lines.close()
   }

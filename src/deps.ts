@@ -94,9 +94,10 @@ export async function openDeps(
   opened.defer(() => clock.close())
   const metrics = openMetrics()
   metrics.gauge('log_lines_dropped', 'Log lines that could not be written', droppedLogLines)
-  const notices = openNotices(config, { log, now: clock.now, metrics, known: Object.keys(AUDIT_EVENTS) })
+  const known = Object.keys(AUDIT_EVENTS)
+  const notices = openNotices(config, { log, now: clock.now, metrics, known })
   if (notices) opened.defer(() => notices.close())
-  const audit = openAuditWriter(db.sql, log, metrics, notices)
+  const audit = openAuditWriter(db.sql, log, metrics, { known, notices })
   const limits = openLimits()
   const base: Base = {
     config,

@@ -14,6 +14,7 @@ const NAME = /\b(?:mcp_oauth|process|nodejs)_\w+/g
 
 const files = mkdtempSync(join(tmpdir(), 'monitoring-'))
 const series = new Set<string>()
+let text = ''
 
 beforeAll(async () => {
   // A program that is configured, but not started.
@@ -21,7 +22,7 @@ beforeAll(async () => {
   writeFileSync(MCP_SERVERS, JSON.stringify({ mcpServers: { files: { command: 'true' } } }))
   const NOTIFY = { NOTIFY_URL: 'http://127.0.0.1:9/', NOTIFY_SECRET: `whsec_${Buffer.alloc(32).toString('base64')}` }
   const server = await startServer({ METRICS_TOKEN, MCP_SERVERS, ...NOTIFY })
-  const text = await (await server.get('/metrics', { Authorization: `Bearer ${METRICS_TOKEN}` })).text()
+  text = await (await server.get('/metrics', { Authorization: `Bearer ${METRICS_TOKEN}` })).text()
   for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm))
     for (const ending of type === 'histogram' ? ['_bucket', '_sum', '_count'] : ['']) series.add(name + ending)
   await server.close()
@@ -49,6 +50,13 @@ test('they name only events that exist', () => {
   )
   expect(patterns.length).toBeGreaterThan(15)
   expect(patterns.filter(pattern => !known.some(name => new RegExp(`^${pattern}$`).test(name)))).toEqual([])
+})
+
+test('every event is counted from 0, for an alert sees no increase in a series that begins with 1', () => {
+  const counted = [...text.matchAll(/^mcp_oauth_audit_events_total\{event="([^"]+)"\} \d+$/gm)].map(
+    ([, event]) => event,
+  )
+  expect(counted.toSorted()).toEqual(Object.keys(AUDIT_EVENTS).toSorted())
 })
 
 test.skipIf(Bun.which('promtool') === null)('Prometheus accepts the rules', () => {

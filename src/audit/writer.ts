@@ -26,11 +26,20 @@ export interface AuditWriter {
  * Appends events in batches and in order, so that requests do not wait for an insert. During a database outage events are
  * queued; those beyond the limit, and events that the database rejects, are counted as dropped. A batch whose
  * acknowledgement was lost is written again, so an event may appear twice, but none is missing.
+ *
+ * @param options.known The names of all events.
  */
-export function openAuditWriter(sql: Queries, log: Log, metrics: Metrics, notices?: Notices): AuditWriter {
+export function openAuditWriter(
+  sql: Queries,
+  log: Log,
+  metrics: Metrics,
+  { known = [], notices }: { known?: readonly string[]; notices?: Notices | undefined } = {},
+): AuditWriter {
   const events = metrics.counter('audit_events_total', 'What was recorded in the audit log, repeats included', [
     'event',
   ])
+  // Prometheus sees no increase in a series that begins with 1.
+  for (const event of known) events.inc({ event }, 0)
   metrics.gauge('audit_waiting', 'Audit events that are not written yet', () => waiting.length)
   metrics.gauge('audit_dropped', 'Audit events that were lost since the start', () => dropped)
   const waiting: NewAuditEvent[] = []

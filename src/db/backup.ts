@@ -3,7 +3,7 @@
  * connection, which a long transaction would keep from the server: it is copied as files, in the moment of one
  * transaction, and read from the copy.
  */
-import { constants } from 'node:fs'
+import { constants, rmSync } from 'node:fs'
 import { cp, mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -113,8 +113,11 @@ async function openSource(source: Omit<ConnectOptions, 'serving'>): Promise<{ db
   const copy = join(resolve(source.dataDir), 'backup')
   await using opened = new AsyncDisposableStack()
   const remove = () => rm(copy, { recursive: true, force: true })
-  await remove() // left by an interrupted backup
+  await remove() // left by a killed backup
   opened.defer(remove)
+  const removeAtExit = () => rmSync(copy, { recursive: true, force: true })
+  process.once('exit', removeAtExit)
+  opened.defer(() => void process.off('exit', removeAtExit))
   await mkdir(copy, { mode: 0o700 })
   await copyCluster(source, join(copy, 'postgres'))
   const db = await connect({ ...source, dataDir: copy, serving: true })

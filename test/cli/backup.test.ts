@@ -13,7 +13,7 @@ import { hashSecret } from '../../src/lib/crypto.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { removeClient } from '../../src/oauth/clients/index.ts'
 import { listConnections, revokeGrant } from '../../src/oauth/tokens.ts'
-import { runCommand } from '../support/command.ts'
+import { ROOT, runCommand } from '../support/command.ts'
 import { emptyDatabase, type TestDatabase } from '../support/database.ts'
 import { deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
 import { onPostgres, startServer, type TestServer } from '../support/server.ts'
@@ -169,6 +169,19 @@ describe('with a server', () => {
     // Neither leaves anything behind.
     expect(readdirSync(dir).filter(name => name.endsWith('.partial'))).toEqual([])
     if (!onPostgres) expect(readdirSync(server.env.DATA_DIR!)).not.toContain('backup')
+  })
+
+  test.skipIf(onPostgres)('an interrupted backup leaves no copy of the embedded database behind', async () => {
+    const [file, dataDir] = [newFile(), server.env.DATA_DIR!]
+    const options = { path: file, dataDir, secretCheck: 'x' }
+    const script = `
+      import { backUp } from ${JSON.stringify(join(ROOT, 'src/db/backup.ts'))}
+      import { openLog } from ${JSON.stringify(join(ROOT, 'src/lib/log.ts'))}
+      const onProgress = () => process.exit(7)
+      await backUp({ ...${JSON.stringify(options)}, log: openLog('silent'), onProgress })`
+    expect(await Bun.spawn([process.execPath, '-e', script]).exited).toBe(7)
+    expect(readdirSync(dir).filter(name => name.endsWith('.partial'))).toEqual([])
+    expect(readdirSync(dataDir)).not.toContain('backup')
   })
 
   test('restore refuses a database in use or with rows, another secret, a damaged file and a newer schema', async () => {

@@ -70,6 +70,12 @@ export function plainly(
 
 /** Records a call that was answered. */
 export function done(deps: CallsDeps, course: Course, result: Record<string, unknown>): Record<string, unknown> {
+  const { dropped, exchange, upstream } = course
+  if (dropped > 0)
+    deps.log.warn(
+      { upstream: upstream.config.name, method: exchange.method, dropped },
+      'an upstream sent more notifications about a call than are passed on',
+    )
   record(deps, course, result.isError === true ? 'tool_error' : 'ok')
   return result
 }

@@ -43,6 +43,8 @@ export interface Scripted extends Disposable {
   broadcast(message: Json): void
   /** Headers of the last HTTP request. */
   headers(): Headers | undefined
+  /** Number of streams that the gateway closed before the response. */
+  abandoned(): number
 }
 
 export function startScripted(script: Script = {}): Scripted {
@@ -52,6 +54,7 @@ export function startScripted(script: Script = {}): Scripted {
   const asked = new Map<Id, (answer: Json) => void>()
   let questions = 0
   let last: Headers | undefined
+  let abandoned = 0
 
   const withVersion = (message: Json) => ({ jsonrpc: '2.0', ...message })
 
@@ -155,7 +158,7 @@ export function startScripted(script: Script = {}): Scripted {
         for (const message of messages) void take(message, () => {})
         return new Response(null, { status: 202 })
       }
-      const { response, send, end } = eventStream(() => {})
+      const { response, send, end } = eventStream(() => void abandoned++)
       const tell = (message: object) => {
         send(message)
         const { id, method } = message as Json
@@ -182,6 +185,7 @@ export function startScripted(script: Script = {}): Scripted {
       for (const send of everywhere) send(withVersion(message))
     },
     headers: () => last,
+    abandoned: () => abandoned,
     [Symbol.dispose]: () => void opened.stop(),
   }
 }

@@ -93,9 +93,3 @@ function warnOnce({ config, log }: { config: Config; log: Log }, peer: string): 
   warned.add(config)
   log.warn({ peer }, 'received X-Forwarded-For from a peer that is not in TRUSTED_PROXIES; if it is your proxy, add it')
 }
-
-/** Advice for the startup message; undefined if proxies are configured or unlikely. */
-export function proxyAdvice(config: Config): string | undefined {
-  if (config.TRUSTED_PROXIES.length > 0 || !config.BASE_URL.startsWith('https:')) return undefined
-  return 'TRUSTED_PROXIES: the address or network of your TLS proxy; without it all users share the rate limits of one address'
-}

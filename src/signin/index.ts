@@ -5,9 +5,11 @@
 import { Elysia } from 'elysia'
 import type { ClientLabel } from '../../views/components.tsx'
 import { onwardPage, signInLinkPage, signInPage, type Waiting } from '../../views/signin.tsx'
+import { TEXTS } from '../../views/texts/index.ts'
 import { recordRepeatable } from '../audit/events.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { readCookie, setCookie } from '../http/cookies.ts'
+import { languageOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { queryParams, readParams } from '../http/params.ts'
@@ -132,7 +134,8 @@ export const signin = (deps: SignInDeps) =>
         const viewer = await deps.viewers.find(request)
         if (!viewer) return seeOther('/')
         requireCsrf(deps, { request, server }, viewer, SIGN_OUT, params)
-        return seeOther('/', [await endSession(deps, viewer), noticeCookie(deps, 'You are signed out.')])
+        const notice = TEXTS[languageOf(request)].signedOut
+        return seeOther('/', [await endSession(deps, viewer), noticeCookie(deps, notice)])
       },
       { parse: 'none', ...PAGE },
     )

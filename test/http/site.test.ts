@@ -46,13 +46,14 @@ describe('the header', () => {
 })
 
 describe('a notice', () => {
-  test('is shown on the next page, once, and nobody else can write one', async () => {
+  test('is shown on the next page, once, in the reader’s language, and nobody else can write one', async () => {
     const cookie = await signIn(server)
     const home = await (await server.get('/', { Cookie: cookie })).text()
-    const answer = await server.post('/auth/signout', { csrf: csrfOf(home, '/auth/signout') }, { Cookie: cookie })
+    const french = { Cookie: cookie, 'Accept-Language': 'fr' }
+    const answer = await server.post('/auth/signout', { csrf: csrfOf(home, '/auth/signout') }, french)
     const [, notice] = answer.headers.getSetCookie().map(value => value.split(';')[0]!)
     const shown = await server.get('/', { Cookie: notice! })
-    expect(await shown.text()).toContain('<span>You are signed out.</span>')
+    expect(await shown.text()).toContain('<span>Vous êtes déconnecté.</span>')
     expect(shown.headers.getSetCookie()).toEqual([expect.stringContaining('notice=; Path=/; Max-Age=0')])
     const forged = notice!.replace('=', '=A')
     expect(await (await server.get('/', { Cookie: forged })).text()).not.toContain('role="status"')

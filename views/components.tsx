@@ -146,3 +146,15 @@ export function OnPhone({ qr, t }: { qr: Qr | undefined; t: Texts }) {
 export function Csrf({ token }: { token: string }) {
   return <input type="hidden" name="csrf" value={token} />
 }
+
+/** In place of a form that needs a recent sign-in. @param what Such as "To add a passkey". */
+export function SignInAgain({ what, page }: { what: string; page: string }) {
+  return (
+    <p class="note calm">
+      <Icon name="info" />
+      <span>
+        <span safe>{what}</span>, <a href={`/auth/signin?return_to=${page}&again=1`}>sign in again</a> first.
+      </span>
+    </p>
+  )
+}

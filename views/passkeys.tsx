@@ -1,7 +1,7 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { AccountTabs } from './account-tabs.tsx'
-import { Csrf, Time } from './components.tsx'
+import { Csrf, SignInAgain, Time } from './components.tsx'
 import { Icon } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
 import type { Texts } from './texts/index.ts'
@@ -83,12 +83,7 @@ export function passkeysPage({ shell, csrf, passkeys, recent, lastIsNeeded }: Pa
           <button type="submit">Add a passkey</button>
         </form>
       ) : (
-        <p class="note calm">
-          <Icon name="info" />
-          <span>
-            To add a passkey, <a href="/auth/signin?return_to=/account/passkeys&again=1">sign in again</a> first.
-          </span>
-        </p>
+        <SignInAgain what="To add a passkey" page="/account/passkeys" />
       )}
       <noscript>
         <p class="note calm">

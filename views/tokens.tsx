@@ -1,7 +1,7 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { AccountTabs } from './account-tabs.tsx'
-import { Csrf, Problem, Time } from './components.tsx'
+import { Csrf, Problem, SignInAgain, Time } from './components.tsx'
 import { Icon } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
 
@@ -19,10 +19,12 @@ export interface TokensProps {
     usedAt: string | undefined
   }[]
   scopes: readonly { name: string; text: string }[]
+  /** Whether the user signed in recently enough to make one. */
+  recent: boolean
   typed: { name: string; days: string; scopes: readonly string[]; problem: string | undefined }
 }
 
-export function tokensPage({ shell, csrf, tokens, scopes, typed }: TokensProps) {
+export function tokensPage({ shell, csrf, tokens, scopes, recent, typed }: TokensProps) {
   return (
     <Layout title="Access tokens" shell={shell} wide>
       <AccountTabs at="/account/tokens" shell={shell} />
@@ -37,28 +39,38 @@ export function tokensPage({ shell, csrf, tokens, scopes, typed }: TokensProps) 
           ))}
         </ul>
       )}
-      <form class="card" method="post" action="/account/tokens/add">
-        <h2>Make a token</h2>
-        <Csrf token={csrf} />
-        <Problem text={typed.problem} />
-        <label for="name">Name, such as “backup script”</label>
-        <input class="field" id="name" name="name" required maxlength="100" value={typed.name} autocomplete="off" />
-        <label for="days">Days until it expires</label>
-        <input class="field" id="days" name="days" type="number" min="1" max="1825" required value={typed.days} />
-        <fieldset>
-          <legend>What it allows</legend>
-          {scopes.map(({ name, text }) => (
-            <label class="check">
-              <input type="checkbox" name={`scope:${name}`} value="yes" checked={typed.scopes.includes(name)} />
-              <span>
-                <span safe>{text}</span> <code safe>{name}</code>
-              </span>
-            </label>
-          ))}
-        </fieldset>
-        <button type="submit">Make a token</button>
-      </form>
+      {recent ? (
+        <TokenForm csrf={csrf} scopes={scopes} typed={typed} />
+      ) : (
+        <SignInAgain what="To make a token" page="/account/tokens" />
+      )}
     </Layout>
+  )
+}
+
+function TokenForm({ csrf, scopes, typed }: Pick<TokensProps, 'csrf' | 'scopes' | 'typed'>) {
+  return (
+    <form class="card" method="post" action="/account/tokens/add">
+      <h2>Make a token</h2>
+      <Csrf token={csrf} />
+      <Problem text={typed.problem} />
+      <label for="name">Name, such as “backup script”</label>
+      <input class="field" id="name" name="name" required maxlength="100" value={typed.name} autocomplete="off" />
+      <label for="days">Days until it expires</label>
+      <input class="field" id="days" name="days" type="number" min="1" max="1825" required value={typed.days} />
+      <fieldset>
+        <legend>What it allows</legend>
+        {scopes.map(({ name, text }) => (
+          <label class="check">
+            <input type="checkbox" name={`scope:${name}`} value="yes" checked={typed.scopes.includes(name)} />
+            <span>
+              <span safe>{text}</span> <code safe>{name}</code>
+            </span>
+          </label>
+        ))}
+      </fieldset>
+      <button type="submit">Make a token</button>
+    </form>
   )
 }
 

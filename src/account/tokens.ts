@@ -7,9 +7,9 @@ import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
-import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
+import { csrfToken, requireCsrf, session, signedInRecently, type Viewer, type Viewers } from '../http/session.ts'
 import { page } from '../http/shell.ts'
-import { AppError } from '../lib/errors.ts'
+import { AppError, SignInRequired } from '../lib/errors.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import {
   addPersonalToken,
@@ -55,6 +55,7 @@ export const tokens = (deps: TokensDeps) =>
 async function add(deps: TokensDeps, asked: Asked): Promise<Response> {
   const params = await readParams(asked.request)
   requireCsrf(deps, asked, asked.viewer, TOKENS, params)
+  if (!signedInRecently(deps, asked.viewer)) throw new SignInRequired(WHERE, true)
   const form = checkParams(params, addSchema)
   const user = { id: asked.viewer.userId, isAdmin: asked.viewer.isAdmin }
   const scope = personalTokenScopes(deps, user).filter(name => form[`scope:${name}`] === 'yes')
@@ -93,6 +94,7 @@ async function showTokens(
           usedAt: used_at?.toISOString(),
         })),
         scopes: personalTokenScopes(deps, viewer).map(name => ({ name, text: deps.scopes.text(name) })),
+        recent: signedInRecently(deps, viewer),
         typed,
       }),
     { status: typed.problem === undefined ? 200 : 400 },

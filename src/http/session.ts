@@ -53,7 +53,7 @@ function formPage(path: string): string {
   return path.startsWith('/account/') ? path.slice(0, path.lastIndexOf('/')) : '/auth/device'
 }
 
-/** How long after a sign-in its user may change who has which rights, and add a way to sign in. */
+/** How long after a sign-in its user may change who has which rights, add a way to sign in, and make tokens. */
 const RECENT_MS = 30 * 60_000
 
 export function signedInRecently({ now }: Base, { signedInAt }: Viewer): boolean {

@@ -7,7 +7,7 @@ import { addClient } from '../../src/oauth/clients/index.ts'
 import { addPersonalToken, listPersonalTokens, revokePersonalToken } from '../../src/oauth/personal-tokens.ts'
 import { sweep } from '../../src/sweeper.ts'
 import { runCommand } from '../support/command.ts'
-import { basic, rpc, signIn } from '../support/flows.ts'
+import { basic, csrfOf, rpc, signIn } from '../support/flows.ts'
 import { startReplica, startServer, type TestServer } from '../support/server.ts'
 import { countStatements } from '../support/statements.ts'
 import { until } from '../support/until.ts'
@@ -228,6 +228,25 @@ test('a user has at most 100; they expire, and stay listed for 30 days', async (
   server.clock.advance(2 * 86_400)
   await sweep(server.deps)
   expect(await listPersonalTokens(server.deps, userId)).toHaveLength(1)
+})
+
+test('on the page one is made only within 30 minutes of a sign-in', async () => {
+  const headers = { Cookie: await signIn(server, 'bob@example.com'), Accept: 'text/html' }
+  const page = async () => (await server.get('/account/tokens', headers)).text()
+  const form = {
+    name: 'x',
+    days: '1',
+    'scope:mcp:tools:read': 'yes',
+    csrf: csrfOf(await page(), '/account/tokens/add'),
+  }
+  expect((await server.post('/account/tokens/add', form, headers)).status).toBe(200)
+  server.clock.advance(31 * 60)
+  const late = await server.post('/account/tokens/add', form, headers)
+  expect([late.status, late.headers.get('location')]).toEqual([
+    303,
+    '/auth/signin?return_to=%2Faccount%2Ftokens&again=1',
+  ])
+  expect(await page()).toContain('To make a token</span>, <a href="/auth/signin?return_to=/account/tokens&again=1">')
 })
 
 test('PERSONAL_TOKENS=false forbids them', async () => {

@@ -58,6 +58,20 @@ export interface AuditEventRow {
   detail: Record<string, unknown>
 }
 
+/** The newest events about a user. */
+export function listEventsOfUser(
+  sql: Queries,
+  userId: string,
+  limit: number,
+): Promise<Omit<AuditEventRow, 'user_id' | 'email'>[]> {
+  return sql<Omit<AuditEventRow, 'user_id' | 'email'>[]>`
+    select at, event, client_id, grant_id, ip, detail
+    from audit_events
+    where user_id = ${userId}
+    order by at desc
+    limit ${limit}`
+}
+
 /** A position in the audit log. */
 export interface AuditPosition {
   at: Date

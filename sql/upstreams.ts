@@ -63,6 +63,17 @@ export async function deleteCatalogues(sql: Queries, upstream: string, principal
       and principal = ${principal}`
 }
 
+/** Deletes what is stored of every upstream for one principal. */
+export async function deleteOfPrincipal(sql: Queries, principal: string): Promise<void> {
+  await sql`
+    with tools as (
+      delete from upstream_tools
+      where principal = ${principal}
+    )
+    delete from upstream_catalogues
+    where principal = ${principal}`
+}
+
 /** Deletes at most `limit` catalogues of single principals that were fetched before `before`. @returns how many. */
 export async function sweepCatalogues(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`

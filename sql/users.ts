@@ -136,6 +136,31 @@ export function setDisabled(sql: Queries, email: string, disabledAt: Date | null
     from changed`
 }
 
+/** The two oldest administrators who are not disabled, locked until the transaction ends. */
+export function lockAdministrators(sql: Queries): Promise<{ id: string }[]> {
+  return sql<{ id: string }[]>`
+    select id
+    from users
+    where is_admin
+      and disabled_at is null
+    order by created_at
+    limit 2
+    for update`
+}
+
+/** Disables one user, and notifies every replica. */
+export async function disableUserById(sql: Queries, id: string, now: Date): Promise<void> {
+  await sql`
+    with changed as (
+      update users
+      set disabled_at = ${now}
+      where id = ${id}
+      returning id
+    )
+    select pg_notify(${CHANNEL}, 'user ' || id)
+    from changed`
+}
+
 /** Deletes users with everything that is theirs, and notifies every replica. */
 export async function deleteUsers(sql: Queries, ids: string[]): Promise<void> {
   await sql`

@@ -38,6 +38,8 @@ export const LIMITS = {
   links: { name: 'link', hits: 100, seconds: 600 },
   /** Streams by which `doctor` examines the proxies in front. */
   probes: { name: 'probe', hits: 60, seconds: 600 },
+  /** Files with everything about one user, since each reads much. */
+  exports: { name: 'export', hits: 20, seconds: 600 },
   /** Steps of connections that are recorded from one network. */
   steps: { name: 'step', hits: 300, seconds: 600 },
   /** Different audit events of unauthenticated requests from one network, since each is a row. */

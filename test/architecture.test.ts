@@ -50,8 +50,8 @@ const layerOf = (path: string) => LAYERS.findIndex(([, pattern]) => pattern.test
 /** Only the services of another feature may be called: who may call what. */
 const ACROSS: Readonly<Record<string, RegExp>> = {
   'src/account':
-    /^src\/(oauth\/(deps|consents|tokens|personal-tokens|clients\/names)|signin\/(passkeys|sessions)|gateway\/(exchange|accounts\/types))\.ts/,
-  'src/admin': /^src\/(oauth|signin|gateway)\//,
+    /^src\/(oauth\/(deps|consents|tokens|personal-tokens|clients\/names)|signin\/(passkeys|service|sessions)|gateway\/(exchange|accounts\/types))\.ts/,
+  'src/admin': /^src\/((oauth|signin|gateway)\/|account\/removal\.ts)/,
   'src/mcp': /^src\/(gateway\/|oauth\/(bearer|deps|memory|principal|resources|scopes|tokens|uses|grants\/types)\.ts)/,
 }
 

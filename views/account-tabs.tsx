@@ -7,6 +7,7 @@ const PAGES = {
   '/account/tokens': 'tabTokens',
   '/account/passkeys': 'tabPasskeys',
   '/account/sessions': 'tabBrowsers',
+  '/account/data': 'tabData',
 } as const
 
 /** The pages of a user's account. */

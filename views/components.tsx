@@ -114,6 +114,25 @@ export function Confirm(props: PropsWithChildren<{ label: string; about?: string
   )
 }
 
+/** Leads to a new sign-in, which what follows needs. @param path To return to. */
+export function SignInAgainFirst({ t, path }: { t: Texts; path: string }) {
+  return (
+    <p class="note calm">
+      <Icon name="info" />
+      <span>
+        <Phrase
+          text={t.signInAgainFirst}
+          link={
+            <a href={`/auth/signin?return_to=${encodeURIComponent(path)}&again=1`} safe>
+              {t.signInAgainLink}
+            </a>
+          }
+        />
+      </span>
+    </p>
+  )
+}
+
 /** A QR code. @param path Of its dark modules, in an SVG that is `size` wide. */
 export function QrCode({ qr: { path, size }, label }: { qr: Qr; label: string }) {
   return (

@@ -40,10 +40,6 @@ export function sessionsPage({ shell, csrf, sessions }: SessionsProps) {
           </li>
         ))}
       </ul>
-      <h2>Your data</h2>
-      <p>
-        <a href="/account/export">Download everything that is stored about you</a>, as JSON, without secrets.
-      </p>
     </Layout>
   )
 }

@@ -1,6 +1,6 @@
 /**
  * The account page. `connections` has the user's connected apps, `upstreams` their accounts at upstream servers; `tokens`,
- * `passkeys` and `sessions` have pages of their own. This file has the page itself, and Sign out everywhere.
+ * `passkeys`, `sessions` and `data` have pages of their own. This file has the page itself, and Sign out everywhere.
  */
 import { Elysia } from 'elysia'
 import { accountPage } from '../../views/account.tsx'
@@ -17,6 +17,7 @@ import { listIdleConsents } from '../oauth/consents.ts'
 import { revokeGrantsOfUser } from '../oauth/tokens.ts'
 import { endAllSessions } from '../signin/sessions.ts'
 import { type ConnectionsDeps, connectionProps, connections, labelOf, permissionsOf } from './connections.ts'
+import { data } from './data.ts'
 import { passkeys } from './passkeys.ts'
 import { sessions } from './sessions.ts'
 import { tokens } from './tokens.ts'
@@ -37,6 +38,7 @@ export const account = (deps: AccountDeps) => {
     .use(passkeys(deps))
     .use(sessions(deps))
     .use(tokens(deps))
+    .use(data(deps))
     .get(
       '/account',
       async ({ viewer, request }) => {

@@ -1,6 +1,6 @@
 /** What operators do to users, by commands and on the administrator's pages. */
-import { listUpstreamAccounts } from '../../sql/upstream-accounts.ts'
-import { deleteUsers, type UserRow } from '../../sql/users.ts'
+import type { UserRow } from '../../sql/users.ts'
+import { removeDisabled } from '../account/removal.ts'
 import { record } from '../audit/events.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import { revokeGrantsOfUser } from '../oauth/tokens.ts'
@@ -52,28 +52,9 @@ export const USER_CHANGES = {
 }
 export type UserChange = keyof typeof USER_CHANGES
 
-const UNLINKING_MS = 5_000
-const LOOK_MS = 100
-
-/** Waits for the servers to unlink the accounts of a disabled user, unless none runs. */
-async function waitForUnlinking({ sql }: OAuthDeps, userId: string): Promise<void> {
-  for (const until = performance.now() + UNLINKING_MS; performance.now() < until; await Bun.sleep(LOOK_MS))
-    if ((await listUpstreamAccounts(sql, userId)).length === 0) return
-}
-
-/**
- * Removes all users with an address, with everything that is theirs. The tokens of accounts that they linked are revoked by a
- * server, which hears first that they are disabled.
- *
- * @returns these users.
- */
+/** Removes all users with an address, with everything that is theirs. @returns these users. */
 export async function remove(deps: OAuthDeps, email: string): Promise<{ id: string }[]> {
-  const users = await USER_CHANGES.disable(deps, email)
-  for (const { id } of users) await waitForUnlinking(deps, id)
-  await deleteUsers(
-    deps.sql,
-    users.map(({ id }) => id),
-  )
-  for (const { id } of users) record(deps, 'user.removed', { userId: id, detail: { email } })
+  const users = await disableUsers(deps, email)
+  for (const { id } of users) await removeDisabled(deps, id, { by: 'operator', email })
   return users
 }

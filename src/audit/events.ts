@@ -16,7 +16,7 @@ export const AUDIT_EVENTS = {
   'user.demoted': 'An operator removed an administrator’s rights',
   'user.disabled': 'An operator disabled a user',
   'user.enabled': 'An operator enabled a user again',
-  'user.removed': 'An operator removed a user',
+  'user.removed': 'A user was removed, by an operator or by themself',
   'passkey.added': 'Somebody added a passkey',
   'passkey.removed': 'Somebody removed a passkey',
   'client.added': 'An operator added a client',

@@ -1,4 +1,10 @@
-import { type AuditEventRow, type AuditFilter, type AuditPosition, searchAuditEvents } from '../../sql/audit-events.ts'
+import {
+  type AuditEventRow,
+  type AuditFilter,
+  type AuditPosition,
+  listEventsOfUser,
+  searchAuditEvents,
+} from '../../sql/audit-events.ts'
 import type { Queries } from '../../sql/index.ts'
 import { AppError } from '../lib/errors.ts'
 import type { AuditWriter } from './writer.ts'
@@ -53,6 +59,24 @@ export async function searchAuditLog(
     options.onSearched?.(searched)
     size = SEARCH_BATCH
   }
+}
+
+/** Events about one user in a file for them; enough for years of what people do themselves. */
+const ABOUT_USER = 10_000
+
+/**
+ * The newest events about a user, for themself: where an operator acted, without who and from where, which is not theirs.
+ *
+ * @returns at most 10,000, and whether there are more.
+ */
+export async function eventsAbout(deps: { audit: AuditWriter; sql: Queries }, userId: string) {
+  await deps.audit.flush()
+  const rows = await listEventsOfUser(deps.sql, userId, ABOUT_USER + 1)
+  const events = rows.slice(0, ABOUT_USER).map(({ detail, ip, ...event }) => {
+    const { administrator, actor, system_user: _, ...rest } = detail
+    return { ...event, ip: administrator === undefined && actor === undefined ? ip : null, detail: rest }
+  })
+  return { events, isComplete: rows.length <= ABOUT_USER }
 }
 
 function formatCursor({ at, id }: AuditPosition): string {

@@ -9,12 +9,14 @@ import {
   consumeSignInLink as useLink,
 } from '../../sql/sessions.ts'
 import {
+  disableUserById,
   findAdministrator,
   findInvitedUser,
   findUserByEmail,
   findUserByIdentity,
   insertIdentity,
   insertUser,
+  lockAdministrators,
   lockIdentities,
   listUsers as queryUsers,
   setAdministrators,
@@ -157,6 +159,23 @@ export async function disableUsers(deps: Base, email: string): Promise<{ id: str
   })
   for (const { id } of users) record(deps, 'user.disabled', { userId: id })
   return users
+}
+
+/**
+ * Signs one user out everywhere and blocks their sign-in, before they are removed at their own wish.
+ *
+ * @returns false if they are the only administrator: nothing is changed then.
+ */
+export async function closeAccount(deps: Base, userId: string): Promise<boolean> {
+  return inTransaction(deps, async sql => {
+    // Locked, so that two administrators who leave at the same moment do not both find the other.
+    const administrators = await lockAdministrators(sql)
+    if (administrators.length === 1 && administrators[0]!.id === userId) return false
+    await disableUserById(sql, userId, deps.now())
+    await deleteSessionsOfUsers(sql, [userId])
+    await deleteSignInLinksOfUsers(sql, [userId])
+    return true
+  })
 }
 
 /** Reverses {@link disableUsers}: they can sign in again, but must reconnect their apps. */

@@ -84,8 +84,11 @@ export async function startSession(
 export async function endSession(base: Base, viewer: Viewer): Promise<string> {
   await deleteSession(base.sql, viewer.sessionHash)
   record(base, 'user.signed_out', { userId: viewer.userId })
-  return setCookie(base.config, COOKIE, '', 0)
+  return withoutSession(base)
 }
+
+/** The Set-Cookie header value that forgets a session. */
+export const withoutSession = ({ config }: Base): string => setCookie(config, COOKIE, '', 0)
 
 /** The sessions of a user, newest first. */
 export function sessionsOf({ sql, now }: Base, userId: string): Promise<OwnSession[]> {
@@ -103,7 +106,7 @@ export async function endOtherSession(base: Base, session: { idHash: Uint8Array;
 export async function endAllSessions(base: Base, viewer: Viewer): Promise<string> {
   await deleteSessionsOfUsers(base.sql, [viewer.userId])
   record(base, 'user.signed_out_everywhere', { userId: viewer.userId })
-  return setCookie(base.config, COOKIE, '', 0)
+  return withoutSession(base)
 }
 
 export function signInSweeps({ sql }: Base): Sweep[] {

@@ -24,6 +24,7 @@ const READ_ALL: Record<string, string> = {
   countUsers: 'an administrator opens the overview',
   countConnections: 'an administrator opens the overview',
   countUpstreamAccounts: 'an operator asks by a command how many there are',
+  deleteOfPrincipal: 'a person is removed',
   findOperatorClientByName: 'an operator adds a client by a command',
 }
 

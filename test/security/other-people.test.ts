@@ -79,6 +79,7 @@ const forms = (): Record<string, [fields: Record<string, string>, page: string]>
   '/admin/clients/remove': [{ id: 'x', source: 'operator' }, '/account'],
   '/admin/connections/end': [{ id: hers.connection }, '/account'],
   '/admin/connections/end-all': [{ q: 'ada@example.com' }, '/account'],
+  '/account/data/delete': [{ email: 'ada@example.com' }, '/account/data'],
   // Last: it ends the session that sends it.
   '/account/signout-everywhere': [{}, '/account'],
 })

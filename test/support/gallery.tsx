@@ -11,6 +11,7 @@ import { openSite } from '../../src/site.ts'
 import { accountPage } from '../../views/account.tsx'
 import { type ConnectedApp, type Connection, connectionList } from '../../views/connections.tsx'
 import { answerPage, consentPage, refusedRequestPage } from '../../views/consent.tsx'
+import { dataPage } from '../../views/data.tsx'
 import { type DeviceRequestProps, deviceEntryPage, deviceRequestPage, deviceStatus } from '../../views/device.tsx'
 import { errorPage } from '../../views/error.tsx'
 import { homePage } from '../../views/home.tsx'
@@ -274,6 +275,8 @@ export const PAGES: Record<string, View> = {
         serverAccount('observability-production-europe-west', 'wants_more'),
       ],
     }),
+  data: shell => dataPage({ shell, ...who, recent: true, auditDays: 365, problem: 'That is not your e-mail address.' }),
+  'data-again': shell => dataPage({ shell, ...who, recent: false, auditDays: 0, problem: undefined }),
   passkeys: shell =>
     passkeysPage({
       shell,

@@ -44,4 +44,24 @@ export const account: AccountTexts = {
   signOutEverywhereSure:
     'Sie werden in jedem Browser abgemeldet, auch in diesem. Jede App wird getrennt, und Ihre Zugriffstoken werden widerrufen.',
   signedOutEverywhere: 'Sie sind überall abgemeldet, und jede App ist getrennt.',
+
+  tabData: 'Ihre Daten',
+  exportTitle: 'Eine Kopie Ihrer Daten',
+  exportText:
+    'Alles, was über Sie gespeichert ist, als JSON-Datei ohne Geheimnisse: Verbindungen, Zugriffstoken, Passkeys, Browser, verknüpfte Konten und was das Protokoll über Sie enthält.',
+  download: 'Herunterladen',
+  deleteAccount: 'Konto löschen',
+  deleteText:
+    'Alles, was Ihnen gehört, wird sofort gelöscht. Sie werden überall abgemeldet, Ihre Apps werden getrennt, Ihre Zugriffstoken und Passkeys gelten nicht mehr, und Ihre Konten bei anderen Servern werden gelöst. Das lässt sich nicht rückgängig machen.',
+  auditStays:
+    'Was bleibt: die Einträge des Protokolls, höchstens {duration}. Sie enthalten die Nummer Ihres Kontos und Netzadressen, nicht Ihren Namen oder Ihre E-Mail-Adresse.',
+  auditStaysForever:
+    'Was bleibt: die Einträge des Protokolls. Sie enthalten die Nummer Ihres Kontos und Netzadressen, nicht Ihren Namen oder Ihre E-Mail-Adresse.',
+  typeAddress: 'Zur Bestätigung geben Sie Ihre E-Mail-Adresse ein: {email}',
+  wrongAddress: 'Das ist nicht Ihre E-Mail-Adresse. Es wurde nichts gelöscht.',
+  onlyAdministrator:
+    'Sie sind der einzige Administrator dieses Servers. Machen Sie zuerst jemand anderen zum Administrator. Es wurde nichts gelöscht.',
+  accountDeleted: 'Ihr Konto ist gelöscht, mit allem, was Ihnen gehörte.',
+  signInAgainFirst: 'Ihre Anmeldung ist schon eine Weile her. Hierfür müssen Sie {link}.',
+  signInAgainLink: 'sich neu anmelden',
 }

@@ -46,6 +46,27 @@ export const account = {
   signOutEverywhereSure:
     'You are signed out in every browser, this one too. Every app is disconnected, and your access tokens are revoked.',
   signedOutEverywhere: 'You are signed out everywhere, and every app is disconnected.',
+
+  // Their data
+  tabData: 'Your data',
+  exportTitle: 'A copy of your data',
+  exportText:
+    'Everything that is stored about you, as a JSON file without secrets: connections, access tokens, passkeys, browsers, linked accounts, and what the audit log has about you.',
+  download: 'Download',
+  deleteAccount: 'Delete your account',
+  deleteText:
+    'Everything of yours is deleted at once. You are signed out everywhere, your apps are disconnected, your access tokens and passkeys stop working, and your accounts at other servers are unlinked. This cannot be undone.',
+  auditStays:
+    'What stays: the entries of the audit log, for at most {duration}. They have the number of your account and network addresses, not your name or e-mail address.',
+  auditStaysForever:
+    'What stays: the entries of the audit log. They have the number of your account and network addresses, not your name or e-mail address.',
+  typeAddress: 'To confirm, type your e-mail address: {email}',
+  wrongAddress: 'That is not your e-mail address. Nothing was deleted.',
+  onlyAdministrator:
+    'You are the only administrator of this server. Make somebody else an administrator first. Nothing was deleted.',
+  accountDeleted: 'Your account is deleted, with everything that was yours.',
+  signInAgainFirst: 'You signed in a while ago. For this, {link} first.',
+  signInAgainLink: 'sign in again',
 }
 
 export type AccountTexts = { readonly [key in keyof typeof account]: string }

@@ -44,4 +44,24 @@ export const account: AccountTexts = {
   signOutEverywhereSure:
     'Se cierra tu sesión en todos los navegadores, también en este. Todas las aplicaciones se desconectan y tus tokens de acceso se revocan.',
   signedOutEverywhere: 'Has cerrado sesión en todas partes y todas las aplicaciones están desconectadas.',
+
+  tabData: 'Tus datos',
+  exportTitle: 'Una copia de tus datos',
+  exportText:
+    'Todo lo que se guarda sobre ti, en un archivo JSON sin secretos: conexiones, tokens de acceso, llaves de acceso, navegadores, cuentas vinculadas y lo que el registro de auditoría contiene sobre ti.',
+  download: 'Descargar',
+  deleteAccount: 'Eliminar tu cuenta',
+  deleteText:
+    'Todo lo tuyo se elimina de inmediato. Se cierra tu sesión en todas partes, tus aplicaciones se desconectan, tus tokens y llaves de acceso dejan de funcionar y tus cuentas en otros servidores se desvinculan. No se puede deshacer.',
+  auditStays:
+    'Lo que queda: las entradas del registro de auditoría, durante {duration} como máximo. Contienen el número de tu cuenta y direcciones de red, no tu nombre ni tu correo.',
+  auditStaysForever:
+    'Lo que queda: las entradas del registro de auditoría. Contienen el número de tu cuenta y direcciones de red, no tu nombre ni tu correo.',
+  typeAddress: 'Para confirmar, escribe tu dirección de correo: {email}',
+  wrongAddress: 'Esa no es tu dirección de correo. No se ha eliminado nada.',
+  onlyAdministrator:
+    'Eres el único administrador de este servidor. Haz primero administrador a otra persona. No se ha eliminado nada.',
+  accountDeleted: 'Tu cuenta se ha eliminado, con todo lo que era tuyo.',
+  signInAgainFirst: 'Iniciaste sesión hace un rato. Para esto, primero {link}.',
+  signInAgainLink: 'inicia sesión de nuevo',
 }

@@ -44,4 +44,24 @@ export const account: AccountTexts = {
   signOutEverywhereSure:
     'Votre session est fermée dans chaque navigateur, celui-ci compris. Chaque application est déconnectée, et vos jetons d’accès sont révoqués.',
   signedOutEverywhere: 'Vous êtes déconnecté partout, et chaque application est déconnectée.',
+
+  tabData: 'Vos données',
+  exportTitle: 'Une copie de vos données',
+  exportText:
+    'Tout ce qui est enregistré à votre sujet, dans un fichier JSON sans secrets : connexions, jetons d’accès, clés d’accès, navigateurs, comptes liés et ce que le journal d’audit contient sur vous.',
+  download: 'Télécharger',
+  deleteAccount: 'Supprimer votre compte',
+  deleteText:
+    'Tout ce qui est à vous est supprimé aussitôt. Vos sessions sont fermées partout, vos applications déconnectées, vos jetons et clés d’accès ne fonctionnent plus, et vos comptes sur d’autres serveurs sont dissociés. C’est irréversible.',
+  auditStays:
+    'Ce qui reste : les entrées du journal d’audit, pendant {duration} au plus. Elles contiennent le numéro de votre compte et des adresses réseau, pas votre nom ni votre adresse e-mail.',
+  auditStaysForever:
+    'Ce qui reste : les entrées du journal d’audit. Elles contiennent le numéro de votre compte et des adresses réseau, pas votre nom ni votre adresse e-mail.',
+  typeAddress: 'Pour confirmer, saisissez votre adresse e-mail : {email}',
+  wrongAddress: 'Ce n’est pas votre adresse e-mail. Rien n’a été supprimé.',
+  onlyAdministrator:
+    'Vous êtes le seul administrateur de ce serveur. Nommez d’abord un autre administrateur. Rien n’a été supprimé.',
+  accountDeleted: 'Votre compte est supprimé, avec tout ce qui était à vous.',
+  signInAgainFirst: 'Votre connexion date d’un moment. Pour cela, {link} d’abord.',
+  signInAgainLink: 'reconnectez-vous',
 }

@@ -40,4 +40,22 @@ export const account: AccountTexts = {
   signOutEverywhere: '在所有位置退出登录',
   signOutEverywhereSure: '您将在所有浏览器（包括此浏览器）中退出登录。所有应用都会断开，您的访问令牌会被撤销。',
   signedOutEverywhere: '您已在所有位置退出登录，所有应用均已断开。',
+
+  tabData: '您的数据',
+  exportTitle: '您的数据副本',
+  exportText:
+    '存储的关于您的所有信息，以不含机密的 JSON 文件提供：连接、访问令牌、通行密钥、浏览器、关联的账户，以及审计日志中关于您的记录。',
+  download: '下载',
+  deleteAccount: '删除您的账户',
+  deleteText:
+    '属于您的一切会立即删除。您将在所有位置退出登录，应用会断开，访问令牌和通行密钥会失效，您在其他服务器上的账户会解除关联。此操作无法撤销。',
+  auditStays:
+    '会保留的内容：审计日志的记录，最长 {duration}。其中有您的账户编号和网络地址，没有您的姓名和电子邮件地址。',
+  auditStaysForever: '会保留的内容：审计日志的记录。其中有您的账户编号和网络地址，没有您的姓名和电子邮件地址。',
+  typeAddress: '请输入您的电子邮件地址以确认：{email}',
+  wrongAddress: '这不是您的电子邮件地址。没有删除任何内容。',
+  onlyAdministrator: '您是本服务器唯一的管理员。请先让其他人成为管理员。没有删除任何内容。',
+  accountDeleted: '您的账户及属于您的一切均已删除。',
+  signInAgainFirst: '您登录已有一段时间。请先{link}。',
+  signInAgainLink: '重新登录',
 }

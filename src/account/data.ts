@@ -1,0 +1,123 @@
+/** What is stored about a user: a file with all of it, and deleting the account. */
+import { Elysia } from 'elysia'
+import { z } from 'zod'
+import { dataPage } from '../../views/data.tsx'
+import { TEXTS } from '../../views/texts/index.ts'
+import { eventsAbout } from '../audit/search.ts'
+import type { Gateway } from '../gateway/exchange.ts'
+import type { Handled } from '../http/client-address.ts'
+import { languageOf } from '../http/language.ts'
+import { noticeCookie } from '../http/notice.ts'
+import { seeOther } from '../http/pages.ts'
+import { checkParams, readParams } from '../http/params.ts'
+import { PAGE } from '../http/routes.ts'
+import { csrfToken, requireCsrf, session, signedInRecently, type Viewer, type Viewers } from '../http/session.ts'
+import { page } from '../http/shell.ts'
+import { SignInRequired } from '../lib/errors.ts'
+import { countHit, LIMITS, requireUnlimited } from '../limits.ts'
+import { listIdleConsents } from '../oauth/consents.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
+import { listPersonalTokens } from '../oauth/personal-tokens.ts'
+import { listConnections } from '../oauth/tokens.ts'
+import { listPasskeys } from '../signin/passkeys.ts'
+import { sessionsOf, withoutSession } from '../signin/sessions.ts'
+import { removeOwnAccount } from './removal.ts'
+import { serversOf } from './upstreams.ts'
+
+const DELETE = 'delete-account'
+const WHERE = '/account/data'
+const deleteSchema = z.object({ email: z.string().max(300).default('') })
+
+type DataDeps = OAuthDeps & { viewers: Viewers; gateway: Gateway | undefined }
+type Asked = Handled & { viewer: Viewer }
+
+export const data = (deps: DataDeps) =>
+  new Elysia({ name: 'account-data' })
+    .use(session(deps))
+    .get(WHERE, asked => showData(deps, asked), { signedIn: true, ...PAGE })
+    .get(
+      '/account/export',
+      async ({ viewer }) => {
+        requireUnlimited(deps.limits, deps.now(), LIMITS.exports, viewer.userId)
+        countHit(deps.limits, deps.now(), LIMITS.exports, viewer.userId)
+        return new Response(JSON.stringify(await everythingAbout(deps, viewer), null, 2), {
+          headers: {
+            'Content-Type': 'application/json',
+            'Content-Disposition': 'attachment; filename="account.json"',
+            'Cache-Control': 'no-store',
+          },
+        })
+      },
+      { signedIn: true, ...PAGE },
+    )
+    .post(`${WHERE}/delete`, asked => deleteAccount(deps, asked), { parse: 'none', signedIn: true, ...PAGE })
+
+async function deleteAccount(deps: DataDeps, asked: Asked): Promise<Response> {
+  const { request, viewer } = asked
+  const params = await readParams(request)
+  requireCsrf(deps, asked, viewer, DELETE, params)
+  if (!signedInRecently(deps, viewer)) throw new SignInRequired(WHERE, true)
+  const { email } = checkParams(params, deleteSchema)
+  const t = TEXTS[languageOf(request)]
+  if (email.trim().toLowerCase() !== viewer.email.toLowerCase()) return showData(deps, asked, t.wrongAddress)
+  if (!(await removeOwnAccount(deps, viewer.userId))) return showData(deps, asked, t.onlyAdministrator)
+  return seeOther('/', [withoutSession(deps), noticeCookie(deps, t.accountDeleted)])
+}
+
+function showData(deps: DataDeps, { viewer, request }: Asked, problem?: string): Promise<Response> {
+  return page(
+    deps,
+    request,
+    shell =>
+      dataPage({
+        shell,
+        csrf: csrfToken(deps, viewer, DELETE),
+        email: viewer.email,
+        recent: signedInRecently(deps, viewer),
+        auditDays: deps.config.AUDIT_RETENTION,
+        problem,
+      }),
+    { status: problem === undefined ? 200 : 400 },
+  )
+}
+
+/** Everything that is stored about a user, without secrets and their hashes. */
+async function everythingAbout(deps: DataDeps, viewer: Viewer) {
+  const { userId } = viewer
+  const [connections, remembered, tokens, passkeys, browsers, servers, audit] = await Promise.all([
+    listConnections(deps, userId),
+    listIdleConsents(deps, userId),
+    listPersonalTokens(deps, userId),
+    listPasskeys(deps, userId),
+    sessionsOf(deps, userId),
+    serversOf(deps.gateway?.accounts, viewer),
+    eventsAbout(deps, userId),
+  ])
+  const { email, name, isAdmin } = viewer
+  return {
+    user: { id: userId, email, name, is_admin: isAdmin },
+    connections,
+    allowed_but_not_connected: remembered,
+    personal_access_tokens: tokens.map(({ id, name, scope, resource, created_at, expires_at, used_at }) => ({
+      id,
+      name,
+      scope,
+      resource,
+      created_at,
+      expires_at,
+      used_at,
+    })),
+    passkeys: passkeys.map(({ id, name, transports, backed_up, created_at, used_at }) => ({
+      id,
+      name,
+      transports,
+      backed_up,
+      created_at,
+      used_at,
+    })),
+    browser_sessions: browsers.map(({ id_hash: _, ...browser }) => browser),
+    linked_accounts: servers,
+    audit_log: audit.events,
+    audit_log_is_complete: audit.isComplete,
+  }
+}

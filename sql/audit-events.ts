@@ -166,6 +166,16 @@ export async function newestAuditEvent(sql: Queries): Promise<string> {
   return row?.id ?? '0'
 }
 
+/** When the oldest event was; undefined if there is none. */
+export async function oldestAuditEvent(sql: Queries): Promise<Date | undefined> {
+  const [row] = await sql<{ at: Date }[]>`
+    select at
+    from audit_events
+    order by at
+    limit 1`
+  return row?.at
+}
+
 /** At most `limit` events that were written after one of them, in that order. */
 export function listAuditEventsAfter(
   sql: Queries,

@@ -8,11 +8,16 @@ export const COLUMNS = ['at', 'event', 'email', 'client_id', 'grant_id', 'ip', '
 
 export type AuditCriteria = Omit<AuditSearch, 'limit' | 'cursor'>
 
-/** All events that match, newest first, read in pages. */
+/**
+ * All events that match, newest first, read in pages.
+ *
+ * @param onPage Gets the time of the last event of each page.
+ */
 export async function* allEvents(
   deps: Parameters<typeof searchAuditLog>[0],
   criteria: AuditCriteria,
   most = Number.POSITIVE_INFINITY,
+  onPage: (reached: Date) => void = () => {},
 ): AsyncGenerator<AuditEventRow> {
   let cursor: string | null | undefined
   for (let left = most; left > 0 && cursor !== null; ) {
@@ -22,6 +27,7 @@ export async function* allEvents(
       cursor: cursor ?? undefined,
     })
     yield* events
+    if (events.length > 0) onPage(events.at(-1)!.at)
     left -= events.length
     cursor = nextCursor
   }

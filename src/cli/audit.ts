@@ -1,9 +1,9 @@
-import { type AuditEventRow, listAuditEventsAfter, newestAuditEvent } from '../../sql/audit-events.ts'
+import { type AuditEventRow, listAuditEventsAfter, newestAuditEvent, oldestAuditEvent } from '../../sql/audit-events.ts'
 import { AUDIT_EVENTS } from '../audit/events.ts'
 import { type AuditCriteria, allEvents, COLUMNS, cells, csvLine, readTime } from '../audit/export.ts'
 import { UsageError } from '../lib/errors.ts'
 import { withDeps } from './environment.ts'
-import { print, printTable, say } from './terminal.ts'
+import { print, printInTurn, printTable, progressBar } from './terminal.ts'
 
 interface Filter {
   event?: string
@@ -53,19 +53,24 @@ export async function tail(options: Filter): Promise<void> {
 export async function exportAll(options: Filter): Promise<void> {
   const filter = readFilter(options)
   await withDeps(async deps => {
-    const events = allEvents(deps, filter)
-    if (options.json) return printLines(events)
-    print(COLUMNS.join(','))
-    let count = 0
-    for await (const event of events) {
-      print(csvLine(cells(event)))
-      if (++count % 100_000 === 0) say(`${count} events …`)
+    // A bar would be in the way of events on the same terminal.
+    const bar = process.stdout.isTTY ? () => {} : progressBar('Exporting')
+    const from = Math.max(filter.since?.getTime() ?? 0, (await oldestAuditEvent(deps.sql))?.getTime() ?? 0)
+    const to = Math.min(filter.until?.getTime() ?? Number.POSITIVE_INFINITY, deps.now().getTime())
+    const events = allEvents(deps, filter, undefined, reached =>
+      bar((to - reached.getTime()) / (to - from), `back to ${reached.toISOString().slice(0, 10)}`),
+    )
+    if (options.json) await printLines(events)
+    else {
+      print(COLUMNS.join(','))
+      for await (const event of events) await printInTurn(csvLine(cells(event)))
     }
+    bar(1, '')
   })
 }
 
 async function printLines(events: AsyncIterable<AuditEventRow>): Promise<void> {
-  for await (const event of events) print(JSON.stringify(event))
+  for await (const event of events) await printInTurn(JSON.stringify(event))
 }
 
 function readFilter({ event, user, client, ip, since, until }: Filter): AuditCriteria {

@@ -9,21 +9,25 @@ import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { printableText } from '../lib/text.ts'
 import { readConfig } from './environment.ts'
-import { isConfirmed, print, progressBar, say } from './terminal.ts'
+import { isConfirmed, print, rowProgress, say } from './terminal.ts'
 
 export async function backup(path: string, { withSecret }: { withSecret?: boolean }): Promise<void> {
   const config = readConfig()
   if (!config.DATABASE_URL && !existsSync(join(config.DATA_DIR, 'postgres')))
     throw new UsageError(`There is no database in ${resolve(config.DATA_DIR)}; use -C DIR`)
   // An interrupted backup leaves nothing behind: the handlers of 'exit' run.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      say('Interrupted; no backup was written.')
+      process.exit(1)
+    })
   const secret = config.AUTH_SECRET ?? readAuthSecret(config.DATA_DIR, false)
   const rows = await backUp({
     ...databaseOf(config),
     path,
     secretCheck: secretCheckOf(secret),
     secret: withSecret ? secret : undefined,
-    onProgress: progressBar('Backing up'),
+    onProgress: rowProgress('Backing up'),
   })
   print(`Wrote ${rows.toLocaleString('en')} rows to ${path}.`)
   say(
@@ -38,14 +42,14 @@ export async function restore(
   { replace = false, yes }: { replace?: boolean; yes?: boolean },
 ): Promise<void> {
   const config = readConfig()
-  const header = await checkBackup(path, progressBar('Checking'))
+  const header = await checkBackup(path, rowProgress('Checking'))
   const putSecret = secretFor(config, header)
   const done = await load({
     ...databaseOf(config),
     path,
     header,
     replace,
-    onProgress: progressBar('Restoring'),
+    onProgress: rowProgress('Restoring'),
     async confirm(revived) {
       if (replace) tell(revived)
       if (

@@ -1,9 +1,15 @@
 /** What a person at a terminal reads, and what a program reads from a pipe. */
+import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
 
 /** A result, on standard output. */
 export function print(text: string): void {
   process.stdout.write(`${text}\n`)
+}
+
+/** One of many results: waits while the reader of a pipe is behind, so that they do not pile up in memory. */
+export async function printInTurn(text: string): Promise<void> {
+  if (!process.stdout.write(`${text}\n`)) await once(process.stdout, 'drain')
 }
 
 /** A message to the person, on standard error. Not with `console.error`, which Bun writes in red. */
@@ -28,7 +34,7 @@ const PAGE = 100
 /** On a terminal: a header, aligned columns, and times relative to `now`. In a pipe: tab-separated columns. */
 export async function printTable({ columns, rows }: Table, now: Date): Promise<void> {
   if (!process.stdout.isTTY) {
-    for await (const row of rows) print(row.map(cell => plain(cell)).join('\t'))
+    for await (const row of rows) await printInTurn(row.map(cell => plain(cell)).join('\t'))
     return
   }
   let page: string[][] = [columns.map(name => name.toUpperCase())]
@@ -77,25 +83,31 @@ const REDRAW_MS = 100
 /**
  * A progress bar on standard error, if that is a terminal. It is erased when all is done.
  *
- * @returns a function to call with how many more rows are done, and the number of all rows.
+ * @returns a function to call with what part is done, from 0 to 1, and what that is a part of.
  */
-export function progressBar(label: string): (more: number, all: number) => void {
+export function progressBar(label: string): (part: number, words: string) => void {
   if (!process.stderr.isTTY) return () => {}
   let drawnAt = 0
-  let done = 0
-  return (more, all) => {
-    done += more
-    if (done >= all) {
+  return (part, words) => {
+    if (part >= 1) {
       if (drawnAt > 0) process.stderr.write('\r\x1b[K')
       return
     }
     if (performance.now() - drawnAt < REDRAW_MS) return
     drawnAt = performance.now()
-    const full = Math.floor((BAR * done) / all)
-    const percent = Math.floor((100 * done) / all)
-    process.stderr.write(
-      `\r${label} [${'#'.repeat(full)}${' '.repeat(BAR - full)}] ${percent}% of ${all.toLocaleString('en')} rows\x1b[K`,
-    )
+    const full = Math.floor(BAR * part)
+    const bar = `[${'#'.repeat(full)}${' '.repeat(BAR - full)}] ${Math.floor(100 * part)}%`
+    process.stderr.write(`\r${label} ${bar} ${words}\x1b[K`)
+  }
+}
+
+/** A progress bar to call with how many more rows are done, and the number of all rows. */
+export function rowProgress(label: string): (more: number, all: number) => void {
+  const bar = progressBar(label)
+  let done = 0
+  return (more, all) => {
+    done += more
+    bar(done / all, `of ${all.toLocaleString('en')} rows`)
   }
 }
 

@@ -59,7 +59,8 @@ export function createBackup(
     try {
       return work()
     } catch (error) {
-      throw new UsageError(`${path} cannot be written (${(error as { code?: string }).code})`)
+      // Such as `ENOSPC: no space left on device, write`.
+      throw new UsageError(`${path} cannot be written (${(error as Error).message.split(',')[0]})`)
     }
   }
   const file = writing(() => {
@@ -107,13 +108,14 @@ function writeAll(file: number, bytes: Uint8Array): void {
 /**
  * Reads a backup in bounded memory.
  *
- * @param onRows Gets rows of one table, as JSON. The last ones may come before the checksum has been verified.
+ * @param onRows Gets rows of one table, as JSON, and the number of their first line. The last ones may come before the
+ * checksum has been verified.
  * @throws UsageError if it is not a backup, or damaged.
  */
 export async function readBackup(
   path: string,
   onHeader: (header: BackupHeader) => void | Promise<void>,
-  onRows: (table: string, rows: string[]) => void | Promise<void>,
+  onRows: (table: string, rows: string[], line: number) => void | Promise<void>,
 ): Promise<void> {
   const hash = createHash('sha256')
   let header: BackupHeader | undefined
@@ -122,13 +124,15 @@ export async function readBackup(
   let total = 0
   let rows: string[] = []
   let size = 0
+  let number = 0
   let end: { rows: number; sha256: string } | undefined
   const handOn = async () => {
-    if (rows.length > 0) await onRows(table, rows)
+    if (rows.length > 0) await onRows(table, rows, number - rows.length + 1)
     rows = []
     size = 0
   }
   for await (const line of linesOf(path)) {
+    number += 1
     if (end) throw damaged(path)
     if (left > 0) {
       rows.push(line)
@@ -140,7 +144,8 @@ export async function readBackup(
       header = headerOf(path, line)
       await onHeader(header)
     } else {
-      const next = parse(path, line)
+      const next = objectOf(line)
+      if (!next) throw damaged(path, `line ${number} is not a JSON object`)
       if (typeof next.table === 'string' && /^\w+$/.test(next.table)) {
         table = next.table
         left = Number(next.rows)
@@ -180,7 +185,7 @@ async function* linesOf(path: string): AsyncGenerator<string> {
 }
 
 function headerOf(path: string, line: string): BackupHeader {
-  const first = parse(path, line)
+  const first = objectOf(line)
   const beginning = beginningSchema.safeParse(first).data
   if (!beginning) throw new UsageError(`${path} is not a backup of this program`)
   if (beginning.formatVersion !== FORMAT_VERSION)
@@ -192,13 +197,14 @@ function headerOf(path: string, line: string): BackupHeader {
   return header
 }
 
-/** A line between the rows, which is a JSON object. */
-function parse(path: string, line: string): Record<string, unknown> {
+/** What a line holds; undefined if it is not a JSON object. */
+export function objectOf(line: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(line)
-    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
-  } catch {}
-  throw damaged(path)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
 }
 
 export function damaged(path: string, why = 'its checksum is wrong'): UsageError {

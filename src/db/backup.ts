@@ -141,7 +141,11 @@ async function copyCluster(source: Omit<ConnectOptions, 'serving'>, to: string):
         cp(join(resolve(source.dataDir), 'postgres'), to, { recursive: true, mode: constants.COPYFILE_FICLONE }),
       ).catch(error => {
         const { code } = error as { code?: string }
-        throw code ? new UsageError(`The embedded database cannot be copied to ${to} (${code})`) : error
+        throw code
+          ? new UsageError(
+              `The embedded database cannot be copied to ${to} (${(error as Error).message.split(',')[0]})`,
+            )
+          : error
       })
     }, LONG_MS)
   } finally {

@@ -3,7 +3,7 @@ import type { Queries } from '../../sql/index.ts'
 import { migrations } from '../../sql/migrations/index.ts'
 import { UsageError } from '../lib/errors.ts'
 import { LONG_MS, tablesOf, whileHolding } from './backup.ts'
-import { type BackupHeader, damaged, readBackup } from './backup-file.ts'
+import { type BackupHeader, damaged, objectOf, readBackup } from './backup-file.ts'
 import { type ConnectOptions, connect, type Database, PROGRAM } from './index.ts'
 import { appliedMigrations, applyMigration, createMigrationsTable, lockMigrations } from './migrate.ts'
 
@@ -41,7 +41,11 @@ export async function checkBackup(
           `${path} has the schema ${header.migrations.at(-1)}, and this version knows only ${migrations.at(-1)!.name}: restore it with mcp-oauth-server ${header.program} or newer`,
         )
     },
-    (_, rows) => onProgress(rows.length, found!.rows),
+    (_, rows, line) => {
+      const wrong = rows.findIndex(row => !objectOf(row))
+      if (wrong !== -1) throw damaged(path, `line ${line + wrong} is not a JSON object`)
+      onProgress(rows.length, found!.rows)
+    },
   )
   return found!
 }
@@ -112,6 +116,9 @@ async function prepare(sql: Queries, replace: boolean): Promise<boolean> {
   return hadRows
 }
 
+/** A value that its column cannot have (SQLSTATE 22), or rows that contradict each other (23). */
+const isWrongData = (error: unknown) => /^2[23]/.test(String((error as { code?: unknown } | null)?.code))
+
 /** @param tables Those that a backup may fill: whoever made it must reach no other one of the database. */
 async function load(
   sql: Queries,
@@ -125,13 +132,21 @@ async function load(
     header => {
       all = header.rows
     },
-    async (table, rows) => {
+    async (table, rows, line) => {
       if (!tables.includes(table)) throw damaged(path, `it has rows of a table ${table}`)
-      await sql.unsafe(
+      const inserted = sql.unsafe(
         `insert into "${table}" overriding system value
         select * from json_populate_recordset(null::"${table}", $1::text::json)`,
         [`[${rows.join(',')}]`],
       )
+      await inserted.catch(error => {
+        if (!isWrongData(error)) throw error
+        const last = line + rows.length - 1
+        throw damaged(
+          path,
+          `${line === last ? `line ${line} is not a row` : `lines ${line} to ${last} are not rows`} of ${table}`,
+        )
+      })
       onProgress(rows.length, all)
     },
   )

@@ -1,7 +1,7 @@
 /** `backup` and `restore`: everything in one file, from and into either kind of database. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrations } from '../../sql/migrations/index.ts'
@@ -13,10 +13,11 @@ import { hashSecret } from '../../src/lib/crypto.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { removeClient } from '../../src/oauth/clients/index.ts'
 import { listConnections, revokeGrant } from '../../src/oauth/tokens.ts'
-import { ROOT, runCommand } from '../support/command.ts'
+import { ROOT, runCommand, startCommand } from '../support/command.ts'
 import { emptyDatabase, type TestDatabase } from '../support/database.ts'
 import { deviceTokens, registerClient, rpc, signIn, type TokenAnswer } from '../support/flows.ts'
 import { onPostgres, startServer, type TestServer } from '../support/server.ts'
+import { mountSmallDisk } from '../support/small-disk.ts'
 
 setDefaultTimeout(300_000)
 
@@ -159,7 +160,7 @@ describe('with a server', () => {
       stderr: `${file} exists already; choose another name\n`,
     })
     expect((await runCommand(['backup', join(dir, 'none', 'x.gz')], server.env)).stderr).toBe(
-      `${join(dir, 'none', 'x.gz')} cannot be written (ENOENT)\n`,
+      `${join(dir, 'none', 'x.gz')} cannot be written (ENOENT: no such file or directory)\n`,
     )
     const target = { ...(await otherDatabase()).env, AUTH_SECRET: secretOf(server.env) }
     expect(await runCommand(['restore', file], target)).toMatchObject({ code: 0 })
@@ -267,8 +268,21 @@ describe('with a server', () => {
       const { code, stderr } = await runCommand(['restore', forged], target)
       expect([code, stderr]).toEqual([1, expect.stringMatching(/^\S+ is (damaged or )?not a backup[ -~]*\n$/)])
     }
+    const users = lines.findIndex(line => line.startsWith('{"table":"users"'))
+    const user = JSON.parse(lines[users + 1]!) as Record<string, unknown>
+    for (const row of ['no JSON', 'null', `${lines[users + 1]}],[`]) {
+      forge(forged, lines.with(users + 1, row), header.rows)
+      const error = await checkBackup(forged, () => {}).catch((error: Error) => error.message)
+      expect(`${error}\n`).toBe(damaged(`line ${users + 2} is not a JSON object`).stderr)
+    }
+    forge(forged, lines.with(users + 1, JSON.stringify({ ...user, email: null })), header.rows)
+    expect((await runCommand(['restore', forged], target)).stderr).toMatch(
+      /^\S+ is damaged or not a backup: lines? \d+( to \d+ are not rows| is not a row) of users\. Nothing was changed\.\n$/,
+    )
     forge(forged, [...lines, 'null'], header.rows)
-    expect(await runCommand(['restore', forged], target)).toEqual(damaged('its checksum is wrong'))
+    expect(await runCommand(['restore', forged], target)).toEqual(
+      damaged(`line ${lines.length + 1} is not a JSON object`),
+    )
     expect(await runCommand(['restore', file], target)).toMatchObject({ code: 0 })
   })
 
@@ -284,6 +298,50 @@ describe('with a server', () => {
       `${bomb} is damaged or not a backup: it has a line that is too long. Nothing was changed.`,
       0,
     ])
+  })
+
+  test('interrupted, killed or without room on the disk, there is no file of that name, and a sentence', async () => {
+    await server.deps.sql`
+      insert into audit_events (at, event, detail)
+      select now(), 'tool.called', jsonb_build_object('n', n) from generate_series(1, 30000) as n`
+    /** Ends a backup while it writes; one that was faster is made again. */
+    const end = async (signal: 'SIGINT' | 'SIGKILL') => {
+      for (;;) {
+        const file = newFile()
+        const child = startCommand(['backup', file], server.env)
+        while (!existsSync(`${file}.partial`) && child.exitCode === null) await Bun.sleep(1)
+        child.kill(signal)
+        const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
+        if (!stdout) return { file, code: child.exitCode, stderr }
+      }
+    }
+    const leftovers = () => (onPostgres ? [] : readdirSync(server.env.DATA_DIR!).filter(name => name === 'backup'))
+    const interrupted = await end('SIGINT')
+    expect([interrupted.code, interrupted.stderr]).toEqual([1, 'Interrupted; no backup was written.\n'])
+    expect([existsSync(interrupted.file), existsSync(`${interrupted.file}.partial`), leftovers()]).toEqual([
+      false,
+      false,
+      [],
+    ])
+    // A killed process cannot tidy up; the next one does.
+    const killed = await end('SIGKILL')
+    expect(existsSync(killed.file)).toBe(false)
+    expect(await runCommand(['backup', killed.file], server.env)).toMatchObject({ code: 0 })
+    expect([existsSync(`${killed.file}.partial`), leftovers()]).toEqual([false, []])
+
+    const disk = mountSmallDisk(1)
+    if (disk) {
+      const file = join(disk.path, 'backup.gz')
+      disk.fill(64 * 1024)
+      expect(await runCommand(['backup', file], server.env)).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `${file} cannot be written (ENOSPC: no space left on device)\n`,
+      })
+      expect(readdirSync(disk.path)).toEqual(['filler'])
+      disk.unmount()
+    }
+    await server.deps.sql`delete from audit_events where event = 'tool.called'`
   })
 
   test('--replace says what it revives', async () => {

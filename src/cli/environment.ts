@@ -23,6 +23,7 @@ import { withAddress } from './address.ts'
  */
 export function setEnvironment(directory: string | undefined, files: readonly string[]): void {
   const paths = files.map(file => resolve(file))
+  forgetDotEnv()
   if (directory !== undefined) {
     try {
       process.chdir(directory)
@@ -38,6 +39,13 @@ export function setEnvironment(directory: string | undefined, files: readonly st
       throw new UsageError(`${path} cannot be read (${(error as { code?: string }).code ?? 'not a file of variables'})`)
     }
   }
+}
+
+/** Removes what Bun has read in the directory that the program was started in. */
+function forgetDotEnv(): void {
+  for (const path of ['.env', '.env.local', `.env.${process.env.NODE_ENV ?? 'development'}`].filter(existsSync))
+    for (const [name, value] of Object.entries(parseEnv(readFileSync(path, 'utf8'))))
+      if (process.env[name] === value) delete process.env[name]
 }
 
 /** Sets a variable as an option of the command line does; undefined changes nothing. */

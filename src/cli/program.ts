@@ -6,6 +6,9 @@ import { collect, examples, group, json, NAME } from './options.ts'
 import { defineOperation } from './program-operate.ts'
 import { print } from './terminal.ts'
 
+/** Before `-C`. */
+const STARTED_IN = process.cwd()
+
 /** Builds the program. Nothing is read or opened before a command runs. */
 export function openProgram(): Command {
   const program = new Command(NAME)
@@ -80,8 +83,9 @@ function defineServer(program: Command): void {
     .option('--host <address>', 'Address to listen on, as HOST')
     .option('--data-dir <dir>', 'Directory of the embedded database, as DATA_DIR')
     .option('--config <file>', 'Read the configuration from this file, as --env-file')
-    .action(async options => {
-      ;(await import('./request-limit.ts')).raiseRequestLimit()
+    .action(async ({ config, ...options }) => {
+      if (config !== undefined) (await import('./environment.ts')).setEnvironment(undefined, [config])
+      ;(await import('./request-limit.ts')).raiseRequestLimit(STARTED_IN)
       await (await import('./serve.ts')).serve(options)
     })
   program

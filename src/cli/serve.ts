@@ -10,7 +10,7 @@ import { type Log, openLog } from '../lib/log.ts'
 import { watchProviders } from '../signin/watch.ts'
 import { startSweeper } from '../sweeper.ts'
 import { writeAddress } from './address.ts'
-import { environment, override, readConfig, setEnvironment } from './environment.ts'
+import { environment, override, readConfig } from './environment.ts'
 import { greet } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
 
@@ -23,11 +23,9 @@ interface ServeOptions {
   port?: string
   host?: string
   dataDir?: string
-  config?: string
 }
 
-export async function serve({ port, host, dataDir, config: file }: ServeOptions): Promise<void> {
-  if (file !== undefined) setEnvironment(undefined, [file])
+export async function serve({ port, host, dataDir }: ServeOptions): Promise<void> {
   override('PORT', port)
   override('HOST', host)
   override('DATA_DIR', dataDir)

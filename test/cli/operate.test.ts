@@ -1,11 +1,12 @@
 /** help, version, migrate, key rotate, and a second `serve`. */
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
 import { migrations } from '../../sql/migrations/index.ts'
 import { rotateKeys } from '../../src/oauth/keys.ts'
+import { binary } from '../support/binary.ts'
 import { follow, ROOT, runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
@@ -368,6 +369,40 @@ test.skipIf(!onPostgres)('with DATABASE_WAIT=0 it gives up at once, with exit co
   }
   const { code, stderr } = await runCommand(['serve'], { ...env, PORT: String(await freePort()) })
   expect([code, stderr]).toEqual([3, expect.stringContaining('The database cannot be used: ')])
+})
+
+test('-C and --env-file take nothing from a file .env where the command is started', async () => {
+  const dirs = ['here', 'there'].map(name => realpathSync(mkdtempSync(join(tmpdir(), `mcp-oauth-${name}-`))))
+  const [here, there] = dirs as [string, string]
+  writeFileSync(join(here, '.env'), 'DATA_DIR=/somewhere/else\n')
+  writeFileSync(join(there, '.env'), 'PORT=4000\n')
+  for (const [options, dataDir] of [
+    [[], '/somewhere/else'],
+    [['-C', there], join(there, 'data')],
+    [['--env-file', join(there, '.env')], join(here, 'data')],
+  ] as const) {
+    const child = Bun.spawn([binary(), ...options, 'user', 'list'], { cwd: here, env: {}, stderr: 'pipe' })
+    expect(await child.stderr.text()).toStartWith(`There is no database in ${dataDir}. `)
+  }
+  for (const dir of dirs) rmSync(dir, { recursive: true })
+})
+
+test.each(['-C DIR serve', 'serve --config FILE'])('%s raises the limit of requests for MCP_SERVERS', async line => {
+  const database = await emptyDatabase()
+  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'mcp-oauth-')))
+  writeFileSync(join(dir, 'mcp.json'), '{"mcpServers": {}}')
+  const variables = { ...database.env, MCP_SERVERS: join(dir, 'mcp.json'), PORT: String(await freePort()) }
+  const text = Object.entries(variables).map(([name, value]) => `${name}=${value}\n`)
+  writeFileSync(join(dir, '.env'), text.join(''))
+  const paths: Record<string, string> = { DIR: dir, FILE: join(dir, '.env') }
+  const args = line.split(' ').map(word => (paths[word] ? relative(ROOT, paths[word]) : word))
+  const server = startCommand(args)
+  await follow(server.stdout).until(/is listening on/)
+  expect(readFileSync(`/proc/${server.pid}/environ`, 'utf8')).toContain('BUN_CONFIG_MAX_HTTP_REQUESTS=16384')
+  server.kill('SIGTERM')
+  expect(await server.exited).toBe(0)
+  rmSync(dir, { recursive: true })
+  await database.drop()
 })
 
 test.skipIf(onPostgres)('-C DIR uses the data of that directory, and the address of the server there', async () => {

@@ -3,7 +3,6 @@ import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { dataPage } from '../../views/data.tsx'
 import { TEXTS } from '../../views/texts/index.ts'
-import { eventsAbout } from '../audit/search.ts'
 import type { Gateway } from '../gateway/exchange.ts'
 import type { Handled } from '../http/client-address.ts'
 import { languageOf } from '../http/language.ts'
@@ -15,12 +14,9 @@ import { csrfToken, requireCsrf, session, signedInRecently, type Viewer, type Vi
 import { page } from '../http/shell.ts'
 import { SignInRequired } from '../lib/errors.ts'
 import { countHit, LIMITS, requireUnlimited } from '../limits.ts'
-import { listIdleConsents } from '../oauth/consents.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
-import { listPersonalTokens } from '../oauth/personal-tokens.ts'
-import { listConnections } from '../oauth/tokens.ts'
-import { listPasskeys } from '../signin/passkeys.ts'
-import { sessionsOf, withoutSession } from '../signin/sessions.ts'
+import { withoutSession } from '../signin/sessions.ts'
+import { everythingAbout } from './everything.ts'
 import { removeOwnAccount } from './removal.ts'
 import { serversOf } from './upstreams.ts'
 
@@ -40,13 +36,16 @@ export const data = (deps: DataDeps) =>
       async ({ viewer }) => {
         requireUnlimited(deps.limits, deps.now(), LIMITS.exports, viewer.userId)
         countHit(deps.limits, deps.now(), LIMITS.exports, viewer.userId)
-        return new Response(JSON.stringify(await everythingAbout(deps, viewer), null, 2), {
-          headers: {
-            'Content-Type': 'application/json',
-            'Content-Disposition': 'attachment; filename="account.json"',
-            'Cache-Control': 'no-store',
+        return new Response(
+          JSON.stringify(await everythingAbout(deps, viewer, await serversOf(deps.gateway?.accounts, viewer)), null, 2),
+          {
+            headers: {
+              'Content-Type': 'application/json',
+              'Content-Disposition': 'attachment; filename="account.json"',
+              'Cache-Control': 'no-store',
+            },
           },
-        })
+        )
       },
       { signedIn: true, ...PAGE },
     )
@@ -79,45 +78,4 @@ function showData(deps: DataDeps, { viewer, request }: Asked, problem?: string):
       }),
     { status: problem === undefined ? 200 : 400 },
   )
-}
-
-/** Everything that is stored about a user, without secrets and their hashes. */
-async function everythingAbout(deps: DataDeps, viewer: Viewer) {
-  const { userId } = viewer
-  const [connections, remembered, tokens, passkeys, browsers, servers, audit] = await Promise.all([
-    listConnections(deps, userId),
-    listIdleConsents(deps, userId),
-    listPersonalTokens(deps, userId),
-    listPasskeys(deps, userId),
-    sessionsOf(deps, userId),
-    serversOf(deps.gateway?.accounts, viewer),
-    eventsAbout(deps, userId),
-  ])
-  const { email, name, isAdmin } = viewer
-  return {
-    user: { id: userId, email, name, is_admin: isAdmin },
-    connections,
-    allowed_but_not_connected: remembered,
-    personal_access_tokens: tokens.map(({ id, name, scope, resource, created_at, expires_at, used_at }) => ({
-      id,
-      name,
-      scope,
-      resource,
-      created_at,
-      expires_at,
-      used_at,
-    })),
-    passkeys: passkeys.map(({ id, name, transports, backed_up, created_at, used_at }) => ({
-      id,
-      name,
-      transports,
-      backed_up,
-      created_at,
-      used_at,
-    })),
-    browser_sessions: browsers.map(({ id_hash: _, ...browser }) => browser),
-    linked_accounts: servers,
-    audit_log: audit.events,
-    audit_log_is_complete: audit.isComplete,
-  }
 }

@@ -3,6 +3,8 @@ import type { Command } from 'commander'
 import { collect, examples, group, json } from './options.ts'
 
 export function defineOperation(program: Command): void {
+  definePasskeys(program)
+  defineSessions(program)
   defineTokens(program)
   defineKeys(program)
   defineAudit(program)
@@ -31,6 +33,34 @@ function defineTokens(program: Command): void {
     .command('revoke <id...>')
     .description('Revoke personal access tokens: they stop working within a second')
     .action(async ids => (await import('./token.ts')).revoke(ids))
+}
+
+function definePasskeys(program: Command): void {
+  const passkey = group(program, 'passkey', 'Passkeys of people')
+  passkey
+    .command('list <email>')
+    .description('List the passkeys of somebody: id, name, addition, last use')
+    .addOption(json())
+    .action(async (email, options) => (await import('./person.ts')).listKeys(email, options))
+  passkey
+    .command('remove <email> <id>')
+    .description('Remove a passkey, unless it is the only way in which they can sign in')
+    .action(async (email, id) => (await import('./person.ts')).removeKey(email, id))
+}
+
+function defineSessions(program: Command): void {
+  const session = group(program, 'session', 'Browsers in which people are signed in')
+  session
+    .command('list <email>')
+    .description('List the browsers in which somebody is signed in: id, browser, sign-in, end')
+    .addOption(json())
+    .action(async (email, options) => (await import('./person.ts')).listBrowsers(email, options))
+  session
+    .command('end <email> [id...]')
+    .description('Sign somebody out of browsers')
+    .option('--all', 'Of all of them')
+    .addHelpText('after', examples('session end ada@example.com --all'))
+    .action(async (email, ids, options) => (await import('./person.ts')).endBrowsers(email, ids, options))
 }
 
 function defineKeys(program: Command): void {

@@ -193,6 +193,11 @@ function defineUsers(program: Command): void {
     .description('List the users: address, role, state, last sign-in, name')
     .addOption(json())
     .action(async options => (await import('./user.ts')).list(options))
+  user
+    .command('show <email>')
+    .description('Show what belongs to somebody: connections, tokens, passkeys, browsers')
+    .addOption(json())
+    .action(async (email, options) => (await import('./person.ts')).show(email, options))
   define('link', 'Print a one-time sign-in link', true)
   define('invite', 'Let somebody sign in with this address', true)
   define('promote', 'Make somebody an administrator')

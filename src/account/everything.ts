@@ -1,0 +1,54 @@
+import { eventsAbout } from '../audit/search.ts'
+import type { Viewer } from '../http/session.ts'
+import { listIdleConsents } from '../oauth/consents.ts'
+import type { OAuthDeps } from '../oauth/deps.ts'
+import { listPersonalTokens } from '../oauth/personal-tokens.ts'
+import { listConnections } from '../oauth/tokens.ts'
+import { listPasskeys } from '../signin/passkeys.ts'
+import { sessionsOf } from '../signin/sessions.ts'
+
+/**
+ * Everything that is stored about a user, without secrets and their hashes.
+ *
+ * @param linked Their accounts at upstream servers.
+ */
+export async function everythingAbout<Linked>(
+  deps: OAuthDeps,
+  { userId, email, name, isAdmin }: Pick<Viewer, 'userId' | 'email' | 'name' | 'isAdmin'>,
+  linked: readonly Linked[],
+) {
+  const [connections, remembered, tokens, passkeys, browsers, audit] = await Promise.all([
+    listConnections(deps, userId),
+    listIdleConsents(deps, userId),
+    listPersonalTokens(deps, userId),
+    listPasskeys(deps, userId),
+    sessionsOf(deps, userId),
+    eventsAbout(deps, userId),
+  ])
+  return {
+    user: { id: userId, email, name, is_admin: isAdmin },
+    connections,
+    allowed_but_not_connected: remembered,
+    personal_access_tokens: tokens.map(({ id, name, scope, resource, created_at, expires_at, used_at }) => ({
+      id,
+      name,
+      scope,
+      resource,
+      created_at,
+      expires_at,
+      used_at,
+    })),
+    passkeys: passkeys.map(({ id, name, transports, backed_up, created_at, used_at }) => ({
+      id,
+      name,
+      transports,
+      backed_up,
+      created_at,
+      used_at,
+    })),
+    browser_sessions: browsers.map(({ id_hash: _, ...browser }) => browser),
+    linked_accounts: linked,
+    audit_log: audit.events,
+    audit_log_is_complete: audit.isComplete,
+  }
+}

@@ -10,6 +10,8 @@
       body: new URLSearchParams({ csrf: csrf.value }),
       headers: { Accept: 'application/json' },
     })
+    // Since the page was loaded, the sign-in has become too old, or has ended; the page says what to do.
+    if (answer.status === 401) return location.reload()
     if (!answer.ok) throw new Error(`${answer.status}`)
     const optionsJSON = await answer.json()
     credential.value = JSON.stringify(await start[form.dataset.passkey]({ optionsJSON }))

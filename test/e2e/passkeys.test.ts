@@ -143,12 +143,16 @@ describe.skipIf(noBrowser)('a person', () => {
     await tab.close()
   })
 
-  test('is told when nothing was verified: the device must recognize its owner', async () => {
+  test('is told when the sign-in is too old, or nothing was verified: the device must recognize its owner', async () => {
     const tab = await openTab()
     const { page } = tab
     const { cdp, id: authenticatorId } = await plugIn(tab)
     await signInWithLink(tab, 'joan@example.com')
     await add(tab, 'laptop')
+    server.clock.advance(31 * 60)
+    await page.getByLabel('Name, such as').fill('another')
+    await press(page, 'Add a passkey')
+    await page.getByText('To add a passkey, sign in again first.').waitFor()
     await signOut(tab)
     await cdp.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: false })
     await page.goto(`${server.base}/auth/signin`)

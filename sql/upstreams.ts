@@ -164,6 +164,15 @@ export function listPendingTools(sql: Queries, upstream: string, limit: number):
     limit ${limit}`
 }
 
+/** How many tools of each upstream wait to be accepted. */
+export function countPendingTools(sql: Queries): Promise<{ upstream: string; count: number }[]> {
+  return sql<{ upstream: string; count: number }[]>`
+    select upstream, count(distinct name)::int as count
+    from upstream_tools
+    where pending is not null
+    group by upstream`
+}
+
 /**
  * Accepts pending tool changes, and notifies every replica.
  *

@@ -182,6 +182,14 @@ export async function findUserById(sql: Queries, id: string): Promise<UserRow | 
   return row
 }
 
+/** The addresses of users. */
+export function listAddresses(sql: Queries, ids: string[]): Promise<Pick<UserRow, 'id' | 'email'>[]> {
+  return sql<Pick<UserRow, 'id' | 'email'>[]>`
+    select id, email
+    from users
+    where id = any (${ids}::uuid[])`
+}
+
 /** At most `limit` users whose address begins with `prefix` in lower case, by address, after the given one. */
 export function listUsers(
   sql: Queries,

@@ -15,6 +15,7 @@ import { connect } from './db/index.ts'
 import { migrate } from './db/migrate.ts'
 import { tracedDatabase } from './db/traced.ts'
 import { upkeepSweeps } from './db/upkeep.ts'
+import type { CheckedUpstream } from './gateway/check.ts'
 import { type FileSource, gatewaySweeps, openConfiguredGateway } from './gateway/configured.ts'
 import type { Gateway } from './gateway/exchange.ts'
 import { openedTools } from './gateway/opened.ts'
@@ -44,6 +45,8 @@ export interface Deps extends DecisionDeps, SignInDeps, HomeDeps {
   gateway: Gateway | undefined
   /** Reloads the file of upstream servers. If it is invalid, that is logged, and the old configuration stays. */
   reloadUpstreams(): Promise<void>
+  /** Tries an upstream server, as `upstream check` does. @returns undefined if there is none of that name. */
+  checkUpstream(name: string): Promise<CheckedUpstream | undefined>
   /** What is configured, for an administrator. */
   settings: readonly Setting[]
   /** For the sweeper. */
@@ -143,6 +146,7 @@ export async function openDeps(
     settings: settingsInEffect(config, env),
     gateway,
     reloadUpstreams: async () => gateway?.reloadFile(),
+    checkUpstream: async name => gateway?.check(name),
     sweeps: [
       ...oauthSweeps(oauth),
       ...signInSweeps(base),

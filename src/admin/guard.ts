@@ -3,6 +3,7 @@ import { Elysia, NotFoundError } from 'elysia'
 import type { z } from 'zod'
 import type { AdminFrame, Section } from '../../views/admin/frame.tsx'
 import { actingAs } from '../audit/events.ts'
+import type { CheckedUpstream } from '../gateway/check.ts'
 import type { Gateway } from '../gateway/exchange.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { noticeCookie } from '../http/notice.ts'
@@ -17,6 +18,7 @@ import type { Setting } from '../settings.ts'
 export interface AdminDeps extends OAuthDeps {
   viewers: Viewers
   gateway: Gateway | undefined
+  checkUpstream(name: string): Promise<CheckedUpstream | undefined>
   settings: readonly Setting[]
 }
 

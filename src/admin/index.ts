@@ -9,6 +9,8 @@ import { connections } from './connections.ts'
 import type { AdminDeps } from './guard.ts'
 import { overview } from './overview.ts'
 import { settings } from './settings.ts'
+import { traces } from './traces.ts'
+import { upstreams } from './upstreams.ts'
 import { users } from './users.ts'
 
 export const admin = (deps: AdminDeps) =>
@@ -17,5 +19,7 @@ export const admin = (deps: AdminDeps) =>
     .use(users(deps))
     .use(clients(deps))
     .use(connections(deps))
+    .use(upstreams(deps))
     .use(audit(deps))
+    .use(traces(deps))
     .use(settings(deps))

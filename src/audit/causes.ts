@@ -9,6 +9,9 @@ export interface Finding {
   fix: string
 }
 
+/** The cause of what has not stopped yet. */
+export const MAY_GO_ON = 'It may still go on.'
+
 type Done = Pick<StepRow, 'at' | 'step' | 'status' | 'answer'>
 
 /** Programs ask for the next thing within seconds; people take longer. */
@@ -23,7 +26,7 @@ export function findCause({ steps }: { steps: readonly Done[] }, now: Date): Fin
   const waits =
     last.step === 'sign-in' || last.step === 'authorization' || last.step === 'device code' || last.answer === PENDING
   if (idle < (waits ? PERSON_MS : PROGRAM_MS))
-    return { stoppedAt: last.step, cause: 'It may still go on.', fix: 'Wait, then look again.' }
+    return { stoppedAt: last.step, cause: MAY_GO_ON, fix: 'Wait, then look again.' }
   return silent(last, steps, stop)
 }
 

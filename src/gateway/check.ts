@@ -6,8 +6,7 @@ import { discover } from './accounts/discovery.ts'
 import { openAccounts } from './accounts/index.ts'
 import { openReach } from './accounts/reach.ts'
 import { recordChangedTools } from './auditing.ts'
-import { readServers, type UpstreamConfig } from './config.ts'
-import type { FileSource } from './configured.ts'
+import { readServers, type ServersSource, type UpstreamConfig } from './config.ts'
 import { UpstreamFailure } from './connection.ts'
 import type { GatewayCaller } from './exchange.ts'
 import { wordsOf } from './failures.ts'
@@ -44,7 +43,7 @@ const CHECKER: GatewayCaller = {
 /** @param only Check only the upstream with this name. @throws UsageError if the file is invalid. */
 export async function checkUpstreams(
   base: Base,
-  file: FileSource,
+  file: ServersSource,
   issueSubjectToken: IssueSubjectToken,
   only?: string,
 ): Promise<CheckedUpstream[]> {

@@ -1,5 +1,4 @@
 /** The gateway that the MCP_SERVERS file configures: reload on change, audit records, and stored status. */
-import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { deleteUpstreamStatus, sweepUpstreamStatus, upsertUpstreamStatus } from '../../sql/upstream-status.ts'
 import { sweepUpstreamTrips } from '../../sql/upstream-trips.ts'
@@ -11,9 +10,11 @@ import { printableText } from '../lib/text.ts'
 import type { IssueSubjectToken } from './accounts/client-credential.ts'
 import { openAccounts } from './accounts/index.ts'
 import { recordCall, recordChangedTools, recordDown, recordReload } from './auditing.ts'
+import { type CheckedUpstream, checkUpstreams } from './check.ts'
 import { readServers, type Servers } from './config.ts'
 import type { Gateway, UpstreamStatus } from './exchange.ts'
 import { openGateway } from './index.ts'
+import { serverName } from './operating.ts'
 import { openStdio } from './stdio.ts'
 import { openSupervisor } from './supervisor.ts'
 import { watchFile } from './watch.ts'
@@ -31,6 +32,8 @@ export interface FileSource {
 export interface ConfiguredGateway extends Gateway {
   /** Like `reload`, for a signal or a changed file: a mistake is logged and audited, and the old configuration stays. */
   reloadFile(): Promise<void>
+  /** Connects to an upstream once more, and counts what it offers. @returns undefined if it is not in the file. */
+  check(name: string): Promise<CheckedUpstream | undefined>
 }
 
 /**
@@ -84,6 +87,7 @@ export async function openConfiguredGateway(
   return {
     ...gateway,
     reloadFile,
+    check: async name => (await checkUpstreams(base, file, issueSubjectToken, name))[0],
     async close() {
       watching?.close()
       await storing?.stop()
@@ -124,7 +128,7 @@ function measure({ metrics }: Base, gateway: Gateway): void {
 
 /** Stores the status of the upstreams regularly, for `upstream list`. */
 function storeStatus({ sql, now, log }: Base, gateway: Gateway): { stop(): Promise<void> } {
-  const server = `${hostname()} ${process.pid}`
+  const server = serverName()
   let last = ''
   let storedAt = 0
   const store = async () => {

@@ -1,4 +1,5 @@
 /** What operators do to upstreams, by commands and on the administrator's pages. */
+import { hostname } from 'node:os'
 import { countUpstreamAccounts } from '../../sql/upstream-accounts.ts'
 import { listUpstreamStatus } from '../../sql/upstream-status.ts'
 import { notifyRestart, trustTools } from '../../sql/upstreams.ts'
@@ -6,12 +7,15 @@ import { record } from '../audit/events.ts'
 import type { Base } from '../base.ts'
 import type { Gateway, UpstreamStatus } from './exchange.ts'
 
+/** What a server process is called: host name and process id. */
+export const serverName = (): string => `${hostname()} ${process.pid}`
+
 /** Every server stores the state of its upstreams at least every 30 s; older rows are of servers that have stopped. */
 const FRESH_MS = 60_000
 
 /** An upstream as one server process sees it; times are text. */
 export interface StoredStatus extends Omit<UpstreamStatus, 'retryAt'> {
-  /** Host name and process id. */
+  /** See {@link serverName}. */
   server: string
   retryAt?: string
   /** People who have linked an account there. */

@@ -14,3 +14,20 @@ export function printableText(value: string, limit: number): string {
     .slice(0, limit)
     .trim()
 }
+
+/**
+ * Shows untrusted text of several lines completely: characters that are invisible, or that disguise others, are written as
+ * code points, such as `⟨U+202E⟩`.
+ *
+ * @param limit Maximum number of characters that are read.
+ */
+export function revealedText(value: string, limit: number): string {
+  return value
+    .slice(0, limit)
+    .replace(/\r\n/g, '\n')
+    .replace(/[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu, character =>
+      /[\n\t]/.test(character)
+        ? character
+        : `⟨U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}⟩`,
+    )
+}

@@ -50,6 +50,8 @@ describe('who may see the pages', () => {
     '/admin/settings',
     '/admin/clients',
     '/admin/connections',
+    '/admin/upstreams',
+    '/admin/traces',
   ])('%s is for administrators: others get 404, as for an unknown page; nobody is asked to sign in', async path => {
     const ada = await signIn(server)
     expect((await see(path)).status).toBe(200)
@@ -296,6 +298,34 @@ test.each(['/admin/clients', '/admin/connections'])('%s begins anew for a place 
   }
 })
 
+describe('traces', () => {
+  test('lead from an attempt to its steps, the cause and the fix, a page at a time, found by client', async () => {
+    await server.deps.sql`
+      insert into connection_steps (at, step, client_id, network, program, status, answer, known)
+      select at + offset_ * interval '1 second', step, id, '203.0.113.0/24', 'editor/1', status, answer, false
+      from
+        (select 'c_trace' || n as id, now() - n * interval '1 hour' as at from generate_series(1, 60) as n) as client,
+        (values
+          (0, 'registration', 201, null), (1, 'authorization', 303, 'sent to the sign-in page'),
+          (2, 'token', 400, 'The code is <b>unknown</b>')
+        ) as step (offset_, step, status, answer)`
+    const first = (await see('/admin/traces?client=editor')).html
+    const next = /href="([^"]+)" rel="next"/.exec(first)![1]!.replaceAll('&amp;', '&')
+    const second = (await see(next)).html
+    const ids = [first, second].flatMap(html =>
+      [...html.matchAll(/class="name"[^>]*>(c_trace\d+)</g)].map(([, id]) => id),
+    )
+    expect(ids).toEqual(Array.from({ length: 60 }, (_, i) => `c_trace${i + 1}`))
+    expect(second).not.toContain('rel="next"')
+    const one = (await see('/admin/traces?client=c_trace7')).html
+    const { html } = await see(/class="name" href="([^"]+)"/.exec(one)![1]!.replaceAll('&amp;', '&'))
+    expect(html).toContain('stopped at token')
+    expect(html).toContain('<p>Its authorization code was refused: used twice, too late, or with another verifier')
+    expect(html).toContain('+2.0 s</span><span> · 400 · The code is &lt;b&gt;unknown&lt;/b&gt;</span>')
+    expect((await see('/admin/traces?attempt=1-x')).status).toBe(404)
+  })
+})
+
 describe('the audit log', () => {
   test('is filtered by what stands in the address, and has an address for each page', async () => {
     const seen: string[] = []
@@ -349,6 +379,9 @@ describe('every form', () => {
     ['/admin/clients/remove', { id: 'x', source: 'operator' }],
     ['/admin/connections/end', { id: crypto.randomUUID() }],
     ['/admin/connections/end-all', { q: 'x' }],
+    ['/admin/upstreams/check', { name: 'x' }],
+    ['/admin/upstreams/restart', { name: 'x' }],
+    ['/admin/upstreams/trust', { name: 'x', seen: 'a'.repeat(64) }],
   ]
   const sectionOf = (action: string) => action.split('/').slice(0, 3).join('/')
 

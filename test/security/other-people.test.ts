@@ -80,6 +80,9 @@ const forms = (): Record<string, [fields: Record<string, string>, page: string]>
   '/admin/connections/end': [{ id: hers.connection }, '/account'],
   '/admin/connections/end-all': [{ q: 'ada@example.com' }, '/account'],
   '/account/data/delete': [{ email: 'ada@example.com' }, '/account/data'],
+  '/admin/upstreams/check': [{ name: 'x' }, '/account'],
+  '/admin/upstreams/restart': [{ name: 'x' }, '/account'],
+  '/admin/upstreams/trust': [{ name: 'x', seen: 'a'.repeat(64) }, '/account'],
   // Last: it ends the session that sends it.
   '/account/signout-everywhere': [{}, '/account'],
 })

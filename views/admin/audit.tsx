@@ -73,6 +73,19 @@ export function auditPage({ frame, filter, problem, names, events, next, csv, li
                 {[event.ip, event.clientId, event.details].map(text =>
                   text === '' ? '' : <span safe>{` · ${text}`}</span>,
                 )}
+                {event.clientId === '' ? (
+                  ''
+                ) : (
+                  <>
+                    {' '}
+                    <a
+                      href={`/admin/traces?client=${encodeURIComponent(event.clientId)}`}
+                      aria-label={`Traces of ${event.clientId}`}
+                    >
+                      Traces
+                    </a>
+                  </>
+                )}
               </small>
               <small safe>{event.meaning}</small>
             </li>

@@ -132,7 +132,8 @@ function ClientRow({ client, csrf, source }: { client: ClientView; csrf: string;
               , last connected <Time iso={usedAt} />.
             </>
           )}{' '}
-          <a href={`/admin/connections?q=${encodeURIComponent(id)}`}>Connections</a>
+          <a href={`/admin/connections?q=${encodeURIComponent(id)}`}>Connections</a>{' '}
+          <a href={`/admin/traces?client=${encodeURIComponent(id)}`}>Traces</a>
         </small>
       </div>
       <div class="buttons">

@@ -10,7 +10,9 @@ const SECTIONS = {
   users: 'Users',
   clients: 'Clients',
   connections: 'Connections',
+  upstreams: 'Upstreams',
   audit: 'Audit log',
+  traces: 'Traces',
   settings: 'Settings',
 } as const
 export type Section = keyof typeof SECTIONS
@@ -28,18 +30,20 @@ export interface AdminFrame {
 const pathOf = (section: string) => (section === 'overview' ? '/admin' : `/admin/${section}`)
 
 /**
+ * @param title Of a page below the section's own.
  * @param guarded Whether the page has forms that need a recent sign-in.
  * @param live Whether it uses htmx.
  */
 export function AdminPage({
   frame,
+  title,
   guarded,
   live,
   children,
-}: PropsWithChildren<{ frame: AdminFrame; guarded?: boolean; live?: boolean }>) {
-  const title = SECTIONS[frame.section]
+}: PropsWithChildren<{ frame: AdminFrame; title?: string; guarded?: boolean; live?: boolean }>) {
+  const section = SECTIONS[frame.section]
   return (
-    <Layout title={`${title} · Administration`} shell={frame.shell} wide live={live === true}>
+    <Layout title={`${title ?? section} · Administration`} shell={frame.shell} wide live={live === true}>
       <nav class="tabs" aria-label="Administration">
         {Object.entries(SECTIONS).map(([section, name]) => (
           <a href={pathOf(section)} aria-current={section === frame.section ? 'page' : undefined}>
@@ -47,7 +51,14 @@ export function AdminPage({
           </a>
         ))}
       </nav>
-      <h1>{title}</h1>
+      <h1 safe>{title ?? section}</h1>
+      {title === undefined ? (
+        ''
+      ) : (
+        <p class="back">
+          <a href={pathOf(frame.section)} safe>{`All ${section.toLowerCase()}`}</a>
+        </p>
+      )}
       {guarded && !frame.recent ? (
         <p class="note warn">
           <Icon name="warning" />

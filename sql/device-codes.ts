@@ -47,40 +47,6 @@ export async function findPublicClientOfCode(sql: Queries, deviceCodeHash: Uint8
   return row?.id
 }
 
-export interface UndecidedPoll {
-  outcome: 'pending' | 'slow_down'
-  interval_seconds: number
-}
-
-/**
- * A poll (RFC 8628 3.4, 3.5) with a code that nobody has decided yet. Locks the row, compares the time with the last poll,
- * and stores it; a poll more than half a second early gets `slow_down` and lengthens the interval. The commit does not wait
- * for the disk: polls are frequent, and nothing is wrong if a crash of the database forgets the last of them.
- *
- * @returns undefined if the code is decided, expired, unknown or of another client: see {@link redeemDeviceCode}.
- */
-export async function pollUndecidedCode(sql: Queries, poll: Poll): Promise<UndecidedPoll | undefined> {
-  const { now } = poll
-  const [row] = await sql<UndecidedPoll[]>`
-    update device_codes
-    set
-      outcome = case
-        when ${now} < polled_at + make_interval(secs => interval_seconds - 0.5) then 'slow_down'
-        else 'pending'
-      end,
-      interval_seconds = interval_seconds + case
-        when ${now} < polled_at + make_interval(secs => interval_seconds - 0.5) then 5
-        else 0
-      end,
-      polled_at = ${now}
-    where device_code_hash = ${poll.deviceCodeHash}
-      and client_id = ${poll.clientId}
-      and decision is null
-      and expires_at > ${now}
-    returning outcome, interval_seconds, set_config('synchronous_commit', 'off', true)`
-  return row
-}
-
 export interface RedeemedDeviceCode {
   outcome: 'denied' | 'expired' | 'used' | 'approved'
   client_id: string
@@ -116,8 +82,7 @@ export async function redeemDeviceCode(
         consumed_at = case
           when consumed_at is null and decision = 'approved' and expires_at > ${now} then ${now}
           else consumed_at
-        end,
-        polled_at = ${now}
+        end
       where device_code_hash = ${poll.deviceCodeHash}
         and client_id = ${poll.clientId}
       returning

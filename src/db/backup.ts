@@ -71,7 +71,7 @@ export async function backUp({ path, onProgress, secretCheck, secret, ...source 
 
 /** The tables that migrations create, in order, so that a table comes after those that it refers to. */
 export function tablesOf(list: readonly Migration[]): string[] {
-  return list.flatMap(({ text }) => [...text.matchAll(/^create table (\w+)/gm)].map(match => match[1]!))
+  return list.flatMap(({ text }) => [...text.matchAll(/^create (?:unlogged )?table (\w+)/gm)].map(match => match[1]!))
 }
 
 async function countRows(sql: Queries, names: string[]): Promise<{ name: string; rows: number }[]> {

@@ -3,6 +3,7 @@ import { sweepAuthorizationCodes } from '../../sql/authorization-codes.ts'
 import { sweepExpiredRequests, sweepSurplusRequests } from '../../sql/authorization-requests.ts'
 import { type ClientPlace, sweepUnusedClients, sweepUnusedDocuments } from '../../sql/clients.ts'
 import { sweepDeviceCodes } from '../../sql/device-codes.ts'
+import { sweepDevicePolls } from '../../sql/device-polls.ts'
 import { sweepExpiredGrants, sweepRevokedGrants } from '../../sql/grants.ts'
 import type { Queries } from '../../sql/index.ts'
 import { sweepPersonalTokens } from '../../sql/personal-tokens.ts'
@@ -44,6 +45,7 @@ export function oauthSweeps(deps: OAuthDeps): Sweep[] {
   const ago = (now: Date, ms: number) => new Date(now.getTime() - ms)
   return [
     (now, limit) => sweepDeviceCodes(sql, ago(now, KEEP_DEVICE_CODES_MS), limit),
+    (now, limit) => sweepDevicePolls(sql, now, limit),
     (now, limit) => sweepAuthorizationCodes(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepExpiredGrants(sql, ago(now, KEEP_MS), limit),
     (now, limit) => sweepRevokedGrants(sql, ago(now, KEEP_MS), limit),

@@ -49,11 +49,11 @@ describe('the budget of database round trips', () => {
       statuses.push((await poll(server, client, device_code)).status)
       expect(statements.take()).toEqual(expected)
     }
-    await polled('update') // pending
-    await polled('update') // too fast
+    await polled('insert') // pending
+    await polled('insert') // too fast
     await decide(server, ada, user_code)
-    await polled('update', 'with') // approved
-    await polled('update', 'with') // used
+    await polled('insert', 'with') // approved
+    await polled('insert', 'with') // used
     expect(statuses).toEqual([400, 400, 200, 400])
   })
 

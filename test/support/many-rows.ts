@@ -32,6 +32,8 @@ export async function fillTables(db: Database, rows = ROWS): Promise<void> {
     `device_codes (id, device_code_hash, user_code, client_id, scope, resource, interval_seconds, created_at, expires_at, user_id)
       select ${uuid}, ${hash}, translate(lpad(n::text, 8, '0'), '0123456789', 'BCDFGHJKLM'), 'c_' || n, ${scope},
         'https://mcp.example/mcp', 5, ${time}, ${time}, case n % 2 when 0 then ${uuid} end`,
+    `device_polls (device_code_hash, polled_at, interval_seconds, outcome, expires_at)
+      select ${hash}, ${time}, 5, 'pending', ${time}`,
     `authorization_codes (code_hash, client_id, user_id, redirect_uri, scope, resource, code_challenge, created_at, expires_at)
       select ${hash}, 'c_' || n, ${uuid}, 'http://localhost/', ${scope}, 'https://mcp.example/mcp', repeat('x', 43), ${time}, ${time}`,
     `consents (user_id, client_id, redirect_host, resource, scope, created_at)

@@ -4,11 +4,10 @@ import type { ClientRow } from '../../../sql/clients.ts'
 import {
   findPublicClientOfCode,
   type Poll,
-  pollUndecidedCode,
   type RedeemedDeviceCode,
   redeemDeviceCode,
-  type UndecidedPoll,
 } from '../../../sql/device-codes.ts'
+import { pollUndecidedCode, type UndecidedPoll } from '../../../sql/device-polls.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
 import { hashSecret, isSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'

@@ -201,6 +201,7 @@ async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Pr
       }
     },
   }
+  // It is of this request alone, so the listener need not be removed.
   exchange.signal.addEventListener('abort', leave)
   try {
     let sent = body
@@ -221,8 +222,6 @@ async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Pr
     }
   } catch (error) {
     throw course.refusal ?? error
-  } finally {
-    exchange.signal.removeEventListener('abort', leave)
   }
 }
 

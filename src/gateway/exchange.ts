@@ -28,7 +28,7 @@ export interface Exchange {
   capabilities: Record<string, unknown>
   /** 2025: the session's level from `logging/setLevel`. 2026 clients send it in `_meta`. */
   logLevel?: string
-  /** Aborted when the client cancels or disconnects. */
+  /** Of this request alone: aborted when the client cancels or disconnects. */
   signal: AbortSignal
   /** Sends progress and log messages on the stream of this request, in the client's era. */
   notify(notification: RpcNotification): void

@@ -88,10 +88,7 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
     const timer = accepts.stream ? setTimeout(streaming.resolve, PATIENCE_MS) : undefined
     const first = await Promise.race([answered, streaming.promise])
     clearTimeout(timer)
-    if (first) {
-      request.signal.removeEventListener('abort', leave)
-      return Response.json(first.body, { status: first.status })
-    }
+    if (first) return Response.json(first.body, { status: first.status })
     events = openEventStream(leave)
     for (const text of said) events.write(text)
     answered.then(({ body }) => {

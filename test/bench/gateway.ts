@@ -8,8 +8,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { onPostgres } from '../support/server.ts'
+import { longestBlocks, startWith } from './burdens.ts'
 import type { Load, Measured } from './load.ts'
-import { ECHO, fetchPeer, peers, type Running, startOurs, startPeer, startUpstream } from './peers.ts'
+import { ECHO, fetchPeer, peers, type Running, startBare, startOurs, startPeer, startUpstream } from './peers.ts'
 import { cpuOf } from './processor.ts'
 
 const { values } = parseArgs({
@@ -22,6 +23,7 @@ const SESSIONS = 8
 const ERAS = ['modern', 'session'] as const
 const LOOP = 'a loop over its pipes'
 const DIRECT = 'the upstream itself'
+const BARE = 'a bare HTTP server'
 const OURS = 'this gateway'
 
 interface Contender {
@@ -105,6 +107,7 @@ await using stack = new AsyncDisposableStack()
 const directory = mkdtempSync(join(tmpdir(), 'bench-peers-'))
 stack.defer(() => rmSync(directory, { recursive: true, force: true }))
 const upstream = stack.use(await startUpstream())
+const bare = stack.use(await startBare())
 const ours = stack.use(await startOurs(upstream.url))
 const others: { name: string; running: Running }[] = []
 for (const peer of peers) {
@@ -122,6 +125,7 @@ const contender = (name: string, { pid, endpoint }: Running, wire: 'stdio' | 'ht
 }
 const stdio = [
   { name: LOOP, target: { command: ECHO } },
+  contender(BARE, bare, 'stdio'),
   contender(OURS, ours, 'stdio'),
   ...others.map(({ name, running }) => contender(name, running, 'stdio')),
 ]
@@ -133,11 +137,29 @@ console.log(
 for (const era of ERAS) {
   const clients = era === 'modern' ? 'clients of 2026-07-28' : 'clients of 2025-11-25 with sessions'
   const figures = await compare(stdio, era, CALLERS)
-  show(`Upstream over stdio, ${clients}`, figures, [LOOP, ...others.slice(0, 1).map(({ name }) => name)])
+  show(`Upstream over stdio, ${clients}`, figures, [LOOP, BARE, ...others.slice(0, 1).map(({ name }) => name)])
   show(`Upstream over HTTP, ${clients}`, await compare(http, era, CALLERS), [DIRECT])
 }
 console.log('\nOne call at a time')
 for (const era of ERAS) {
-  showLatency(`stdio, ${era}`, await compare(stdio.slice(0, 2), era, 1), LOOP)
+  showLatency(
+    `stdio, ${era}`,
+    await compare(
+      stdio.filter(({ name }) => name === LOOP || name === OURS),
+      era,
+      1,
+    ),
+    LOOP,
+  )
   showLatency(`HTTP, ${era}`, await compare(http, era, 1), DIRECT)
 }
+
+console.log('\nBurdens')
+const blocks = await longestBlocks()
+for (const [wire, ms] of Object.entries(blocks))
+  console.log(`100,000 tools over ${wire}: the event loop is blocked for ${round(ms)} ms at most`)
+for (let at = 0; at < ROUNDS; at++)
+  for (const unused of [0, 50]) {
+    const { ms, megabytes } = await startWith(unused)
+    console.log(`${unused} unused upstreams: ready after ${round(ms)} ms, ${round(megabytes)} MB`)
+  }

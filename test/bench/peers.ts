@@ -40,8 +40,13 @@ async function start(command: string[], url: string, env: Record<string, string>
 }
 
 /** The upstream itself, over HTTP. */
-export async function startUpstream(): Promise<Running & { url: string }> {
-  const child = Bun.spawn([...ECHO.slice(0, -1), '--http', '0'], { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' })
+export const startUpstream = () => startPrinting([...ECHO.slice(0, -1), '--http', '0'])
+
+export const startBare = () => startPrinting([process.execPath, join(import.meta.dir, 'bare.ts')])
+
+/** Starts a server that prints its address. */
+async function startPrinting(command: string[]): Promise<Running & { url: string }> {
+  const child = Bun.spawn(command, { stdin: 'ignore', stdout: 'pipe', stderr: 'inherit' })
   const [, url] = await follow(child.stdout).until(/listening on (\S+)\n/)
   return {
     pid: child.pid,
@@ -54,12 +59,22 @@ export async function startUpstream(): Promise<Running & { url: string }> {
   }
 }
 
-/** This server with both upstreams in its file, on the embedded database or TEST_DATABASE_URL's. */
-export async function startOurs(httpUpstream: string): Promise<Running> {
+/**
+ * This server with both upstreams in its file, on the embedded database or TEST_DATABASE_URL's.
+ *
+ * @param more Other entries. @returns also when it answered, on the clock of `performance.now()`.
+ */
+export async function startOurs(
+  httpUpstream: string,
+  more: Record<string, object> = {},
+): Promise<Running & { readyAt: number }> {
   const dir = mkdtempSync(join(tmpdir(), 'bench-'))
   const database = await emptyDatabase()
   const [command, ...args] = ECHO
-  const mcpServers = { stdio: { command, args, isolation: 'shared' }, http: { url: httpUpstream } }
+  // As many calls at once as there are callers: the gateways of npm have no limit.
+  const limit = { concurrency: 64 }
+  const stdio = { command, args, isolation: 'shared', ...limit }
+  const mcpServers = { stdio, http: { url: httpUpstream, ...limit }, ...more }
   writeFileSync(join(dir, 'mcp.json'), JSON.stringify({ mcpServers }))
   const port = await freePort()
   const base = `http://localhost:${port}`
@@ -67,6 +82,7 @@ export async function startOurs(httpUpstream: string): Promise<Running> {
   const main = [process.execPath, join(ROOT, 'src/main.ts')]
   const served = { ...env, MCP_SERVERS: join(dir, 'mcp.json') }
   const { pid, stop } = await start([...main, 'serve'], `${base}/readyz`, served, dir)
+  const readyAt = performance.now()
   const added = Bun.spawnSync([...main, 'client', 'add', 'bench', '--grant', 'client_credentials'], { env, cwd: dir })
   const [, id, secret] = /client_id\s+(\S+)[\s\S]*client_secret\s+(\S+)/.exec(added.stdout.toString()) ?? []
   const tokenFor = async (name: string) => {
@@ -78,6 +94,7 @@ export async function startOurs(httpUpstream: string): Promise<Running> {
   const tokens = { stdio: await tokenFor('stdio'), http: await tokenFor('http') }
   return {
     pid,
+    readyAt,
     endpoint: name => ({
       url: `http://127.0.0.1:${port}/mcp/${name}`,
       headers: { Authorization: `Bearer ${tokens[name]}` },

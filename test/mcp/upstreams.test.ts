@@ -22,6 +22,11 @@ afterAll(async () => {
   await upstream[Symbol.asyncDispose]()
 })
 
+function startHtml(answer: () => Response) {
+  const http = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: answer })
+  return { url: `http://127.0.0.1:${http.port}/mcp`, [Symbol.dispose]: () => void http.stop(true) }
+}
+
 const servers = () => ({
   fixture: { url: upstream.url, scopes: { test_simple_text: 'files:write' } },
   private: { url: upstream.url, users: ['grace@example.com'] },
@@ -234,6 +239,36 @@ describe('what an upstream offers', () => {
         expect(result.content).toEqual([{ type: 'text', text: '{"region":"eu","header":"eu"}' }])
       }
     }
+  })
+
+  test('is kept back with all its headers if it is no MCP: HTML, whatever its status', async () => {
+    const serveAt = (url: string) => server.configure({ ...servers(), legacy: { url }, modern: { url } })
+    await serveAt(upstream.url)
+    const tokens = { legacy: await tokenFor(server, 'legacy'), modern: await tokenFor(server, 'modern') }
+    const calls = () => [
+      rpc(server, tokens.legacy, 'tools/call', { name: 'test_error_handling' }, '/mcp/legacy'),
+      modern(tokens.modern, 'tools/call', { name: 'test_error_handling' }, '/mcp/modern'),
+    ]
+    const usual = (await Promise.all(calls())).map(answer => [...answer.headers.keys()].sort())
+    for (const status of [200, 307, 401, 403, 500]) {
+      const words = 'only for the gateway'
+      const headers = {
+        'Content-Type': 'text/html',
+        'Set-Cookie': 'stolen=1',
+        'WWW-Authenticate': `Bearer realm="${words}"`,
+        Location: `${server.base}/healthz`,
+        'X-Secret': words,
+      }
+      using hostile = startHtml(() => new Response(`<h1>${words}</h1>`, { status, headers }))
+      await serveAt(hostile.url)
+      for (const [at, answer] of (await Promise.all(calls())).entries()) {
+        expect([answer.status, [...answer.headers.keys()].sort()]).toEqual([200, usual[at]!])
+        const text = await answer.text()
+        expect(text).toContain('"code":-32603,"message":"The server \\"')
+        expect(text + JSON.stringify([...answer.headers])).not.toMatch(new RegExp(`${words}|stolen|<h1>`))
+      }
+    }
+    await server.configure(servers())
   })
 
   test('may be a task, which the hub finds by its id; a session is offered none', async () => {

@@ -90,7 +90,7 @@ export async function openDeps(
   opened.defer(() => untraced.close())
   const db = tracing ? tracedDatabase(untraced, tracing) : untraced
   const applied = await migrate(db)
-  // A new database is no news.
+  // That a new database was set up is not worth a line.
   const isUpgrade = applied.length > 0 && applied.length < migrations.length
   log[isUpgrade ? 'info' : 'debug']({ migrations: applied }, 'applied database migrations')
   const clock = await openClock(db.sql, log, time)

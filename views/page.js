@@ -1,4 +1,4 @@
-// Comfort for pages that work without it: local and relative times, copy buttons, the hyphen of a user code.
+// Improves pages, which work without it, too: local and relative times, copy buttons, the hyphen of a user code.
 ;(() => {
   const language = document.documentElement.lang || undefined
   const exact = new Intl.DateTimeFormat(language, { dateStyle: 'long', timeStyle: 'short' })

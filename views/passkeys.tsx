@@ -53,7 +53,7 @@ export function passkeysPage({ shell, csrf, passkeys, recent, lastIsNeeded }: Pa
       <AccountTabs at="/account/passkeys" shell={shell} />
       <h1>Passkeys</h1>
       <p>
-        With a passkey you sign in by your fingerprint, your face or the PIN of your device or security key, without a
+        With a passkey you sign in with your fingerprint, your face or the PIN of your device or security key, without a
         password or a link. It works only on this server.
       </p>
       {passkeys.length === 0 ? (

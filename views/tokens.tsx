@@ -29,9 +29,11 @@ export function tokensPage({ shell, csrf, tokens, scopes, recent, typed }: Token
     <Layout title="Access tokens" shell={shell} wide>
       <AccountTabs at="/account/tokens" shell={shell} />
       <h1>Personal access tokens</h1>
-      <p>For scripts, and for clients that cannot sign in. Whoever has a token can act as you, as far as it allows.</p>
+      <p>
+        For scripts, and for clients that cannot sign in. Anyone who has a token can act as you, within what it allows.
+      </p>
       {tokens.length === 0 ? (
-        <p class="card">You have no token.</p>
+        <p class="card">You have no tokens.</p>
       ) : (
         <ul class="list card">
           {tokens.map(token => (

@@ -140,12 +140,7 @@ const REFUSALS: readonly [step: string, answer: RegExp, cause: string, fix: stri
     'Its token lacks a scope that the call needs',
     'Connect it again and allow what it asks for; see the table of scopes in the README.',
   ],
-  [
-    'call',
-    /access to this server/,
-    'Its person may not use this server',
-    'Change "users" of the entry in MCP_SERVERS.',
-  ],
+  ['call', /access to this server/, 'Its user may not use this server', 'Change "users" of the entry in MCP_SERVERS.'],
   ['call', /./, 'Its token was refused: expired, revoked, or of another server', 'Sign in again in the app.'],
 ]
 

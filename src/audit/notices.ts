@@ -1,5 +1,5 @@
 /**
- * Tells the operator's webhook of chosen audit events (NOTIFY_URL), signed as Standard Webhooks does. Requests never wait
+ * Sends chosen audit events to the operator's webhook (NOTIFY_URL), signed as Standard Webhooks does. Requests never wait
  * for it: notices queue in memory, in order, and those that cannot be delivered are dropped and counted.
  */
 import { createHmac, randomUUID } from 'node:crypto'

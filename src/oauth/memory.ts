@@ -71,7 +71,7 @@ export interface Memory {
   close(): Promise<void>
 }
 
-/** Always somebody's. */
+/** The principal of a personal access token, which always has a user. */
 export type PersonalPrincipal = Principal & { userId: string }
 
 /** Personal access tokens as this replica knows them; {@link Memory.revoked} says which have ended since. */

@@ -29,7 +29,7 @@ import { printableText } from '../lib/text.ts'
 
 export type { PasskeyRow } from '../../sql/passkeys.ts'
 
-/** Loaded when first used, for a server without passkeys never needs it. It expects the polyfill before it. */
+/** Loaded on first use, since a server without passkeys never needs it. It needs the polyfill to be loaded first. */
 async function library() {
   await import('reflect-metadata')
   return import('@simplewebauthn/server')

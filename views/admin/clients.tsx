@@ -151,7 +151,7 @@ function ClientRow({ client, csrf, source }: { client: ClientView; csrf: string;
           {...form}
           action="/admin/clients/remove"
           label="Remove"
-          consequence={`${label.name} is forgotten, and all its connections and tokens end at once.`}
+          consequence={`${label.name} is removed, and all its connections and tokens end at once.`}
         />
       </div>
     </li>

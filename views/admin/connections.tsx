@@ -60,7 +60,7 @@ export function connectionsPage({ frame, q, about, connections, next }: Connecti
           consequence={
             about === 'person'
               ? `Every app that is connected as ${q} is disconnected at once and has to be approved again, and their personal access tokens are revoked.`
-              : 'Everybody’s connections of this client end at once, and have to be approved again. The client stays known.'
+              : 'All connections of this client end at once and have to be approved again. The client stays registered.'
           }
         />
       )}

@@ -63,7 +63,7 @@ export function AdminPage({
         <p class="note warn">
           <Icon name="warning" />
           <span>
-            You signed in a while ago. Before you change anything here that gives or takes rights,{' '}
+            You signed in a while ago. Before you grant or revoke rights here,{' '}
             <a href={`/auth/signin?return_to=${encodeURIComponent(pathOf(frame.section))}&again=1`}>sign in again</a>.
           </span>
         </p>

@@ -34,7 +34,7 @@ export function overviewPage({ frame, people, connections, calls, refused, upstr
           label={connections === 1 ? 'connection' : 'connections'}
         />
         <Figure href="/admin/audit" value={sum(calls, 'count')} label="calls in 24 hours" />
-        <Figure href="/admin/audit?event=upstream.called" value={failed} label="of them failed" bad={failed > 0} />
+        <Figure href="/admin/audit?event=upstream.called" value={failed} label="failed calls" bad={failed > 0} />
       </ul>
       <Chart title="Calls per hour" bars={calls} />
       <Chart title="Refused requests per hour" bars={refused} />
@@ -69,7 +69,7 @@ function Figure(props: { href: string; value: number; label: string; bad?: boole
 const HEIGHT = 60
 const STEP = 12
 
-/** A bar for each hour; the failed part stands at the bottom.  */
+/** A bar for each hour; the failed part stands at the bottom. */
 function Chart({ title, bars }: { title: string; bars: readonly Bar[] }) {
   const most = Math.max(1, ...bars.map(({ count }) => count))
   const heightOf = (count: number) => (count === 0 ? 0 : Math.max(1, (count / most) * HEIGHT))

@@ -10,7 +10,7 @@ export interface SettingsProps {
 export function settingsPage({ frame, settings }: SettingsProps) {
   return (
     <AdminPage frame={frame}>
-      <p>What this process was started with. Change the environment and restart it to change them.</p>
+      <p>The settings that this server started with. To change one, change the environment and restart.</p>
       <ul class="list card">
         {settings.map(({ name, value, source }) => (
           <li class="row">

@@ -36,7 +36,7 @@ export function usersPage({ frame, users, viewerId, prefix, next, typed }: Users
         </form>
       </search>
       {users.length === 0 ? (
-        <p class="card">Nobody’s address begins with that.</p>
+        <p class="card">No address begins with that.</p>
       ) : (
         <ul class="list card">
           {users.map(user => (
@@ -158,7 +158,7 @@ export function linkPage(props: { frame: AdminFrame; email: string; href: string
         <pre>
           <code safe>{props.href}</code>
         </pre>
-        <p class="hint">Pass it on by a way that only they can read.</p>
+        <p class="hint">Send it in a way that only they can read.</p>
         <p class="links">
           <a href="/admin/users">Back to the users</a>
         </p>

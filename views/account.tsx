@@ -22,7 +22,7 @@ export function accountPage(props: AccountProps) {
       <AccountTabs at="/account" shell={shell} />
       <h1 safe>{shell.t.apps}</h1>
       <div id="connections">{connectionList({ shell, csrf, apps }) as 'safe'}</div>
-      <ServerAccounts servers={servers} csrf={unlinkCsrf} />
+      <ServerAccounts shell={shell} servers={servers} csrf={unlinkCsrf} />
       <Remembered shell={shell} csrf={csrf} apps={remembered} />
       <EndEverything shell={shell} csrf={csrf} signOutEverywhereCsrf={signOutEverywhereCsrf} />
     </Layout>

@@ -105,7 +105,7 @@ export function Confirm(props: PropsWithChildren<{ label: string; about?: string
   const { label, about, danger, children } = props
   return (
     <details class="confirm" name="confirm">
-      <summary class={`button small ${danger ? 'danger' : ''}`}>
+      <summary class={['button', 'small', danger && 'danger']}>
         <span safe>{`${label}…`}</span>
         {about === undefined ? '' : <span class="unseen" safe>{` ${about}`}</span>}
       </summary>
@@ -166,14 +166,18 @@ export function Csrf({ token }: { token: string }) {
   return <input type="hidden" name="csrf" value={token} />
 }
 
-/** In place of a form that needs a recent sign-in. @param what Such as "To add a passkey". */
-export function SignInAgain({ what, page }: { what: string; page: string }) {
+/** Text to copy, with a button that `page.js` shows. */
+export function Snippet({ id, text, t }: { id: string; text: string; t: Texts }) {
   return (
-    <p class="note calm">
-      <Icon name="info" />
-      <span>
-        <span safe>{what}</span>, <a href={`/auth/signin?return_to=${page}&again=1`}>sign in again</a> first.
-      </span>
-    </p>
+    <div class="snippet">
+      <pre>
+        <code id={id} safe>
+          {text}
+        </code>
+      </pre>
+      <button class="small" type="button" data-copy={id} data-copied={t.copied} hidden safe>
+        {t.copy}
+      </button>
+    </div>
   )
 }

@@ -1,7 +1,7 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { AccountTabs } from './account-tabs.tsx'
-import { Csrf, SignInAgain, Time } from './components.tsx'
+import { Confirm, Csrf, SignInAgainFirst, Time } from './components.tsx'
 import { Icon } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
 import type { Texts } from './texts/index.ts'
@@ -41,113 +41,147 @@ export interface PasskeysProps {
   shell: Shell
   csrf: string
   passkeys: { id: string; name: string; backedUp: boolean; createdAt: string; usedAt: string | undefined }[]
-  /** Whether the user signed in recently enough to add one. */
+  /** Whether the user signed in recently enough to add or remove one. */
   recent: boolean
   /** Whether removing the last one would lock the user out. */
   lastIsNeeded: boolean
 }
 
 export function passkeysPage({ shell, csrf, passkeys, recent, lastIsNeeded }: PasskeysProps) {
+  const { t } = shell
   return (
-    <Layout title="Passkeys" shell={shell} wide passkeys>
+    <Layout title={t.tabPasskeys} shell={shell} wide passkeys translated>
       <AccountTabs at="/account/passkeys" shell={shell} />
-      <h1>Passkeys</h1>
-      <p>
-        With a passkey you sign in with your fingerprint, your face or the PIN of your device or security key, without a
-        password or a link. It works only on this server.
-      </p>
+      <h1 safe>{t.tabPasskeys}</h1>
+      <p safe>{t.passkeysIntro}</p>
       {passkeys.length === 0 ? (
-        <p class="card">You have no passkey yet.</p>
+        <p class="card" safe>
+          {t.noPasskeys}
+        </p>
       ) : (
         <ul class="list card">
           {passkeys.map(passkey => (
-            <PasskeyRow passkey={passkey} csrf={csrf} isNeeded={lastIsNeeded && passkeys.length === 1} />
+            <PasskeyRow
+              shell={shell}
+              csrf={csrf}
+              passkey={passkey}
+              recent={recent}
+              isNeeded={lastIsNeeded && passkeys.length === 1}
+            />
           ))}
         </ul>
       )}
-      {recent ? (
-        <form
-          class="card"
-          method="post"
-          action="/account/passkeys/add"
-          data-passkey="add"
-          data-options="/account/passkeys/options"
-          {...{ hidden: true }}
-        >
-          <h2>Add a passkey</h2>
-          <Csrf token={csrf} />
-          <input type="hidden" name="credential" value="" />
-          <label for="name">Name, such as “laptop” or “security key”</label>
-          <input class="field" id="name" name="name" required maxlength="60" autocomplete="off" />
-          <PasskeyProblem text="No passkey was made. Perhaps this device has one already, or the request was cancelled." />
-          <button type="submit">Add a passkey</button>
-        </form>
-      ) : (
-        <SignInAgain what="To add a passkey" page="/account/passkeys" />
-      )}
+      {recent ? <AddPasskey csrf={csrf} t={t} /> : <SignInAgainFirst t={t} path={PATH} />}
       <noscript>
         <p class="note calm">
-          <span>Adding a passkey needs JavaScript.</span>
+          <Icon name="info" />
+          <span safe>{t.passkeyNeedsScript}</span>
         </p>
       </noscript>
     </Layout>
   )
 }
 
-function PasskeyRow(props: { passkey: PasskeysProps['passkeys'][number]; csrf: string; isNeeded: boolean }) {
+const PATH = '/account/passkeys'
+
+function AddPasskey({ csrf, t }: { csrf: string; t: Texts }) {
+  return (
+    <form
+      class="card"
+      method="post"
+      action={`${PATH}/add`}
+      data-passkey="add"
+      data-options={`${PATH}/options`}
+      {...{ hidden: true }}
+    >
+      <h2 safe>{t.addPasskey}</h2>
+      <Csrf token={csrf} />
+      <input type="hidden" name="credential" value="" />
+      <label for="name" safe>
+        {t.passkeyName}
+      </label>
+      <input class="field" id="name" name="name" required maxlength="60" autocomplete="off" />
+      <PasskeyProblem text={t.passkeyNotMade} />
+      <button type="submit" safe>
+        {t.addPasskey}
+      </button>
+    </form>
+  )
+}
+
+function PasskeyRow(props: {
+  shell: Shell
+  csrf: string
+  passkey: PasskeysProps['passkeys'][number]
+  recent: boolean
+  isNeeded: boolean
+}) {
+  const { t, language } = props.shell
   const { id, name, backedUp, createdAt, usedAt } = props.passkey
   return (
     <li class="row">
       <div>
-        <strong safe>{name}</strong> {backedUp ? <span class="badge calm">synchronised</span> : ''}
-        <small>
-          Added <Time iso={createdAt} />
-          {usedAt === undefined ? (
-            ', not used yet.'
-          ) : (
-            <>
-              , last used <Time iso={usedAt} />.
-            </>
-          )}
-        </small>
+        <strong safe>{name}</strong>{' '}
+        {backedUp ? (
+          <span class="badge calm" safe>
+            {t.synchronised}
+          </span>
+        ) : (
+          ''
+        )}
+        <dl class="facts">
+          <dt safe>{t.addedAt}</dt>
+          <dd>
+            <Time iso={createdAt} language={language} />
+          </dd>
+          <dt safe>{t.lastUsed}</dt>
+          <dd>{usedAt === undefined ? <span safe>{t.notYet}</span> : <Time iso={usedAt} language={language} />}</dd>
+        </dl>
       </div>
       <div class="buttons">
-        <details class="confirm" name="confirm">
-          <summary class="button small" aria-label={`Rename ${name}`}>
-            Rename…
-          </summary>
-          <form method="post" action="/account/passkeys/rename">
+        <Confirm label={t.rename} about={name}>
+          <form method="post" action={`${PATH}/rename`}>
             <Csrf token={props.csrf} />
             <input type="hidden" name="id" value={id} />
             <label>
-              Name
+              <span safe>{t.connectionName}</span>
               <input class="field" name="name" required maxlength="60" value={name} autocomplete="off" />
             </label>
-            <button class="small" type="submit">
-              Rename
+            <button class="small" type="submit" safe>
+              {t.save}
             </button>
           </form>
-        </details>
-        <details class="confirm" name="confirm">
-          <summary class="button small" aria-label={`Remove ${name}`}>
-            Remove…
-          </summary>
-          {props.isNeeded ? (
-            <div>
-              <p>This is your only way to sign in. Add another passkey before you remove it.</p>
-            </div>
-          ) : (
-            <form method="post" action="/account/passkeys/remove">
-              <Csrf token={props.csrf} />
-              <input type="hidden" name="id" value={id} />
-              <p>You can no longer sign in with it. Delete it on your device, too.</p>
-              <button class="small danger" type="submit">
-                Remove
-              </button>
-            </form>
-          )}
-        </details>
+        </Confirm>
+        <Confirm label={t.remove} about={name} danger>
+          <RemovePasskey {...props} />
+        </Confirm>
       </div>
     </li>
+  )
+}
+
+function RemovePasskey(props: Parameters<typeof PasskeyRow>[0]) {
+  const { t } = props.shell
+  if (props.isNeeded)
+    return (
+      <div>
+        <p safe>{t.onlyWayIn}</p>
+      </div>
+    )
+  if (!props.recent)
+    return (
+      <div>
+        <SignInAgainFirst t={t} path={PATH} />
+      </div>
+    )
+  return (
+    <form method="post" action={`${PATH}/remove`}>
+      <Csrf token={props.csrf} />
+      <input type="hidden" name="id" value={props.passkey.id} />
+      <p safe>{t.removePasskeySure}</p>
+      <button class="small danger" type="submit" safe>
+        {t.remove}
+      </button>
+    </form>
   )
 }

@@ -1,9 +1,11 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { AccountTabs } from './account-tabs.tsx'
-import { Csrf, Problem, SignInAgain, Time } from './components.tsx'
+import { Confirm, Csrf, Phrase, Problem, SignInAgainFirst, Snippet, Time } from './components.tsx'
 import { Icon } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
+import { type Permission, textOf } from './permissions.tsx'
+import { fill } from './texts/index.ts'
 
 export interface TokensProps {
   shell: Shell
@@ -11,119 +13,150 @@ export interface TokensProps {
   tokens: {
     id: string
     name: string
-    scope: string[]
+    permissions: Permission[]
     resource: string
     createdAt: string
     expiresAt: string
     isExpired: boolean
     usedAt: string | undefined
   }[]
-  scopes: readonly { name: string; text: string }[]
+  scopes: Permission[]
   /** Whether the user signed in recently enough to make one. */
   recent: boolean
   typed: { name: string; days: string; scopes: readonly string[]; problem: string | undefined }
 }
 
 export function tokensPage({ shell, csrf, tokens, scopes, recent, typed }: TokensProps) {
+  const { t } = shell
   return (
-    <Layout title="Access tokens" shell={shell} wide>
+    <Layout title={t.tokens} shell={shell} wide translated>
       <AccountTabs at="/account/tokens" shell={shell} />
-      <h1>Personal access tokens</h1>
-      <p>
-        For scripts, and for clients that cannot sign in. Anyone who has a token can act as you, within what it allows.
-      </p>
+      <h1 safe>{t.tokens}</h1>
+      <p safe>{t.tokensIntro}</p>
       {tokens.length === 0 ? (
-        <p class="card">You have no tokens.</p>
+        <p class="card" safe>
+          {t.noTokens}
+        </p>
       ) : (
         <ul class="list card">
           {tokens.map(token => (
-            <TokenRow token={token} csrf={csrf} />
+            <TokenRow shell={shell} token={token} csrf={csrf} />
           ))}
         </ul>
       )}
       {recent ? (
-        <TokenForm csrf={csrf} scopes={scopes} typed={typed} />
+        <TokenForm shell={shell} csrf={csrf} scopes={scopes} typed={typed} />
       ) : (
-        <SignInAgain what="To make a token" page="/account/tokens" />
+        <SignInAgainFirst t={t} path="/account/tokens" />
       )}
     </Layout>
   )
 }
 
-function TokenForm({ csrf, scopes, typed }: Pick<TokensProps, 'csrf' | 'scopes' | 'typed'>) {
+function TokenForm({ shell: { t }, csrf, scopes, typed }: Pick<TokensProps, 'shell' | 'csrf' | 'scopes' | 'typed'>) {
   return (
     <form class="card" method="post" action="/account/tokens/add">
-      <h2>Make a token</h2>
+      <h2 safe>{t.makeToken}</h2>
       <Csrf token={csrf} />
       <Problem text={typed.problem} />
-      <label for="name">Name, such as “backup script”</label>
+      <label for="name" safe>
+        {t.tokenName}
+      </label>
       <input class="field" id="name" name="name" required maxlength="100" value={typed.name} autocomplete="off" />
-      <label for="days">Days until it expires</label>
+      <label for="days" safe>
+        {t.tokenDays}
+      </label>
       <input class="field" id="days" name="days" type="number" min="1" max="1825" required value={typed.days} />
       <fieldset>
-        <legend>What it allows</legend>
-        {scopes.map(({ name, text }) => (
+        <legend safe>{t.allowsWhat}</legend>
+        {scopes.map(permission => (
           <label class="check">
-            <input type="checkbox" name={`scope:${name}`} value="yes" checked={typed.scopes.includes(name)} />
+            <input
+              type="checkbox"
+              name={`scope:${permission.scope}`}
+              value="yes"
+              checked={typed.scopes.includes(permission.scope)}
+            />
             <span>
-              <span safe>{text}</span> <code safe>{name}</code>
+              <span safe>{textOf(t, permission)}</span> <code safe>{permission.scope}</code>
             </span>
           </label>
         ))}
       </fieldset>
-      <button type="submit">Make a token</button>
+      <button type="submit" safe>
+        {t.makeToken}
+      </button>
     </form>
   )
 }
 
-function TokenRow({ token, csrf }: { token: TokensProps['tokens'][number]; csrf: string }) {
-  const { id, name, scope, resource, createdAt, expiresAt, isExpired, usedAt } = token
+function TokenRow(props: { shell: Shell; token: TokensProps['tokens'][number]; csrf: string }) {
+  const { t, language } = props.shell
+  const { id, name, permissions, resource, createdAt, expiresAt, isExpired, usedAt } = props.token
   return (
     <li class="row">
       <div>
-        <strong safe>{name}</strong> {isExpired ? <span class="badge warn">expired</span> : ''}
-        <small>
-          <span safe>{`${scope.join(' ')} on ${resource}. `}</span>
-          Made <Time iso={createdAt} />
-          {usedAt === undefined ? (
-            ', not used yet'
-          ) : (
-            <>
-              , last used <Time iso={usedAt} />
-            </>
-          )}
-          ; {isExpired ? 'expired' : 'expires'} <Time iso={expiresAt} />.
-        </small>
+        <strong safe>{name}</strong>{' '}
+        {isExpired ? (
+          <span class="badge warn" safe>
+            {t.expired}
+          </span>
+        ) : (
+          ''
+        )}
+        <ul>
+          {permissions.map(permission => (
+            <li safe>{textOf(t, permission)}</li>
+          ))}
+        </ul>
+        <dl class="facts">
+          <dt safe>{t.server}</dt>
+          <dd safe>{resource}</dd>
+          <dt safe>{t.madeAt}</dt>
+          <dd>
+            <Time iso={createdAt} language={language} />
+          </dd>
+          <dt safe>{t.lastUsed}</dt>
+          <dd>{usedAt === undefined ? <span safe>{t.notYet}</span> : <Time iso={usedAt} language={language} />}</dd>
+          <dt safe>{t.until}</dt>
+          <dd>
+            <Time iso={expiresAt} language={language} />
+          </dd>
+        </dl>
       </div>
-      <form method="post" action="/account/tokens/revoke">
-        <Csrf token={csrf} />
-        <input type="hidden" name="id" value={id} />
-        <button class="small danger" type="submit" aria-label={`Revoke ${name}`}>
-          Revoke
-        </button>
-      </form>
+      <Confirm label={t.revoke} about={name} danger>
+        <form method="post" action="/account/tokens/revoke">
+          <Csrf token={props.csrf} />
+          <input type="hidden" name="id" value={id} />
+          <p safe>{t.revokeSure}</p>
+          <button class="small danger" type="submit" safe>
+            {t.revoke}
+          </button>
+        </form>
+      </Confirm>
     </li>
   )
 }
 
 /** Shown once. */
 export function newTokenPage(props: { shell: Shell; name: string; token: string; expiresAt: string }) {
+  const { t, language } = props.shell
   return (
-    <Layout title="Access tokens" shell={props.shell} wide>
+    <Layout title={t.tokens} shell={props.shell} wide translated>
       <AccountTabs at="/account/tokens" shell={props.shell} />
-      <h1 safe>{`The token ${props.name}`}</h1>
+      <h1 safe>{fill(t.tokenTitle, { name: props.name })}</h1>
       <div class="card">
-        <pre>
-          <code safe>{props.token}</code>
-        </pre>
+        <Snippet id="token" text={props.token} t={t} />
         <p class="note warn">
           <Icon name="warning" />
           <span>
-            It is not shown again. It expires <Time iso={props.expiresAt} />.
+            <Phrase text={t.shownOnce} time={<Time iso={props.expiresAt} language={language} />} />
           </span>
         </p>
         <p class="links">
-          <a href="/account/tokens">Back to your tokens</a>
+          <a href="/account/tokens" safe>
+            {t.backToTokens}
+          </a>
         </p>
       </div>
     </Layout>

@@ -1,8 +1,9 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { Csrf, Time } from './components.tsx'
+import { Csrf, Phrase, Time, Warning } from './components.tsx'
 import { Mark } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
+import { fill, type Texts } from './texts/index.ts'
 
 /** An upstream server at which the user has linked, or can link, their own account. */
 export interface ServerAccount {
@@ -19,26 +20,28 @@ export interface ServerAccount {
 }
 
 /** A part of the account page. */
-export function ServerAccounts({ servers, csrf }: { servers: ServerAccount[]; csrf: string }) {
+export function ServerAccounts({ shell, servers, csrf }: { shell: Shell; servers: ServerAccount[]; csrf: string }) {
+  const { t } = shell
   return servers.length === 0 ? (
     ''
   ) : (
     <>
-      <h2>Your servers</h2>
-      <p>These servers need your own account. Link it once, and every app that is connected as you can use it.</p>
+      <h2 safe>{t.yourServers}</h2>
+      <p safe>{t.yourServersIntro}</p>
       {servers.map(server => (
         <article class="card row">
           <div>
             <div>
-              <strong safe>{server.name}</strong> <State server={server} />
+              <strong safe>{server.name}</strong> <State server={server} t={t} />
             </div>
-            <Facts server={server} />
+            <Facts server={server} shell={shell} />
           </div>
           {server.state === 'linked' ? (
-            <UnlinkForm name={server.name} csrf={csrf} />
+            <UnlinkForm name={server.name} csrf={csrf} t={t} />
           ) : (
             <a class="button small" href={pageOf(server.name)}>
-              Link account
+              <span safe>{t.linkAccount}</span>
+              <span class="unseen" safe>{` ${server.name}`}</span>
             </a>
           )}
         </article>
@@ -49,15 +52,25 @@ export function ServerAccounts({ servers, csrf }: { servers: ServerAccount[]; cs
 
 const pageOf = (name: string) => `/account/upstreams/${name}`
 
-function State({ server: { state } }: { server: ServerAccount }) {
-  if (state === 'linked') return <span class="badge good">linked</span>
-  if (state === 'wants_more') return <span class="badge warn">asks for more access</span>
-  if (state === 'ended') return <span class="badge warn">link it again</span>
-  return <span class="badge">not linked</span>
+const STATES = {
+  linked: ['good', 'stateLinked'],
+  wants_more: ['warn', 'stateWantsMore'],
+  ended: ['warn', 'stateEnded'],
+  not_linked: ['', 'stateNotLinked'],
+} as const
+
+function State({ server: { state }, t }: { server: ServerAccount; t: Texts }) {
+  const [kind, text] = STATES[state]
+  return (
+    <span class={['badge', kind]} safe>
+      {t[text]}
+    </span>
+  )
 }
 
-function Facts({ server }: { server: ServerAccount }) {
+function Facts({ server, shell: { t, language } }: { server: ServerAccount; shell: Shell }) {
   const { host, account, scope, linkedAt, usedAt, state } = server
+  const isLinked = linkedAt !== undefined && (state === 'linked' || state === 'wants_more')
   return (
     <>
       {scope.length > 0 ? (
@@ -69,50 +82,47 @@ function Facts({ server }: { server: ServerAccount }) {
       ) : (
         ''
       )}
-      <small>
-        At <span safe>{host}</span>
+      <dl class="facts">
+        <dt safe>{t.atServer}</dt>
+        <dd safe>{host}</dd>
         {account === undefined ? (
           ''
         ) : (
           <>
-            {' '}
-            as <b safe>{account}</b>
+            <dt safe>{t.asAccount}</dt>
+            <dd safe>{account}</dd>
           </>
         )}
-        .
-        {linkedAt !== undefined && (state === 'linked' || state === 'wants_more') ? (
+        {isLinked ? (
           <>
-            {' '}
-            Linked <Time iso={linkedAt} />
-            {usedAt === undefined ? (
-              ', not used yet.'
-            ) : (
-              <>
-                , last used <Time iso={usedAt} />.
-              </>
-            )}
+            <dt safe>{t.linkedAt}</dt>
+            <dd>
+              <Time iso={linkedAt} language={language} />
+            </dd>
+            <dt safe>{t.lastUsed}</dt>
+            <dd>{usedAt === undefined ? <span safe>{t.notYet}</span> : <Time iso={usedAt} language={language} />}</dd>
           </>
         ) : (
           ''
         )}
-      </small>
+      </dl>
     </>
   )
 }
 
-function UnlinkForm({ name, csrf }: { name: string; csrf: string }) {
+function UnlinkForm({ name, csrf, t }: { name: string; csrf: string; t: Texts }) {
   return (
     <form method="post" action={`${pageOf(name)}/unlink`}>
       <Csrf token={csrf} />
-      <button class="small" type="submit" aria-label={`Unlink your account at ${name}`}>
-        Unlink
+      <button class="small danger" type="submit">
+        <span safe>{t.unlink}</span>
+        <span class="unseen" safe>{` ${name}`}</span>
       </button>
     </form>
   )
 }
 
-/** Asks the user before sending them to the other server's sign-in. */
-export function linkPage(props: {
+export interface LinkProps {
   shell: Shell
   email: string
   csrf: string
@@ -123,49 +133,49 @@ export function linkPage(props: {
   /** Where the account was linked before, if that is somewhere else now. */
   issuerBefore: string | undefined
   scope: string[]
-}) {
-  const { shell, email, csrf, name, host, signInHost, issuerBefore, scope } = props
+}
+
+/** Asks the user before sending them to the other server's sign-in. */
+export function linkPage({ shell, email, csrf, name, host, signInHost, issuerBefore, scope }: LinkProps) {
+  const { t } = shell
+  const title = fill(t.serverLinkTitle, { name })
   return (
-    <Layout title={`Link ${name}`} shell={shell}>
+    <Layout title={title} shell={shell} translated>
       <div class="card">
-        <h1 safe>{`Link your account at ${name}?`}</h1>
+        <h1 safe>{title}</h1>
         <p>
-          You will sign in at <b safe>{signInHost}</b> and return here. Then every app that is connected to this server
-          as <b safe>{email}</b> can use <b safe>{name}</b> with that account.
+          <Phrase
+            text={t.serverLinkText}
+            place={<b safe>{signInHost}</b>}
+            email={<b safe>{email}</b>}
+            name={<b safe>{name}</b>}
+          />
         </p>
-        {issuerBefore === undefined ? (
-          ''
-        ) : (
-          <p class="note warn">
-            Until now you signed in at <b safe>{issuerBefore}</b>. The server names another place now. If you do not
-            know why, ask the operator of this server first.
-          </p>
-        )}
+        {issuerBefore === undefined ? '' : <Warning text={fill(t.serverMoved, { before: issuerBefore })} />}
         <dl class="facts">
-          <dt>Server</dt>
+          <dt safe>{t.server}</dt>
           <dd safe>{host}</dd>
-          <dt>Sign-in</dt>
+          <dt safe>{t.signInPlace}</dt>
           <dd safe>{signInHost}</dd>
           {scope.length > 0 ? (
             <>
-              <dt>Asks for</dt>
+              <dt safe>{t.asksFor}</dt>
               <dd safe>{scope.join(' ')}</dd>
             </>
           ) : (
             ''
           )}
         </dl>
-        <p class="hint">
-          The access that you grant is stored on this server and sent only to <span safe>{host}</span>. You can unlink
-          it at any time.
+        <p class="hint" safe>
+          {fill(t.serverLinkHint, { host })}
         </p>
         <form class="decision" method="post" action={`${pageOf(name)}/link`}>
           <Csrf token={csrf} />
-          <button type="submit" name="decision" value="deny">
-            Cancel
+          <button type="submit" name="decision" value="deny" safe>
+            {t.cancel}
           </button>
-          <button type="submit" name="decision" value="approve">
-            Continue
+          <button type="submit" name="decision" value="approve" safe>
+            {t.goOn}
           </button>
         </form>
       </div>
@@ -175,19 +185,25 @@ export function linkPage(props: {
 
 /** Shown when the user returns, or opens the page again. */
 export function linkedPage({ shell, csrf, server }: { shell: Shell; csrf: string; server: ServerAccount }) {
+  const { t } = shell
+  const title = fill(t.serverLinkedTitle, { name: server.name })
   return (
-    <Layout title={`${server.name} is linked`} shell={shell}>
+    <Layout title={title} shell={shell} translated>
       <div class="card">
         <Mark kind="good" icon="check" />
-        <h1 safe>{`Your account at ${server.name} is linked`}</h1>
-        <p>You can close this window and return to your app: the tools are available now.</p>
-        <Facts server={server} />
+        <h1 safe>{title}</h1>
+        <p safe>{t.serverLinkedText}</p>
+        <Facts server={server} shell={shell} />
         <p class="links">
-          <a href="/account">Your servers and apps</a>
-          <a href={`${pageOf(server.name)}?again=1`}>Link another account</a>
+          <a href="/account" safe>
+            {t.serversAndApps}
+          </a>
+          <a href={`${pageOf(server.name)}?again=1`} safe>
+            {t.linkAnother}
+          </a>
         </p>
       </div>
-      <UnlinkForm name={server.name} csrf={csrf} />
+      <UnlinkForm name={server.name} csrf={csrf} t={t} />
     </Layout>
   )
 }

@@ -1,3 +1,5 @@
+import type { BrowserName } from '../../views/sessions.tsx'
+
 const BROWSERS = [
   ['Edge', /\bEdg(e|A|iOS)?\//],
   ['Opera', /\bOPR\//],
@@ -16,11 +18,9 @@ const SYSTEMS = [
   ['Linux', /\bLinux\b/],
 ] as const
 
-/** A browser in a person's words, such as `Firefox on Windows`. */
-export function browserName(userAgent: string | null): string {
+/** What a browser says it is, and where it runs. */
+export function browserName(userAgent: string | null): BrowserName {
   const find = (known: readonly (readonly [string, RegExp])[]) =>
     known.find(([, pattern]) => pattern.test(userAgent ?? ''))?.[0]
-  const [browser, system] = [find(BROWSERS), find(SYSTEMS)]
-  if (!browser && !system) return 'Another browser'
-  return system ? `${browser ?? 'A browser'} on ${system}` : browser!
+  return { browser: find(BROWSERS), system: find(SYSTEMS) }
 }

@@ -3,10 +3,10 @@ import { Elysia } from 'elysia'
 import { z } from 'zod'
 import type { Connection } from '../../sql/grants.ts'
 import { type ConnectedApp, type ConnectionsProps, connectionList } from '../../views/connections.tsx'
-import { fill, TEXTS, type Texts } from '../../views/texts/index.ts'
+import { fill } from '../../views/texts/index.ts'
 import type { Handled } from '../http/client-address.ts'
 import type { UpstreamsFor } from '../http/home.ts'
-import { languageOf } from '../http/language.ts'
+import { textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { isFragmentRequest, seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
@@ -17,6 +17,7 @@ import { clientLabel } from '../oauth/clients/names.ts'
 import { listIdleConsents } from '../oauth/consents.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import { listConnections, renameConnection, revokeGrant, revokeGrantsOfUser } from '../oauth/tokens.ts'
+import { permissionsOf } from './permissions.ts'
 
 const CONNECTIONS = 'connections'
 const oneSchema = z.object({ id: z.uuid() })
@@ -60,9 +61,6 @@ export const labelOf = ({
   client_source: source,
 }: Pick<Connection, 'client_id' | 'client_name' | 'client_source'>) => clientLabel({ id, name, source })
 
-export const permissionsOf = ({ scopes }: ConnectionsDeps, names: readonly string[]) =>
-  names.map(scope => ({ scope, text: scopes.text(scope) }))
-
 export const connections = (deps: ConnectionsDeps) => {
   /** Reads a form of this page. */
   async function readForm<T extends z.ZodType>(asked: Asked, schema: T): Promise<z.output<T>> {
@@ -78,7 +76,6 @@ export const connections = (deps: ConnectionsDeps) => {
     return page(deps, request, shell => connectionList({ ...props, shell, done }))
   }
 
-  const textsOf = ({ request }: Asked): Texts => TEXTS[languageOf(request)]
   const ownConnection = async ({ viewer }: Asked, wanted: string) =>
     (await listConnections(deps, viewer.userId)).find(({ id }) => id === wanted)
 
@@ -90,7 +87,7 @@ export const connections = (deps: ConnectionsDeps) => {
         const { id } = await readForm(asked, oneSchema)
         const connection = await ownConnection(asked, id)
         const ended = await revokeGrant(deps, { grantId: id, userId: asked.viewer.userId, by: 'user' })
-        const t = textsOf(asked)
+        const t = textsOf(asked.request)
         return answer(
           asked,
           ended && connection ? fill(t.appDisconnected, { app: connection.client_name }) : t.alreadyEnded,
@@ -104,7 +101,7 @@ export const connections = (deps: ConnectionsDeps) => {
         const { id, name: typed } = await readForm(asked, renameSchema)
         const name = await renameConnection(deps, { id, userId: asked.viewer.userId, name: typed })
         const connection = await ownConnection(asked, id)
-        const t = textsOf(asked)
+        const t = textsOf(asked.request)
         if (name === undefined || !connection) return answer(asked, t.alreadyEnded)
         return answer(asked, fill(name === '' ? t.nameRemoved : t.renamed, { app: connection.client_name, name }))
       },
@@ -118,7 +115,7 @@ export const connections = (deps: ConnectionsDeps) => {
         const known = [...(await listConnections(deps, userId)), ...(await listIdleConsents(deps, userId))]
         const name = known.find(({ client_id }) => client_id === clientId)?.client_name
         const count = await revokeGrantsOfUser(deps, { userId, clientId }, 'user')
-        const t = textsOf(asked)
+        const t = textsOf(asked.request)
         if (name === undefined) return answer(asked, t.alreadyEnded)
         return answer(asked, fill(count > 0 ? t.appDisconnected : t.willAskAgain, { app: name }))
       },
@@ -132,7 +129,7 @@ export const connections = (deps: ConnectionsDeps) => {
         const known = [...(await listConnections(deps, userId)), ...(await listIdleConsents(deps, userId))]
         for (const clientId of new Set(known.map(({ client_id }) => client_id)))
           await revokeGrantsOfUser(deps, { userId, clientId }, 'user')
-        return answer(asked, textsOf(asked).allDisconnected)
+        return answer(asked, textsOf(asked.request).allDisconnected)
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )

@@ -2,10 +2,9 @@
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { dataPage } from '../../views/data.tsx'
-import { TEXTS } from '../../views/texts/index.ts'
 import type { Gateway } from '../gateway/exchange.ts'
 import type { Handled } from '../http/client-address.ts'
-import { languageOf } from '../http/language.ts'
+import { textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
@@ -57,7 +56,7 @@ async function deleteAccount(deps: DataDeps, asked: Asked): Promise<Response> {
   requireCsrf(deps, asked, viewer, DELETE, params)
   if (!signedInRecently(deps, viewer)) throw new SignInRequired(WHERE, true)
   const { email } = checkParams(params, deleteSchema)
-  const t = TEXTS[languageOf(request)]
+  const t = textsOf(request)
   if (email.trim().toLowerCase() !== viewer.email.toLowerCase()) return showData(deps, asked, t.wrongAddress)
   if (!(await removeOwnAccount(deps, viewer.userId))) return showData(deps, asked, t.onlyAdministrator)
   return seeOther('/', [withoutSession(deps), noticeCookie(deps, t.accountDeleted)])

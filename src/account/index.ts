@@ -4,9 +4,8 @@
  */
 import { Elysia } from 'elysia'
 import { accountPage } from '../../views/account.tsx'
-import { TEXTS } from '../../views/texts/index.ts'
 import type { Gateway } from '../gateway/exchange.ts'
-import { languageOf } from '../http/language.ts'
+import { textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { readParams } from '../http/params.ts'
@@ -16,9 +15,10 @@ import { page } from '../http/shell.ts'
 import { listIdleConsents } from '../oauth/consents.ts'
 import { revokeGrantsOfUser } from '../oauth/tokens.ts'
 import { endAllSessions } from '../signin/sessions.ts'
-import { type ConnectionsDeps, connectionProps, connections, labelOf, permissionsOf } from './connections.ts'
+import { type ConnectionsDeps, connectionProps, connections, labelOf } from './connections.ts'
 import { data } from './data.ts'
 import { passkeys } from './passkeys.ts'
+import { permissionsOf } from './permissions.ts'
 import { sessions } from './sessions.ts'
 import { tokens } from './tokens.ts'
 import { serversOf, unlinkToken, upstreamAccounts } from './upstreams.ts'
@@ -71,7 +71,7 @@ export const account = (deps: AccountDeps) => {
         // Sessions first, so that none of them can approve anything new.
         const cookie = await endAllSessions(deps, viewer)
         await revokeGrantsOfUser(deps, { userId: viewer.userId }, 'user')
-        return seeOther('/', [cookie, noticeCookie(deps, TEXTS[languageOf(request)].signedOutEverywhere)])
+        return seeOther('/', [cookie, noticeCookie(deps, textsOf(request).signedOutEverywhere)])
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )

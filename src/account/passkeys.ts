@@ -2,8 +2,10 @@
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { passkeysPage } from '../../views/passkeys.tsx'
+import { fill } from '../../views/texts/index.ts'
 import type { Base } from '../base.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
+import { textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
@@ -30,7 +32,7 @@ type PasskeyDeps = Base & { viewers: Viewers; providers: ReadonlyMap<string, unk
 export const passkeys = (deps: PasskeyDeps) => {
   const hasProviders = deps.providers.size > 0
 
-  /** Reads a form of this page. @throws SignInRequired for a new passkey if the sign-in is too long ago. */
+  /** Reads a form of this page. @throws SignInRequired to add or remove one if the sign-in is too long ago. */
   async function readForm<T extends z.ZodType>(
     asked: Handled & { viewer: Viewer },
     schema: T,
@@ -83,7 +85,7 @@ export const passkeys = (deps: PasskeyDeps) => {
         const { userId, sessionHash } = viewer
         const ip = clientAddress(deps, request, server)
         const name = await addPasskey(deps, request, { userId, sessionHash, ip }, form)
-        const notice = `The passkey “${name}” is added. You can sign in with it from now on.`
+        const notice = fill(textsOf(request).passkeyAdded, { name })
         return seeOther(WHERE, [noticeCookie(deps, notice), withoutChallenge(deps)])
       },
       { parse: 'none', signedIn: true, ...PAGE },
@@ -93,22 +95,20 @@ export const passkeys = (deps: PasskeyDeps) => {
       async asked => {
         const { id, name } = await readForm(asked, oneSchema)
         const renamed = await renamePasskey(deps, { id, userId: asked.viewer.userId, name })
-        return seeOther(WHERE, [noticeCookie(deps, renamed ? 'The passkey is renamed.' : NONE)])
+        const t = textsOf(asked.request)
+        return seeOther(WHERE, [noticeCookie(deps, renamed ? t.passkeyRenamed : t.noSuchPasskey)])
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )
     .post(
       `${WHERE}/remove`,
       async asked => {
-        const { id } = await readForm(asked, oneSchema)
+        const { id } = await readForm(asked, oneSchema, { recent: true })
         const name = await removePasskey(deps, { id, userId: asked.viewer.userId, hasProviders })
-        const notice =
-          name === undefined ? KEPT : `The passkey “${name}” is removed. You cannot sign in with it any more.`
+        const t = textsOf(asked.request)
+        const notice = name === undefined ? t.passkeyKept : fill(t.passkeyRemoved, { name })
         return seeOther(WHERE, [noticeCookie(deps, notice)])
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )
 }
-
-const NONE = 'There is no such passkey.'
-const KEPT = 'Nothing was removed: there is no such passkey, or it is your only way to sign in.'

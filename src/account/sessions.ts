@@ -2,6 +2,7 @@
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { sessionsPage } from '../../views/sessions.tsx'
+import { textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
@@ -27,7 +28,7 @@ export const sessions = (deps: PageDeps) =>
             csrf: csrfToken(deps, viewer, SESSIONS),
             sessions: rows.map(({ id_hash, user_agent, ip, created_at, expires_at }) => ({
               id: Buffer.from(id_hash).toString('base64url'),
-              browser: browserName(user_agent),
+              name: browserName(user_agent),
               ip: ip ?? '',
               signedInAt: created_at.toISOString(),
               endsAt: expires_at.toISOString(),
@@ -45,7 +46,8 @@ export const sessions = (deps: PageDeps) =>
         requireCsrf(deps, { request, server }, viewer, SESSIONS, params)
         const { id } = checkParams(params, endSchema)
         const ended = await endOtherSession(deps, { idHash: Buffer.from(id, 'base64url'), userId: viewer.userId })
-        const notice = ended ? 'That browser is signed out.' : 'That browser was already signed out.'
+        const t = textsOf(request)
+        const notice = ended ? t.browserSignedOut : t.browserAlreadyOut
         return seeOther('/account/sessions', [noticeCookie(deps, notice)])
       },
       { parse: 'none', signedIn: true, ...PAGE },

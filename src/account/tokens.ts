@@ -3,6 +3,7 @@ import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { newTokenPage, type TokensProps, tokensPage } from '../../views/tokens.tsx'
 import type { Handled } from '../http/client-address.ts'
+import { textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
@@ -18,6 +19,7 @@ import {
   personalTokenScopes,
   revokePersonalToken,
 } from '../oauth/personal-tokens.ts'
+import { permissionsOf } from './permissions.ts'
 
 const TOKENS = 'tokens'
 const WHERE = '/account/tokens'
@@ -46,7 +48,8 @@ export const tokens = (deps: TokensDeps) =>
         requireCsrf(deps, { request, server }, viewer, TOKENS, params)
         const { id } = checkParams(params, revokeSchema)
         const revoked = await revokePersonalToken(deps, { id, userId: viewer.userId, by: 'user' })
-        const notice = revoked ? 'The token is revoked. It no longer works.' : 'There is no such token any more.'
+        const t = textsOf(request)
+        const notice = revoked ? t.tokenRevoked : t.noSuchToken
         return seeOther(WHERE, [noticeCookie(deps, notice)])
       },
       { parse: 'none', signedIn: true, ...PAGE },
@@ -60,12 +63,13 @@ async function add(deps: TokensDeps, asked: Asked): Promise<Response> {
   const user = { id: asked.viewer.userId, isAdmin: asked.viewer.isAdmin }
   const scope = personalTokenScopes(deps, user).filter(name => form[`scope:${name}`] === 'yes')
   try {
-    const { name, days } = form
-    const { token, expiresAt } = await addPersonalToken(deps, { user, name, scope, days: Number(days), by: 'user' })
+    const days = Number(form.days)
+    const { name, token, expiresAt } = await addPersonalToken(deps, { user, name: form.name, scope, days, by: 'user' })
     return page(deps, asked.request, shell => newTokenPage({ shell, name, token, expiresAt: expiresAt.toISOString() }))
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    const typed = { name: form.name, days: form.days, scopes: scope, problem: `${error.title}. ${error.advice}` }
+    const problem = scope.length === 0 ? textsOf(asked.request).tokenNeedsScope : `${error.title}. ${error.advice}`
+    const typed = { name: form.name, days: form.days, scopes: scope, problem }
     return showTokens(deps, asked, typed)
   }
 }
@@ -86,14 +90,14 @@ async function showTokens(
         tokens: rows.map(({ id, name, scope, resource, created_at, expires_at, used_at }) => ({
           id,
           name,
-          scope,
+          permissions: permissionsOf(deps, scope),
           resource,
           createdAt: created_at.toISOString(),
           expiresAt: expires_at.toISOString(),
           isExpired: expires_at <= deps.now(),
           usedAt: used_at?.toISOString(),
         })),
-        scopes: personalTokenScopes(deps, viewer).map(name => ({ name, text: deps.scopes.text(name) })),
+        scopes: permissionsOf(deps, personalTokenScopes(deps, viewer)),
         recent: signedInRecently(deps, viewer),
         typed,
       }),

@@ -1,10 +1,12 @@
 /** The pages where a user links and unlinks their account at an upstream server. The logic is in `gateway/accounts`. */
 import { Elysia } from 'elysia'
 import { onwardPage } from '../../views/signin.tsx'
+import { fill } from '../../views/texts/index.ts'
 import { linkedPage, linkPage, type ServerAccount } from '../../views/upstream-accounts.tsx'
 import type { Base } from '../base.ts'
 import type { LinkableServer, PersonAccounts } from '../gateway/accounts/types.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
+import { textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { queryParams, readParams } from '../http/params.ts'
@@ -96,7 +98,7 @@ export const upstreamAccounts = (deps: Base & { viewers: Viewers }, accounts: Pe
       async ({ viewer, request, server, params: { name } }) => {
         requireCsrf(deps, { request, server }, viewer, UNLINK, await readParams(request))
         await accounts.unlink(personOf(viewer), name, clientAddress(deps, request, server))
-        return seeOther('/account', [noticeCookie(deps, `Unlinked your account at ${name}.`)])
+        return seeOther('/account', [noticeCookie(deps, fill(textsOf(request).unlinked, { name }))])
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )

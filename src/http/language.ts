@@ -1,4 +1,4 @@
-import { type Language, TEXTS } from '../../views/texts/index.ts'
+import { type Language, TEXTS, type Texts } from '../../views/texts/index.ts'
 
 const LANGUAGES = Object.keys(TEXTS) as Language[]
 
@@ -22,6 +22,9 @@ export function languageOf(request: Request): Language {
   }
   return 'en'
 }
+
+/** The texts of a page in its language. */
+export const textsOf = (request: Request): Texts => TEXTS[languageOf(request)]
 
 /** `de` is read by those who ask for `de-CH`. Simplified Chinese is `zh-Hans`, which most browsers call zh-CN or zh-SG. */
 function speaks(language: string, tag: string): boolean {

@@ -79,7 +79,7 @@ export function personalTokenScopes({ scopes }: OAuthDeps, { isAdmin }: { isAdmi
 export async function addPersonalToken(
   deps: OAuthDeps,
   { user, name: asked, scope, resource: url, days = PERSONAL_TOKEN_DAYS, by }: NewPersonalToken,
-): Promise<{ id: string; token: string; resource: string; expiresAt: Date }> {
+): Promise<{ id: string; name: string; token: string; resource: string; expiresAt: Date }> {
   if (!deps.config.PERSONAL_TOKENS)
     throw new AppError('Personal access tokens are off', 'This server is configured with PERSONAL_TOKENS=false.', {
       status: 403,
@@ -121,7 +121,7 @@ export async function addPersonalToken(
     grantId: id,
     detail: { name, scope: row.scope.join(' '), resource, expires: expiresAt.toISOString(), by },
   })
-  return { id, token, resource, expiresAt }
+  return { id, name, token, resource, expiresAt }
 }
 
 /** Nobody else can check such a token, so it is for our own endpoints only. */

@@ -65,6 +65,8 @@ test('a name is plain text of at most 60 characters, shown on every list of conn
   const shown = (name: string) => `The connection of Pocket assistant is now called “${name}”.`
   const renamed = await press(grace, '/account/rename', { id: id!, name: ' lap\u202etop\u200b ' })
   expect([renamed.status, await noticeAfter(grace, renamed)]).toEqual([303, shown('laptop')])
+  server.clock.advance(61)
+  await expect(noticeAfter(grace, renamed)).rejects.toThrow() // no longer said
   expect(await see(grace)).toContain('<h3>laptop</h3>')
   const run = (...args: string[]) => runCommand(['connection', ...args], server.env)
   expect((await run('list', '--user', 'grace@example.com')).stdout.trimEnd().split('\t').at(-1)).toBe('laptop')

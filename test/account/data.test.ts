@@ -87,10 +87,21 @@ test('deleting the account takes everything with it, on every replica; the audit
   await replica.close()
 })
 
-test('deleting the account needs a recent sign-in', async () => {
+test('deleting the account, and removing a passkey, need a recent sign-in', async () => {
   const cookie = await signIn(server, 'joan@example.com')
   const html = await form(cookie)
+  const { sql } = server.deps
+  await sql`
+    insert into passkeys (id, user_id, public_key, counter, name, backed_up, created_at)
+    values ('joans', ${(await idOf('joan@example.com'))!}, ${Buffer.from('key')}, 0, 'laptop', false, ${new Date()})`
+  const passkeys = await (await server.get('/account/passkeys', headers(cookie))).text()
   server.clock.advance(31 * 60)
+  const remove = { id: 'joans', csrf: csrfOf(passkeys, '/account/passkeys/rename') }
+  const kept = await server.post('/account/passkeys/remove', remove, headers(cookie))
+  expect([kept.headers.get('location'), (await sql`select from passkeys where id = 'joans'`).length]).toEqual([
+    '/auth/signin?return_to=%2Faccount%2Fpasskeys&again=1',
+    1,
+  ])
   const csrf = csrfOf(html, '/account/data/delete')
   const answer = await server.post('/account/data/delete', { email: 'joan@example.com', csrf }, headers(cookie))
   expect([answer.status, answer.headers.get('location')]).toEqual([

@@ -30,6 +30,11 @@ function cutButtons(page: Page): Promise<string[]> {
   }).map(button => button.textContent)`)
 }
 
+const IN_EVERY_LANGUAGE = [
+  ...['device-decision', 'device-wrong', 'consent', 'sign-in-providers'],
+  ...['account', 'account-servers', 'tokens', 'passkeys', 'sessions', 'data', 'server-link'],
+]
+
 const LOOKS = EVERY_SIZE.flatMap(size => (['light', 'dark'] as const).map(colorScheme => ({ size, colorScheme })))
 
 describe('every page in every state', () => {
@@ -86,9 +91,10 @@ describe('every page in every state', () => {
     const { page, close } = await openTab({ size: 'phone', javaScriptEnabled: false })
     await page.setViewportSize({ width: 320, height: 568 })
     for (const language of Object.keys(TEXTS))
-      for (const name of ['device-decision', 'device-wrong', 'consent', 'sign-in-providers']) {
+      for (const name of IN_EVERY_LANGUAGE) {
         await page.goto(`${base}/gallery/${name}?lang=${language}`)
         expect([name, await page.locator('html').getAttribute('lang')]).toEqual([name, language])
+        await page.evaluate(`document.querySelectorAll('details').forEach(element => { element.open = true })`)
         expect([language, name, await overflow(page), await cutButtons(page)]).toEqual([language, name, 0, []])
       }
     await close()

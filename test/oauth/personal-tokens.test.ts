@@ -239,14 +239,19 @@ test('on the page one is made only within 30 minutes of a sign-in', async () => 
     'scope:mcp:tools:read': 'yes',
     csrf: csrfOf(await page(), '/account/tokens/add'),
   }
-  expect((await server.post('/account/tokens/add', form, headers)).status).toBe(200)
+  const disguised = { ...form, name: ' back\u202eup\u200b ' }
+  expect(await (await server.post('/account/tokens/add', disguised, headers)).text()).toContain(
+    '<h1>The token backup</h1>',
+  )
   server.clock.advance(31 * 60)
   const late = await server.post('/account/tokens/add', form, headers)
   expect([late.status, late.headers.get('location')]).toEqual([
     303,
     '/auth/signin?return_to=%2Faccount%2Ftokens&again=1',
   ])
-  expect(await page()).toContain('To make a token</span>, <a href="/auth/signin?return_to=/account/tokens&again=1">')
+  expect(await page()).toContain(
+    '<a href="/auth/signin?return_to=%2Faccount%2Ftokens&again=1">sign in again</a> first.',
+  )
 })
 
 test('PERSONAL_TOKENS=false forbids them', async () => {

@@ -17,8 +17,10 @@ import { errorPage } from '../../views/error.tsx'
 import { homePage } from '../../views/home.tsx'
 import { Layout, type Shell } from '../../views/layout.tsx'
 import { passkeysPage } from '../../views/passkeys.tsx'
+import { sessionsPage } from '../../views/sessions.tsx'
 import { onwardPage, signInLinkPage, signInPage } from '../../views/signin.tsx'
 import { type Language, TEXTS } from '../../views/texts/index.ts'
+import { newTokenPage, tokensPage } from '../../views/tokens.tsx'
 import { linkedPage, linkPage, type ServerAccount } from '../../views/upstream-accounts.tsx'
 import { ADMIN_PAGES } from './gallery-admin.tsx'
 
@@ -92,6 +94,33 @@ const serverAccount = (name: string, state: ServerAccount['state']): ServerAccou
   scope: state === 'linked' || state === 'wants_more' ? ['notes:read', 'notes:write'] : [],
   linkedAt: state === 'not_linked' ? undefined : '2026-11-02T09:12:00.000Z',
   usedAt: state === 'linked' ? '2026-11-23T12:34:56.000Z' : undefined,
+})
+
+const tokens = {
+  csrf: 'canned',
+  tokens: [
+    { name: 'Nightly report', isExpired: false, usedAt: '2026-11-23T12:34:56.000Z' },
+    { name: LONG, isExpired: true, usedAt: undefined },
+  ].map(token => ({
+    id: crypto.randomUUID(),
+    permissions: request.permissions,
+    resource: request.resource,
+    createdAt: '2026-11-02T09:12:00.000Z',
+    expiresAt: '2027-02-01T09:12:00.000Z',
+    ...token,
+  })),
+  scopes: scopes.names.map(permission),
+}
+const typed = { name: '', days: '90', scopes: ['mcp:tools:read', 'mcp:tools:call'], problem: undefined }
+
+const session = (browser: string | undefined, system: string | undefined, more: object) => ({
+  id: crypto.randomUUID(),
+  name: { browser, system },
+  ip: '203.0.113.7',
+  signedInAt: '2026-11-02T09:12:00.000Z',
+  endsAt: '2026-12-02T09:12:00.000Z',
+  isThis: false,
+  ...more,
 })
 
 const serverLink = {
@@ -286,6 +315,27 @@ export const PAGES: Record<string, View> = {
       passkeys: [
         { id: 'a', name: 'laptop', backedUp: false, createdAt: request.requestedAt, usedAt: request.requestedAt },
         { id: 'b', name: LONG.slice(0, 60), backedUp: true, createdAt: request.requestedAt, usedAt: undefined },
+      ],
+    }),
+  tokens: shell => tokensPage({ shell, ...tokens, recent: true, typed }),
+  'tokens-again': shell => tokensPage({ shell, ...tokens, tokens: [], recent: false, typed }),
+  'tokens-problem': shell =>
+    tokensPage({ shell, ...tokens, recent: true, typed: { ...typed, problem: 'Choose what the token allows.' } }),
+  'tokens-new': shell =>
+    newTokenPage({
+      shell,
+      name: LONG,
+      token: `mpt_${'canned-'.repeat(7)}`,
+      expiresAt: '2027-02-01T09:12:00.000Z',
+    }),
+  sessions: shell =>
+    sessionsPage({
+      shell,
+      csrf: 'canned',
+      sessions: [
+        session('Firefox', 'Windows', { isThis: true }),
+        session('Safari', 'iPhone', { ip: '2001:db8:1234:5678:9abc:def0:1234:5678' }),
+        session(undefined, undefined, { ip: '' }),
       ],
     }),
   'passkeys-empty': shell => passkeysPage({ shell, csrf: 'canned', recent: false, lastIsNeeded: true, passkeys: [] }),

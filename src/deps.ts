@@ -1,5 +1,6 @@
 /** Opens all shared dependencies in order and closes them in reverse order. Composition only. */
 import { readFileSync } from 'node:fs'
+import { ping, type Queries } from '../sql/index.ts'
 import { migrations } from '../sql/migrations/index.ts'
 import { hasSigningKeys } from '../sql/signing-keys.ts'
 import { AUDIT_EVENTS } from './audit/events.ts'
@@ -34,6 +35,7 @@ import { openScopes } from './oauth/scopes.ts'
 import { subjectTokens } from './oauth/subject-tokens.ts'
 import { oauthSweeps } from './oauth/sweeps.ts'
 import { storeUses } from './oauth/uses.ts'
+import { presenceSweeps } from './presence.ts'
 import { type Setting, settingsInEffect } from './settings.ts'
 import type { SignInDeps } from './signin/index.ts'
 import { openProviders } from './signin/providers.ts'
@@ -97,6 +99,10 @@ export async function openDeps(
   opened.defer(() => clock.close())
   const metrics = openMetrics()
   metrics.gauge('log_lines_dropped', 'Log lines that could not be written', droppedLogLines)
+  metrics.gauge('database_waiting', 'Statements and transactions that wait or run', () => db.pending())
+  metrics.gauge('database_answer_seconds', 'How long a statement takes now, with its wait for a connection', () =>
+    timePing(db.sql),
+  )
   const known = Object.keys(AUDIT_EVENTS)
   const notices = openNotices(config, { log, now: clock.now, metrics, known })
   if (notices) opened.defer(() => notices.close())
@@ -155,6 +161,7 @@ export async function openDeps(
       ...stepSweeps(base),
       ...upkeepSweeps(base),
       ...sessionSweeps(base),
+      ...presenceSweeps(base),
     ],
     openedBy: async (endpoint, { user, clientId, scope }) =>
       deps.gateway
@@ -169,6 +176,15 @@ export async function openDeps(
     close: () => stack.disposeAsync(),
   }
   return deps
+}
+
+/** NaN while the database does not answer. */
+async function timePing(sql: Queries): Promise<number> {
+  const asked = performance.now()
+  return ping(sql).then(
+    () => (performance.now() - asked) / 1000,
+    () => Number.NaN,
+  )
 }
 
 export function fileSource(path: string, env: Record<string, string | undefined>): FileSource {

@@ -11,7 +11,14 @@ export interface Metrics {
   /** A histogram of durations, in seconds. */
   histogram<L extends string>(name: string, help: string, labels: readonly L[]): Histogram<L>
   /** Calls `read` for each scrape: it returns a number, or one for each value of a label. */
-  gauge(name: string, help: string, read: () => number | Iterable<readonly [string, number]>, label?: string): void
+  gauge(
+    name: string,
+    help: string,
+    read: () => number | Promise<number> | Iterable<readonly [string, number]>,
+    label?: string,
+  ): void
+  /** The number of a gauge now; 0 if there is none. */
+  valueOf(gauge: string): number
   /** All metrics, in Prometheus format. */
   text(): Promise<string>
   readonly contentType: string
@@ -20,6 +27,7 @@ export interface Metrics {
 export function openMetrics(): Metrics {
   const registry = new Registry()
   const registers = [registry]
+  const reads = new Map<string, () => unknown>()
   collectDefaultMetrics({ register: registry })
   /** Reuses a metric that already exists, when an app is created a second time. */
   const once = <M>(name: string, make: () => M) => (registry.getSingleMetric(PREFIX + name) as M | undefined) ?? make()
@@ -30,19 +38,21 @@ export function openMetrics(): Metrics {
       once(name, () => new Histogram({ name: PREFIX + name, help, labelNames, buckets: BUCKETS, registers })),
     gauge(name, help, read, label) {
       registry.removeSingleMetric(PREFIX + name)
+      reads.set(name, read)
       new Gauge({
         name: PREFIX + name,
         help,
         labelNames: label === undefined ? [] : [label],
         registers,
-        collect() {
-          const found = read()
+        async collect() {
+          const found = await read()
           if (typeof found === 'number') return this.set(found)
           this.reset()
           for (const [value, number] of found) this.set({ [label!]: value }, number)
         },
       })
     },
+    valueOf: gauge => Number(reads.get(gauge)?.() ?? 0),
     text: () => registry.metrics(),
     contentType: registry.contentType,
   }

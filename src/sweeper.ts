@@ -8,7 +8,7 @@ const BATCH = 200
 /** Minimum pause between two batches, to let requests through; at least as long as the batch took. */
 const PAUSE_MS = 5
 
-type SweeperDeps = Pick<Base, 'log' | 'now'> & { sweeps: readonly Sweep[] }
+type SweeperDeps = Pick<Base, 'log' | 'now' | 'metrics'> & { sweeps: readonly Sweep[] }
 
 /**
  * Runs one round of all sweeps. If one fails, the others continue, and it is retried in the next round.
@@ -18,6 +18,7 @@ type SweeperDeps = Pick<Base, 'log' | 'now'> & { sweeps: readonly Sweep[] }
  */
 export async function sweep(deps: SweeperDeps, signal?: AbortSignal): Promise<number> {
   const now = deps.now()
+  const { swept, failures } = countersOf(deps)
   let total = 0
   for (const task of deps.sweeps) {
     for (let looked = BATCH; looked === BATCH && !signal?.aborted; ) {
@@ -25,15 +26,26 @@ export async function sweep(deps: SweeperDeps, signal?: AbortSignal): Promise<nu
       try {
         looked = await task(now, BATCH)
       } catch (error) {
-        if (!signal?.aborted) explainFailure(deps, error)
+        if (!signal?.aborted) {
+          failures.inc()
+          explainFailure(deps, error)
+        }
         if (isAway(error)) return total
         break
       }
       total += looked
+      swept.inc(looked)
       if (looked === BATCH) await Bun.sleep(Math.max(PAUSE_MS, performance.now() - began))
     }
   }
   return total
+}
+
+function countersOf({ metrics }: SweeperDeps) {
+  return {
+    swept: metrics.counter('swept_rows_total', 'Rows that sweeps looked at, nearly all to delete them', []),
+    failures: metrics.counter('sweep_failures_total', 'Sweeps that failed', []),
+  }
 }
 
 function explainFailure({ log }: SweeperDeps, error: unknown): void {

@@ -35,7 +35,7 @@ const describeImport = ({ file, target }: Import) => `${file} -> ${target}`
 const LAYERS: readonly [name: string, pattern: RegExp][] = [
   ['main', /^src\/main\.ts$/],
   ['cli', /^src\/cli\//],
-  ['composition', /^src\/(app|deps|sweeper)\.ts$/],
+  ['composition', /^src\/(app|deps|presence|sweeper)\.ts$/],
   ['features', /^src\/(oauth|signin|account|admin|mcp|gateway)\//],
   ['http', /^src\/http\//],
   [

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import dashboard from '../deploy/grafana-dashboard.json' with { type: 'json' }
 import { AUDIT_EVENTS } from '../src/audit/events.ts'
+import { announce } from '../src/presence.ts'
+import { sweep } from '../src/sweeper.ts'
 import { ROOT } from './support/command.ts'
 import { startServer } from './support/server.ts'
 
@@ -14,6 +16,7 @@ const NAME = /\b(?:mcp_oauth|process|nodejs)_\w+/g
 
 const files = mkdtempSync(join(tmpdir(), 'monitoring-'))
 const series = new Set<string>()
+const metrics = new Set<string>()
 let text = ''
 
 beforeAll(async () => {
@@ -22,7 +25,11 @@ beforeAll(async () => {
   writeFileSync(MCP_SERVERS, JSON.stringify({ mcpServers: { files: { command: 'true' } } }))
   const NOTIFY = { NOTIFY_URL: 'http://127.0.0.1:9/', NOTIFY_SECRET: `whsec_${Buffer.alloc(32).toString('base64')}` }
   const server = await startServer({ METRICS_TOKEN, MCP_SERVERS, ...NOTIFY })
+  await sweep(server.deps)
+  const presence = announce(server.deps)
   text = await (await server.get('/metrics', { Authorization: `Bearer ${METRICS_TOKEN}` })).text()
+  await presence.stop()
+  for (const [, name] of text.matchAll(/^# TYPE (mcp_oauth_\S+) /gm)) metrics.add(name!)
   for (const [, name, type] of text.matchAll(/^# TYPE (\S+) (\S+)$/gm))
     for (const ending of type === 'histogram' ? ['_bucket', '_sum', '_count'] : ['']) series.add(name + ending)
   await server.close()
@@ -41,6 +48,12 @@ test('the dashboard and the rules query only metrics that exist, and all of ours
   const shown = used(queries)
   const ours = [...series].filter(name => name.startsWith('mcp_oauth_') && !/_(bucket|sum)$/.test(name))
   expect(ours.filter(name => !shown.has(name))).toEqual([])
+})
+
+test('the README has all of ours in its table, and no other', () => {
+  const [, table = ''] = /\n\| metric \| labels \|\n([\s\S]*?)\n\n/.exec(readFileSync(join(ROOT, 'README.md'), 'utf8'))!
+  const named = [...table.matchAll(/`(mcp_oauth_\w+)`/g)].map(([, name]) => name!)
+  expect(named.toSorted()).toEqual([...metrics].toSorted())
 })
 
 test('they name only events that exist', () => {

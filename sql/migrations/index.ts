@@ -15,6 +15,7 @@ import toolTexts from './0014_tool_texts.sql' with { type: 'text' }
 import connections from './0015_connections.sql' with { type: 'text' }
 import roomForUpdates from './0016_room_for_updates.sql' with { type: 'text' }
 import devicePolls from './0017_device_polls.sql' with { type: 'text' }
+import servers from './0018_servers.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -41,4 +42,5 @@ export const migrations: readonly Migration[] = [
   { name: '0015_connections', text: connections },
   { name: '0016_room_for_updates', text: roomForUpdates },
   { name: '0017_device_polls', text: devicePolls },
+  { name: '0018_servers', text: servers },
 ]

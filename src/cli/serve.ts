@@ -7,6 +7,7 @@ import { type Deps, openDeps } from '../deps.ts'
 import { metricsApp } from '../http/metrics.ts'
 import { UsageError } from '../lib/errors.ts'
 import { type Log, openLog } from '../lib/log.ts'
+import { announce } from '../presence.ts'
 import { watchProviders } from '../signin/watch.ts'
 import { startSweeper } from '../sweeper.ts'
 import { writeAddress } from './address.ts'
@@ -40,9 +41,11 @@ export async function serve({ port, host, dataDir }: ServeOptions): Promise<void
   })
   const sweeper = startSweeper(deps)
   const stopWatching = watchProviders(deps)
+  const presence = announce(deps)
   const close = async () => {
     sweeper.stop()
     stopWatching()
+    await presence.stop()
     await deps.close()
   }
   // An unhandled rejection is a bug and logged as one, but must not let one request end the process for all users.

@@ -1,12 +1,17 @@
 import packageJson from '../../package.json' with { type: 'json' }
+import { countConnections } from '../../sql/grants.ts'
 import { databaseVersion } from '../../sql/index.ts'
 import { listUpstreamStatus } from '../../sql/upstream-status.ts'
+import { countUsers } from '../../sql/users.ts'
 import type { Config } from '../config.ts'
+import type { UpstreamStatus } from '../gateway/exchange.ts'
+import { printableText } from '../lib/text.ts'
+import { serversOf } from '../presence.ts'
 import { settingsInEffect } from '../settings.ts'
 import { withDeps } from './environment.ts'
 import { missingForProduction } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
-import { print, printJson } from './terminal.ts'
+import { print, printJson, relativeTime } from './terminal.ts'
 
 /** Servers store the state of their upstreams at least every 30 s. */
 const FRESH_MS = 60_000
@@ -23,11 +28,15 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
       milliseconds: Math.round((performance.now() - asked) * 10) / 10,
     }
     const replicas = await listUpstreamStatus(deps.sql, new Date(deps.now().getTime() - FRESH_MS))
+    const servers = await serversOf(deps)
+    const counts = { users: await countUsers(deps.sql), connections: await countConnections(deps.sql, deps.now()) }
     const status = {
       version: packageJson.version,
       base_url: config.BASE_URL,
       server: await serverState(config),
       database,
+      servers,
+      ...counts,
       upstreams: replicas.map(({ server, status }) => ({ server, upstreams: status })),
       missing: [...secretFileWarnings(config), ...missingForProduction(deps)],
       settings: Object.fromEntries(settingsInEffect(config, {}).map(({ name, value }) => [name, value])),
@@ -35,6 +44,15 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
     if (json) return printJson(status)
     print(`mcp-oauth-server ${status.version} at ${status.base_url}: ${status.server}`)
     print(`${database.kind} ${database.version}, answers in ${database.milliseconds} ms`)
+    print(`${counts.users.toLocaleString('en')} users, ${counts.connections.toLocaleString('en')} connections`)
+    for (const { name, version, address, started_at, sessions, streams, errors } of servers) {
+      const since = relativeTime(new Date(started_at), deps.now())
+      print(`\nServer ${name} at ${address}: ${version}, started ${since}, ${sessions} sessions, ${streams} streams`)
+      for (const { at, message } of errors) print(`  error ${at}  ${printableText(message, 200)}`)
+    }
+    for (const { server, upstreams } of status.upstreams)
+      for (const { name, state, lastError } of upstreams as UpstreamStatus[])
+        print(`Upstream ${name} of ${server}: ${state}${lastError ? `, ${printableText(lastError, 200)}` : ''}`)
     if (status.missing.length > 0)
       print(`\nBefore others can use it:\n${status.missing.map(item => `  - ${item}`).join('\n')}`)
     print('\nSettings:')

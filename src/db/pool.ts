@@ -27,6 +27,8 @@ export interface Database {
   begin<T>(work: (sql: Queries) => Promise<T>, deadlineMs?: number): Promise<T>
   /** Calls back with every payload sent to the channel; see {@link Notifications}. */
   listen(channel: string, notifications: Notifications): { close(): Promise<void> }
+  /** How many statements and transactions wait or run. */
+  pending(): number
   close(): Promise<void>
 }
 
@@ -171,6 +173,7 @@ export function openPool(log: Log, max: number, dial: Dial, embedded = false, di
         },
       })
     },
+    pending: () => pending,
     listen: (channel, notifications) =>
       listenForNotifications(options => dialListener({ ...shared, ...options }), channel, notifications),
     async close() {

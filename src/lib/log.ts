@@ -12,8 +12,31 @@ export function openLog(level: string): Log {
 /** One per process, even with several servers in it. */
 let destination: DestinationStream | undefined
 function standardOutput(): DestinationStream {
-  destination ??= process.stdout.isTTY ? openTerminal() : openDestination()
+  if (destination) return destination
+  const output = process.stdout.isTTY ? openTerminal() : openDestination()
+  destination = {
+    write(line) {
+      if (ERROR_LINE.test(line)) remember(line)
+      output.write(line)
+    },
+  }
   return destination
+}
+
+/** As pino writes it: level 50 is an error, 60 is fatal. */
+const ERROR_LINE = /^\{"level":[56]/
+const REMEMBERED = 5
+const errors: { at: string; message: string }[] = []
+
+function remember(line: string): void {
+  const { time, msg } = JSON.parse(line) as { time?: string; msg?: string }
+  errors.unshift({ at: time ?? '', message: msg ?? '' })
+  if (errors.length > REMEMBERED) errors.pop()
+}
+
+/** The last errors of this process, the newest first: what the log calls them, without details. */
+export function lastErrors(): { at: string; message: string }[] {
+  return [...errors]
 }
 
 function openTerminal(): DestinationStream {

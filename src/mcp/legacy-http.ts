@@ -51,7 +51,7 @@ export interface LegacyHttp {
 }
 
 export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: Handover): LegacyHttp {
-  const sessions = openSessions<HttpSession>(deps)
+  const sessions = openSessions<HttpSession>(deps, 'sessions', 'Streamable HTTP')
   const openLog = openEventLogs()
 
   function open(caller: Caller, endpoint: string | undefined, id: string, { key, hello }: SessionId): HttpSession {

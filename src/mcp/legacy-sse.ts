@@ -27,7 +27,7 @@ export interface LegacySse {
 }
 
 export function openLegacySse(deps: ToolDeps, catalogue: Catalogue): LegacySse {
-  const sessions = openSessions<SseSession>(deps)
+  const sessions = openSessions<SseSession>(deps, 'sse_sessions', 'HTTP+SSE')
   return {
     open(caller) {
       const id = randomUUID()

@@ -2,6 +2,9 @@
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { userInfo } from 'node:os'
+import packageJson from '../../package.json' with { type: 'json' }
+import { openLog } from '../../src/lib/log.ts'
+import { announce, serversOf } from '../../src/presence.ts'
 import { binary } from '../support/binary.ts'
 import { follow, ROOT, runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
@@ -131,18 +134,36 @@ test.each([
   expect([code, stderr]).toEqual([1, expect.stringContaining(message)])
 })
 
-test('status: version, server, database, settings without secrets', async () => {
+test('status: version, servers with their last errors, database, settings without secrets', async () => {
+  openLog('error').error({ detail: 'not shown' }, 'something broke')
+  const presence = announce(server.deps)
+  const announced = async () => (await serversOf(server.deps)).length === 1
+  await until(announced)
   const { code, stdout } = await run('status', '--json')
   expect(code).toBe(0)
   expect(JSON.parse(stdout)).toMatchObject({
     base_url: server.env.BASE_URL,
     server: 'up',
+    servers: [
+      {
+        version: packageJson.version,
+        address: `127.0.0.1:${server.env.PORT}`,
+        sessions: 0,
+        streams: 0,
+        errors: expect.arrayContaining([{ at: expect.stringMatching(TIME), message: 'something broke' }]),
+      },
+    ],
+    connections: expect.any(Number),
     database: { version: expect.stringMatching(/^\d+/), milliseconds: expect.any(Number) },
     settings: { PORT: server.env.PORT },
   })
   for (const secret of [server.env.AUTH_SECRET, server.env.DATABASE_URL])
     if (secret) expect(stdout).not.toContain(secret)
-  expect((await run('status')).stdout).toMatch(/^mcp-oauth-server \S+ at http:\S+: up\n(embedded )?PostgreSQL /)
+  expect((await run('status')).stdout).toMatch(
+    /^mcp-oauth-server \S+ at http:\S+: up\n(embedded )?PostgreSQL [\s\S]*\nServer \S+ \d+ at 127\.0\.0\.1:\d+: .* 0 streams\n[\s\S]*error \S+ {2}something broke\n/,
+  )
+  await presence.stop()
+  expect(await announced()).toBe(false)
 })
 
 test('a reader that closes the pipe early is no error', async () => {

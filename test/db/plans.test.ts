@@ -14,15 +14,15 @@ import { startServer, type TestServer } from '../support/server.ts'
 setDefaultTimeout(300_000)
 
 /** Tables that do not grow with use: PostgreSQL's own, and those with a row for each version, key, upstream in the file, or server process. */
-const SMALL = /^(pg_\w+|schema_migrations|signing_keys|upstream_eras|upstream_clients|upstream_status)$/
+const SMALL = /^(pg_\w+|schema_migrations|signing_keys|upstream_eras|upstream_clients|upstream_status|servers)$/
 /** Statements that read a whole table on purpose, and why that is acceptable. */
 const READ_ALL: Record<string, string> = {
   listRevocations: 'a replica that starts must know every revocation, and those that have expired are swept',
   listLeftAccounts: 'once when a server starts',
   listAccountsOfDisabled: 'once when a server starts',
   listEventCounts: 'an administrator opens the overview, which shows a day of the month that is kept',
-  countUsers: 'an administrator opens the overview',
-  countConnections: 'an administrator opens the overview',
+  countUsers: 'an administrator opens the overview, or an operator asks for the status',
+  countConnections: 'an administrator opens the overview, or an operator asks for the status',
   countUpstreamAccounts: 'an operator asks by a command how many there are',
   deleteOfPrincipal: 'a person is removed',
   findOperatorClientByName: 'an operator adds a client by a command',

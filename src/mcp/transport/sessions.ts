@@ -29,9 +29,11 @@ export interface Sessions<T extends Session> {
   remove(id: string): T | undefined
 }
 
-export function openSessions<T extends Session>(deps: OAuthDeps): Sessions<T> {
+/** @param metric How many there are, by this name, of a transport in words. */
+export function openSessions<T extends Session>(deps: OAuthDeps, metric: string, transport: string): Sessions<T> {
   // Ordered by last use: the first is evicted first.
   const sessions = new Map<string, { session: T; principal: Principal; usedAt: number }>()
+  deps.metrics.gauge(metric, `Sessions over ${transport}`, () => sessions.size)
 
   function remove(id: string): T | undefined {
     const entry = sessions.get(id)

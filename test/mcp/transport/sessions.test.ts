@@ -99,7 +99,7 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
   })
 
   test.each(['grant:g', 'client:c', 'session:k'])('ends, not only its tokens, when %s is revoked', async subject => {
-    const sessions = openSessions<Session>(server.deps)
+    const sessions = openSessions<Session>(server.deps, 'sessions_here', 'a test')
     const principal = {
       userId: 'u',
       clientId: 'c',

@@ -19,7 +19,16 @@ import { clientLabel } from '../oauth/clients/names.ts'
 import { redirectUriProblem } from '../oauth/clients/redirect-uris.ts'
 import { DEVICE_CODE_GRANT, type GrantType } from '../oauth/grants/types.ts'
 import { DEFAULT_SCOPE } from '../oauth/scopes.ts'
-import { type AdminDeps, type Asked, administrators, adminPage, asAdministrator, backTo, readForm } from './guard.ts'
+import {
+  type AdminDeps,
+  type Asked,
+  administrators,
+  adminPage,
+  asAdministrator,
+  backTo,
+  readForm,
+  typedBefore,
+} from './guard.ts'
 import { address, CLIENT_IDS, formatBefore, placeBefore } from './paging.ts'
 
 const LIMIT = 50
@@ -46,12 +55,17 @@ const EMPTY: Typed = { name: '', redirectUris: '', kind: 'device', scopes: DEFAU
 export const clients = (deps: AdminDeps) =>
   new Elysia({ name: 'admin-clients' })
     .use(administrators(deps))
-    .get('/admin/clients', asked => showClients(deps, asked, EMPTY), { administrator: true, ...PAGE })
+    .get('/admin/clients', asked => showClients(deps, asked, typedOrEmpty(deps, asked)), {
+      administrator: true,
+      ...PAGE,
+    })
     .post('/admin/clients/add', asked => add(deps, asked), { parse: 'none', administrator: true, ...PAGE })
     .post(
       '/admin/clients/rotate',
       async asked => {
-        const { id, source } = await readForm(deps, asked, 'clients', oneSchema, { dangerous: true })
+        const { id, source } = await readForm(deps, asked, 'clients', oneSchema, {
+          dangerous: ({ source }) => ({ source }),
+        })
         const secret = await rotateClientSecret(asAdministrator(deps, asked), id)
         if (secret === undefined) return backTo(deps, address('/admin/clients', { source }), 'There is no such client.')
         return adminPage(deps, asked, 'clients', frame =>
@@ -63,7 +77,9 @@ export const clients = (deps: AdminDeps) =>
     .post(
       '/admin/clients/remove',
       async asked => {
-        const { id, source } = await readForm(deps, asked, 'clients', oneSchema, { dangerous: true })
+        const { id, source } = await readForm(deps, asked, 'clients', oneSchema, {
+          dangerous: ({ source }) => ({ source }),
+        })
         const removed = await removeClient(asAdministrator(deps, asked), id)
         return backTo(
           deps,
@@ -74,12 +90,19 @@ export const clients = (deps: AdminDeps) =>
       { parse: 'none', administrator: true, ...PAGE },
     )
 
+function typedOrEmpty(deps: AdminDeps, asked: Asked): Typed {
+  const before = typedBefore(deps, asked, 'clients', addSchema)
+  if (!before) return EMPTY
+  const { name, kind, redirect_uris: redirectUris } = before
+  return { name, kind, redirectUris, scopes: chosen(deps, before), problem: undefined }
+}
+
 async function add(deps: AdminDeps, asked: Asked): Promise<Response> {
-  const form = await readForm(deps, asked, 'clients', addSchema, { dangerous: true })
+  const form = await readForm(deps, asked, 'clients', addSchema, { dangerous: () => ({}) })
   const { grantTypes, confidential, redirects } = KINDS[form.kind]
   const name = printableText(form.name, 101)
   const redirectUris = redirects ? form.redirect_uris.split(/\s+/).filter(Boolean) : []
-  const scope = deps.scopes.names.filter(scope => form[`scope:${scope}`] === 'yes')
+  const scope = chosen(deps, form)
   const wrong = redirectUris.find(uri => redirectUriProblem(uri, !confidential))
   const problem =
     name === '' || name.length > 100
@@ -104,6 +127,9 @@ async function add(deps: AdminDeps, asked: Asked): Promise<Response> {
   })
   return adminPage(deps, asked, 'clients', frame => clientSecretPage({ frame, title: `${name} is added`, id, secret }))
 }
+
+const chosen = ({ scopes }: AdminDeps, form: Record<string, unknown>) =>
+  scopes.names.filter(scope => form[`scope:${scope}`] === 'yes')
 
 async function showClients(deps: AdminDeps, asked: Asked, typed: Typed): Promise<Response> {
   const query = asked.request.method === 'GET' ? queryParams(asked.request) : {}

@@ -40,7 +40,9 @@ export const connections = (deps: AdminDeps) =>
     .post(
       '/admin/connections/end-all',
       async asked => {
-        const { q } = await readForm(deps, asked, 'connections', endAllSchema, { dangerous: true })
+        const { q } = await readForm(deps, asked, 'connections', endAllSchema, {
+          dangerous: ({ q }) => ({ q }),
+        })
         const acting = asAdministrator(deps, asked)
         const count = isPerson(q) ? await endConnectionsOfUsers(acting, q) : await revokeGrantsOfClient(acting, q)
         const notice = count === 1 ? 'One connection has ended.' : `${count} connections have ended.`

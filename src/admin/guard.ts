@@ -8,12 +8,14 @@ import type { Gateway } from '../gateway/exchange.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
-import { checkParams, readParams } from '../http/params.ts'
+import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { csrfToken, requireCsrf, signedInRecently, type Viewer, type Viewers } from '../http/session.ts'
 import { page } from '../http/shell.ts'
 import { SignInRequired } from '../lib/errors.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import type { Setting } from '../settings.ts'
+import { keepForm, keptForm } from './kept-form.ts'
+import { address } from './paging.ts'
 
 export interface AdminDeps extends OAuthDeps {
   viewers: Viewers
@@ -43,6 +45,8 @@ function queryOf({ url }: Request): string {
   return at < 0 ? '' : url.slice(at)
 }
 
+const pathOf = (section: Section) => (section === 'overview' ? '/admin' : `/admin/${section}`)
+
 const interactionOf = (section: Section) => `admin ${section}`
 
 /** A page of a section. */
@@ -55,7 +59,8 @@ export function adminPage(
 ): Promise<Response> {
   const csrf = csrfToken(deps, viewer, interactionOf(section))
   const recent = signedInRecently(deps, viewer)
-  return page(deps, request, shell => view({ shell, section, csrf, recent }), { status })
+  const here = pathOf(section) + (request.method === 'GET' ? queryOf(request) : '')
+  return page(deps, request, shell => view({ shell, section, here, csrf, recent }), { status })
 }
 
 /** Back to a page, which says what has been done. */
@@ -66,7 +71,8 @@ export function backTo(deps: AdminDeps, location: string, notice: string): Respo
 /**
  * Reads a form of a section's pages.
  *
- * @param dangerous Whether it needs a recent sign-in.
+ * @param dangerous Whether it needs a recent sign-in, and the parameters of the page to return to after it. What was typed is
+ *   kept, for {@link typedBefore}.
  * @throws AppError 403 if it is forged, SignInRequired if the sign-in is too long ago, OAuthError if it is invalid.
  */
 export async function readForm<T extends z.ZodType>(
@@ -74,12 +80,28 @@ export async function readForm<T extends z.ZodType>(
   asked: Asked,
   section: Section,
   schema: T,
-  { dangerous = false } = {},
+  { dangerous }: { dangerous?: (form: z.output<T>) => Record<string, string> } = {},
 ): Promise<z.output<T>> {
   const params = await readParams(asked.request)
   requireCsrf(deps, asked, asked.viewer, interactionOf(section), params)
-  if (dangerous && !signedInRecently(deps, asked.viewer)) throw new SignInRequired(`/admin/${section}`, true)
-  return checkParams(params, schema)
+  const form = checkParams(params, schema)
+  if (dangerous && !signedInRecently(deps, asked.viewer)) {
+    const { csrf: _, ...fields } = params
+    const kept = keepForm(deps, asked.viewer.userId, section, fields)
+    throw new SignInRequired(address(pathOf(section), { ...dangerous(form), kept }), true)
+  }
+  return form
+}
+
+/** What was typed into a form of a section's pages before its administrator had to sign in again. */
+export function typedBefore<T extends z.ZodType>(
+  deps: AdminDeps,
+  { request, viewer }: Asked,
+  section: Section,
+  schema: T,
+): z.output<T> | undefined {
+  if (request.method !== 'GET') return undefined
+  return schema.safeParse(keptForm(deps, viewer.userId, section, queryParams(request).kept)).data
 }
 
 /** The same dependencies, with which every event that a service records names the administrator and their address. */

@@ -54,7 +54,9 @@ export const upstreams = (deps: AdminDeps) =>
     .post(
       '/admin/upstreams/trust',
       async asked => {
-        const { name, seen } = await readForm(deps, asked, 'upstreams', trustSchema, { dangerous: true })
+        const { name, seen } = await readForm(deps, asked, 'upstreams', trustSchema, {
+          dangerous: ({ name }) => ({ name }),
+        })
         const shown = seen.split(' ')
         const accepted = await acceptTools(asAdministrator(deps, asked), name, shown)
         const left = new Set(shown).size - accepted.length

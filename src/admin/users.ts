@@ -2,12 +2,21 @@
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import type { UserRow } from '../../sql/users.ts'
-import { linkPage, type UserView, usersPage } from '../../views/admin/users.tsx'
+import { linkPage, type UsersProps, type UserView, usersPage } from '../../views/admin/users.tsx'
 import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { AppError } from '../lib/errors.ts'
 import { LINK_MINUTES, usersAfter } from '../signin/service.ts'
-import { type AdminDeps, type Asked, administrators, adminPage, asAdministrator, backTo, readForm } from './guard.ts'
+import {
+  type AdminDeps,
+  type Asked,
+  administrators,
+  adminPage,
+  asAdministrator,
+  backTo,
+  readForm,
+  typedBefore,
+} from './guard.ts'
 import { address, placeAfter } from './paging.ts'
 import { invite, isAddress, link, USER_CHANGES } from './user-changes.ts'
 
@@ -38,8 +47,9 @@ export const users = (deps: AdminDeps) =>
     .post(
       '/admin/users/add',
       async asked => {
-        const { email, admin, how } = await readForm(deps, asked, 'users', addSchema, { dangerous: true })
-        if (!isAddress(email)) return showUsers(deps, asked, { email, problem: 'This is not an e-mail address.' })
+        const { email, admin, how } = await readForm(deps, asked, 'users', addSchema, { dangerous: () => ({}) })
+        if (!isAddress(email))
+          return showUsers(deps, asked, { email, isAdmin: admin === 'yes', problem: 'This is not an e-mail address.' })
         const acting = asAdministrator(deps, asked)
         if (how === 'invite') {
           if (await invite(acting, email, admin === 'yes'))
@@ -51,14 +61,20 @@ export const users = (deps: AdminDeps) =>
               linkPage({ frame, email, minutes: LINK_MINUTES, ...created }),
             )
         }
-        return showUsers(deps, asked, { email, problem: `${email} is disabled; enable them first.` })
+        return showUsers(deps, asked, {
+          email,
+          isAdmin: admin === 'yes',
+          problem: `${email} is disabled; enable them first.`,
+        })
       },
       { parse: 'none', administrator: true, ...PAGE },
     )
     .post(
       '/admin/users/change',
       async asked => {
-        const { email, change } = await readForm(deps, asked, 'users', changeSchema, { dangerous: true })
+        const { email, change } = await readForm(deps, asked, 'users', changeSchema, {
+          dangerous: ({ email }) => ({ prefix: email }),
+        })
         if (email.toLowerCase() === asked.viewer.email.toLowerCase())
           throw new AppError('You cannot change yourself here', 'Ask another administrator, or use the command line.', {
             status: 409,
@@ -71,7 +87,10 @@ export const users = (deps: AdminDeps) =>
       { parse: 'none', administrator: true, ...PAGE },
     )
 
-async function showUsers(deps: AdminDeps, asked: Asked, typed?: { email: string; problem: string }): Promise<Response> {
+async function showUsers(deps: AdminDeps, asked: Asked, again?: UsersProps['typed']): Promise<Response> {
+  const before = typedBefore(deps, asked, 'users', addSchema)
+  const kept = before && { email: before.email, isAdmin: before.admin === 'yes', problem: undefined }
+  const typed = again ?? kept
   const { prefix = '', after } = asked.request.method === 'GET' ? queryParams(asked.request) : {}
   const found = await usersAfter(deps, { prefix, after: placeAfter(after), limit: LIMIT + 1 })
   const last = found.length > LIMIT ? found[LIMIT - 1] : undefined
@@ -88,7 +107,7 @@ async function showUsers(deps: AdminDeps, asked: Asked, typed?: { email: string;
         next: last && address('/admin/users', { prefix, after: `${last.id} ${last.email}` }),
         ...(typed ? { typed } : {}),
       }),
-    typed ? 400 : 200,
+    typed?.problem ? 400 : 200,
   )
 }
 

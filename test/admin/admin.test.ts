@@ -411,10 +411,15 @@ describe('every form', () => {
     expect((await see('/admin/users', old)).html).toContain('sign in again')
     const form = { email: 'late@example.com', how: 'invite', csrf }
     const answer = await server.post('/admin/users/add', form, { Cookie: old, ...HTML })
-    expect([answer.status, answer.headers.get('location')]).toEqual([
-      303,
-      '/auth/signin?return_to=%2Fadmin%2Fusers&again=1',
-    ])
+    const location = new URL(answer.headers.get('location')!, server.base)
+    expect([answer.status, location.pathname, location.searchParams.get('again')]).toEqual([303, '/auth/signin', '1'])
+    const back = location.searchParams.get('return_to')!
+    expect(back).toStartWith('/admin/users?kept=')
+    const anew = await signIn(server, 'old@example.com', { admin: true })
+    expect((await see(back, anew)).html).toMatch(/<input class="field" id="email"[^>]* value="late@example.com"/)
+    const other = await signIn(server, 'third@example.com', { admin: true })
+    for (const html of [(await see(back, other)).html, (await see(`${back}x`, anew)).html])
+      expect(html).not.toContain('late@example.com')
     const asked = await see(answer.headers.get('location')!, old)
     expect(asked.html).toContain('Sign in again to continue.')
     expect(asked.html).toContain('user link you@example.com')

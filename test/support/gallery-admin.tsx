@@ -21,6 +21,7 @@ const AT = '2026-11-23T12:34:56.000Z'
 const frame = (shell: Shell, section: Section, more: Partial<AdminFrame> = {}): AdminFrame => ({
   shell,
   section,
+  here: `/admin/${section}`,
   csrf: 'canned',
   recent: true,
   ...more,
@@ -272,7 +273,7 @@ export const ADMIN_PAGES: Record<string, View> = {
       prefix: 'zoe',
       next: undefined,
       users: [],
-      typed: { email: 'no address', problem: 'This is not an e-mail address.' },
+      typed: { email: 'no address', isAdmin: false, problem: 'This is not an e-mail address.' },
     }),
   'admin-link': shell =>
     linkPage({

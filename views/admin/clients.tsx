@@ -66,7 +66,16 @@ export function clientsPage({ frame, source, clients, next, scopes, typed }: Cli
         <Csrf token={frame.csrf} />
         <Problem text={typed.problem} />
         <label for="name">Name, as people will see it</label>
-        <input class="field" id="name" name="name" required maxlength="100" value={typed.name} autocomplete="off" />
+        <input
+          class="field"
+          id="name"
+          name="name"
+          required
+          maxlength="100"
+          value={typed.name}
+          autocomplete="off"
+          {...(typed.name ? { autofocus: true } : {})}
+        />
         <fieldset>
           <legend>What it is</legend>
           {KINDS.map(([kind, text]) => (

@@ -21,6 +21,8 @@ export type Section = keyof typeof SECTIONS
 export interface AdminFrame {
   shell: Shell
   section: Section
+  /** The address of the page. */
+  here: string
   /** For the forms of this section. */
   csrf: string
   /** Whether the administrator signed in recently, which dangerous forms need. */
@@ -64,7 +66,7 @@ export function AdminPage({
           <Icon name="warning" />
           <span>
             You signed in a while ago. Before you grant or revoke rights here,{' '}
-            <a href={`/auth/signin?return_to=${encodeURIComponent(pathOf(frame.section))}&again=1`}>sign in again</a>.
+            <a href={`/auth/signin?return_to=${encodeURIComponent(frame.here)}&again=1`}>sign in again</a>.
           </span>
         </p>
       ) : (

@@ -20,7 +20,7 @@ export interface UsersProps {
   prefix: string
   next: string | undefined
   /** What was typed into the form for a new user, and what is wrong with it. */
-  typed?: { email: string; problem: string }
+  typed?: { email: string; isAdmin: boolean; problem: string | undefined }
 }
 
 export function usersPage({ frame, users, viewerId, prefix, next, typed }: UsersProps) {
@@ -58,11 +58,12 @@ export function usersPage({ frame, users, viewerId, prefix, next, typed }: Users
           required
           value={typed?.email ?? ''}
           autocomplete="off"
-          aria-invalid={typed ? 'true' : undefined}
-          aria-describedby={typed ? 'problem' : undefined}
+          aria-invalid={typed?.problem ? 'true' : undefined}
+          aria-describedby={typed?.problem ? 'problem' : undefined}
+          {...(typed ? { autofocus: true } : {})}
         />
         <label class="check">
-          <input type="checkbox" name="admin" value="yes" /> As an administrator
+          <input type="checkbox" name="admin" value="yes" checked={typed?.isAdmin === true} /> As an administrator
         </label>
         <p class="hint">
           An invitation lets them sign in with a provider that has verified this address. A one-time link signs in

@@ -52,10 +52,10 @@ export function auditPage({ frame, filter, problem, names, events, next, csv, li
             Search
           </button>
           <a class="button small" href={csv}>
-            CSV
+            Export as CSV
           </a>
           <a class="button small" href={lines}>
-            JSON lines
+            Export as JSON lines
           </a>
         </div>
       </form>

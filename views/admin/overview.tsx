@@ -42,10 +42,13 @@ export function overviewPage({ frame, people, connections, calls, refused, upstr
         ''
       ) : (
         <p class={away.length > 0 ? 'note warn' : 'note good'}>
-          <span safe>
-            {away.length === 0
-              ? `All ${upstreams.length} upstream servers can be used.`
-              : `${away.length} of ${upstreams.length} upstream servers have failed lately: ${away.map(({ name }) => name).join(', ')}.`}
+          <span>
+            <span safe>
+              {away.length === 0
+                ? `All ${upstreams.length} upstream servers can be used.`
+                : `${away.length} of ${upstreams.length} upstream servers have failed lately: ${away.map(({ name }) => name).join(', ')}.`}
+            </span>{' '}
+            <a href="/admin/upstreams">See how they are</a>
           </span>
         </p>
       )}

@@ -27,6 +27,8 @@ const QUEUE = 2_000
 const REPEAT_MS = 5_000
 const POLL_MS = 15 * 60_000
 const REMEMBERED = 5_000
+/** Corrections of the clock are smaller; steps keep their order over them. */
+const CORRECTION_MS = 1_000
 /** How long after its token a client's call is its first. */
 export const FIRST_CALL_MS = 15 * 60_000
 
@@ -44,6 +46,7 @@ export function openSteps(deps: { sql: Queries; log: Log; limits: Limits; now: (
   /** Recent steps, and until when (ms) they are repetitions. */
   const recent = new Map<string, number>()
   const called = new Set<string>()
+  let latest = 0
   let timer: Timer | undefined
   let writing = Promise.resolve()
 
@@ -64,7 +67,9 @@ export function openSteps(deps: { sql: Queries; log: Log; limits: Limits; now: (
 
   return {
     see(step) {
-      const at = now()
+      const time = now().getTime()
+      latest = latest - time < CORRECTION_MS ? Math.max(latest, time) : time
+      const at = new Date(latest)
       const key = JSON.stringify([step.network, step.clientId ?? step.program, step.step, step.status, step.answer])
       if ((recent.get(key) ?? 0) > at.getTime()) return
       if (waiting.length >= QUEUE || !isWithinLimit(limits, at, LIMITS.steps, step.network)) return

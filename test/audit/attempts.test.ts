@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { listConnectionSteps } from '../../sql/connection-steps.ts'
 import { type Attempt, listAttempts } from '../../src/audit/attempts.ts'
+import { openSteps } from '../../src/audit/steps.ts'
 import { sweep } from '../../src/sweeper.ts'
 import { runCommand } from '../support/command.ts'
 import {
@@ -68,6 +69,16 @@ async function lastAttempt(minutes = 16): Promise<Attempt & { seen: string[] }> 
 }
 
 const DISCOVERY = ['challenge 401', 'metadata 200']
+
+test('steps keep their order when the clock is corrected by milliseconds', async () => {
+  let time = server.deps.now().getTime()
+  const steps = openSteps({ ...server.deps, now: () => new Date(time--) })
+  const seen = { clientId: null, network: '192.0.2.0', program: 'corrected', status: 200, answer: null }
+  for (const step of ['challenge', 'metadata', 'registration'] as const) steps.see({ ...seen, step })
+  await steps.flush()
+  const rows = (await listConnectionSteps(server.deps.sql, 100)).filter(({ program }) => program === 'corrected')
+  expect(rows.map(({ step }) => step)).toEqual(['challenge', 'metadata', 'registration'])
+})
 
 describe('where real clients stop, why, and what to do', () => {
   test.each<[way: string, act: () => Promise<unknown>, seen: string[], cause: RegExp, fix: RegExp]>([
@@ -205,6 +216,7 @@ test('a client that connects: every step once, and one attempt over two replicas
   const client = await web()
   const url = await consent(server, ada, String(asked(client, { code_challenge: challenge, state: 'a-secret-state' })))
   await server.deps.steps.flush()
+  server.clock.advance(1) // the clocks of two replicas differ by milliseconds
   const answer = await replica.post('/api/oauth/token', {
     grant_type: 'authorization_code',
     client_id: client,
@@ -214,6 +226,7 @@ test('a client that connects: every step once, and one attempt over two replicas
   })
   const tokens = (await answer.json()) as TokenAnswer
   await replica.deps.steps.flush()
+  server.clock.advance(1)
   for (let i = 0; i < 3; i++) await rpc(server, tokens.access_token, 'tools/list')
   const form = { grant_type: 'refresh_token', client_id: client, refresh_token: tokens.refresh_token }
   expect((await server.post('/api/oauth/token', form)).status).toBe(200) // is no step

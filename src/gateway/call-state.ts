@@ -14,6 +14,7 @@ import type { PeerAnswer, PeerCall } from './peer.ts'
 import { redact } from './policy.ts'
 import { targetOf } from './protocol.ts'
 import type { RequestStates } from './request-state.ts'
+import type { TaskIds } from './task-ids.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface CallsDeps {
@@ -21,6 +22,7 @@ export interface CallsDeps {
   tracing?: Tracing | undefined
   held: HeldCalls
   states: RequestStates
+  taskIds: TaskIds
   /** Called for every `tools/call`, `prompts/get` and `resources/read`, successful or not. */
   onCall(record: CallRecord): void
   /** A session was asked to open a page: of ours, or of the upstream. */

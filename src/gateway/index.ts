@@ -30,6 +30,7 @@ import type { ChildSpec } from './pool.ts'
 import { openRequestStates } from './request-state.ts'
 import { policyOf } from './status.ts'
 import type { Supervisor } from './supervisor.ts'
+import { openTaskIds } from './task-ids.ts'
 import { openUpstream, type Upstream } from './upstream.ts'
 
 export type { Description, Exchange, Gateway, GatewayCaller, ListenFilter, Listening } from './exchange.ts'
@@ -40,7 +41,7 @@ export interface GatewayDeps {
   now(): Date
   sql: Queries
   db: Pick<Database, 'listen'>
-  /** Seals the state that clients carry for held calls; the same on every replica. */
+  /** Protects what clients carry for held calls and tasks; the same on every replica. */
   sealKey: Uint8Array
   /** Reads the file. @throws UsageError */
   load(): Pick<Servers, 'upstreams' | 'disabled'>
@@ -69,6 +70,7 @@ export function openGateway(deps: GatewayDeps): Gateway {
     log: deps.log,
     tracing: deps.tracing,
     states,
+    taskIds: openTaskIds(deps.sealKey),
     held: openHeldCalls(states),
     onCall: deps.onCall,
     onElicitation: (elicitation, by) =>

@@ -1,7 +1,7 @@
 /** What is listed, named, forwarded and refused between a client and a server that a test plays. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { RpcError } from '../../src/gateway/messages.ts'
-import { exchangeOf, startGateway, type TestGateway } from '../support/gateway.ts'
+import { callerOf, exchangeOf, startGateway, type TestGateway } from '../support/gateway.ts'
 import { type Script, type Scripted, startScripted } from '../support/scripted.ts'
 
 let front: TestGateway
@@ -160,13 +160,16 @@ describe.each(['stdio', 'http'] as const)('tasks of a 2026 server over %s', wire
   }
 
   test.each([
-    ['its endpoint', 'scripted', 'work', 'a:b', file.uri],
-    ['the hub', undefined, 'scripted__work', 'scripted:a:b', 'mcp+scripted://file////report'],
-  ])('reach a 2026 client at %s', async (_, endpoint, name, taskId, uri) => {
+    ['its endpoint', 'scripted', 'work', /^[\w-]{22}\.a:b$/, file.uri],
+    ['the hub', undefined, 'scripted__work', /^scripted:[\w-]{22}\.a:b$/, 'mcp+scripted://file////report'],
+  ])('reach a 2026 client at %s', async (_, endpoint, name, id, uri) => {
     using upstream = await open(tasks)
-    const send = (method: string, params: Json) =>
-      front.gateway.request(endpoint, exchangeOf('2026', method, params, { capabilities: TASKS }))
-    expect(await send('tools/call', { name })).toMatchObject({ resultType: 'task', taskId, ttlMs: 60_000 })
+    const send = (method: string, params: Json, caller = callerOf('ada')) =>
+      front.gateway.request(endpoint, exchangeOf('2026', method, params, { capabilities: TASKS, caller }))
+    const task = await send('tools/call', { name })
+    const { taskId } = task
+    expect(taskId).toMatch(id)
+    expect(task).toMatchObject({ resultType: 'task', taskId, ttlMs: 60_000 })
     expect(await send('tasks/get', { taskId })).toMatchObject({
       resultType: 'complete',
       taskId,
@@ -181,8 +184,11 @@ describe.each(['stdio', 'http'] as const)('tasks of a 2026 server over %s', wire
       expect(await send(method, params)).toEqual({ resultType: 'complete' })
     expect(upstream.of('tasks/update')[0]?.params).toMatchObject({ taskId: 'a:b', inputResponses })
     if (wire === 'http') expect(upstream.headers()?.get('mcp-name')).toBe('a:b')
-    for (const wrong of [`${taskId}c`, 'nothing', 'other:a:b'])
-      expect((await errorOf(send('tasks/get', { taskId: wrong }))).rpcCode).toBe(-32602)
+    for (const wrong of [`${taskId}c`, 'a:b', 'scripted:a:b', 'other:a:b', undefined])
+      expect((await errorOf(send('tasks/get', { taskId: wrong }))).message).toBe('There is no such task')
+    for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel'])
+      expect((await errorOf(send(method, { taskId }, callerOf('bob')))).message).toBe('There is no such task')
+    expect(upstream.of('tasks/get')).toHaveLength(1)
   })
 
   test('are not offered for a 2025 client, whatever it declares: it gets the answer itself', async () => {

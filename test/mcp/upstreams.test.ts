@@ -22,6 +22,8 @@ afterAll(async () => {
   await upstream[Symbol.asyncDispose]()
 })
 
+const TASKS = { extensions: { 'io.modelcontextprotocol/tasks': {} } }
+
 function startHtml(answer: () => Response) {
   const http = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: answer })
   return { url: `http://127.0.0.1:${http.port}/mcp`, [Symbol.dispose]: () => void http.stop(true) }
@@ -271,27 +273,36 @@ describe('what an upstream offers', () => {
     await server.configure(servers())
   })
 
-  test('may be a task, which the hub finds by its id; a session is offered none', async () => {
+  test('may be a task, which the hub finds by its id, for its caller only; a session is offered none', async () => {
     using scripted = startScripted({
       era: '2026',
-      capabilities: { tools: {}, extensions: { 'io.modelcontextprotocol/tasks': {} } },
-      answer: ({ params }) => ({ resultType: 'complete', taskId: params!.taskId, status: 'working' }),
+      capabilities: { tools: {}, ...TASKS },
+      tools: [{ name: 'work' }],
+      answer: ({ method }) => ({
+        ...{ resultType: method === 'tools/call' ? 'task' : 'complete', taskId: '7', status: 'working' },
+      }),
     })
     await server.configure({ ...servers(), scripted: scripted.entry })
-    const poll = (taskId: string) =>
-      modernRpc(server, atHub, 'tasks/get', { taskId }, { headers: { 'Mcp-Name': taskId } })
-    const answer = await poll('scripted:7')
+    const meta = { 'io.modelcontextprotocol/clientCapabilities': TASKS }
+    const called = await modernRpc(server, atHub, 'tools/call', { name: 'scripted__work' }, { meta })
+    const { result: task } = (await called.json()) as { result: { taskId: string } }
+    expect(task.taskId).toMatch(/^scripted:[\w-]{22}\.7$/)
+    const poll = (taskId: string, token = atHub) =>
+      modernRpc(server, token, 'tasks/get', { taskId }, { meta, headers: { 'Mcp-Name': taskId } })
+    const answer = await poll(task.taskId)
     expect([answer.status, await answer.json()]).toEqual([
       200,
-      { jsonrpc: '2.0', id: 1, result: { resultType: 'complete', taskId: 'scripted:7', status: 'working' } },
+      { jsonrpc: '2.0', id: 1, result: { resultType: 'complete', taskId: task.taskId, status: 'working' } },
     ])
-    expect(await (await poll('nobody:7')).json()).toMatchObject({ error: { code: -32602 } })
-    const legacy = await rpc(server, atHub, 'tasks/get', { taskId: 'scripted:7' })
+    const grace = await tokenFor(server, undefined, 'mcp', 'grace@example.com')
+    for (const refused of [poll('scripted:7'), poll('nobody:7'), poll(task.taskId, grace)])
+      expect(await (await refused).json()).toMatchObject({ error: { code: -32602, message: 'There is no such task' } })
+    const legacy = await rpc(server, atHub, 'tasks/get', { taskId: task.taskId })
     expect(await legacy.json()).toMatchObject({ error: { code: -32601 } })
     const token = await tokenFor(server, 'scripted')
     const discovered = await modern(token, 'server/discover', {}, '/mcp/scripted')
     expect(await discovered.json()).toMatchObject({
-      result: { capabilities: { extensions: { 'io.modelcontextprotocol/tasks': {} } } },
+      result: { capabilities: TASKS },
     })
     const hello = { protocolVersion: '2025-11-25', clientInfo: { name: 'test', version: '1' }, capabilities: {} }
     const opened = await rpc(server, token, 'initialize', hello, '/mcp/scripted')

@@ -24,6 +24,7 @@ const READ_ALL: Record<string, string> = {
   countUsers: 'an administrator opens the overview, or an operator asks for the status',
   countConnections: 'an administrator opens the overview, or an operator asks for the status',
   countUpstreamAccounts: 'an operator asks by a command how many there are',
+  countPendingTools: 'an administrator opens the list of upstreams, where few tools wait to be accepted',
   deleteOfPrincipal: 'a person is removed',
   findOperatorClientByName: 'an operator adds a client by a command',
 }

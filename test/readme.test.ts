@@ -4,6 +4,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import packageJson from '../package.json' with { type: 'json' }
 import { configSchema } from '../src/config.ts'
+import { clientsFor } from '../views/home-clients.tsx'
+import { TEXTS } from '../views/texts/index.ts'
 import { ROOT, runCommand } from './support/command.ts'
 
 const read = (path: string) => Bun.file(join(ROOT, path)).text()
@@ -31,6 +33,23 @@ describe('README.md', async () => {
     const { stdout } = await runCommand(['help'])
     const [, list] = /\nCommands:\n([\s\S]*?)\n\n/.exec(stdout)!
     expect(block!.trimEnd()).toBe(list!.replace(/^ {2}/gm, ''))
+  })
+
+  test('shows each client of its table that the front page shows, with the same command', () => {
+    const setUp = { baseUrl: 'http://localhost:3000', mcpUrl: 'http://localhost:3000/mcp', name: 'hub' }
+    const [, table] = /\n\| client \| what to do \|\n\|---\|---\|\n([\s\S]*?)\n\n/.exec(readme)!
+    const rows = table!.split('\n').map(row => row.split(' | ').map(cell => cell.replace(/^\| | \|$/g, '')))
+    const shown = new Map(clientsFor(setUp, TEXTS.en).map(({ title, body }) => [title, String(body)]))
+    const own = ['Apps with an mcpServers file', 'A script, or a machine without a browser']
+    expect(
+      rows
+        .map(([name]) => name!)
+        .filter(name => !name.includes('SDK'))
+        .toSorted(),
+    ).toEqual([...shown.keys()].filter(title => !own.includes(title)).toSorted())
+    for (const [name, steps] of rows)
+      for (const [, command] of steps!.matchAll(/`((?:claude|codex|gemini|qwen|opencode) mcp add [^`]+)`/g))
+        expect([name, shown.get(name!)!.includes(command!)]).toEqual([name, true])
   })
 
   test('names only files that exist and scripts in package.json', () => {

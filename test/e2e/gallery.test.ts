@@ -32,7 +32,7 @@ function cutButtons(page: Page): Promise<string[]> {
 
 const IN_EVERY_LANGUAGE = [
   ...['device-decision', 'device-wrong', 'consent', 'sign-in-providers'],
-  ...['account', 'account-servers', 'tokens', 'passkeys', 'sessions', 'data', 'server-link'],
+  ...['account', 'account-servers', 'tokens', 'passkeys', 'sessions', 'data', 'server-link', 'home'],
 ]
 
 const LOOKS = EVERY_SIZE.flatMap(size => (['light', 'dark'] as const).map(colorScheme => ({ size, colorScheme })))

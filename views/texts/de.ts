@@ -116,4 +116,30 @@ export const de: Texts = {
   reference: 'Kennung: {id}',
   frontPage: 'Startseite',
   tryAgain: 'Erneut versuchen',
+
+  homeTitle: 'Verbinden Sie Ihre Apps',
+  homeIntro:
+    'Dies ist ein MCP-Server: Apps, die das Model Context Protocol sprechen, verbinden sich mit seiner Adresse und benutzen die Werkzeuge dahinter. Jede App fragt Sie zuerst, und Sie können sie jederzeit trennen.',
+  enterDeviceCode: 'Gerätecode eingeben',
+  setUpApp: 'Richten Sie Ihre App ein',
+  singleServers: 'Einzelne Server',
+  singleServersText:
+    'Die Adresse oben führt zu allen zugleich. Soll eine App nur einen davon bekommen, nehmen Sie dessen eigene Adresse.',
+  thenType: 'Geben Sie dann in {app} {command} ein, um sich anzumelden.',
+  thenRun: 'Melden Sie sich dann an: {command}',
+  signsYouIn: 'Der Befehl meldet Sie an. Später noch einmal anmelden: {command}',
+  startThenType: 'Starten Sie dann {program} im selben Verzeichnis, und geben Sie {command} ein',
+  addToApp: 'Zu {app} hinzufügen',
+  orPutInto: 'Oder schreiben Sie dies in {file}:',
+  inSettings:
+    'Wählen Sie in den Einstellungen {place}, und geben Sie diese Adresse ein. Der Server muss aus dem Internet erreichbar sein.',
+  inspectorSteps:
+    'Es öffnet eine Seite: Wählen Sie {place}, geben Sie diese Adresse ein, und schalten Sie den Schalter auf der Karte ein.',
+  fileApps: 'Apps mit einer mcpServers-Datei',
+  onlyPrograms: 'Kann die App nur Programme starten, verbindet sich dieses für sie:',
+  linkInLog:
+    'Es schreibt einen Link in das Protokoll der App. Öffnen Sie ihn auf einem beliebigen Gerät, etwa Ihrem Handy.',
+  forScripts: 'Ein Skript oder ein Rechner ohne Browser',
+  scriptsText:
+    'Es gibt einen Link und einen Code aus, die Sie auf einem anderen Gerät öffnen. Mit {option} gibt es die Token aus.',
 }

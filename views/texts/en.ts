@@ -120,6 +120,29 @@ export const en = {
   reference: 'Reference: {id}',
   frontPage: 'Front page',
   tryAgain: 'Try again',
+
+  // The front page
+  homeTitle: 'Connect your apps',
+  homeIntro:
+    'This is an MCP server: apps that speak the Model Context Protocol connect to its address and use the tools behind it. Each app asks you first, and you can disconnect it at any time.',
+  enterDeviceCode: 'Enter a device code',
+  setUpApp: 'Set up your app',
+  singleServers: 'Single servers',
+  singleServersText:
+    'The address above leads to all of these at once. To give an app only one of them, use its own address instead.',
+  thenType: 'Then type {command} in {app} to sign in.',
+  thenRun: 'Then sign in: {command}',
+  signsYouIn: 'It signs you in. To sign in again later: {command}',
+  startThenType: 'Then start {program} in the same directory and type {command}',
+  addToApp: 'Add to {app}',
+  orPutInto: 'Or put this into {file}:',
+  inSettings: 'In the settings, choose {place} and enter this address. The server must be reachable from the internet.',
+  inspectorSteps: 'It opens a page: choose {place}, enter this address, and turn the switch on its card on.',
+  fileApps: 'Apps with an mcpServers file',
+  onlyPrograms: 'If the app can only start programs, this one connects for it:',
+  linkInLog: 'It writes a link to the app’s log. Open the link on any device, such as your phone.',
+  forScripts: 'A script, or a machine without a browser',
+  scriptsText: 'It prints a link and a code to open on another device. With {option} it prints the tokens.',
 }
 
 export type TextKey = keyof typeof en

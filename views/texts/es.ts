@@ -114,4 +114,28 @@ export const es: Texts = {
   reference: 'Referencia: {id}',
   frontPage: 'Página principal',
   tryAgain: 'Intentar de nuevo',
+
+  homeTitle: 'Conecta tus aplicaciones',
+  homeIntro:
+    'Este es un servidor MCP: las aplicaciones que hablan el Model Context Protocol se conectan a su dirección y usan las herramientas que hay detrás. Cada aplicación te pregunta primero, y puedes desconectarla en cualquier momento.',
+  enterDeviceCode: 'Introducir un código de dispositivo',
+  setUpApp: 'Configura tu aplicación',
+  singleServers: 'Servidores individuales',
+  singleServersText:
+    'La dirección de arriba lleva a todos a la vez. Para dar a una aplicación solo uno de ellos, usa su propia dirección.',
+  thenType: 'Después escribe {command} en {app} para iniciar sesión.',
+  thenRun: 'Después inicia sesión: {command}',
+  signsYouIn: 'Inicia tu sesión. Para hacerlo de nuevo más tarde: {command}',
+  startThenType: 'Después inicia {program} en el mismo directorio y escribe {command}',
+  addToApp: 'Añadir a {app}',
+  orPutInto: 'O pon esto en {file}:',
+  inSettings:
+    'En la configuración, elige {place} e introduce esta dirección. El servidor debe ser accesible desde internet.',
+  inspectorSteps: 'Abre una página: elige {place}, introduce esta dirección y activa el interruptor de su tarjeta.',
+  fileApps: 'Aplicaciones con un archivo mcpServers',
+  onlyPrograms: 'Si la aplicación solo puede iniciar programas, este se conecta por ella:',
+  linkInLog:
+    'Escribe un enlace en el registro de la aplicación. Ábrelo en cualquier dispositivo, por ejemplo tu teléfono.',
+  forScripts: 'Un script o una máquina sin navegador',
+  scriptsText: 'Imprime un enlace y un código para abrir en otro dispositivo. Con {option} imprime los tokens.',
 }

@@ -116,4 +116,29 @@ export const fr: Texts = {
   reference: 'Référence : {id}',
   frontPage: 'Page d’accueil',
   tryAgain: 'Réessayer',
+
+  homeTitle: 'Connectez vos applications',
+  homeIntro:
+    'Ceci est un serveur MCP : les applications qui parlent le Model Context Protocol se connectent à son adresse et utilisent les outils qui se trouvent derrière. Chaque application vous demande d’abord, et vous pouvez la déconnecter à tout moment.',
+  enterDeviceCode: 'Saisir un code d’appareil',
+  setUpApp: 'Configurez votre application',
+  singleServers: 'Serveurs individuels',
+  singleServersText:
+    'L’adresse ci-dessus mène à tous à la fois. Pour n’en donner qu’un à une application, utilisez son adresse propre.',
+  thenType: 'Tapez ensuite {command} dans {app} pour vous connecter.',
+  thenRun: 'Connectez-vous ensuite : {command}',
+  signsYouIn: 'Cette commande vous connecte. Pour vous reconnecter plus tard : {command}',
+  startThenType: 'Lancez ensuite {program} dans le même répertoire et tapez {command}',
+  addToApp: 'Ajouter à {app}',
+  orPutInto: 'Ou mettez ceci dans {file} :',
+  inSettings:
+    'Dans les paramètres, choisissez {place} et saisissez cette adresse. Le serveur doit être joignable depuis Internet.',
+  inspectorSteps:
+    'Une page s’ouvre : choisissez {place}, saisissez cette adresse et activez l’interrupteur de sa carte.',
+  fileApps: 'Applications avec un fichier mcpServers',
+  onlyPrograms: 'Si l’application ne peut que lancer des programmes, celui-ci se connecte pour elle :',
+  linkInLog:
+    'Il écrit un lien dans le journal de l’application. Ouvrez-le sur n’importe quel appareil, par exemple votre téléphone.',
+  forScripts: 'Un script, ou une machine sans navigateur',
+  scriptsText: 'Il affiche un lien et un code à ouvrir sur un autre appareil. Avec {option}, il affiche les jetons.',
 }

@@ -116,4 +116,27 @@ export const ja: Texts = {
   reference: '参照番号: {id}',
   frontPage: 'トップページ',
   tryAgain: 'もう一度試す',
+
+  homeTitle: 'アプリを接続',
+  homeIntro:
+    'これは MCP サーバーです。Model Context Protocol に対応したアプリがこのアドレスに接続し、その先のツールを使います。どのアプリも最初にあなたの許可を求め、いつでも接続を解除できます。',
+  enterDeviceCode: '端末のコードを入力',
+  setUpApp: 'アプリの設定',
+  singleServers: '個別のサーバー',
+  singleServersText:
+    '上のアドレスはこれらすべてにつながります。アプリに一つだけ使わせるには、そのサーバーのアドレスを使ってください。',
+  thenType: '次に {app} で {command} と入力してサインインします。',
+  thenRun: '次にサインインします: {command}',
+  signsYouIn: 'このコマンドでサインインします。後で再びサインインするには: {command}',
+  startThenType: '次に同じディレクトリで {program} を起動し、{command} と入力します',
+  addToApp: '{app} に追加',
+  orPutInto: 'または {file} に次を書きます:',
+  inSettings:
+    '設定で {place} を選び、このアドレスを入力します。サーバーはインターネットからアクセスできる必要があります。',
+  inspectorSteps: 'ページが開きます。{place} を選び、このアドレスを入力して、カードのスイッチをオンにします。',
+  fileApps: 'mcpServers ファイルを使うアプリ',
+  onlyPrograms: 'アプリがプログラムの起動しかできない場合は、このプログラムが代わりに接続します:',
+  linkInLog: 'アプリのログにリンクが書き込まれます。スマートフォンなど、どの端末でも開けます。',
+  forScripts: 'スクリプト、またはブラウザーのないマシン',
+  scriptsText: '別の端末で開くリンクとコードを表示します。{option} を付けるとトークンを表示します。',
 }

@@ -49,10 +49,21 @@ export async function listAttempts(
 /** @param rows In the order of time. */
 export function attemptsOf(rows: readonly StepRow[], now: Date): Attempt[] {
   const attempts: Attempt[] = []
-  let open: Attempt[] = []
+  const order = new Map<Attempt, number>()
+  /** Open attempts by network and by client, so that a step is compared with few of them. */
+  const open = new Map<string, Set<Attempt>>()
   for (const row of rows) {
-    open = open.filter(({ endedAt }) => row.at.getTime() - endedAt.getTime() <= GAP_MS)
-    let attempt = findAttempt(open, row)
+    const near = placesOf(row).map(place => {
+      const here = open.get(place) ?? new Set()
+      open.set(place, here)
+      for (const one of here) if (row.at.getTime() - one.endedAt.getTime() > GAP_MS) here.delete(one)
+      return here
+    })
+    const found = [...new Set(near.flatMap(here => [...here]))]
+    let attempt = findAttempt(
+      found.sort((one, other) => order.get(one)! - order.get(other)!),
+      row,
+    )
     // Somebody who signs in for the pages of this server is no client.
     if (!attempt && row.step === 'sign-in') continue
     if (!attempt) {
@@ -61,14 +72,17 @@ export function attemptsOf(rows: readonly StepRow[], now: Date): Attempt[] {
         ...{ clientId: null, clientName: null, program, networks: [], beganAt: at, endedAt: at },
         ...{ steps: [], connected: false, finding: undefined },
       }
-      attempts.push(attempt)
-      open.push(attempt)
+      order.set(attempt, attempts.push(attempt))
     }
     add(attempt, row)
+    for (const here of near) here.add(attempt)
   }
   for (const attempt of attempts) attempt.finding = attempt.connected ? undefined : findCause(attempt, now)
   return attempts
 }
+
+const placesOf = ({ network, client_id }: StepRow): string[] =>
+  client_id === null ? [`network ${network}`] : [`network ${network}`, `client ${client_id}`]
 
 function add(attempt: Attempt, { at, step, status, answer, client_id, client_name, network }: StepRow): void {
   attempt.clientId ??= client_id

@@ -29,17 +29,47 @@ export interface Sessions<T extends Session> {
   remove(id: string): T | undefined
 }
 
+interface Entry<T> {
+  session: T
+  principal: Principal
+  /** Whose it is: of a connection, and of a person. */
+  keys: readonly [owner: string, person: string]
+  usedAt: number
+}
+
 /** @param metric How many there are, by this name, of a transport in words. */
 export function openSessions<T extends Session>(deps: OAuthDeps, metric: string, transport: string): Sessions<T> {
   // Ordered by last use: the first is evicted first.
-  const sessions = new Map<string, { session: T; principal: Principal; usedAt: number }>()
+  const sessions = new Map<string, Entry<T>>()
   deps.metrics.gauge(metric, `Sessions over ${transport}`, () => sessions.size)
+  /** Ids by connection and by person, in the same order. */
+  const idsOf = new Map<string, Set<string>>()
+
+  function insert(id: string, entry: Entry<T>): void {
+    sessions.set(id, entry)
+    for (const key of entry.keys) {
+      const ids = idsOf.get(key)
+      if (ids) ids.add(id)
+      else idsOf.set(key, new Set([id]))
+    }
+  }
+
+  function take(id: string): Entry<T> | undefined {
+    const entry = sessions.get(id)
+    if (!entry) return undefined
+    sessions.delete(id)
+    for (const key of entry.keys) {
+      const ids = idsOf.get(key)!
+      ids.delete(id)
+      if (ids.size === 0) idsOf.delete(key)
+    }
+    return entry
+  }
 
   function remove(id: string): T | undefined {
-    const entry = sessions.get(id)
-    if (!entry || !sessions.delete(id)) return undefined
-    entry.session.close()
-    return entry.session
+    const session = take(id)?.session
+    session?.close()
+    return session
   }
 
   function forgetIdle(now: number): void {
@@ -50,16 +80,18 @@ export function openSessions<T extends Session>(deps: OAuthDeps, metric: string,
   }
 
   /** Evicts the least recently used session of the connection, the person or all, whichever limit is reached. */
-  function makeRoom(principal: Principal): T[] {
-    const owner = ownerOf(principal)
-    const person = personOf(principal)
-    const ofPerson = [...sessions].filter(([, entry]) => personOf(entry.principal) === person)
-    const ofConnection = ofPerson.filter(([, entry]) => ownerOf(entry.principal) === owner)
-    let tooMany: string | undefined
-    if (ofConnection.length >= PER_CONNECTION) tooMany = ofConnection[0]![0]
-    else if (ofPerson.length >= PER_PERSON) tooMany = ofPerson[0]![0]
-    else if (sessions.size >= OVERALL) tooMany = sessions.keys().next().value
-    const gone = tooMany === undefined ? undefined : remove(tooMany)
+  function makeRoom([owner, person]: Entry<T>['keys']): T[] {
+    const [ofConnection, ofPerson] = [idsOf.get(owner), idsOf.get(person)]
+    const full =
+      ofConnection && ofConnection.size >= PER_CONNECTION
+        ? ofConnection
+        : ofPerson && ofPerson.size >= PER_PERSON
+          ? ofPerson
+          : sessions.size >= OVERALL
+            ? sessions
+            : undefined
+    const [oldest] = full?.keys() ?? []
+    const gone = oldest === undefined ? undefined : remove(oldest)
     return gone ? [gone] : []
   }
 
@@ -75,17 +107,18 @@ export function openSessions<T extends Session>(deps: OAuthDeps, metric: string,
       const now = deps.now().getTime()
       forgetIdle(now)
       const entry = sessions.get(id)
-      if (!entry || ownerOf(entry.principal) !== ownerOf(principal)) return undefined
+      if (!entry || entry.keys[0] !== ownerOf(principal)) return undefined
       const { session, principal: before } = entry
-      sessions.delete(id)
-      sessions.set(id, { session, principal, usedAt: now })
+      take(id)
+      insert(id, { ...entry, principal, usedAt: now })
       return { session, before }
     },
     add(session, principal) {
       const now = deps.now().getTime()
       forgetIdle(now)
-      const gone = makeRoom(principal)
-      sessions.set(session.id, { session, principal, usedAt: now })
+      const keys = [ownerOf(principal), personOf(principal)] as const
+      const gone = makeRoom(keys)
+      insert(session.id, { session, principal, keys, usedAt: now })
       return gone
     },
     remove,

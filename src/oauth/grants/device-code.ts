@@ -1,4 +1,4 @@
-/** The device authorization grant's token request (RFC 8628 3.4, 3.5). `sql/device-codes.ts` decides the outcome of a poll, such as `slow_down`. */
+/** The device authorization grant's token request (RFC 8628 3.4, 3.5). `sql/device-polls.ts` decides the outcome of a poll, such as `slow_down`. */
 import { randomUUID } from 'node:crypto'
 import type { ClientRow } from '../../../sql/clients.ts'
 import {

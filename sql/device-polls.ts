@@ -17,10 +17,14 @@ export async function pollUndecidedCode(sql: Queries, poll: Poll): Promise<Undec
   const { now } = poll
   const [row] = await sql<UndecidedPoll[]>`
     insert into device_polls as last (device_code_hash, polled_at, interval_seconds, outcome, expires_at)
+    with code as materialized ( -- or the planner may search the codes of the client, which may be many
+      select device_code_hash, client_id, interval_seconds, decision, expires_at
+      from device_codes
+      where device_code_hash = ${poll.deviceCodeHash}
+    )
     select device_code_hash, ${now}, interval_seconds, 'pending', expires_at
-    from device_codes
-    where device_code_hash = ${poll.deviceCodeHash}
-      and client_id = ${poll.clientId}
+    from code
+    where client_id = ${poll.clientId}
       and decision is null
       and expires_at > ${now}
     on conflict (device_code_hash) do update

@@ -7,6 +7,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { redeemDeviceCode } from '../../sql/device-codes.ts'
+import { pollUndecidedCode } from '../../sql/device-polls.ts'
 import type { Queries } from '../../sql/index.ts'
 import { fillTables, ROWS } from '../support/many-rows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -210,6 +212,18 @@ describe('beside many rows in every table that grows', () => {
       await sql.unsafe('analyze')
     }, 250_000)
     expect(await findWholeReads()).toEqual([])
+  })
+
+  test('a device code is found by its hash, not among those of its client', async () => {
+    const conditions = (plan: Plan): string[] => [
+      ...(plan['Relation Name'] === 'device_codes' && plan['Index Cond'] ? [plan['Index Cond']] : []),
+      ...(plan.Plans ?? []).flatMap(conditions),
+    ]
+    for (const query of [pollUndecidedCode, redeemDeviceCode]) {
+      const statement = await statementOf(query as Query)
+      const plans = await server.deps.db.begin(sql => plansOf(sql, statement))
+      expect(plans.flatMap(conditions)).toEqual(Array(3).fill(expect.stringContaining('device_code_hash')))
+    }
   })
 
   test('such a statement would be detected', async () => {

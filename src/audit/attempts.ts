@@ -59,11 +59,7 @@ export function attemptsOf(rows: readonly StepRow[], now: Date): Attempt[] {
       for (const one of here) if (row.at.getTime() - one.endedAt.getTime() > GAP_MS) here.delete(one)
       return here
     })
-    const found = [...new Set(near.flatMap(here => [...here]))]
-    let attempt = findAttempt(
-      found.sort((one, other) => order.get(one)! - order.get(other)!),
-      row,
-    )
+    let attempt = findAttempt(new Set(near.flatMap(here => [...here])), row, order)
     // Somebody who signs in for the pages of this server is no client.
     if (!attempt && row.step === 'sign-in') continue
     if (!attempt) {
@@ -93,8 +89,13 @@ function add(attempt: Attempt, { at, step, status, answer, client_id, client_nam
   if (step === 'call' && status < 400) attempt.connected = true
 }
 
-function findAttempt(open: readonly Attempt[], row: StepRow): Attempt | undefined {
-  const fitting = open.filter(attempt => !beginsAnew(attempt, row))
+/** @param order Of several that fit, the one that began last is found. */
+function findAttempt(
+  open: ReadonlySet<Attempt>,
+  row: StepRow,
+  order: ReadonlyMap<Attempt, number>,
+): Attempt | undefined {
+  const fitting = [...open].filter(attempt => !beginsAnew(attempt, row))
   const isHere = ({ networks }: Attempt) => networks.includes(row.network)
   const nameless = (attempt: Attempt) => attempt.clientId === null && isHere(attempt)
   const rules: ((attempt: Attempt) => boolean)[] =
@@ -111,8 +112,8 @@ function findAttempt(open: readonly Attempt[], row: StepRow): Attempt | undefine
           attempt => attempt.clientId === row.client_id,
         ]
   for (const rule of rules) {
-    const found = fitting.findLast(rule)
-    if (found) return found
+    const found = fitting.filter(rule)
+    if (found.length > 0) return found.reduce((one, other) => (order.get(other)! > order.get(one)! ? other : one))
   }
   return undefined
 }

@@ -129,7 +129,10 @@ export async function searchAuditEvents(
       from batch
       left join users on users.id = batch.user_id
       where (${filter.event}::text is null or batch.event = ${filter.event})
-        and (${filter.email}::text is null or lower(users.email) = lower(${filter.email}))
+        and (
+          ${filter.email}::text is null
+          or batch.user_id = any (array(select id from users where lower(email) = lower(${filter.email})))
+        )
         and (${filter.clientId}::text is null or batch.client_id = ${filter.clientId})
         and (${filter.ip}::text is null or batch.ip = ${filter.ip})
       order by batch.at desc, batch.id desc

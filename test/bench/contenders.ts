@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { parseConfig } from '../../src/config.ts'
+import type { Database } from '../../src/db/index.ts'
 import { openDeps } from '../../src/deps.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
@@ -27,6 +28,13 @@ export interface Contender extends AsyncDisposable {
   /** How many requests that can be sent once it answers in a second, at most. */
   fastest: number
   seed(name: CaseName, from: number, count: number): Promise<void>
+}
+
+/** This server. */
+export interface Ours extends Contender {
+  db: Database
+  /** An access token of the n-th person. */
+  tokenOf(n: number): string
 }
 
 const SESSIONS = 8
@@ -112,7 +120,7 @@ export async function startOurs(
   binary: string,
   cluster: Cluster | undefined,
   more: Record<string, string> = {},
-): Promise<Contender> {
+): Promise<Ours> {
   const dir = mkdtempSync(join(tmpdir(), 'bench-'))
   const port = await freePort()
   const base = `http://localhost:${port}`
@@ -170,6 +178,11 @@ export async function startOurs(
       sessions: await Promise.all(Array.from({ length: SESSIONS }, () => openSession(url, accessToken))),
     },
     seed: (name, from, count) => runSeeds(deps.db, seedsOf(name, { client: app.id, userId, resource }, from, count)),
+    db: deps.db,
+    tokenOf(n) {
+      const id = `00000000-0000-0000-0000-${String(n).padStart(12, '0')}`
+      return issueAccessToken(deps, { ...grant, userId: id, grantId: id }).access_token
+    },
     async [Symbol.asyncDispose]() {
       await deps.close()
       await stop()
@@ -232,7 +245,7 @@ export async function startSdk(): Promise<Contender> {
   }
 }
 
-async function openSession(url: string, accessToken: string): Promise<string> {
+export async function openSession(url: string, accessToken: string): Promise<string> {
   const headers = {
     'X-Open-Session': 'yes', // for the SDK, which is asked for sessions and for single requests
     Authorization: `Bearer ${accessToken}`,

@@ -14,7 +14,7 @@ export interface Result {
   rounds: Figures[]
 }
 
-const middle = (numbers: readonly number[]) =>
+export const middle = (numbers: readonly number[]) =>
   numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
 const show = (value: number, digits = 0) =>
   value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits })
@@ -60,37 +60,18 @@ export function tableOf(results: readonly Result[]): string {
 }
 
 /** An SVG chart, drawn by Vega, which is fetched into a directory. */
-export async function chartOf(
+export function chartOf(
   results: readonly Result[],
   about: { machine: string; date: string },
   directory: string,
 ): Promise<string> {
-  const install = [
-    'npm',
-    'install',
-    '--no-audit',
-    '--no-fund',
-    '--ignore-scripts',
-    '--prefix',
-    directory,
-    'vega@6',
-    'vega-lite@6',
-  ]
-  if (!Bun.spawnSync(install, { stdout: 'ignore', stderr: 'inherit' }).success)
-    throw new Error('npm did not fetch vega')
-  const load = (name: string) => import(Bun.resolveSync(name, directory))
-  const [vega, lite] = [await load('vega'), await load('vega-lite')]
   const rows = results.map(result => ({
     case: result.case.replaceAll('`', ''),
     contender: result.contender,
     cost: of(result, 'server') + of(result, 'database'),
   }))
-  const { spec } = lite.compile({
-    title: {
-      text: 'Processor time of a request, server and PostgreSQL, in microseconds',
-      subtitle: `${about.machine}, ${about.date}`,
-    },
-    background: 'white',
+  return draw(directory, {
+    title: titleOf(about),
     width: 560,
     data: { values: rows },
     height: { step: 24 },
@@ -101,5 +82,45 @@ export async function chartOf(
       color: { field: 'contender', type: 'nominal', sort: null, title: null },
     },
   })
+}
+
+/** A line for each kind of request: what it costs by how much there is of what grows. */
+export function curveOf(
+  measured: readonly { grown: string; count: number; case: string; server: number; database: number }[],
+  about: { machine: string; date: string },
+  directory: string,
+): Promise<string> {
+  const rows = measured.map(row => ({
+    ...row,
+    case: `${row.case.replaceAll('`', '')}, ${row.grown}`,
+    cost: row.server + row.database,
+  }))
+  return draw(directory, {
+    title: titleOf(about),
+    width: 520,
+    height: 320,
+    data: { values: rows },
+    mark: { type: 'line', point: true },
+    encoding: {
+      x: { field: 'count', type: 'quantitative', title: 'how many there are', scale: { type: 'log' } },
+      y: { field: 'cost', type: 'quantitative', title: 'µs', scale: { domainMin: 0 } },
+      color: { field: 'case', type: 'nominal', sort: null, title: null, legend: { labelLimit: 260 } },
+    },
+  })
+}
+
+const titleOf = (about: { machine: string; date: string }) => ({
+  text: 'Processor time of a request, server and PostgreSQL, in microseconds',
+  subtitle: `${about.machine}, ${about.date}`,
+})
+
+async function draw(directory: string, chart: object): Promise<string> {
+  const flags = ['--no-audit', '--no-fund', '--ignore-scripts']
+  const install = ['npm', 'install', ...flags, '--prefix', directory, 'vega@6', 'vega-lite@6']
+  if (!Bun.spawnSync(install, { stdout: 'ignore', stderr: 'inherit' }).success)
+    throw new Error('npm did not fetch vega')
+  const load = (name: string) => import(Bun.resolveSync(name, directory))
+  const [vega, lite] = [await load('vega'), await load('vega-lite')]
+  const { spec } = lite.compile({ background: 'white', ...chart })
   return new vega.View(vega.parse(spec), { renderer: 'none' }).toSVG()
 }

@@ -1,0 +1,156 @@
+/**
+ * Measures whether requests cost more as the server fills: with rows, devices that wait, sessions and streams. What is shown
+ * is the processor time of a request, of the server and of PostgreSQL, beside the bare handler of `floor.ts` at the same
+ * moment, whose tables do not grow.
+ * Usage: bun run bench:growth [--rows N,N] [--open N,N] [--seconds N] [--rounds N] [--binary PATH] [--out PATH]
+ * --out writes PATH.json and PATH.svg.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { binary as compiled } from '../support/binary.ts'
+import { startCluster } from '../support/with-postgres.ts'
+import { CASES, type CaseName } from './cases.ts'
+import { type Contender, openSession, startFloor, startOurs } from './contenders.ts'
+import { fillTo, sizesOf } from './grown.ts'
+import { openIdleStream } from './idle-stream.ts'
+import { cpuOf, cpuOfFamily, memoryOf } from './processor.ts'
+import { curveOf, machine, middle } from './report.ts'
+import { load } from './wrk.ts'
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: 'string', default: '1000,100000,1000000' },
+    open: { type: 'string', default: '1,100,1000,10000' },
+    seconds: { type: 'string', default: '2' },
+    rounds: { type: 'string', default: '3' },
+    binary: { type: 'string' },
+    out: { type: 'string' },
+  },
+})
+const [SECONDS, ROUNDS] = [Number(values.seconds), Number(values.rounds)]
+const numbers = (list: string) => list.split(',').map(Number)
+/** A connection may have 64 streams and 32 sessions, a person 256. */
+const PER_PERSON = 32
+
+interface Measured {
+  grown: string
+  count: number
+  case: string
+  /** Microseconds of the processor. */
+  server: number
+  database: number
+  floor: number
+}
+
+await using stack = new AsyncDisposableStack()
+const directory = mkdtempSync(join(tmpdir(), 'bench-'))
+stack.defer(() => rmSync(directory, { recursive: true, force: true }))
+const cluster = await startCluster({ settings: ['max_wal_size=4GB'] })
+stack.defer(() => cluster.remove())
+const floor = stack.use(await startFloor(cluster))
+const ours = stack.use(await startOurs(values.binary ?? compiled(), cluster, { LOG_LEVEL: 'warn' }))
+const nextRow = new Map<Contender, number>()
+const measured: Measured[] = []
+
+/** @param among Sends what the first rows allow again and again, instead of using each row once. */
+async function costOf(
+  contender: Contender,
+  name: CaseName,
+  among?: number,
+): Promise<[server: number, database: number]> {
+  const { reuse, requests } = CASES[name]
+  const once = reuse === 'once' && among === undefined
+  const count = once ? Math.min(contender.fastest, 4_000) * SECONDS : (among ?? 0)
+  const from = among === undefined ? (nextRow.get(contender) ?? 20_001) : 1
+  if (once) {
+    nextRow.set(contender, from + count)
+    await contender.seed(name, from, count)
+  }
+  const time = () => [cpuOf(contender.pid), cpuOfFamily(contender.postmaster!)] as const
+  const before = time()
+  const { requests: sent } = await load(contender.url, requests(contender.target, from, count), {
+    ...{ file: join(directory, 'requests'), reuse: once ? 'once' : 'again', seconds: SECONDS, connections: 64 },
+  })
+  const after = time()
+  return [((after[0] - before[0]) / sent) * 1e6, ((after[1] - before[1]) / sent) * 1e6]
+}
+
+/** Measures one case in turns with the floor. */
+async function measure(grown: string, count: number, name: CaseName, among?: number): Promise<void> {
+  const rounds: Pick<Measured, 'server' | 'database' | 'floor'>[] = []
+  for (let round = 0; round < ROUNDS; round++) {
+    const [server, database] = await costOf(ours, name, among)
+    const least = await costOf(floor, name, among)
+    rounds.push({ server, database, floor: least[0] + least[1] })
+  }
+  const of = (key: 'server' | 'database' | 'floor') => Math.round(middle(rounds.map(round => round[key])))
+  const row = {
+    grown,
+    count,
+    case: CASES[name].title,
+    server: of('server'),
+    database: of('database'),
+    floor: of('floor'),
+  }
+  measured.push(row)
+  const ratio = (row.server + row.database) / row.floor
+  console.log(
+    `${grown} ${count}: ${row.case}: ${row.server} + ${row.database} µs, floor ${row.floor}, ${ratio.toFixed(1)} x`,
+  )
+}
+
+async function memory(): Promise<number> {
+  await Bun.sleep(3_000) // until garbage is collected
+  return memoryOf(ours.pid)
+}
+
+/** Opens sessions, and then a stream in each, and measures a call beside them. @returns KiB of each. */
+async function measureIdle(): Promise<{ session: number; stream: number }> {
+  const tokens: string[] = []
+  const sessions: string[] = []
+  const streams: { close(): void }[] = []
+  stack.defer(() => {
+    for (const stream of streams) stream.close()
+  })
+  const tokenOf = (n: number) => (tokens[Math.floor(n / PER_PERSON)] ??= ours.tokenOf(Math.floor(n / PER_PERSON)))
+  const counts = numbers(values.open)
+  const grow = async (kind: string, open: (n: number) => Promise<unknown>) => {
+    let [from, at] = [0, 0]
+    for (const count of counts) {
+      for (; at < count; at += 50) {
+        const batch = Array.from({ length: Math.min(50, count - at) }, (_, i) => at + i)
+        await Promise.all(batch.map(open))
+      }
+      at = count
+      await measure(kind, count, kind === 'sessions' ? 'callSession' : 'callModern')
+      if (count === counts[0]) from = await memory()
+    }
+    return (((await memory()) - from) * 1024) / (counts.at(-1)! - counts[0]!)
+  }
+  const session = await grow('sessions', async n => {
+    sessions[n] = await openSession(ours.url, tokenOf(n))
+  })
+  const stream = await grow('streams', async n => {
+    streams[n] = await openIdleStream(ours.url, tokenOf(n), sessions[n]!)
+  })
+  return { session, stream }
+}
+
+for (const rows of numbers(values.rows)) {
+  await fillTo(ours.db, rows)
+  for (const name of ['credentials', 'device', 'exchange', 'refresh', 'callModern'] as const)
+    await measure('rows', rows, name)
+}
+const sizes = await sizesOf(ours.db.sql)
+for (const contender of [ours, floor]) await contender.seed('poll', 1, 10_000)
+for (const count of [1, 100, 10_000]) await measure('devices', count, 'poll', count)
+const kibibytes = await measureIdle()
+console.log(`a session ${kibibytes.session.toFixed(1)} KiB, an idle stream ${kibibytes.stream.toFixed(1)} KiB`)
+
+const about = { machine: machine(), date: new Date().toISOString().slice(0, 10), rounds: ROUNDS, seconds: SECONDS }
+if (values.out) {
+  writeFileSync(`${values.out}.json`, `${JSON.stringify({ ...about, measured, kibibytes, sizes }, null, 2)}\n`)
+  writeFileSync(`${values.out}.svg`, await curveOf(measured, about, directory))
+}

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { countPendingTools } from '../../sql/upstreams.ts'
 import { listAddresses } from '../../sql/users.ts'
 import { upstreamPage } from '../../views/admin/upstream.tsx'
-import { type UpstreamView, upstreamsPage } from '../../views/admin/upstreams.tsx'
+import { offers, type UpstreamView, upstreamsPage } from '../../views/admin/upstreams.tsx'
 import type { CheckedUpstream } from '../gateway/check.ts'
 import type { Policy, UpstreamDetails, UpstreamProcess } from '../gateway/exchange.ts'
 import { acceptTools, listStates, restartUpstream, serverName } from '../gateway/operating.ts'
@@ -206,7 +206,7 @@ async function tryOnce({ checkUpstream }: AdminDeps, name: string): Promise<Chec
 }
 
 function inWords({ name, problem, detail, stderr, era, tools = 0, prompts = 0, resources = 0, auth }: CheckedUpstream) {
-  const counts = `${tools} tools, ${prompts} prompts and ${resources} resources`
+  const counts = offers({ tools, prompts, resources }) || 'nothing'
   const works = problem === undefined
   return {
     works,

@@ -349,8 +349,7 @@ export const ADMIN_PAGES: Record<string, View> = {
       stderr: [],
       checked: {
         works: true,
-        words:
-          'notes works: it was connected just now, speaks MCP 2026-07-28, and offers 12 tools, 1 prompts and 0 resources.',
+        words: 'notes works: it was connected just now, speaks MCP 2026-07-28, and offers 12 tools, 1 prompt.',
         detail: undefined,
         stderr: [],
       },

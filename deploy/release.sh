@@ -2,7 +2,7 @@
 # Builds the binary for every platform into dist/, with checksums: bun run release [TARGET...]
 # Bun downloads its runtime for the other platforms; those that cannot be had are named, and the exit code is 1.
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 targets=("$@")
 ((${#targets[@]})) || targets=(linux-x64 linux-arm64 darwin-arm64 windows-x64)
 version=$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)

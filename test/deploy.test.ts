@@ -1,5 +1,8 @@
 /** The files of `deploy/`: as far as they can be checked without Docker and Kubernetes. */
 import { describe, expect, test } from 'bun:test'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { YAML } from 'bun'
 import { configSchema, parseConfig } from '../src/config.ts'
 
@@ -105,4 +108,52 @@ describe('kubernetes.yaml', async () => {
     expect(image).toContain(`DATA_DIR=${container.volumeMounts[0].mountPath}`)
     expect(find('Ingress').metadata.annotations['nginx.ingress.kubernetes.io/proxy-buffering']).toBe('off')
   })
+})
+
+describe('install.sh', () => {
+  const script = `${import.meta.dir}/../deploy/install.sh`
+  const platform = `${process.platform}-${process.arch}`
+  const program = '#!/bin/sh\necho 1.2.3\n'
+  const sums = (name: string, text: string) => `${new Bun.CryptoHasher('sha256').update(text).digest('hex')}  ${name}\n`
+
+  test('installs the binary of this platform, from an address or a directory, if its checksum is right', async () => {
+    const [from, to] = [mkdtempSync(join(tmpdir(), 'release-')), mkdtempSync(join(tmpdir(), 'installed-'))]
+    const name = `mcp-oauth-server-1.2.3-${platform}`
+    writeFileSync(join(from, name), program)
+    writeFileSync(join(from, 'SHA256SUMS'), `${sums('mcp-oauth-server-1.2.3-other-x64', '')}${sums(name, program)}`)
+    const host = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch: ({ url }) => new Response(Bun.file(join(from, new URL(url).pathname))),
+    })
+    const install = (source: string) => Bun.$`sh ${script} ${source} ${to}`.quiet().nothrow()
+    for (const source of [from, `http://127.0.0.1:${host.port}/`]) {
+      const { exitCode, stdout } = await install(source)
+      expect([exitCode, stdout.toString()]).toEqual([
+        0,
+        `Installed 1.2.3 as ${to}/mcp-oauth-server\n${to} is not in PATH.\n`,
+      ])
+      rmSync(join(to, 'mcp-oauth-server'))
+    }
+    const refused = async () => {
+      const { exitCode, stderr } = await install(from)
+      return [exitCode, stderr.toString(), readdirSync(to)]
+    }
+    writeFileSync(join(from, name), `${program}echo changed\n`)
+    expect(await refused()).toEqual([1, `${name} has a wrong checksum. Nothing was installed.\n`, []])
+    writeFileSync(join(from, 'SHA256SUMS'), sums('mcp-oauth-server-1.2.3-other-x64', ''))
+    expect(await refused()).toEqual([1, `The release at ${from} has no binary for ${platform}.\n`, []])
+    await host.stop(true)
+    for (const dir of [from, to]) rmSync(dir, { recursive: true })
+  })
+
+  test.skipIf(Bun.which('shellcheck') === null)(
+    'has nothing that shellcheck warns of, nor has release.sh',
+    async () => {
+      const { exitCode, stdout } = await Bun.$`shellcheck ${script} ${script.replace('install', 'release')}`
+        .quiet()
+        .nothrow()
+      expect([stdout.toString(), exitCode]).toEqual(['', 0])
+    },
+  )
 })

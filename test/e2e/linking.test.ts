@@ -128,7 +128,7 @@ describe.skipIf(noBrowser)('a person links an account', () => {
     await shows(page, 'Your account at notes is linked')
     const carol = await notesUser(server, 'carol')
     expect(await carol.call()).toBe('nobody') // as whom the notes server knows this browser
-    await press(page, 'Unlink your account at notes')
+    await press(page, 'Unlink notes')
     await link.waitFor()
     expect(complaints).toEqual([])
     await close()

@@ -127,7 +127,7 @@ describe('signing out', () => {
       '/',
       [
         'mcp-oauth-session=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax',
-        expect.stringMatching(/^mcp-oauth-notice=[\w-]+\.[\w-]{43}; Path=\/; Max-Age=60; HttpOnly; SameSite=Lax$/),
+        expect.stringMatching(/^mcp-oauth-notice=[\w-]+\.\d+\.[\w-]{43}; Path=\/; Max-Age=60; HttpOnly; SameSite=Lax$/),
       ],
     ])
     expect([await isAlive(cookie), await isAlive(elsewhere)]).toEqual([false, true])

@@ -6,6 +6,7 @@ import type { Base, Sweep } from './base.ts'
 import { lastErrors } from './lib/log.ts'
 
 const EVERY_MS = 30_000
+const FAREWELL_MS = 1_000
 /** After this long without a word a server is taken for gone. */
 const FRESH_MS = 2.5 * EVERY_MS
 
@@ -46,7 +47,8 @@ export function announce({ sql, now, log, config, metrics }: Base): { stop(): Pr
   return {
     async stop() {
       clearInterval(timer)
-      await deleteServer(sql, name).catch(failed)
+      // A shutdown does not wait for a database that is away; the row is soon taken for that of a dead server.
+      await Promise.race([deleteServer(sql, name).catch(failed), Bun.sleep(FAREWELL_MS)])
     },
   }
 }

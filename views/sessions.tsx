@@ -18,7 +18,8 @@ export interface SessionsProps {
 }
 
 /** Such as "Firefox on Windows". */
-function nameOf({ browser, system }: BrowserName, t: Texts): string {
+/** In a person's words, such as `Firefox on Windows`. */
+export function nameOf({ browser, system }: BrowserName, t: Texts): string {
   if (system === undefined) return browser ?? t.anotherBrowser
   return fill(t.browserOn, { browser: browser ?? t.aBrowser, system })
 }

@@ -1,6 +1,8 @@
 /** What belongs to one person: `user show`, and their passkeys and browser sessions. */
 import { listUpstreamAccounts } from '../../sql/upstream-accounts.ts'
 import type { UserRow } from '../../sql/users.ts'
+import { nameOf } from '../../views/sessions.tsx'
+import { TEXTS } from '../../views/texts/index.ts'
 import { browserName } from '../account/agents.ts'
 import { everythingAbout } from '../account/everything.ts'
 import type { Deps } from '../deps.ts'
@@ -69,7 +71,7 @@ const sessionId = (idHash: Uint8Array) => shortId(idHash)
 const passkeyId = (id: string) => shortId(hashSecret(id))
 
 const placeOf = ({ user_agent, ip }: { user_agent: string | null; ip: string | null }) =>
-  [browserName(user_agent), ip].filter(Boolean).join(', ')
+  [nameOf(browserName(user_agent), TEXTS.en), ip].filter(Boolean).join(', ')
 
 export async function listKeys(email: string, { json }: { json?: boolean }): Promise<void> {
   await withPeople(email, async (deps, people) => {

@@ -18,7 +18,6 @@ export interface SessionsProps {
 }
 
 /** Such as "Firefox on Windows". */
-/** In a person's words, such as `Firefox on Windows`. */
 export function nameOf({ browser, system }: BrowserName, t: Texts): string {
   if (system === undefined) return browser ?? t.anotherBrowser
   return fill(t.browserOn, { browser: browser ?? t.aBrowser, system })

@@ -22,7 +22,7 @@ import { load } from './wrk.ts'
 const { values } = parseArgs({
   options: {
     rows: { type: 'string', default: '1000,100000,1000000' },
-    open: { type: 'string', default: '1,100,1000,10000' },
+    open: { type: 'string', default: '1,100,1000,9900' },
     seconds: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
     binary: { type: 'string' },
@@ -31,7 +31,7 @@ const { values } = parseArgs({
 })
 const [SECONDS, ROUNDS] = [Number(values.seconds), Number(values.rounds)]
 const numbers = (list: string) => list.split(',').map(Number)
-/** A connection may have 64 streams and 32 sessions, a person 256. */
+/** A connection may have 64 streams and 32 sessions, a person 256, and a server 10,000. */
 const PER_PERSON = 32
 
 interface Measured {

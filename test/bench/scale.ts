@@ -45,7 +45,7 @@ console.log('| table | rows | bytes of a row + in indexes | in all | which |\n|-
 for (const [table, rows, why] of tables) {
   const { row, indexes } = bytesOf(table)
   console.log(
-    `| ${table} | ${show(rows / 1e6, 1)} million | ${row} + ${indexes} | ${show((rows * (row + indexes)) / 1e9, 1)} GB | ${why} |`,
+    `| ${table} | ${rows < 1e6 ? `${show(rows / 1e3)} thousand` : `${show(rows / 1e6, 1)} million`} | ${row} + ${indexes} | ${show((rows * (row + indexes)) / 1e9, 1)} GB | ${why} |`,
   )
 }
 

@@ -11,22 +11,30 @@ export interface NewStep {
   known: boolean
 }
 
-/** Appends steps in one statement. A call is one only if its client got a token after `since`: then it is the first. */
+/**
+ * Appends steps in one statement. A call is one only if its client got a token after `since`, or among these steps: then it
+ * is the first.
+ */
 export async function insertConnectionSteps(sql: Queries, steps: NewStep[], since: Date): Promise<void> {
   await sql`
+    with batch as materialized (
+      select *
+      from jsonb_to_recordset(${sql.json(
+        steps.map(({ at, clientId, ...step }) => ({ ...step, at: at.toISOString(), client_id: clientId })),
+      )}) as row (
+        at timestamptz, step text, client_id text, network text, program text, status smallint, answer text, known boolean
+      )
+    )
     insert into connection_steps (at, step, client_id, network, program, status, answer, known)
     select at, step, client_id, network, program, status, answer, known
-    from jsonb_to_recordset(${sql.json(
-      steps.map(({ at, clientId, ...step }) => ({ ...step, at: at.toISOString(), client_id: clientId })),
-    )}) as row (
-      at timestamptz, step text, client_id text, network text, program text, status smallint, answer text, known boolean
-    )
+    from batch
     where step <> 'call'
       or status >= 400
+      or client_id in (select client_id from batch where step = 'token')
       or (
         select true
         from connection_steps as earlier
-        where earlier.client_id = row.client_id
+        where earlier.client_id = batch.client_id
           and earlier.at > ${since}
           and earlier.step = 'token'
         limit 1

@@ -65,7 +65,7 @@ export async function restore(
   if (!done) throw new UsageError('Nothing was changed.')
   print(`Restored ${header.rows.toLocaleString('en')} rows, the state of ${header.createdAt}.`)
   say(
-    'Whatever was revoked, disabled or removed after that is valid again, and what clients have refreshed since must be connected again. See “Restore” in the README.',
+    'Whatever was revoked, disabled or removed after that is valid again, and what clients have refreshed since must be connected again. See “After you restore a backup” in the README.',
   )
 }
 

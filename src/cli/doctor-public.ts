@@ -13,6 +13,7 @@ import { type Answer, type Ask, openAsk, trustingWeb } from './doctor-web.ts'
 
 /** A little longer than a stream of this program is ever silent. */
 const SILENCE_S = 16
+const PING = { jsonrpc: '2.0', id: 1, method: 'ping' }
 /** A tolerance that verifiers of tokens have, too. */
 const MAX_SKEW_MS = 60_000
 
@@ -34,7 +35,9 @@ export async function* checkPublic(url: URL, { silence, ca }: PublicOptions = {}
       'Put it behind a TLS proxy: tokens must not be sent in the clear.',
     )
   const ask = openAsk(trustingWeb())
-  const challenged = await ask(url)
+  const got = await ask(url)
+  // An endpoint without streams need not answer GET (MCP 2025-11-25, Streamable HTTP).
+  const challenged = 'status' in got && got.status === 405 ? await ask(url, {}, PING) : got
   if ('problem' in challenged) {
     yield failed('reachable', challenged.problem, reachAdvice(challenged.problem))
     return

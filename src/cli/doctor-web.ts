@@ -9,14 +9,23 @@ export interface Answer {
   body: unknown
 }
 
-/** @returns `problem` if there is no answer. */
-export type Ask = (url: URL | string, headers?: Record<string, string>) => Promise<Answer | { problem: string }>
+/** Sends a GET request, or with a `message` a POST of it as JSON. @returns `problem` if there is no answer. */
+export type Ask = (
+  url: URL | string,
+  headers?: Record<string, string>,
+  message?: object,
+) => Promise<Answer | { problem: string }>
 
 export function openAsk(web: Web): Ask {
-  return async (url, headers = {}) => {
+  return async (url, headers = {}, message) => {
     try {
       const answer = await web(url, {
-        headers: { Accept: 'application/json, text/event-stream', ...headers },
+        ...(message && { method: 'POST', body: JSON.stringify(message) }),
+        headers: {
+          Accept: 'application/json, text/event-stream',
+          ...(message && { 'Content-Type': 'application/json' }),
+          ...headers,
+        },
         redirect: 'manual',
       })
       const isJson = /json/.test(answer.headers.get('content-type') ?? '')

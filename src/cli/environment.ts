@@ -1,6 +1,5 @@
 /** The only place that reads the environment. */
 import { existsSync, readFileSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { actingAs } from '../audit/events.ts'
@@ -104,18 +103,25 @@ export async function withDeps<T>(work: (deps: Deps) => Promise<T>): Promise<T> 
   // A command prints what it has to say, so the log is for trouble only.
   const deps = await openDeps(config, { log: openLog('warn'), serving: false })
   try {
-    return await work(actingAs(deps, { actor: 'cli', system_user: systemUser() }))
+    return await work(actingAs(deps, { actor: 'cli', system_user: systemUser() ?? `uid ${process.getuid?.()}` }))
   } finally {
     await deps.close()
   }
 }
 
-function systemUser(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return String(process.getuid?.() ?? 'unknown') // in a container the user id may have no name
-  }
+/**
+ * The person at this machine: with `sudo` the one who called it. Not from `os.userInfo()`, which Bun takes from USER: that is
+ * not set in containers and by cron.
+ *
+ * @returns undefined if the user id has no name, as in many containers.
+ */
+export function systemUser(): string | undefined {
+  const { SUDO_USER, USER, USERNAME } = process.env
+  if (SUDO_USER) return SUDO_USER
+  const uid = String(process.getuid?.())
+  const users = existsSync('/etc/passwd') ? readFileSync('/etc/passwd', 'utf8').split('\n') : []
+  const [name] = users.map(line => line.split(':')).find(([, , id]) => id === uid) ?? []
+  return name ?? USER ?? USERNAME
 }
 
 /** The reader of a pipe, such as `head`, may have seen enough; any other failure to write loses results. */

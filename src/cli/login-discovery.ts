@@ -1,5 +1,5 @@
 /** Finds the authorization server of an MCP server (RFC 9728, RFC 8414), and registers there (RFC 7591). */
-import { hostname, userInfo } from 'node:os'
+import { hostname } from 'node:os'
 import {
   type AuthorizationServerMetadata,
   discoverOAuthServerInfo,
@@ -13,6 +13,7 @@ import { DEVICE_CODE_GRANT, refusal, type Web, withoutNulls } from '../lib/devic
 import { UsageError } from '../lib/errors.ts'
 import { PROGRAM } from '../lib/program.ts'
 import { printableText } from '../lib/text.ts'
+import { systemUser } from './environment.ts'
 
 /** An MCP server's authorization server, and what to request from it. */
 export interface Target {
@@ -118,11 +119,12 @@ export async function register({ metadata, issuer }: Target, web: Web): Promise<
     throw new UsageError(
       'The server does not register clients; ask its operator for a client id and pass it with --client-id',
     )
+  const user = systemUser()
   try {
     const { client_id } = await registerClient(issuer, {
       metadata,
       clientMetadata: {
-        client_name: `${packageJson.name} login on ${hostname()} by ${userName()}`,
+        client_name: `${packageJson.name} login on ${hostname()}${user === undefined ? '' : ` by ${user}`}`,
         redirect_uris: [],
         grant_types: [DEVICE_CODE_GRANT, 'refresh_token'],
         response_types: [],
@@ -144,15 +146,6 @@ export async function register({ metadata, issuer }: Target, web: Web): Promise<
     if (!(error instanceof RegistrationRejectedError))
       throw new UsageError('The server answered the registration without a client_id')
     throw refusal('registration', { status: error.status, body: parsed(error.body) })
-  }
-}
-
-/** Containers run as users without a name. */
-function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return 'somebody'
   }
 }
 

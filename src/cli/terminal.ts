@@ -1,6 +1,7 @@
 /** What a person at a terminal reads, and what a program reads from a pipe. */
 import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
+import { UsageError } from '../lib/errors.ts'
 
 /** A result, on standard output. */
 export function print(text: string): void {
@@ -111,9 +112,14 @@ export function rowProgress(label: string): (more: number, all: number) => void 
   }
 }
 
-/** Asks the person at the terminal; without one, the answer is yes. */
+/**
+ * Asks the person at the terminal.
+ *
+ * @throws UsageError if there is none: scripts say `--yes`.
+ */
 export async function isConfirmed(question: string): Promise<boolean> {
-  if (!process.stdin.isTTY || !process.stderr.isTTY) return true
+  if (!process.stdin.isTTY || !process.stderr.isTTY)
+    throw new UsageError(`${question} There is no terminal to ask at: add --yes`)
   const lines = createInterface({ input: process.stdin, output: process.stderr })
   try {
     const answer = await lines.question(`${question} [y/N] `).catch(() => '') // Ctrl-C and Ctrl-D mean no

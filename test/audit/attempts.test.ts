@@ -8,6 +8,7 @@ import { runCommand } from '../support/command.ts'
 import {
   consent,
   deviceTokens,
+  machineToken,
   pkce,
   poll,
   registerClient,
@@ -78,6 +79,12 @@ test('steps keep their order when the clock is corrected by milliseconds', async
   await steps.flush()
   const rows = (await listConnectionSteps(server.deps.sql, 100)).filter(({ program }) => program === 'corrected')
   expect(rows.map(({ step }) => step)).toEqual(['challenge', 'metadata', 'registration'])
+})
+
+test('a machine that calls as soon as it has a token is connected', async () => {
+  await rpc(server, await machineToken(server, ['mcp']), 'tools/list')
+  const { connected, seen, finding } = await lastAttempt()
+  expect([connected, seen, finding]).toEqual([true, ['token 200', 'call 200'], undefined])
 })
 
 describe('where real clients stop, why, and what to do', () => {

@@ -88,14 +88,14 @@ describe('doctor URL', () => {
     await other.stop(true)
   })
 
-  test('an issuer of another spelling, endpoints in the clear, no S256', async () => {
+  test('an issuer of another spelling, endpoints in the clear, no S256, at an endpoint that takes POST only', async () => {
     const base = (): string => `http://127.0.0.1:${other.port}`
     const other: Bun.Server<unknown> = Bun.serve({
       port: 0,
       hostname: '127.0.0.1',
-      fetch({ url }): Response {
+      fetch({ url, method }): Response {
         const { pathname } = new URL(url)
-        if (pathname === '/mcp') return new Response(null, { status: 401 })
+        if (pathname === '/mcp') return new Response(null, { status: method === 'POST' ? 401 : 405 })
         if (pathname.startsWith('/.well-known/oauth-protected-resource'))
           return Response.json({ resource: `${base()}/mcp`, authorization_servers: [base()] })
         return Response.json({ issuer: `${base()}/`, token_endpoint: 'http://mcp.example/token' })

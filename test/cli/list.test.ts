@@ -1,8 +1,8 @@
 /** Commands that list users, connections, keys and events, and end connections. */
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { userInfo } from 'node:os'
 import packageJson from '../../package.json' with { type: 'json' }
+import { systemUser } from '../../src/cli/environment.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { announce, serversOf } from '../../src/presence.ts'
 import { binary } from '../support/binary.ts'
@@ -196,7 +196,12 @@ test('user remove: everything that is theirs ends and is gone, and the audit log
   const made = await run('token', 'add', 'Script', '--user', 'carol@example.com')
   const personal = made.stdout.trimEnd()
   for (const token of [access_token, personal]) expect((await rpc(server, token, 'tools/list')).status).toBe(200)
-  const removed = await run('user', 'remove', 'Carol@example.com')
+  expect(await run('user', 'remove', 'carol@example.com')).toEqual({
+    code: 1,
+    stdout: '',
+    stderr: 'Remove carol@example.com, with everything that is theirs? There is no terminal to ask at: add --yes\n',
+  })
+  const removed = await run('user', 'remove', 'Carol@example.com', '--yes')
   expect(removed).toEqual({
     code: 0,
     stdout: 'Carol@example.com is removed, with their connections, access tokens and linked accounts.\n',
@@ -208,12 +213,12 @@ test('user remove: everything that is theirs ends and is gone, and the audit log
   expect((await server.post('/api/oauth/token', form)).status).toBe(400)
   expect((await server.get('/account', { Cookie: cookie })).status).toBe(303)
   expect((await run('user', 'list')).stdout).not.toContain('carol')
-  expect((await run('user', 'remove', 'carol@example.com')).stderr).toBe(
+  expect((await run('user', 'remove', 'carol@example.com', '--yes')).stderr).toBe(
     'There is no user with the address carol@example.com\n',
   )
   const [event] = (await run('audit', 'list', '--event', 'user.removed', '--json')).stdout.split('\n')
   expect(JSON.parse(event!)).toMatchObject({
     event: 'user.removed',
-    detail: { email: 'Carol@example.com', actor: 'cli', system_user: userInfo().username },
+    detail: { email: 'Carol@example.com', actor: 'cli', system_user: systemUser() },
   })
 })

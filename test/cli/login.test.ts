@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { hostname, tmpdir, userInfo } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { systemUser } from '../../src/cli/environment.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { binary } from '../support/binary.ts'
 import { follow, runCommand, startCommand } from '../support/command.ts'
@@ -49,7 +50,7 @@ describe('login URL', () => {
     const whoami = JSON.parse(/whoami: (\{[\s\S]*?\n\})/.exec(stderr)![1]!)
     expect(whoami).toMatchObject({
       user: { email: 'bob@example.com' },
-      client: { name: `mcp-oauth-server login on ${hostname()} by ${userInfo().username}` },
+      client: { name: `mcp-oauth-server login on ${hostname()} by ${systemUser()}` },
       scope: ['mcp:tools:read', 'mcp:tools:call'],
       resource: `${server.base}/mcp`,
     })

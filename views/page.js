@@ -18,7 +18,7 @@
     element.title = exact.format(at)
     element.textContent = element.hasAttribute('data-exact')
       ? exact.format(at)
-      : relative.format(Math.trunc(seconds / size), unit)
+      : relative.format(Math.round(seconds / size), unit)
   }
 
   function enhance(root) {

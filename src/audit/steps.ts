@@ -29,7 +29,7 @@ const POLL_MS = 15 * 60_000
 const REMEMBERED = 5_000
 /** Corrections of the clock are smaller; steps keep their order over them. */
 const CORRECTION_MS = 1_000
-/** How long after its token a client's call is its first. */
+/** A call this soon after the token counts as the client's first. */
 export const FIRST_CALL_MS = 15 * 60_000
 
 export interface StepWriter {

@@ -71,7 +71,7 @@ const summaryOf = ({ title, description }: Tool) =>
 
 /** Lists the tools, and calls `whoami` if the server has it. */
 async function showServer(client: Client, tools: readonly Tool[]): Promise<void> {
-  say(`${tools.length} tools:`)
+  say(tools.length === 1 ? '1 tool:' : `${tools.length} tools:`)
   for (const tool of tools) say(`  ${printableText(tool.name, 128)}  ${summaryOf(tool)}`)
   if (tools.some(tool => tool.name === 'whoami')) {
     const result = await client.callTool({ name: 'whoami', arguments: {} })

@@ -4,7 +4,7 @@ import { OAuthError } from '../lib/errors.ts'
 /** The built-in scopes, each with its text for the consent page. */
 const BUILT_IN: Readonly<Record<string, string>> = {
   'mcp:tools:read': 'See which tools you can use',
-  'mcp:tools:call': 'Use those tools as you',
+  'mcp:tools:call': 'Use tools as you',
   'mcp:resources:read': 'Read the resources that you have access to',
   'mcp:prompts:read': 'Read the prompts that you have access to',
   mcp: 'Use all tools, resources and prompts that you have access to',

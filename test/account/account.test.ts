@@ -290,7 +290,7 @@ describe('a remembered consent without a connection', () => {
   test('is shown with what it allows, and can be withdrawn', async () => {
     const cookie = await remembered('katherine@example.com')
     const html = await accountOf(cookie)
-    for (const text of [idle, 'House app', 'Use those tools as you', 'Ask me again']) expect(html).toContain(text)
+    for (const text of [idle, 'House app', 'Use tools as you', 'Ask me again']) expect(html).toContain(text)
     const code = new URL((await authorize(cookie)).headers.get('location')!).searchParams.get('code')!
     const answer = await press(cookie, '/account/disconnect-app', { client_id: app })
     expect([answer.status, answer.headers.get('location')]).toEqual([303, '/account'])

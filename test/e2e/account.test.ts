@@ -65,7 +65,7 @@ test.skipIf(noBrowser).each(VERSIONS)(
     await card.getByText('unverified name').waitFor()
     expect((await card.getByRole('listitem').allTextContents()).slice(0, 2)).toEqual([
       'See which tools you can use',
-      'Use those tools as you',
+      'Use tools as you',
     ])
     await card.getByText(`${server.base}/mcp`).waitFor()
     await card.getByText('Disconnect…').click()

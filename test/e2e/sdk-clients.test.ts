@@ -19,7 +19,7 @@ import { startServer, type TestServer } from '../support/server.ts'
 setDefaultTimeout(300_000)
 
 const USER_TOOLS = ['list_connections', 'whoami']
-const DEFAULT_WORDS = ['See which tools you can use', 'Use those tools as you']
+const DEFAULT_WORDS = ['See which tools you can use', 'Use tools as you']
 const HOUR = 3600
 
 let server: TestServer
@@ -214,7 +214,7 @@ describe.each(VERSIONS)('the client of the MCP SDK, %s', version => {
       )
       await tab.page.goto(asked.href)
       await consentHeading(tab.page).waitFor()
-      expect(await permissions(tab.page)).toContain('Use those tools as you')
+      expect(await permissions(tab.page)).toContain('Use tools as you')
       await session.finishAuth(await decide(tab.page, 'Approve'))
       const wider = app.start()
       await wider.connect()

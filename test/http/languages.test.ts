@@ -78,6 +78,6 @@ test('errors, permissions and durations are in the reader’s language, too', as
   const { user_code } = await requestDevice(server, await registerClient(server))
   const entered = (await enterCode(server, ada, user_code)).headers.get('location')!
   const html = await (await server.get(entered, german)).text()
-  for (const text of ['Haben Sie das begonnen?', 'Diese Werkzeuge in Ihrem Namen benutzen', 'höchstens 90 Tage'])
+  for (const text of ['Haben Sie das begonnen?', 'Werkzeuge in Ihrem Namen benutzen', 'höchstens 90 Tage'])
     expect(html).toContain(text)
 })

@@ -89,7 +89,7 @@ describe('the authorization endpoint (RFC 6749 4.1.1, RFC 7636)', () => {
       'Connect this app?',
       'Test client',
       'unverified name',
-      'Use those tools as you',
+      'Use tools as you',
       'app.example',
       `${server.base}/mcp`,
       'ada@example.com',

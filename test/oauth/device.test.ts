@@ -240,7 +240,7 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
       'Did you start this?',
       'Test client',
       'unverified name',
-      'Use those tools as you',
+      'Use tools as you',
       `${server.base}/mcp`,
       '<time datetime="',
       'the network that you are in now',

@@ -73,7 +73,7 @@ const clients = {
     ]),
   ],
   next: '/admin/clients?before=x',
-  scopes: ['mcp:tools:read', 'mcp:tools:call', 'admin'].map(name => ({ name, text: 'Use those tools as you' })),
+  scopes: ['mcp:tools:read', 'mcp:tools:call', 'admin'].map(name => ({ name, text: 'Use tools as you' })),
   typed: { name: '', redirectUris: '', kind: 'device', scopes: ['mcp:tools:read'], problem: undefined },
 }
 

@@ -40,7 +40,7 @@ export const de: Texts = {
   scanCode: 'Scannen Sie dies mit der Kamera Ihres Handys, und melden Sie sich dort an.',
 
   'mcp:tools:read': 'Sehen, welche Werkzeuge Sie benutzen können',
-  'mcp:tools:call': 'Diese Werkzeuge in Ihrem Namen benutzen',
+  'mcp:tools:call': 'Werkzeuge in Ihrem Namen benutzen',
   'mcp:resources:read': 'Die Ressourcen lesen, auf die Sie Zugriff haben',
   'mcp:prompts:read': 'Die Prompts lesen, auf die Sie Zugriff haben',
   mcp: 'Alle Werkzeuge, Ressourcen und Prompts benutzen, auf die Sie Zugriff haben',

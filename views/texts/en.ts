@@ -42,7 +42,7 @@ export const en = {
 
   // Permissions
   'mcp:tools:read': 'See which tools you can use',
-  'mcp:tools:call': 'Use those tools as you',
+  'mcp:tools:call': 'Use tools as you',
   'mcp:resources:read': 'Read the resources that you have access to',
   'mcp:prompts:read': 'Read the prompts that you have access to',
   mcp: 'Use all tools, resources and prompts that you have access to',

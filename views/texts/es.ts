@@ -40,7 +40,7 @@ export const es: Texts = {
   scanCode: 'Escanéalo con la cámara del móvil e inicia sesión allí.',
 
   'mcp:tools:read': 'Ver qué herramientas puedes usar',
-  'mcp:tools:call': 'Usar esas herramientas en tu nombre',
+  'mcp:tools:call': 'Usar herramientas en tu nombre',
   'mcp:resources:read': 'Leer los recursos a los que tienes acceso',
   'mcp:prompts:read': 'Leer los prompts a los que tienes acceso',
   mcp: 'Usar todas las herramientas, recursos y prompts a los que tienes acceso',

@@ -40,7 +40,7 @@ export const fr: Texts = {
   scanCode: 'Scannez ceci avec l’appareil photo du téléphone, et connectez-vous là.',
 
   'mcp:tools:read': 'Voir les outils que vous pouvez utiliser',
-  'mcp:tools:call': 'Utiliser ces outils en votre nom',
+  'mcp:tools:call': 'Utiliser des outils en votre nom',
   'mcp:resources:read': 'Lire les ressources auxquelles vous avez accès',
   'mcp:prompts:read': 'Lire les prompts auxquels vous avez accès',
   mcp: 'Utiliser tous les outils, ressources et prompts auxquels vous avez accès',

@@ -40,7 +40,7 @@ export const ja: Texts = {
   scanCode: 'スマートフォンのカメラで読み取り、そこでサインインしてください。',
 
   'mcp:tools:read': 'あなたが使えるツールを確認する',
-  'mcp:tools:call': 'それらのツールをあなたとして使う',
+  'mcp:tools:call': 'あなたとしてツールを使う',
   'mcp:resources:read': 'あなたがアクセスできるリソースを読む',
   'mcp:prompts:read': 'あなたがアクセスできるプロンプトを読む',
   mcp: 'あなたがアクセスできるすべてのツール、リソース、プロンプトを使う',

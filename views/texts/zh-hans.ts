@@ -39,7 +39,7 @@ export const zhHans: Texts = {
   scanCode: '用手机相机扫描，然后在手机上登录。',
 
   'mcp:tools:read': '查看您可以使用的工具',
-  'mcp:tools:call': '以您的身份使用这些工具',
+  'mcp:tools:call': '以您的身份使用工具',
   'mcp:resources:read': '读取您有权访问的资源',
   'mcp:prompts:read': '读取您有权访问的提示词',
   mcp: '使用您有权访问的所有工具、资源和提示词',

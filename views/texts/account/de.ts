@@ -14,7 +14,7 @@ export const account: AccountTexts = {
   lastUsed: 'Zuletzt benutzt',
   notYet: 'noch nicht',
   fromNetwork: '{time}, von {network}',
-  until: 'Bis',
+  until: 'Läuft ab',
   rename: 'Umbenennen',
   connectionName: 'Name, etwa „Laptop“',
   save: 'Speichern',

@@ -14,7 +14,7 @@ export const account = {
   lastUsed: 'Last used',
   notYet: 'not yet',
   fromNetwork: '{time}, from {network}',
-  until: 'Until',
+  until: 'Expires',
   rename: 'Rename',
   connectionName: 'Name, such as “laptop”',
   save: 'Save',

@@ -14,7 +14,7 @@ export const account: AccountTexts = {
   lastUsed: 'Último uso',
   notYet: 'todavía no',
   fromNetwork: '{time}, desde {network}',
-  until: 'Hasta',
+  until: 'Caduca',
   rename: 'Renombrar',
   connectionName: 'Nombre, por ejemplo «portátil»',
   save: 'Guardar',

@@ -14,7 +14,7 @@ export const account: AccountTexts = {
   lastUsed: 'Dernière utilisation',
   notYet: 'pas encore',
   fromNetwork: '{time}, depuis {network}',
-  until: 'Jusqu’à',
+  until: 'Expire',
   rename: 'Renommer',
   connectionName: 'Nom, par exemple « portable »',
   save: 'Enregistrer',

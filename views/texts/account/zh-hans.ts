@@ -14,7 +14,7 @@ export const account: AccountTexts = {
   lastUsed: '上次使用',
   notYet: '尚未使用',
   fromNetwork: '{time}，来自 {network}',
-  until: '有效期至',
+  until: '到期',
   rename: '重命名',
   connectionName: '名称，例如“笔记本电脑”',
   save: '保存',

@@ -5,12 +5,12 @@ import { READ_ONLY, type Tool } from './tool.ts'
 const connectionSchema = z.object({
   id: z.string(),
   client: z.object({ id: z.string(), name: z.string() }),
-  name: z.string().nullable().describe('What the user calls this connection'),
+  name: z.string().optional().describe('What the user calls this connection'),
   scope: z.array(z.string()),
   resource: z.string(),
   connected_at: z.string(),
   last_renewed_at: z.string(),
-  last_called_at: z.string().nullable(),
+  last_called_at: z.string().optional(),
   current: z.boolean().describe('Whether this is the connection of the calling app'),
 })
 
@@ -30,12 +30,12 @@ export const listConnections: Tool = {
       connections: connections.map(connection => ({
         id: connection.id,
         client: { id: connection.client_id, name: connection.client_name },
-        name: connection.label,
+        ...(connection.label !== null && { name: connection.label }),
         scope: connection.scope,
         resource: connection.resource,
         connected_at: connection.created_at.toISOString(),
         last_renewed_at: connection.used_at.toISOString(),
-        last_called_at: connection.called_at?.toISOString() ?? null,
+        ...(connection.called_at && { last_called_at: connection.called_at.toISOString() }),
         current: connection.id === caller.grantId,
       })),
     }

@@ -1,4 +1,5 @@
 /** The suite, as others run it, against our own server; and faults that it must find. */
+// Not on PostgreSQL: it is about whether the suite finds faults.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { join } from 'node:path'
 import { createSignInLink } from '../../src/signin/service.ts'

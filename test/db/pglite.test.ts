@@ -1,3 +1,4 @@
+// Not on PostgreSQL: it is about the embedded database.
 import { afterEach, describe, expect, setDefaultTimeout, spyOn, test } from 'bun:test'
 import fs, {
   existsSync,

@@ -1,3 +1,4 @@
+// Not on PostgreSQL: it is about the embedded database.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'

@@ -1,4 +1,5 @@
 /** Plain http away from loopback, where Chromium says nothing in Sec-Fetch-Site: only Origin and a cookie tell a forged form. */
+// Not on PostgreSQL: it is about what a browser sends.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { createSignInLink } from '../../src/signin/service.ts'
 import { closeTabs, noBrowser, openTab, shows } from '../support/browser.ts'

@@ -1,4 +1,5 @@
 /** Upstreams that send far too much, and very many listeners and upstreams: memory stays bounded and calls still work. */
+// Not on PostgreSQL: it is about memory.
 
 import { heapStats } from 'bun:jsc'
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'

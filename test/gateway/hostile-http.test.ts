@@ -1,4 +1,5 @@
 /** Misbehavior of HTTP upstreams: clients get a clear error or the right result, in time, and the call is made once. */
+// Not on PostgreSQL: it is about what upstreams answer over HTTP.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { RpcError, type RpcNotification } from '../../src/gateway/messages.ts'
 import { callerOf, exchangeOf, startGateway, type TestGateway } from '../support/gateway.ts'

@@ -1,4 +1,5 @@
 /** The pages in the reader's language (RFC 9110 12.5.4). */
+// Not on PostgreSQL: it is about texts.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,13 +1,13 @@
 import type { Deps } from '../deps.ts'
 import { type CheckedUpstream, checkUpstreams } from '../gateway/check.ts'
 import { readServers } from '../gateway/config.ts'
-import { acceptTools, listStates, restartUpstream } from '../gateway/operating.ts'
+import { acceptTools, listStates, restartUpstream, type StoredStatus } from '../gateway/operating.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { printableText } from '../lib/text.ts'
 import { subjectTokens } from '../oauth/subject-tokens.ts'
 import { upstreamFile, withDeps } from './environment.ts'
-import { print, printJson, say } from './terminal.ts'
+import { print, printJson, printTable, say } from './terminal.ts'
 
 export function list({ json }: { json?: boolean }): Promise<void> {
   return withDeps(deps => showStates(deps, json))
@@ -22,16 +22,21 @@ async function showStates(deps: Deps, json: boolean | undefined): Promise<void> 
     for (const { name, transport } of upstreams) print(`${name}\t${transport.type}`)
     return
   }
-  print(['NAME', 'STATE', 'ERA', 'TOOLS', 'CONNECTIONS', 'RESTARTS', 'SERVER'].join('\t'))
-  for (const row of rows) {
-    const { name, state, era, tools, connections, restarts, server } = row
-    print([name, state, era ?? '-', tools ?? '-', connections, restarts, server].join('\t'))
-    if (row.linkedAccounts > 0) print(`  linked accounts: ${row.linkedAccounts}`)
-    if (row.lastError) print(`  last error: ${printableText(row.lastError, 500)}`)
-    if (row.blocked.length > 0)
-      print(`  blocked until "upstream trust ${name}": ${row.blocked.map(tool => printableText(tool, 128)).join(', ')}`)
-    if (row.lastError) for (const line of row.stderr) print(`  stderr: ${printableText(line, 500)}`)
-  }
+  const columns = ['name', 'state', 'era', 'tools', 'connections', 'restarts', 'linked', 'server'] as const
+  const cells = rows.map(row => [
+    ...[row.name, row.state, row.era ?? null, row.tools ?? null, row.connections, row.restarts],
+    ...[row.linkedAccounts, row.server],
+  ])
+  await printTable({ columns, rows: cells }, deps.now())
+  for (const row of rows) sayTroubles(row)
+}
+
+function sayTroubles({ name, lastError, blocked, stderr }: StoredStatus): void {
+  if (blocked.length > 0)
+    say(`${name}: blocked until "upstream trust ${name}": ${blocked.map(tool => printableText(tool, 128)).join(', ')}`)
+  if (!lastError) return
+  say(`${name}: last error: ${printableText(lastError, 500)}`)
+  for (const line of stderr) say(`  stderr: ${printableText(line, 500)}`)
 }
 
 export function check(name: string | undefined, { json }: { json?: boolean }): Promise<void> {

@@ -115,12 +115,11 @@ describe('the upstream command', () => {
       lines = (await beside('upstream', 'list')).stdout.split('\n')
       await Bun.sleep(200)
     }
-    expect(lines[0]).toBe('NAME\tSTATE\tERA\tTOOLS\tCONNECTIONS\tRESTARTS\tSERVER')
     const linked = { upstream: 'one', url: '', issuer: '', account: null, scope: [], expiresAt: null, now: new Date() }
     const [user] = await server.deps.sql<{ id: string }[]>`select id from users where email = 'ada@example.com'`
     await upsertUpstreamAccount(server.deps.sql, { ...linked, userId: user!.id, tokens: Buffer.from('sealed') })
     const { stdout } = await beside('upstream', 'list')
-    expect(stdout).toMatch(/^one\tready\t.*\n {2}linked accounts: 1\n/m)
+    expect(stdout).toMatch(/^one\tready\t2026\t29\t\d+\t\d+\t1\t/m)
   })
 
   test('restart ends the processes of the running server, and is recorded', async () => {
@@ -187,7 +186,7 @@ describe('a tool that changes', () => {
     expect(await recorded('upstream.tools_changed')).toEqual([
       { upstream: 'guarded', tools: 'mail', count: 1, blocked: true },
     ])
-    const listed = async () => (await beside('upstream', 'list')).stdout
+    const listed = async () => (await beside('upstream', 'list')).stderr
     while (!(await listed()).includes('blocked until "upstream trust guarded": mail')) await Bun.sleep(200)
     expect(await beside('upstream', 'trust', 'guarded')).toEqual({
       code: 0,

@@ -56,7 +56,7 @@ describe.skipIf(missing)('protected_server.py', () => {
     await decide(server, ada, code!)
     const said = await stderr.text()
     expect(said).toContain(`${resource} is protected by ${server.base}\n`)
-    expect(said).toContain('1 tools:\n  greet  Greets the caller\n')
+    expect(said).toContain('1 tool:\n  greet  Greets the caller\n')
   })
 
   test('accepts only tokens for it that have the scope', async () => {

@@ -12,8 +12,8 @@ export interface NewStep {
 }
 
 /**
- * Appends steps in one statement. A call is one only if its client got a token after `since`, or among these steps: then it
- * is the first.
+ * Appends steps in one statement. A call counts as a step only if its client got a token after `since`, or among these steps: it
+ * is then the first call.
  */
 export async function insertConnectionSteps(sql: Queries, steps: NewStep[], since: Date): Promise<void> {
   await sql`

@@ -9,7 +9,7 @@ export interface UndecidedPoll {
 /**
  * A poll (RFC 8628 3.4, 3.5) with a code that nobody has decided yet. Compares the time with the last poll, and stores it; a
  * poll more than half a second early gets `slow_down` and lengthens the interval. Polls are the most frequent of all writes, so
- * they are in a table that is not logged: a crash of the database forgets them, with which nothing is wrong.
+ * they are in a table that is not logged: a crash of the database forgets them, which does no harm.
  *
  * @returns undefined if the code is decided, expired, unknown or of another client: see `redeemDeviceCode`.
  */

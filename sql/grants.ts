@@ -43,7 +43,7 @@ export interface UserConnection extends Connection {
 
 const FIRST = '00000000-0000-0000-0000-000000000000'
 
-/** At most `limit` living grants that come after one of them, by user; from the beginning without `after`. */
+/** At most `limit` active grants that come after one of them, by user; from the beginning without `after`. */
 export function listAllConnections(
   sql: Queries,
   {
@@ -85,7 +85,7 @@ export interface CreatedBefore {
 /** After everything. */
 const LAST: CreatedBefore = { created_at: new Date(Date.UTC(9999, 11, 31)), id: FIRST }
 
-/** At most `limit` living grants from before one of them, newest first. */
+/** At most `limit` active grants from before one of them, newest first. */
 export function listNewestConnections(
   sql: Queries,
   { before = LAST, limit, now }: { before: CreatedBefore | undefined; limit: number; now: Date },
@@ -129,7 +129,7 @@ export function listConnectionsOfClient(
     limit ${limit}`
 }
 
-/** Names a living grant, of this user if given. @param rename.label null removes the name. @returns whether there is one. */
+/** Names an active grant, of this user if given. @param rename.label null removes the name. @returns whether there is one. */
 export async function updateLabel(
   sql: Queries,
   rename: { id: string; userId?: string | undefined; label: string | null; now: Date },
@@ -153,8 +153,8 @@ export interface Use {
 }
 
 /**
- * Stores last uses; a later one that is stored already stays. A grant that is locked at the moment is left out: waiting for
- * it could end in a deadlock with somebody who is revoking it.
+ * Stores last uses; a later one that is already stored stays. A grant that is locked at the moment is left out: waiting for
+ * it could deadlock with a revocation.
  */
 export async function updateUses(sql: Queries, uses: readonly Use[]): Promise<void> {
   const ids = uses.map(({ id }) => id)
@@ -187,7 +187,7 @@ export async function updateUses(sql: Queries, uses: readonly Use[]): Promise<vo
       and coalesce(grants.called_at < used.at, true)`
 }
 
-/** How many living grants there are. */
+/** How many active grants there are. */
 export async function countConnections(sql: Queries, now: Date): Promise<number> {
   const [row] = await sql<{ count: number }[]>`
     select count(*)::int as count

@@ -53,7 +53,7 @@ const KEEP_USED = 100
 const FORGET_EVERY = 16
 
 /**
- * Consumes an unused token of a living grant, stores its successor, and records the use and its origin in the grant. Now and
+ * Consumes an unused token of a active grant, stores its successor, and records the use and its origin in the grant. Now and
  * then deletes old used tokens.
  *
  * @returns whether this call consumed it; otherwise another one did, or the grant has ended meanwhile.

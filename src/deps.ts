@@ -47,7 +47,7 @@ export interface Deps extends DecisionDeps, SignInDeps, HomeDeps {
   gateway: Gateway | undefined
   /** Reloads the file of upstream servers. If it is invalid, that is logged, and the old configuration stays. */
   reloadUpstreams(): Promise<void>
-  /** Tries an upstream server, as `upstream check` does. @returns undefined if there is none of that name. */
+  /** Tries an upstream server, as `upstream check` does. @returns undefined if there is no upstream of that name. */
   checkUpstream(name: string): Promise<CheckedUpstream | undefined>
   /** What is configured, for an administrator. */
   settings: readonly Setting[]
@@ -92,7 +92,7 @@ export async function openDeps(
   opened.defer(() => untraced.close())
   const db = tracing ? tracedDatabase(untraced, tracing) : untraced
   const applied = await migrate(db)
-  // That a new database was set up is not worth a line.
+  // Setting up a new database is not worth a line.
   const isUpgrade = applied.length > 0 && applied.length < migrations.length
   log[isUpgrade ? 'info' : 'debug']({ migrations: applied }, 'applied database migrations')
   const clock = await openClock(db.sql, log, time)

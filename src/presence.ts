@@ -1,4 +1,4 @@
-/** Each server says, through the database, that it is there and how it is: for `status`, and for the count of replicas. */
+/** Each server stores its state in the database: for `status`, and for the count of replicas. */
 import { hostname } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
 import { deleteServer, listServers, sweepServers, upsertServer } from '../sql/servers.ts'
@@ -7,7 +7,7 @@ import { lastErrors } from './lib/log.ts'
 
 const EVERY_MS = 30_000
 const FAREWELL_MS = 1_000
-/** After this long without a word a server is taken for gone. */
+/** A server that has stored nothing for this long counts as gone. */
 const FRESH_MS = 2.5 * EVERY_MS
 
 /** The stable form for programs. */
@@ -47,7 +47,7 @@ export function announce({ sql, now, log, config, metrics }: Base): { stop(): Pr
   return {
     async stop() {
       clearInterval(timer)
-      // A shutdown does not wait for a database that is away; the row is soon taken for that of a dead server.
+      // A shutdown does not wait for a database that is away; its row soon counts as that of a stopped server.
       await Promise.race([deleteServer(sql, name).catch(failed), Bun.sleep(FAREWELL_MS)])
     },
   }

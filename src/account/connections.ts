@@ -1,4 +1,4 @@
-/** A user's connected apps: naming, and ending one, all of an app, or all. */
+/** A user's connected apps: naming one, and ending one, all of an app, or all. */
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import type { Connection } from '../../sql/grants.ts'

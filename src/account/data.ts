@@ -1,4 +1,4 @@
-/** What is stored about a user: a file with all of it, and deleting the account. */
+/** Exporting everything that is stored about a user, and deleting the account. */
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { dataPage } from '../../views/data.tsx'

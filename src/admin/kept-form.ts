@@ -5,7 +5,7 @@
 import type { Base } from '../base.ts'
 import { hmac, sameBytes } from '../lib/crypto.ts'
 
-/** A form that is longer is lost: the sign-in page returns to no longer addresses. */
+/** A longer form is lost: the sign-in page does not return to longer addresses. */
 const LONGEST = 900
 
 export function keepForm(base: Base, userId: string, page: string, fields: object): string | undefined {

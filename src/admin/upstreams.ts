@@ -1,4 +1,4 @@
-/** Upstreams: how they are, what changed in their tools, and checking, trusting and restarting them. */
+/** Upstreams: their state, what changed in their tools, and checking, trusting and restarting them. */
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { countPendingTools } from '../../sql/upstreams.ts'

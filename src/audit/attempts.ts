@@ -60,7 +60,7 @@ export function attemptsOf(rows: readonly StepRow[], now: Date): Attempt[] {
       return here
     })
     let attempt = findAttempt(new Set(near.flatMap(here => [...here])), row, order)
-    // Somebody who signs in for the pages of this server is no client.
+    // Somebody who signs in to the pages of this server is not a client.
     if (!attempt && row.step === 'sign-in') continue
     if (!attempt) {
       const { program, at } = row
@@ -89,7 +89,7 @@ function add(attempt: Attempt, { at, step, status, answer, client_id, client_nam
   if (step === 'call' && status < 400) attempt.connected = true
 }
 
-/** @param order Of several that fit, the one that began last is found. */
+/** @param order If several fit, the one that began last is found. */
 function findAttempt(
   open: ReadonlySet<Attempt>,
   row: StepRow,

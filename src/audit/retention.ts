@@ -17,7 +17,7 @@ export function auditSweeps({ sql, config }: Base): Sweep[] {
   return [counts, (now, limit) => sweepAuditEvents(sql, new Date(now.getTime() - days * DAY_MS), limit)]
 }
 
-/** Steps kept of those that somebody known stands behind, and of strangers': about a thousand attempts together. */
+/** How many steps are kept, of known users and clients and of strangers: about a thousand attempts together. */
 const KEEP_STEPS = 5_000
 const KEEP_STEPS_MS = 30 * DAY_MS
 

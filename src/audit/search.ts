@@ -65,7 +65,7 @@ export async function searchAuditLog(
 const ABOUT_USER = 10_000
 
 /**
- * The newest events about a user, for themself: where an operator acted, without who and from where, which is not theirs.
+ * The newest events about a user, for that user. Where an operator acted, who and from where is left out.
  *
  * @returns at most 10,000, and whether there are more.
  */

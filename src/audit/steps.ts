@@ -90,5 +90,5 @@ export function openSteps(deps: { sql: Queries; log: Log; limits: Limits; now: (
   }
 }
 
-/** What a device is told that polls before somebody has decided. */
+/** The answer to a device that polls before somebody has decided. */
 export const PENDING = 'authorization_pending'

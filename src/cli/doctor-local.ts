@@ -59,7 +59,7 @@ export async function* checkHere(options: PublicOptions): AsyncGenerator<Check> 
     yield { ...check, name: `outside: ${check.name}` }
 }
 
-/** Without a change to the database: what opens it for work would migrate it. */
+/** Does not change the database, as opening it to work with it would (it migrates). */
 async function checkDatabase(config: Config): Promise<Check[]> {
   try {
     requireDatabase(config)
@@ -128,7 +128,7 @@ function checkDisk(dataDir: string): Check {
   return free < LOW_MB ? warning('disk', found, fix) : ok('disk', found)
 }
 
-/** Why the server would not start with a database that works. */
+/** Why the server would not start even though the database works. */
 function startFailure(error: unknown): Check {
   const { text } = explain(error)
   if (!/AUTH_SECRET|auth-secret/.test(text))

@@ -1,4 +1,4 @@
-/** What lies between a client and a server of this program: proxies that hold streams back, end them, or hide addresses. */
+/** What lies between a client and one of our servers: proxies that hold streams back, end them, or hide addresses. */
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { z } from 'zod'

@@ -18,7 +18,7 @@ const PING = { jsonrpc: '2.0', id: 1, method: 'ping' }
 const MAX_SKEW_MS = 60_000
 
 export interface PublicOptions {
-  /** Seconds for which a stream is kept silent; by default not on this machine, where there is hardly a proxy. */
+  /** Seconds for which a stream is kept silent; by default not on this machine, where there is rarely a proxy. */
   silence?: number | undefined
   /** The certificate of a further CA, PEM. */
   ca?: string | undefined

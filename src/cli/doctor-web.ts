@@ -5,7 +5,7 @@ import { UsageError } from '../lib/errors.ts'
 export interface Answer {
   status: number
   headers: Headers
-  /** Parsed JSON; undefined if it is none. */
+  /** Parsed JSON; undefined if the body is not JSON. */
   body: unknown
 }
 

@@ -108,7 +108,7 @@ function readArguments(file: string): Record<string, unknown> {
   }
 }
 
-/** Values are JSON, unless the tool wants a string or it is no JSON. */
+/** Values are JSON, unless the tool wants a string or the value is not JSON. */
 function parseArguments(tool: Tool, pairs: readonly string[]): Record<string, unknown> {
   const properties = (tool.inputSchema.properties ?? {}) as Record<string, { type?: unknown } | undefined>
   return Object.fromEntries(

@@ -65,7 +65,7 @@ async function describe(deps: Deps, person: UserRow) {
   return { stored, rows }
 }
 
-/** Short, and without a hyphen in front, as what the browser and the database use is not. */
+/** Short and without a leading hyphen, unlike the ids of browser and database. */
 const shortId = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex').slice(0, 12)
 const sessionId = (idHash: Uint8Array) => shortId(idHash)
 const passkeyId = (id: string) => shortId(hashSecret(id))

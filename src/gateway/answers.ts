@@ -61,7 +61,7 @@ export function answered(
       refuseQuestions(response.result, exchange.capabilities, capabilities)
     const kind = kindOfMethod(method)
     const items = kind && response.result[kind]
-    // What exceeds the limit is not looked at.
+    // Pages beyond the limit are ignored.
     if (Array.isArray(items)) response.result[kind!] = items.slice(0, upstream.config.maxTools)
     const cache = { sharable: upstream.sharable, ttlMs: announcesChanges(method, link) ? LIST_TTL_MS : 0 }
     return resultFor(era, link.era, method, response.result, cache, link.server.serverInfo)

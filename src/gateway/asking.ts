@@ -83,7 +83,7 @@ export async function askClient(
   return ask(question.method, { ...rest, ...url, ...(Object.keys(meta).length > 0 ? { _meta: meta } : {}) }, signal)
 }
 
-/** Notes a page that the upstream wants to be opened, so that the client hears of its completion, maybe after the call. */
+/** Notes a page that the upstream wants to be opened, so that the client is told of its completion, even after the call. */
 export function noteElicitation(deps: CallsDeps, { exchange, upstream }: Course, asked: unknown): void {
   if (!isObject(asked) || typeof asked.elicitationId !== 'string') return
   const { elicitationId } = asked

@@ -201,7 +201,7 @@ async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Pr
       }
     },
   }
-  // It is of this request alone, so the listener need not be removed.
+  // The signal belongs to this request alone, so the listener need not be removed.
   exchange.signal.addEventListener('abort', leave)
   try {
     let sent = body

@@ -16,7 +16,7 @@ export type { Auth, Filter, Transport }
 export interface UpstreamConfig {
   name: string
   transport: Transport
-  /** What it wants to be signed in with; absent: nothing, or what stands in its headers. */
+  /** The credential that it requires; absent: none, or one in `headers`. */
   auth?: Auth
   /** Milliseconds; see the table in the README. `idleTimeout` 0: never. */
   timeout: number

@@ -1,4 +1,4 @@
-/** Pages that sessions of 2025-11-25 were asked to open, so that each hears when its page has done what it is for. */
+/** Pages that sessions of 2025-11-25 were asked to open, so that each is notified when its page is done. */
 import type { GatewayCaller } from './exchange.ts'
 import type { RpcNotification } from './messages.ts'
 

@@ -7,7 +7,7 @@ import { record } from '../audit/events.ts'
 import type { Base } from '../base.ts'
 import type { Gateway, UpstreamStatus } from './exchange.ts'
 
-/** What a server process is called: host name and process id. */
+/** The name of a server process: host name and process id. */
 export const serverName = (): string => `${hostname()} ${process.pid}`
 
 /** Every server stores the state of its upstreams at least every 30 s; older rows are of servers that have stopped. */

@@ -44,7 +44,7 @@ export interface PoolDeps {
   /** The upstream failed so often that its calls fail at once. */
   onDown?(upstream: string, reason: FailureReason): void
   openChild(spec: ChildSpec, events: ConnectionEvents): Promise<Connection>
-  /** For upstreams with `auth`. @throws UpstreamFailure for who can have none. */
+  /** For upstreams with `auth`. @throws UpstreamFailure for callers that cannot have one. */
   credentialFor(config: UpstreamConfig, caller: GatewayCaller): Credential | undefined
 }
 
@@ -177,7 +177,7 @@ export function openPool(deps: PoolDeps, config: UpstreamConfig, memory: Memory,
       admit(link, keyFor(caller))
       return link
     } catch (error) {
-      // A person without an account is nothing that is wrong with the upstream.
+      // That a person has linked no account is not a failure of the upstream.
       if (!(error instanceof UpstreamFailure) || isAboutPerson(error.failure)) throw error
       health.failed(caller, error.failure, 'could not be started')
       throw error

@@ -1,4 +1,4 @@
-/** How an upstream is, for operators: its state in this process, what it offers, and the policy as it is applied. */
+/** An upstream for operators: its state in this process, what it offers, and the policy as applied. */
 import type { UpstreamConfig } from './config.ts'
 import type { Policy, UpstreamStatus } from './exchange.ts'
 import type { Pool } from './pool.ts'

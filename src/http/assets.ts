@@ -29,7 +29,7 @@ export const assets = ({ site }: { site: OwnSite }) => {
         'Content-Type': file.type,
         // Another replica may have a newer version during a deployment.
         'Cache-Control': hash === file.hash ? FOR_EVER : 'no-cache',
-        // An image of the operator's, opened by itself, is no page with scripts.
+        // The operator's image must not run scripts when it is opened by itself.
         'Content-Security-Policy': "default-src 'none'; style-src 'unsafe-inline'",
         Vary: 'Accept-Encoding',
         ...(encoding ? { 'Content-Encoding': encoding } : {}),

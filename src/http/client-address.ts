@@ -59,7 +59,7 @@ export function isTrustedPeer(config: Config, request: Request, server: Server<u
   return peer !== null && contains(trustedBy(config), peer)
 }
 
-/** What becomes of `X-Forwarded-For`: there is none, its sender is not in TRUSTED_PROXIES, or it is used. */
+/** How `X-Forwarded-For` is treated: absent, ignored because its sender is not in TRUSTED_PROXIES, or used. */
 export function forwardingOf(
   config: Config,
   request: Request,

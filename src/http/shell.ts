@@ -22,7 +22,7 @@ export async function page(
   view: View,
   { status = 200, known }: { status?: number; known?: { viewer: Viewer | undefined } } = {},
 ): Promise<Response> {
-  // Without the database, what needs nobody to be signed in is shown to a stranger.
+  // While the database is away, pages that need no sign-in are shown as to a stranger.
   const viewer = known ? known.viewer : await deps.viewers.find(request).catch(() => undefined)
   const notice = readNotice(deps, request)
   const language = languageOf(request)

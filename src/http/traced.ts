@@ -10,7 +10,7 @@ import { senderOf } from './requests.ts'
 /** What a handler says of its answer. */
 const answers = new WeakMap<Request, string | null>()
 
-/** Adds to a step what its status does not tell. @param answer Our own words; null: it is no step. */
+/** Adds to a step what its status does not tell. @param answer Our own words; null: it is not a step. */
 export function noteAnswer(request: Request, answer: string | null): void {
   answers.set(request, answer)
 }

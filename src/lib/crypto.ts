@@ -42,7 +42,7 @@ export function hmac(key: Uint8Array, message: string): Buffer {
   return createHmac('sha256', key).update(message).digest()
 }
 
-/** AES-256-GCM: 12 bytes nonce, ciphertext, 16 bytes tag. @param about What it belongs to, which must be said again to unseal it. */
+/** AES-256-GCM: 12 bytes nonce, ciphertext, 16 bytes tag. @param about What it belongs to, which must be given again to unseal it. */
 export function seal(key: Uint8Array, plaintext: string, about = ''): Buffer {
   const nonce = randomBytes(12)
   const cipher = createCipheriv('aes-256-gcm', key, nonce)

@@ -158,7 +158,7 @@ export const mcp = (deps: ToolDeps) => {
     return streams.guard(caller, handled.request, legacySse.open(caller))
   }
 
-  // By name, for Elysia parses the headers, cookies and query of every request to a handler that takes all of its context.
+  // By name, because Elysia parses the headers, cookies and query of every request to a handler that takes all of its context.
   const at =
     (resource: Resource) =>
     ({ request, server }: Handled) =>

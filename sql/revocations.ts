@@ -36,7 +36,7 @@ export function listNewRevocations(
 }
 
 /** @returns whether any of the subjects is revoked. */
-export async function anyRevoked(sql: Queries, subjects: string[]): Promise<boolean> {
+export async function anyRevoked(sql: Queries, subjects: readonly string[]): Promise<boolean> {
   const rows = await sql`
     select
     from revocations

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
+import { logInfo } from '../lib/log.ts'
 import { networkOf } from '../lib/networks.ts'
 import { clientAddress, type Handled, isTrustedPeer } from './client-address.ts'
 import { openRequestSpans } from './request-spans.ts'
@@ -34,7 +35,7 @@ const seen = new WeakMap<Request, Seen>()
 /** Adds the sender of a request to its log line. */
 export function identify(request: Request, sender: Sender): void {
   const known = seen.get(request)
-  if (known) known.sender = { ...known.sender, ...sender }
+  if (known) known.sender = known.sender ? { ...known.sender, ...sender } : sender
 }
 
 /** Lets web pages of another origin read the response to a request. */
@@ -112,7 +113,8 @@ function openNotes(base: Base, routes: Routes) {
       durations.observe({ method, route: route ?? 'none', status }, ms / 1000)
     }
     if (!config.ACCESS_LOG || routes.traitsOf(route).unlogged) return
-    log.info(
+    logInfo(
+      log,
       {
         request: id,
         method: request.method,

@@ -6,7 +6,31 @@ export type Log = Logger
 
 /** Structured log on standard output: JSON lines, or text on a terminal. Callers must not pass secrets. */
 export function openLog(level: string): Log {
-  return pino({ level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, standardOutput())
+  return pino({ level, base: undefined, timestamp: isoTime }, standardOutput())
+}
+
+let timeText = ''
+let timeOf = 0
+
+/** As pino's, but made once a millisecond: many requests are logged in one. */
+function isoTime(): string {
+  const now = Date.now()
+  if (now !== timeOf) {
+    timeOf = now
+    timeText = pino.stdTimeFunctions.isoTime()
+  }
+  return timeText
+}
+
+const { streamSym, timeSym } = pino.symbols as { streamSym: symbol; timeSym: symbol }
+
+/** As `log.info(fields, message)`, for plain values and far cheaper: for the line of each request. */
+export function logInfo(log: Log, fields: object, message: string): void {
+  if (!log.isLevelEnabled('info')) return
+  const internals = log as unknown as Record<symbol, unknown>
+  const time = (internals[timeSym] as () => string)()
+  const text = JSON.stringify(fields).slice(1, -1)
+  ;(internals[streamSym] as DestinationStream).write(`{"level":30${time},${text},"msg":"${message}"}\n`)
 }
 
 /** One per process, even with several servers in it. */

@@ -11,7 +11,7 @@ export function isLoopbackHost(hostname: string): boolean {
 
 /** The network that rate limits count: an IPv4 address, or the /64 of an IPv6 address. */
 export function networkOf(address: string | null): string {
-  if (address === null || isIP(address) !== 6) return address ?? 'unknown'
+  if (address === null || !address.includes(':') || isIP(address) !== 6) return address ?? 'unknown'
   const [head = '', tail] = address.split('::')
   const left = head.split(':').filter(Boolean)
   const right = (tail ?? '').split(':').filter(Boolean)

@@ -8,6 +8,8 @@ export interface Caller extends Principal {
   ip: string | null
   /** Absent for a machine, and if there are no upstream servers, since only they need it. */
   user?: { id: string; email: string; name: string } | undefined
+  /** As the token says, to be checked again later. */
+  principal: Principal
 }
 
 /** Identifies the owner of a session or stream: user, client and grant. It is the same after a token refresh. */

@@ -42,7 +42,8 @@ export async function prepare(
   era: Era,
   items: readonly unknown[],
 ): Promise<{ prepared: (Prepared | undefined)[]; missing: string[] }> {
-  const found = await Promise.all(items.map(item => prepareOne(catalogue, endpoint, caller, era, toMessage(item))))
+  const find = (item: unknown) => prepareOne(catalogue, endpoint, caller, era, toMessage(item))
+  const found = items.length === 1 ? [await find(items[0])] : await Promise.all(items.map(find))
   const needed = found.flatMap(({ scopes }) => scopes)
   const isEnough = needed.every(scope => allows(caller.scope, scope))
   return { prepared: found.map(({ prepared }) => prepared), missing: isEnough ? [] : [...new Set(needed)] }

@@ -19,7 +19,7 @@ import { queryParams } from '../http/params.ts'
 import { KNOWN_ORIGINS } from '../http/routes.ts'
 import { see, seeError } from '../http/traced.ts'
 import { OAuthError } from '../lib/errors.ts'
-import { insufficientScope, requireBearer } from '../oauth/bearer.ts'
+import { insufficientScope, requireBearer, requireStillValid } from '../oauth/bearer.ts'
 import { lookUpUser } from '../oauth/memory.ts'
 import type { Resource } from '../oauth/resources.ts'
 import { noteUse } from '../oauth/uses.ts'
@@ -76,11 +76,11 @@ export const mcp = (deps: ToolDeps) => {
     if (deps.steps.isFirst(grantId ?? clientId)) see(deps, handled, 'call', 200, undefined)
     const ip = clientAddress(deps, handled.request, handled.server)
     noteUse(deps, principal, ip)
-    if (!gateway) return { ...principal, ip }
+    if (!gateway) return { ...principal, ip, principal }
     const { userId } = principal
     const found = userId === null ? undefined : await lookUpUser(deps, userId)
     const user = found && { id: userId!, email: found.email, name: found.name }
-    const caller = { ...principal, ip, user }
+    const caller = { ...principal, ip, user, principal }
     if (resource.upstream !== undefined && !gateway.mayUse(resource.upstream, gatewayCaller(caller)))
       throw new OAuthError('access_denied', 'You do not have access to this server', { status: 403 })
     return caller
@@ -89,10 +89,10 @@ export const mcp = (deps: ToolDeps) => {
   /** Reads the messages of a POST. @throws OAuthError `insufficient_scope` if the caller may not send them. */
   async function receive(handled: Handled, resource: Resource, caller: Caller): Promise<Received | Response> {
     const { request } = handled
-    const body = await readWithin(personOf(caller), request)
+    const body = await read(caller, request)
     if (body instanceof Response) return body
     // Check again: the token may have been revoked while a slow body was being read.
-    await requireBearer(deps, handled, resource)
+    await requireStillValid(deps, caller.principal, resource)
     let envelope: Envelope | undefined
     let refused: RpcError | undefined
     try {
@@ -108,9 +108,13 @@ export const mcp = (deps: ToolDeps) => {
     return { body, items: prepared, envelope, refused }
   }
 
-  async function readWithin(person: string, request: Request): Promise<object | Response> {
+  function read(caller: Caller, request: Request): Promise<object | Response> {
     const length = request.headers.get('content-length')
-    if (length !== null && Number(length) <= SMALL_BODY) return readMessage(request)
+    const isSmall = length !== null && Number(length) <= SMALL_BODY
+    return isSmall ? readMessage(request) : readLarge(personOf(caller), request)
+  }
+
+  async function readLarge(person: string, request: Request): Promise<object | Response> {
     if (reading.of(person) >= LARGE_BODIES)
       return jsonRpcError(429, TRANSPORT_ERROR, 'Too many large requests at once', { 'Retry-After': '1' })
     reading.add(person)

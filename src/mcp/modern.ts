@@ -17,6 +17,7 @@ import { SERVER_INFO } from './identity.ts'
 import type { ToolDeps } from './tools/tool.ts'
 import { type EventStream, openEventStream } from './transport/event-stream.ts'
 import { type Accepts, jsonRpcError, TRANSPORT_ERROR } from './transport/messages.ts'
+import { openTimeouts } from './transport/timeouts.ts'
 
 /** A request, and how it can be answered. */
 export interface ModernRequest {
@@ -42,6 +43,8 @@ const DISCOVER_HINTS = { ttlMs: 300_000, cacheScope: 'private' }
 type Json = Record<string, unknown>
 
 export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
+  const patience = openTimeouts(PATIENCE_MS)
+
   async function discover({ endpoint, caller }: ModernRequest): Promise<Json> {
     const { capabilities, instructions, serverInfo } = await catalogue.describe(endpoint, caller)
     const _meta = { [SERVER_INFO_KEY]: serverInfo }
@@ -66,36 +69,39 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
   }
 
   /** Answers in JSON; as an event stream if there are notifications before the answer, or it takes long. */
-  async function reply(asked: ModernRequest, message: RpcRequest): Promise<Response> {
-    const { request, accepts } = asked
+  function reply(asked: ModernRequest, message: RpcRequest): Promise<Response> {
+    const { accepts, request } = asked
     const { id, method } = message
     const gone = new AbortController()
     const leave = () => gone.abort()
     request.signal.addEventListener('abort', leave, { once: true })
-    const streaming = Promise.withResolvers<undefined>()
-    const said: string[] = []
-    let events: EventStream | undefined
-    const say = (text: string) => void (events ? events.write(text) : said.push(text))
-    const notify = (notification: RpcNotification) => {
-      if (!accepts.stream) return // JSON has room for the answer only
-      say(eventOf(notification))
-      streaming.resolve(undefined)
-    }
-    const answered = answer(asked, message, { signal: gone.signal, notify }).then(
-      result => ({ status: 200, body: { jsonrpc: '2.0', id, result } }),
-      error => refusal(id, method, error),
-    )
-    const timer = accepts.stream ? setTimeout(streaming.resolve, PATIENCE_MS) : undefined
-    const first = await Promise.race([answered, streaming.promise])
-    clearTimeout(timer)
-    if (first) return Response.json(first.body, { status: first.status })
-    events = openEventStream(leave)
-    for (const text of said) events.write(text)
-    answered.then(({ body }) => {
-      say(eventOf(body))
-      events!.end()
+    return new Promise(resolve => {
+      let events: EventStream | undefined
+      const stream = () => {
+        events = openEventStream(leave)
+        resolve(events.response)
+        return events
+      }
+      const stopWaiting = accepts.stream ? patience.start(stream) : () => {}
+      const notify = (notification: RpcNotification) => {
+        if (!accepts.stream) return // JSON has room for the answer only
+        stopWaiting()
+        ;(events ?? stream()).write(eventOf(notification))
+      }
+      const say = (body: object, status = 200) => {
+        stopWaiting()
+        if (!events) return resolve(Response.json(body, { status }))
+        events.write(eventOf(body))
+        events.end()
+      }
+      answer(asked, message, { signal: gone.signal, notify }).then(
+        result => say({ jsonrpc: '2.0', id, result }),
+        error => {
+          const { body, status } = refusal(id, method, error)
+          say(body, status)
+        },
+      )
     })
-    return events.response
   }
 
   function refusal(id: Id, method: string, error: unknown) {

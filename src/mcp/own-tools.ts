@@ -93,10 +93,8 @@ export function openOwnTools(deps: ToolDeps): OwnTools {
     list: caller => DESCRIBED.filter(({ tool }) => mayUse(caller, tool)).map(({ description }) => description),
     async call(caller, tool, args, context) {
       const person = personOf(caller)
-      const bounds = [
-        [person, PER_PERSON],
-        [`${person} ${tool?.name}`, tool?.atOnce ?? PER_PERSON],
-      ] as const
+      const bounds: [key: string, most: number][] = [[person, PER_PERSON]]
+      if (tool?.atOnce) bounds.push([`${person} ${tool.name}`, tool.atOnce])
       for (const [key, most] of bounds)
         if (inProgress.of(key) >= most)
           return failure(`${most} calls are already in progress; wait until some have finished.`)

@@ -9,7 +9,7 @@ import { isPersonalToken, verifyPersonalToken } from './personal-tokens.ts'
 import type { Principal } from './principal.ts'
 import type { Resource } from './resources.ts'
 import { DEFAULT_SCOPE } from './scopes.ts'
-import { verifyAccessToken } from './tokens.ts'
+import { asOfNow, verifyAccessToken } from './tokens.ts'
 
 /**
  * Authenticates a request to an MCP endpoint.
@@ -32,9 +32,7 @@ export async function requireBearer(
       ? await verifyPersonalToken(deps, token, clientAddress(deps, request, server))
       : await verifyAccessToken(deps, token)
   } catch (error) {
-    if (error instanceof OAuthError && error.error === 'invalid_token')
-      throw unauthorized(deps, resource, true, error.description, error.detail)
-    throw error
+    throw challenged(deps, resource, error)
   }
   if (!resource.audiences.includes(principal.audience)) {
     throw unauthorized(deps, resource, true, 'The access token is for another resource')
@@ -42,6 +40,21 @@ export async function requireBearer(
   const { clientId, userId, grantId } = principal
   identify(request, { client: clientId, user: userId ?? undefined, grant: grantId ?? undefined })
   return principal
+}
+
+/** Checks again a principal that {@link requireBearer} returned some time ago. @throws OAuthError as it does. */
+export async function requireStillValid(deps: OAuthDeps, principal: Principal, resource: Resource): Promise<void> {
+  try {
+    const current = asOfNow(deps, principal)
+    if (current instanceof Promise) await current
+  } catch (error) {
+    throw challenged(deps, resource, error)
+  }
+}
+
+function challenged(deps: OAuthDeps, resource: Resource, error: unknown): unknown {
+  if (!(error instanceof OAuthError && error.error === 'invalid_token')) return error
+  return unauthorized(deps, resource, true, error.description, error.detail)
 }
 
 function unauthorized(

@@ -206,10 +206,9 @@ export function rememberUntil({ now }: Pick<Base, 'now'>): Date {
   return new Date(now().getTime() + REMEMBER_MS)
 }
 
-/** Whether any of the subjects is revoked. Queries the database only while notifications are lost. */
-export async function isRevoked(deps: MemoryDeps, subjects: string[]): Promise<boolean> {
-  if (subjects.some(subject => deps.memory.revoked.has(subject))) return true
-  return !deps.memory.current && anyRevoked(deps.sql, subjects)
+/** Whether any of the subjects is revoked. Queries the database, and returns a promise, only while notifications are lost. */
+export function isRevoked({ memory, sql }: MemoryDeps, subjects: readonly string[]): boolean | Promise<boolean> {
+  return subjects.some(subject => memory.revoked.has(subject)) || (!memory.current && anyRevoked(sql, subjects))
 }
 
 /** Finds a client by id, from memory if possible. */

@@ -20,9 +20,9 @@ import { networkOf } from '../lib/networks.ts'
 import { printableText } from '../lib/text.ts'
 import { countHit, LIMITS, requireUnlimited } from '../limits.ts'
 import type { OAuthDeps } from './deps.ts'
-import { isRevoked, type PersonalPrincipal, remember, rememberPersonalToken, rememberUntil } from './memory.ts'
-import { PERSONAL_TOKEN, type Principal, revocableSubjects } from './principal.ts'
-import { invalidToken, withRightsOf } from './tokens.ts'
+import { type PersonalPrincipal, remember, rememberPersonalToken, rememberUntil } from './memory.ts'
+import { PERSONAL_TOKEN, type Principal } from './principal.ts'
+import { asOfNow, invalidToken } from './tokens.ts'
 
 const DAY_MS = 86_400_000
 /** Default lifetime of a token, and the longest. */
@@ -178,10 +178,7 @@ export async function revokePersonalToken(
 export async function verifyPersonalToken(deps: OAuthDeps, token: string, ip: string | null): Promise<Principal> {
   if (!deps.config.PERSONAL_TOKENS) throw invalidToken('personal access tokens are off')
   const now = deps.now().getTime()
-  const principal = await lookUp(deps, token, ip, now)
-  if (principal.expiresAt * 1000 <= now) throw invalidToken('expired')
-  if (await isRevoked(deps, revocableSubjects(principal))) throw invalidToken('revoked')
-  return withRightsOf(deps, principal.userId, principal)
+  return asOfNow(deps, await lookUp(deps, token, ip, now))
 }
 
 async function lookUp(deps: OAuthDeps, token: string, ip: string | null, now: number): Promise<PersonalPrincipal> {

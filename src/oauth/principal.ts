@@ -33,10 +33,17 @@ export function principalOf(claims: Record<string, unknown>, keyId: string): Pri
   }
 }
 
+/** Of the principals that are kept with their tokens, and checked at every request. */
+const subjectsOf = new WeakMap<Principal, readonly string[]>()
+
 /** The subjects whose revocation ends this principal's token. */
-export function revocableSubjects(principal: Principal): string[] {
-  const subjects = [`token:${principal.tokenId}`, `client:${principal.clientId}`]
-  if (principal.keyId) subjects.push(`key:${principal.keyId}`)
-  if (principal.grantId) subjects.push(`grant:${principal.grantId}`)
+export function revocableSubjects(principal: Principal): readonly string[] {
+  let subjects = subjectsOf.get(principal)
+  if (!subjects) {
+    const { tokenId, clientId, keyId, grantId } = principal
+    const named = { token: tokenId, client: clientId, key: keyId, grant: grantId }
+    subjects = Object.entries(named).flatMap(([kind, id]) => (id ? [`${kind}:${id}`] : []))
+    subjectsOf.set(principal, subjects)
+  }
   return subjects
 }

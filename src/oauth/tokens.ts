@@ -28,7 +28,7 @@ import type { OAuthDeps } from './deps.ts'
 import type { TokenResponse } from './grants/types.ts'
 import { signJwt, verifyJwt } from './keys.ts'
 import { isRevoked, lookUpUser, remember, rememberUntil, rememberVerified } from './memory.ts'
-import { type Principal, principalOf, revocableSubjects } from './principal.ts'
+import { PERSONAL_TOKEN, type Principal, principalOf, revocableSubjects } from './principal.ts'
 import { withoutAdmin } from './scopes.ts'
 
 export interface AccessTokenInput {
@@ -74,14 +74,26 @@ export async function verifyAccessToken(deps: OAuthDeps, token: string): Promise
     principal = principalOf(verified.claims, verified.kid)
     rememberVerified(deps.memory, hash, principal)
   }
-  if (principal.expiresAt * 1000 <= deps.now().getTime()) {
-    deps.memory.verified.delete(hash)
-    throw invalidToken('expired')
+  const current = asOfNow(deps, principal)
+  return current instanceof Promise ? await current : current
+}
+
+/**
+ * Checks what may have changed since a token was verified: time, revocations, and the rights of its user.
+ *
+ * @returns the principal with the rights it has now: a promise only if the database has to be asked.
+ * @throws OAuthError `invalid_token`
+ */
+export function asOfNow(deps: OAuthDeps, principal: Principal): Principal | Promise<Principal> {
+  const { userId, clientId, scope } = principal
+  if (principal.expiresAt * 1000 <= deps.now().getTime()) throw invalidToken('expired')
+  const needsUser = userId !== null && (clientId === PERSONAL_TOKEN || scope.includes('admin'))
+  const judge = (revoked: boolean) => {
+    if (revoked) throw invalidToken('revoked')
+    return needsUser ? withRightsOf(deps, userId, principal) : principal
   }
-  if (await isRevoked(deps, revocableSubjects(principal))) throw invalidToken('revoked')
-  return principal.userId && principal.scope.includes('admin')
-    ? withRightsOf(deps, principal.userId, principal)
-    : principal
+  const revoked = isRevoked(deps, revocableSubjects(principal))
+  return revoked instanceof Promise ? revoked.then(judge) : judge(revoked)
 }
 
 /** A principal without the rights that its user has lost. @throws OAuthError `invalid_token` if nothing is left. */

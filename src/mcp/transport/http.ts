@@ -9,6 +9,7 @@ import type { Prepared } from '../core.ts'
 import { type EventLog, type LoggedEvent, parseEventId } from './event-log.ts'
 import { openEventStream, wholeEventStream } from './event-stream.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
+import { openTimeouts } from './timeouts.ts'
 
 /** The number of the standalone stream. */
 const STANDALONE = 0
@@ -16,6 +17,7 @@ const STANDALONE = 0
 const RETRY_MS = 2_000
 /** How long to wait for the answer before opening a stream for it. */
 const SOON_MS = 20
+const soon = openTimeouts(SOON_MS)
 
 interface Stream {
   number: number
@@ -125,18 +127,18 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
     const { promise, resolve } = Promise.withResolvers<Response>()
     let text = primer(stream)
     const open = () => {
-      clearTimeout(timer)
+      stopWaiting()
       stream.connection = undefined
       resolve(connectEvents(stream, text))
     }
-    const timer = setTimeout(open, SOON_MS)
+    const stopWaiting = soon.start(open)
     stream.connection = {
       deliver(message, event) {
         if (event) text += textOf(event)
         if (!isResponse(message)) open()
       },
       end() {
-        clearTimeout(timer)
+        stopWaiting()
         resolve(wholeEventStream(text, headers))
       },
     }

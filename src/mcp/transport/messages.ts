@@ -20,8 +20,8 @@ export const SESSION_NOT_FOUND = -32001
 
 /** Reads the body of a POST. @returns the parsed JSON, or the error response for an invalid body. */
 export async function readMessage(request: Request): Promise<object | Response> {
-  const [mediaType] = (request.headers.get('content-type') ?? '').split(';')
-  if (mediaType!.trim().toLowerCase() !== 'application/json')
+  const type = request.headers.get('content-type') ?? ''
+  if (type !== 'application/json' && type.split(';')[0]!.trim().toLowerCase() !== 'application/json')
     return jsonRpcError(415, TRANSPORT_ERROR, 'The content type must be application/json')
   let text: string
   try {
@@ -125,6 +125,7 @@ export interface Accepts {
 export function acceptedBy(request: Request): Accepts {
   const accept = request.headers.get('accept')
   if (accept === null) return { json: true, stream: false }
+  if (accept === 'application/json, text/event-stream') return { json: true, stream: true } // as the SDKs send it
   const types = accept.split(',').map(item => item.split(';')[0]!.trim().toLowerCase())
   return {
     json: types.some(type => type === 'application/json' || type === 'application/*' || type === '*/*'),

@@ -50,9 +50,9 @@ export function openEventLogs(): (person: string) => EventLog {
     const total = (held.get(person) ?? 0) + change
     bytesOverall += change
     logs.delete(log)
-    held.delete(person)
     if (size > 0) logs.set(log, { person, size })
     if (total > 0) held.set(person, total)
+    else held.delete(person)
   }
 
   /** Clears the least recently written log of the person with the most data. */

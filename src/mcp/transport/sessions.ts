@@ -109,8 +109,15 @@ export function openSessions<T extends Session>(deps: OAuthDeps, metric: string,
       const entry = sessions.get(id)
       if (!entry || entry.keys[0] !== ownerOf(principal)) return undefined
       const { session, principal: before } = entry
-      take(id)
-      insert(id, { ...entry, principal, usedAt: now })
+      entry.principal = principal
+      entry.usedAt = now
+      sessions.delete(id)
+      sessions.set(id, entry)
+      for (const key of entry.keys) {
+        const ids = idsOf.get(key)!
+        ids.delete(id)
+        ids.add(id)
+      }
       return { session, before }
     },
     add(session, principal) {

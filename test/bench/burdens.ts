@@ -38,6 +38,6 @@ export async function startWith(unused: number): Promise<{ ms: number; megabytes
     at % 2 === 0 ? { command: 'nothing', env: { WHO: '${user.sub}' } } : { url: `http://127.0.0.1:9/${at}` },
   ])
   const startedAt = performance.now()
-  await using ours = await startOurs('http://127.0.0.1:9/', Object.fromEntries(more))
+  await using ours = await startOurs('bare', 'http://127.0.0.1:9/', Object.fromEntries(more))
   return { ms: ours.readyAt - startedAt, megabytes: memoryOf(ours.pid) }
 }

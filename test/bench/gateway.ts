@@ -1,30 +1,48 @@
 /**
  * Calls a second through the gateway, beside the same upstream reached directly and the gateways of npm, for clients of
  * both eras. Rounds are interleaved and what counts is the ratio, since a machine is never quiet; the time of the
- * processor that a call takes says the most. Usage: bun run bench:gateway [--rounds N] [--seconds N]
+ * processor that a call takes says the most. In front of two upstreams: the least that one can be, and one on the MCP SDK.
+ * Usage: bun run bench:gateway [--rounds N] [--seconds N] [--upstreams bare,sdk] [--wires stdio,http]
+ * [--out PATH] writes PATH.json, and the tables of the README.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { onPostgres } from '../support/server.ts'
 import { longestBlocks, startWith } from './burdens.ts'
 import type { Load, Measured } from './load.ts'
-import { ECHO, fetchPeer, peers, type Running, startBare, startOurs, startPeer, startUpstream } from './peers.ts'
+import {
+  fetchPeer,
+  overStdio,
+  peers,
+  type Running,
+  startBare,
+  startOurs,
+  startPeer,
+  startUpstream,
+  type Upstream,
+} from './peers.ts'
 import { cpuOf } from './processor.ts'
+import { machine, middle, writeReadme } from './report.ts'
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '2' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '2' },
+    upstreams: { type: 'string', default: 'bare,sdk' },
+    wires: { type: 'string', default: 'stdio,http' },
+    out: { type: 'string' },
+  },
 })
 const ROUNDS = Number(values.rounds)
 const SECONDS = Number(values.seconds)
 const CALLERS = 64
 const SESSIONS = 8
 const ERAS = ['modern', 'session'] as const
-const LOOP = 'a loop over its pipes'
-const DIRECT = 'the upstream itself'
+const DIRECT = 'directly'
 const BARE = 'a bare HTTP server'
-const OURS = 'this gateway'
+const OURS = 'this server'
 
 interface Contender {
   name: string
@@ -54,11 +72,39 @@ async function run({ target, pid }: Contender, era: Load['era'], callers: number
   return { perSecond: calls / seconds, median, cpu }
 }
 
-const middle = (values: number[]) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 const round = (value: number, digits = 0) =>
   Number.isNaN(value)
     ? ''
     : value.toLocaleString('en', { maximumFractionDigits: digits, minimumFractionDigits: digits })
+
+type Wire = 'stdio' | 'http'
+const UPSTREAM_NAMES: Record<Upstream, string> = { bare: 'A bare upstream', sdk: 'An upstream on the MCP SDK' }
+const CLIENTS = { modern: '2026-07-28', session: '2025-11-25 with sessions' } as const
+
+interface Row {
+  upstream: Upstream
+  wire: Wire
+  era: Load['era']
+  figures: Record<string, Figures[]>
+  /** One call at a time. */
+  alone: Record<string, Figures[]>
+}
+
+/** Calls a second and microseconds of the processor, a column for each contender. */
+function tableOf(rows: readonly Row[]): string {
+  const names = [...new Set(rows.flatMap(({ figures }) => Object.keys(figures)))]
+  const lines = rows.map(({ upstream, wire, era, figures }) => {
+    const cells = names.map(name => {
+      const rounds = figures[name]
+      if (!rounds) return ''
+      const rate = `${round(middle(rounds.map(({ perSecond }) => perSecond)))} calls/s`
+      const cpu = round(middle(rounds.map(figure => figure.cpu)))
+      return cpu === '' ? rate : `${rate}, ${cpu} µs`
+    })
+    return `| ${[`${upstream} over ${wire}, ${CLIENTS[era]}`, ...cells].join(' | ')} |`
+  })
+  return [`| upstream, clients | ${names.join(' | ')} |`, `|${'---|'.repeat(names.length + 1)}`, ...lines].join('\n')
+}
 
 /** Rounds of several contenders, in turn. */
 async function compare(contenders: readonly Contender[], era: Load['era'], callers: number) {
@@ -106,52 +152,65 @@ function showLatency(title: string, figures: Map<string, Figures[]>, base: strin
 await using stack = new AsyncDisposableStack()
 const directory = mkdtempSync(join(tmpdir(), 'bench-peers-'))
 stack.defer(() => rmSync(directory, { recursive: true, force: true }))
-const upstream = stack.use(await startUpstream())
-const bare = stack.use(await startBare())
-const ours = stack.use(await startOurs(upstream.url))
-const others: { name: string; running: Running }[] = []
-for (const peer of peers) {
-  const found = fetchPeer(peer, directory)
-  if (found)
-    others.push({
-      name: `${peer.split('@')[0]} ${found.version}`,
-      running: stack.use(await startPeer(peer, directory)),
-    })
-  else console.log(`${peer} is left out: npm did not fetch it`)
-}
+const found = peers.flatMap(peer => {
+  const fetched = fetchPeer(peer, directory)
+  if (!fetched) console.log(`${peer} is left out: npm did not fetch it`)
+  return fetched ? [{ peer, name: `${peer.split('@')[0]} ${fetched.version}` }] : []
+})
 
-const contender = (name: string, { pid, endpoint }: Running, wire: 'stdio' | 'http'): Contender => {
-  return { name, pid, target: endpoint(wire) }
+/** What is compared in front of an upstream, by wire. */
+async function open(upstream: Upstream): Promise<Record<Wire, Contender[]>> {
+  const behind = stack.use(await startUpstream(upstream))
+  const pipes = overStdio(upstream)
+  const ours = stack.use(await startOurs(upstream, behind.url))
+  const contender = (name: string, { pid, endpoint }: Running, wire: Wire): Contender => {
+    return { name, pid, target: endpoint(wire) }
+  }
+  const others = found.map(async ({ peer, name }) =>
+    contender(name, stack.use(await startPeer(peer, directory, upstream)), 'stdio'),
+  )
+  return {
+    stdio: [
+      { name: DIRECT, target: { command: pipes } },
+      contender(BARE, stack.use(await startBare(pipes)), 'stdio'),
+      contender(OURS, ours, 'stdio'),
+      ...(await Promise.all(others)),
+    ],
+    http: [
+      contender(DIRECT, behind, 'http'),
+      contender(BARE, stack.use(await startBare(behind.url)), 'http'),
+      contender(OURS, ours, 'http'),
+    ],
+  }
 }
-const stdio = [
-  { name: LOOP, target: { command: ECHO } },
-  contender(BARE, bare, 'stdio'),
-  contender(OURS, ours, 'stdio'),
-  ...others.map(({ name, running }) => contender(name, running, 'stdio')),
-]
-const http = [contender(DIRECT, upstream, 'http'), contender(OURS, ours, 'http')]
 
 console.log(
-  `\n${CALLERS} callers, ${ROUNDS} rounds of ${SECONDS} s, ${onPostgres ? 'PostgreSQL' : 'embedded database'}; medians. CPU: of the named process, a call.`,
+  `${CALLERS} callers, ${ROUNDS} rounds of ${SECONDS} s, ${onPostgres ? 'PostgreSQL' : 'embedded database'}; medians. CPU: of the named process, a call.`,
 )
-for (const era of ERAS) {
-  const clients = era === 'modern' ? 'clients of 2026-07-28' : 'clients of 2025-11-25 with sessions'
-  const figures = await compare(stdio, era, CALLERS)
-  show(`Upstream over stdio, ${clients}`, figures, [LOOP, BARE, ...others.slice(0, 1).map(({ name }) => name)])
-  show(`Upstream over HTTP, ${clients}`, await compare(http, era, CALLERS), [DIRECT])
+const results: Row[] = []
+for (const upstream of values.upstreams.split(',') as Upstream[]) {
+  const contenders = await open(upstream)
+  for (const wire of values.wires.split(',') as Wire[])
+    for (const era of ERAS) {
+      const figures = await compare(contenders[wire], era, CALLERS)
+      const title = `${UPSTREAM_NAMES[upstream]} over ${wire}, clients of ${CLIENTS[era]}`
+      const bases = [DIRECT, BARE, ...found.slice(0, 1).map(({ name }) => name)]
+      show(
+        title,
+        figures,
+        bases.filter(base => figures.has(base)),
+      )
+      const beside = contenders[wire].filter(({ name }) => name === DIRECT || name === OURS)
+      const alone = await compare(beside, era, 1)
+      showLatency(`${title}, one call at a time`, alone, DIRECT)
+      results.push({ upstream, wire, era, figures: Object.fromEntries(figures), alone: Object.fromEntries(alone) })
+    }
 }
-console.log('\nOne call at a time')
-for (const era of ERAS) {
-  showLatency(
-    `stdio, ${era}`,
-    await compare(
-      stdio.filter(({ name }) => name === LOOP || name === OURS),
-      era,
-      1,
-    ),
-    LOOP,
-  )
-  showLatency(`HTTP, ${era}`, await compare(http, era, 1), DIRECT)
+if (values.out) {
+  const date = new Date().toISOString().slice(0, 10)
+  const about = { machine: machine(), date, rounds: ROUNDS, seconds: SECONDS, callers: CALLERS }
+  writeFileSync(`${values.out}.json`, `${JSON.stringify({ ...about, results }, null, 2)}\n`)
+  writeReadme('gateway', tableOf(results))
 }
 
 console.log('\nBurdens')

@@ -1,4 +1,4 @@
-/** What the benchmark compares: this gateway and those of npm, each as a process of its own in front of `echo-server.ts`. */
+/** What the benchmark compares: this gateway and those of npm, each as a process of its own in front of the same upstream. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,7 +12,12 @@ export interface Running extends AsyncDisposable {
   endpoint(upstream: 'stdio' | 'http'): { url: string; headers: Record<string, string> }
 }
 
-export const ECHO = [process.execPath, join(import.meta.dir, 'echo-server.ts'), '--stdio']
+const programOf = (name: string) => [process.execPath, join(import.meta.dir, name)]
+
+/** The servers behind: the least that one can be, so that what is measured is the way to it, and what people have. */
+export const UPSTREAMS = { bare: programOf('echo-server.ts'), sdk: programOf('sdk-echo-server.ts') }
+export type Upstream = keyof typeof UPSTREAMS
+export const overStdio = (upstream: Upstream) => [...UPSTREAMS[upstream], '--stdio']
 
 /** Starts a process, and waits until a request to `url` is answered, whatever the answer. */
 async function start(command: string[], url: string, env: Record<string, string> = {}, cwd?: string) {
@@ -40,9 +45,11 @@ async function start(command: string[], url: string, env: Record<string, string>
 }
 
 /** The upstream itself, over HTTP. */
-export const startUpstream = () => startPrinting([...ECHO.slice(0, -1), '--http', '0'])
+export const startUpstream = (upstream: Upstream) => startPrinting([...UPSTREAMS[upstream], '--http', '0'])
 
-export const startBare = () => startPrinting([process.execPath, join(import.meta.dir, 'bare.ts')])
+/** A server that only carries calls. @param to An address, or a command. */
+export const startBare = (to: string | string[]) =>
+  startPrinting([...programOf('bare.ts'), ...(typeof to === 'string' ? ['--url', to] : ['--', ...to])])
 
 /** Starts a server that prints its address. */
 async function startPrinting(command: string[]): Promise<Running & { url: string }> {
@@ -60,17 +67,18 @@ async function startPrinting(command: string[]): Promise<Running & { url: string
 }
 
 /**
- * This server with both upstreams in its file, on the embedded database or TEST_DATABASE_URL's.
+ * This server with an upstream over both wires in its file, on the embedded database or TEST_DATABASE_URL's.
  *
  * @param more Other entries. @returns also when it answered, on the clock of `performance.now()`.
  */
 export async function startOurs(
+  upstream: Upstream,
   httpUpstream: string,
   more: Record<string, object> = {},
 ): Promise<Running & { readyAt: number }> {
   const dir = mkdtempSync(join(tmpdir(), 'bench-'))
   const database = await emptyDatabase()
-  const [command, ...args] = ECHO
+  const [command, ...args] = overStdio(upstream)
   // As many calls at once as there are callers: the gateways of npm have no limit.
   const limit = { concurrency: 64 }
   const stdio = { command, args, isolation: 'shared', ...limit }
@@ -108,13 +116,13 @@ export async function startOurs(
 }
 
 const PEERS = {
-  'mcp-proxy@6.7': (port: number) => [
+  'mcp-proxy@6.7': (port: number, command: string[]) => [
     ...['mcp-proxy', '--port', `${port}`, '--host', '127.0.0.1', '--server', 'stream'],
-    ...['--upstreamProtocol', 'auto', '--', ...ECHO],
+    ...['--upstreamProtocol', 'auto', '--', ...command],
   ],
-  'supergateway@4.0': (port: number) => [
+  'supergateway@4.0': (port: number, command: string[]) => [
     ...['supergateway', '--port', `${port}`, '--logLevel', 'none', '--outputTransport', 'streamableHttp'],
-    ...['--stateful', '--stdio', ECHO.join(' ')],
+    ...['--stateful', '--stdio', command.join(' ')],
   ],
 } as const
 
@@ -131,10 +139,10 @@ export function fetchPeer(peer: Peer, directory: string): { version: string } | 
 }
 
 /** A gateway of npm, in front of the upstream over stdio: none of them has one over HTTP on both sides. */
-export async function startPeer(peer: Peer, directory: string): Promise<Running> {
+export async function startPeer(peer: Peer, directory: string, upstream: Upstream): Promise<Running> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}/mcp`
-  const [program, ...args] = PEERS[peer](port)
+  const [program, ...args] = PEERS[peer](port, overStdio(upstream))
   const { pid, stop } = await start([join(directory, 'node_modules/.bin', program!), ...args], url)
   return { pid, endpoint: () => ({ url, headers: {} }), [Symbol.asyncDispose]: stop }
 }

@@ -1,5 +1,8 @@
 /** Figures as lines, as the table of the README, and as a chart. */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
+import { join } from 'node:path'
+import { ROOT } from '../support/command.ts'
 import type { Measured } from './wrk.ts'
 
 export interface Figures extends Measured {
@@ -123,4 +126,14 @@ async function draw(directory: string, chart: object): Promise<string> {
   const [vega, lite] = [await load('vega'), await load('vega-lite')]
   const { spec } = lite.compile({ background: 'white', ...chart })
   return new vega.View(vega.parse(spec), { renderer: 'none' }).toSVG()
+}
+
+/** Replaces the table of a benchmark in the README, between two comments that name it. */
+export function writeReadme(bench: string, table: string): void {
+  const path = join(ROOT, 'README.md')
+  const [begin, end] = [`<!-- bench:${bench} -->\n`, `<!-- /bench:${bench} -->`]
+  const text = readFileSync(path, 'utf8')
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)]
+  if (from < 0 || to < 0) throw new Error(`README.md must have ${begin.trim()} and ${end}`)
+  writeFileSync(path, `${text.slice(0, from)}${begin}\n${table}\n\n${text.slice(to)}`)
 }

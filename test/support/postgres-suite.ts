@@ -28,10 +28,11 @@ function opensDatabase(file: string, seen = new Set<string>()): boolean {
   return importsOf(file).some(target => opensDatabase(target, seen))
 }
 
-/** The test files that run on PostgreSQL, too, as paths from the root. Those in test/faults have a run of their own. */
+/** The test files that run on PostgreSQL, too, as paths from the root. Those in test/clients and test/faults run once, by themselves. */
 export function postgresSuite(): string[] {
-  const files = [...new Bun.Glob('test/**/*.test.ts').scanSync(ROOT)].filter(file => !file.startsWith('test/faults/'))
-  return files.filter(file => opensDatabase(file) && !/^\/\/ Not on PostgreSQL: \S/m.test(textOf(file))).toSorted()
+  const files = [...new Bun.Glob('test/**/*.test.ts').scanSync(ROOT)]
+  const both = files.filter(file => !/^test\/(clients|faults)\//.test(file))
+  return both.filter(file => opensDatabase(file) && !/^\/\/ Not on PostgreSQL: \S/m.test(textOf(file))).toSorted()
 }
 
 if (import.meta.main) {

@@ -1,5 +1,4 @@
 /** Unmodified MCP servers from npm behind the gateway, used by clients of both SDKs, mcp-remote and the Inspector. */
-// Not on PostgreSQL: it is about other programs, behind and before the gateway.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

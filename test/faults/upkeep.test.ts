@@ -3,19 +3,26 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { sweep } from '../../src/sweeper.ts'
+import type { TestDatabase } from '../support/database.ts'
+import { faultDatabase } from '../support/faults.ts'
 import { registerClient } from '../support/flows.ts'
-import { onPostgres, startServer, type TestServer } from '../support/server.ts'
+import { startServer, type TestServer } from '../support/server.ts'
 
 setDefaultTimeout(300_000)
 
 const MB = 1024 * 1024
 
-describe.skipIf(onPostgres)('the embedded database (a PostgreSQL does both by itself)', () => {
+describe('the embedded database (a PostgreSQL does both by itself)', () => {
+  let database: TestDatabase
   let server: TestServer
   beforeAll(async () => {
-    server = await startServer()
+    database = await faultDatabase('the embedded database')
+    server = await startServer(database.env)
   })
-  afterAll(() => server.close())
+  afterAll(async () => {
+    await server.close()
+    await database.drop()
+  })
 
   test('uses the room of device codes that were swept again', async () => {
     const { sql, db } = server.deps

@@ -1,6 +1,5 @@
 /** The MCP project's own conformance suite for servers, as far as it needs nothing that only a server
  * of its own has: the hub without upstream servers has no resources and prompts, and says so. */
-// Not on PostgreSQL: it is about MCP; nothing that it reads is stored.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { hasPassed, type Revision, runRequirements, runScenario } from '../support/conformance.ts'
 import { ASKED_FROM_2025 } from '../support/conformance-table.ts'

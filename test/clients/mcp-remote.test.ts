@@ -1,5 +1,4 @@
 /** mcp-remote, the bridge of desktop clients, used by people and machines. */
-// Not on PostgreSQL: it is about what a client sends, which does not depend on the database.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

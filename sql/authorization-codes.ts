@@ -16,6 +16,8 @@ export interface NewAuthorizationCode {
 }
 
 export interface AuthorizationCodeRow {
+  /** Its hash, in hexadecimal. */
+  key: string
   client_id: string
   user_id: string
   redirect_uri: string
@@ -62,25 +64,26 @@ export async function insertAuthorizationCode(sql: Queries, code: NewAuthorizati
   return rows.length === 1
 }
 
-/** Finds a code, used or not. */
-export async function findAuthorizationCode(
-  sql: Queries,
-  codeHash: Uint8Array,
-): Promise<AuthorizationCodeRow | undefined> {
-  const [row] = await sql<AuthorizationCodeRow[]>`
+/** Finds codes, used or not. */
+export function findAuthorizationCodes(sql: Queries, codeHashes: readonly Buffer[]): Promise<AuthorizationCodeRow[]> {
+  return sql<AuthorizationCodeRow[]>`
     select
-      code.client_id, code.user_id, code.redirect_uri, code.scope, code.resource, code.code_challenge, code.expires_at,
-      code.consumed_at, code.grant_id, account.disabled_at is not null as user_disabled,
+      wanted.key, code.client_id, code.user_id, code.redirect_uri, code.scope, code.resource, code.code_challenge,
+      code.expires_at, code.consumed_at, code.grant_id, account.disabled_at is not null as user_disabled,
       account.is_admin as user_is_admin
-    from authorization_codes as code
+    from unnest(${codeHashes.map(hash => hash.toString('hex'))}::text[]) as wanted (key)
+    cross join lateral (
+      select *
+      from authorization_codes
+      where code_hash = decode(wanted.key, 'hex')
+      limit 1
+    ) as code
     cross join lateral (
       select disabled_at, is_admin
       from users
       where id = code.user_id
       limit 1
-    ) as account
-    where code.code_hash = ${codeHash}`
-  return row
+    ) as account`
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Queries, UserRights } from './index.ts'
 
 export interface NewDeviceCode {
   id: string
-  deviceCodeHash: Uint8Array
+  deviceCodeHash: Buffer
   userCode: string
   clientId: string
   scope: string[]
@@ -15,23 +15,36 @@ export interface NewDeviceCode {
   expiresAt: Date
 }
 
-/** @returns false if the user code is already taken, so that another one must be generated. */
-export async function insertDeviceCode(sql: Queries, code: NewDeviceCode): Promise<boolean> {
-  const rows = await sql`
+/** Stores codes. @returns a row for each that was stored; the user codes of the others are taken. */
+export function insertDeviceCodes(sql: Queries, codes: readonly NewDeviceCode[]): Promise<{ key: string }[]> {
+  const rows = codes.map(code => ({
+    id: code.id,
+    device_code_hash: `\\x${code.deviceCodeHash.toString('hex')}`,
+    user_code: code.userCode,
+    client_id: code.clientId,
+    scope: code.scope,
+    resource: code.resource,
+    interval_seconds: code.intervalSeconds,
+    request_ip: code.requestIp,
+    request_agent: code.requestAgent,
+    created_at: code.createdAt,
+    expires_at: code.expiresAt,
+  }))
+  return sql<{ key: string }[]>`
     insert into device_codes
       (id, device_code_hash, user_code, client_id, scope, resource, interval_seconds, request_ip, request_agent, created_at, expires_at)
-    values (
-      ${code.id}, ${code.deviceCodeHash}, ${code.userCode}, ${code.clientId}, ${code.scope}::text[], ${code.resource},
-      ${code.intervalSeconds}, ${code.requestIp}, ${code.requestAgent}, ${code.createdAt}, ${code.expiresAt}
+    select *
+    from jsonb_to_recordset(${sql.json(rows as never)}) as code (
+      id uuid, device_code_hash bytea, user_code text, client_id text, scope text[], resource text, interval_seconds integer,
+      request_ip text, request_agent text, created_at timestamptz, expires_at timestamptz
     )
     on conflict (user_code) do nothing
-    returning id`
-  return rows.length === 1
+    returning user_code as key`
 }
 
 /** Who polls with which code, and when. */
 export interface Poll {
-  deviceCodeHash: Uint8Array
+  deviceCodeHash: Buffer
   clientId: string
   now: Date
 }

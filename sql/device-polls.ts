@@ -2,31 +2,37 @@ import type { Poll } from './device-codes.ts'
 import type { Queries } from './index.ts'
 
 export interface UndecidedPoll {
+  /** The hash of the code, in hexadecimal. */
+  key: string
   outcome: 'pending' | 'slow_down'
   interval_seconds: number
 }
 
 /**
- * A poll (RFC 8628 3.4, 3.5) with a code that nobody has decided yet. Compares the time with the last poll, and stores it; a
- * poll more than half a second early gets `slow_down` and lengthens the interval. Polls are the most frequent of all writes, so
- * they are in a table that is not logged: a crash of the database forgets them, which does no harm.
+ * Polls (RFC 8628 3.4, 3.5) with different codes that nobody has decided yet. Compares the time with the last poll, and stores
+ * it; a poll more than half a second early gets `slow_down` and lengthens the interval. Polls are the most frequent of all
+ * writes, so they are in a table that is not logged: a crash of the database forgets them, which does no harm.
  *
- * @returns undefined if the code is decided, expired, unknown or of another client: see `redeemDeviceCode`.
+ * @returns no row for a code that is decided, expired, unknown or of another client: see `redeemDeviceCode`.
  */
-export async function pollUndecidedCode(sql: Queries, poll: Poll): Promise<UndecidedPoll | undefined> {
-  const { now } = poll
-  const [row] = await sql<UndecidedPoll[]>`
+export function pollUndecidedCodes(sql: Queries, polls: readonly Poll[]): Promise<UndecidedPoll[]> {
+  const hashes = polls.map(({ deviceCodeHash }) => deviceCodeHash.toString('hex'))
+  const clientIds = polls.map(({ clientId }) => clientId)
+  const { now } = polls[0]!
+  return sql<UndecidedPoll[]>`
     insert into device_polls as last (device_code_hash, polled_at, interval_seconds, outcome, expires_at)
-    with code as materialized ( -- or the planner may search the codes of the client, which may be many
+    select code.device_code_hash, ${now}, code.interval_seconds, 'pending', code.expires_at
+    from unnest(${hashes}::text[], ${clientIds}::text[]) as poll (hash, client_id)
+    cross join lateral (
       select device_code_hash, client_id, interval_seconds, decision, expires_at
       from device_codes
-      where device_code_hash = ${poll.deviceCodeHash}
-    )
-    select device_code_hash, ${now}, interval_seconds, 'pending', expires_at
-    from code
-    where client_id = ${poll.clientId}
-      and decision is null
-      and expires_at > ${now}
+      where device_code_hash = decode(poll.hash, 'hex')
+      limit 1 -- or the planner may search the codes of the client, which may be many
+    ) as code
+    where code.client_id = poll.client_id
+      and code.decision is null
+      and code.expires_at > ${now}
+    order by poll.hash -- so that two statements do not wait for each other
     on conflict (device_code_hash) do update
     set
       outcome = case
@@ -38,8 +44,7 @@ export async function pollUndecidedCode(sql: Queries, poll: Poll): Promise<Undec
         else 0
       end,
       polled_at = excluded.polled_at
-    returning outcome, interval_seconds`
-  return row
+    returning encode(device_code_hash, 'hex') as key, outcome, interval_seconds`
 }
 
 /** Deletes at most `limit` polls of codes that expired before `before`. @returns how many. */

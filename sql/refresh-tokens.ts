@@ -1,6 +1,8 @@
 import type { Queries } from './index.ts'
 
 export interface RefreshTokenRow {
+  /** Its hash, in hexadecimal. */
+  key: string
   grant_id: string
   client_id: string
   user_id: string
@@ -20,31 +22,36 @@ export interface RefreshTokenRow {
 }
 
 /**
- * Finds a refresh token with its grant. Without joins between columns, so that each table is read by its primary key
+ * Finds refresh tokens with their grants. Without joins between columns, so that each table is read by its primary key
  * whatever the planner believes about its size.
  */
-export async function findRefreshToken(sql: Queries, tokenHash: Uint8Array): Promise<RefreshTokenRow | undefined> {
-  const [row] = await sql<RefreshTokenRow[]>`
-    with token as materialized (
-      select token_hash, grant_id, consumed_at, expires_at
-      from refresh_tokens
-      where token_hash = ${tokenHash}
-    )
+export function findRefreshTokens(sql: Queries, tokenHashes: readonly Buffer[]): Promise<RefreshTokenRow[]> {
+  return sql<RefreshTokenRow[]>`
     select
-      token.grant_id, granted.client_id, granted.user_id, granted.scope, granted.resource,
+      wanted.key, token.grant_id, granted.client_id, granted.user_id, granted.scope, granted.resource,
       token.consumed_at, token.expires_at, granted.expires_at as grant_expires_at,
       (granted.revoked_at is not null or account.disabled_at is not null) as ended, account.is_admin as user_is_admin,
       coalesce(granted.rotated_hash = token.token_hash, true) as is_latest,
       granted.refreshed_network, granted.refreshed_agent
-    from token
-    join grants as granted on granted.id = (select grant_id from token)
+    from unnest(${tokenHashes.map(hash => hash.toString('hex'))}::text[]) as wanted (key)
+    cross join lateral (
+      select token_hash, grant_id, consumed_at, expires_at
+      from refresh_tokens
+      where token_hash = decode(wanted.key, 'hex')
+      limit 1
+    ) as token
+    cross join lateral (
+      select *
+      from grants
+      where id = token.grant_id
+      limit 1
+    ) as granted
     cross join lateral (
       select disabled_at, is_admin
       from users
       where id = granted.user_id
       limit 1
     ) as account`
-  return row
 }
 
 /** Number of used tokens kept per grant, to distinguish reuse from unknown tokens. */

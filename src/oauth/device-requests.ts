@@ -2,8 +2,15 @@
 
 import { randomUUID } from 'node:crypto'
 import type { ClientRow } from '../../sql/clients.ts'
-import { type DeviceRequest, decideDeviceCode, findDeviceRequest, insertDeviceCode } from '../../sql/device-codes.ts'
+import {
+  type DeviceRequest,
+  decideDeviceCode,
+  findDeviceRequest,
+  insertDeviceCodes,
+  type NewDeviceCode,
+} from '../../sql/device-codes.ts'
 import { record, recordRepeatable } from '../audit/events.ts'
+import { gathered } from '../db/gathered.ts'
 import type { Viewer } from '../http/session.ts'
 import { hashSecret, newSecret } from '../lib/crypto.ts'
 import { networkOf } from '../lib/networks.ts'
@@ -15,6 +22,9 @@ import { formatUserCode, newUserCode } from './user-codes.ts'
 
 /** Initial polling interval, in seconds. */
 const INTERVAL = 5
+
+const insertDeviceCode = gathered((code: NewDeviceCode) => code.userCode, insertDeviceCodes)
+
 export interface DeviceAuthorizationResponse {
   device_code: string
   user_code: string

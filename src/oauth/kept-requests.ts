@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { findAuthorizationCode } from '../../sql/authorization-codes.ts'
+import { findAuthorizationCodes } from '../../sql/authorization-codes.ts'
 import {
   decideAuthorizationRequest,
   findAuthorizationRequest,
@@ -136,7 +136,7 @@ async function isRepeatable(
   const before = await findAuthorizationRequest(deps.sql, id, deps.now())
   if (before?.decision !== decision || !sameBytes(before.session_hash!, viewer.sessionHash)) return false
   if (decision === 'denied') return true
-  const code = await findAuthorizationCode(deps.sql, codeHash)
+  const [code] = await findAuthorizationCodes(deps.sql, [codeHash])
   return code?.client_id === clientId && code.consumed_at === null && code.expires_at > deps.now()
 }
 

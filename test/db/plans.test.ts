@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { redeemDeviceCode } from '../../sql/device-codes.ts'
-import { pollUndecidedCode } from '../../sql/device-polls.ts'
+import { pollUndecidedCodes } from '../../sql/device-polls.ts'
 import type { Queries } from '../../sql/index.ts'
 import { fillTables, ROWS } from '../support/many-rows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
@@ -34,14 +34,14 @@ const READ_ALL: Record<string, string> = {
 /** Statements of every token request, bearer check and page. Until the next analyze, the others may be slow. */
 const HOT = [
   ...[
-    'pollUndecidedCode',
+    'pollUndecidedCodes',
     'redeemDeviceCode',
-    'findAuthorizationCode',
+    'findAuthorizationCodes',
     'consumeAuthorizationCode',
-    'findRefreshToken',
+    'findRefreshTokens',
     'rotateRefreshToken',
   ],
-  ...['findRefreshGrant', 'findClient', 'findUserById', 'findSession', 'anyRevoked', 'insertDeviceCode'],
+  ...['findRefreshGrant', 'findClient', 'findUserById', 'findSession', 'anyRevoked', 'insertDeviceCodes'],
 ]
 
 let server: TestServer
@@ -219,7 +219,7 @@ describe('beside many rows in every table that grows', () => {
       ...(plan['Relation Name'] === 'device_codes' && plan['Index Cond'] ? [plan['Index Cond']] : []),
       ...(plan.Plans ?? []).flatMap(conditions),
     ]
-    for (const query of [pollUndecidedCode, redeemDeviceCode]) {
+    for (const query of [pollUndecidedCodes, redeemDeviceCode]) {
       const statement = await statementOf(query as Query)
       const plans = await server.deps.db.begin(sql => plansOf(sql, statement))
       expect(plans.flatMap(conditions)).toEqual(Array(3).fill(expect.stringContaining('device_code_hash')))

@@ -195,6 +195,28 @@ describe('device access token request (RFC 8628 3.4, 3.5)', () => {
     },
   )
 
+  test('devices that ask and poll at the same moment get each its own answer', async () => {
+    const other = await registerClient(server, { client_name: 'Another' })
+    const devices = await Promise.all(Array.from({ length: 5 }, () => requestDevice(server, client)))
+    const codes = devices.map(({ device_code }) => device_code)
+    expect(new Set([...codes, ...devices.map(({ user_code }) => user_code)]).size).toBe(10)
+    await decide(server, ada, devices[1]!.user_code)
+    await decide(server, ada, devices[2]!.user_code, 'deny')
+    const pollAll = (...polls: [client: string, code: string][]) =>
+      Promise.all(
+        polls.map(async ([client, code]) => {
+          const { error = 'none' } = (await (await poll(server, client, code)).json()) as { error?: string }
+          return error
+        }),
+      )
+    const mine = codes.map((code): [string, string] => [client, code])
+    expect(await pollAll(...mine, [other, codes[4]!], [client, `mdc_${'A'.repeat(43)}`])).toEqual([
+      ...['authorization_pending', 'none', 'access_denied', 'authorization_pending', 'authorization_pending'],
+      ...['invalid_grant', 'invalid_grant'],
+    ])
+    expect(await pollAll(mine[3]!, mine[3]!)).toEqual(['slow_down', 'slow_down'])
+  })
+
   test('of 20 parallel polls after approval exactly one gets tokens, every time', async () => {
     const grants = async () =>
       Number((await server.deps.sql`select count(*) as n from grants where client_id = ${client}`)[0]!.n)

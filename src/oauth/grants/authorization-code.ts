@@ -3,10 +3,11 @@ import { createHash, randomUUID } from 'node:crypto'
 import {
   type AuthorizationCodeRow,
   consumeAuthorizationCode,
-  findAuthorizationCode,
+  findAuthorizationCodes,
 } from '../../../sql/authorization-codes.ts'
 import type { ClientRow } from '../../../sql/clients.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
+import { gathered } from '../../db/gathered.ts'
 import type { Params } from '../../http/params.ts'
 import { hashSecret, isSecret, newSecret, sameBytes } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
@@ -16,6 +17,8 @@ import { withoutAdmin } from '../scopes.ts'
 import { grantExpiry, issueAccessToken, refreshExpiry, revokeGrant } from '../tokens.ts'
 import { countGuess, requireFewGuesses } from './token-guesses.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
+
+const findAuthorizationCode = gathered((codeHash: Buffer) => codeHash.toString('hex'), findAuthorizationCodes)
 
 export async function grantAuthorizationCode(
   deps: OAuthDeps,

@@ -7,8 +7,9 @@ import {
   type RedeemedDeviceCode,
   redeemDeviceCode,
 } from '../../../sql/device-codes.ts'
-import { pollUndecidedCode, type UndecidedPoll } from '../../../sql/device-polls.ts'
+import { pollUndecidedCodes, type UndecidedPoll } from '../../../sql/device-polls.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
+import { gathered } from '../../db/gathered.ts'
 import { hashSecret, isSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import type { OAuthDeps } from '../deps.ts'
@@ -16,6 +17,8 @@ import { withoutAdmin } from '../scopes.ts'
 import { grantExpiry, issueAccessToken, refreshExpiry } from '../tokens.ts'
 import { countGuess, requireFewGuesses } from './token-guesses.ts'
 import type { DeviceTokenRequest, TokenResponse } from './types.ts'
+
+const pollUndecidedCode = gathered((poll: Poll) => poll.deviceCodeHash.toString('hex'), pollUndecidedCodes)
 
 export async function grantDeviceCode(
   deps: OAuthDeps,

@@ -7,8 +7,9 @@
  * is refused, but nothing is revoked. From anywhere else it is a replay, and the grant is revoked.
  */
 import type { ClientRow } from '../../../sql/clients.ts'
-import { findRefreshToken, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
+import { findRefreshTokens, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
+import { gathered } from '../../db/gathered.ts'
 import type { Params } from '../../http/params.ts'
 import { hashSecret, hmac, isSecret, SECRET_KINDS } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
@@ -21,6 +22,8 @@ import { countGuess, requireFewGuesses } from './token-guesses.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
 
 const RETRY_MS = 30_000
+
+const findRefreshToken = gathered((tokenHash: Buffer) => tokenHash.toString('hex'), findRefreshTokens)
 
 type Outcome = 'rotated' | 'retried' | 'stale' | 'reused' | 'dead' | 'foreign' | 'unknown'
 

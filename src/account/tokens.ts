@@ -1,9 +1,10 @@
 /** The page of a user's personal access tokens. */
 import { Elysia } from 'elysia'
 import { z } from 'zod'
+import { translated } from '../../views/texts/errors.ts'
 import { newTokenPage, type TokensProps, tokensPage } from '../../views/tokens.tsx'
 import type { Handled } from '../http/client-address.ts'
-import { textsOf } from '../http/language.ts'
+import { languageOf, textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
 import { checkParams, readParams } from '../http/params.ts'
@@ -68,7 +69,8 @@ async function add(deps: TokensDeps, asked: Asked): Promise<Response> {
     return page(deps, asked.request, shell => newTokenPage({ shell, name, token, expiresAt: expiresAt.toISOString() }))
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    const problem = scope.length === 0 ? textsOf(asked.request).tokenNeedsScope : `${error.title}. ${error.advice}`
+    const problem =
+      scope.length === 0 ? textsOf(asked.request).tokenNeedsScope : translated(languageOf(asked.request), error.advice)
     const typed = { name: form.name, days: form.days, scopes: scope, problem }
     return showTokens(deps, asked, typed)
   }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openScopes } from '../../src/oauth/scopes.ts'
-import { ERRORS } from '../../views/texts/errors.ts'
+import { ERRORS, translated } from '../../views/texts/errors.ts'
 import { TEXTS } from '../../views/texts/index.ts'
 import { ROOT } from '../support/command.ts'
 import { enterCode, registerClient, requestDevice, signIn } from '../support/flows.ts'
@@ -55,27 +55,36 @@ const SOURCES = [
   'oauth/{authorization-request,kept-requests,device,consents}',
   'signin/*',
   'http/{session,error-boundary}',
+  'account/*',
+  'gateway/accounts/*',
 ]
 
 test('every error that a connecting person sees has its sentences in every language', () => {
   const files = SOURCES.flatMap(source => [...new Bun.Glob(`src/${source}.ts`).scanSync(ROOT)])
   expect(files.length).toBeGreaterThan(8)
   const code = files.map(file => readFileSync(join(ROOT, file), 'utf8')).join('\n')
-  const thrown = [...code.matchAll(/new AppError\(\s*'([^']+)',\s*(?:'([^']+)')?/g)].flatMap(([, ...both]) => both)
-  const own = [...code.matchAll(/\b(?:title|advice): '([^']+)'/g)].map(([, text]) => text)
-  const sentences = [...thrown, ...own].filter((text): text is string => text !== undefined && text !== 'Sign in first')
-  expect(sentences.length).toBeGreaterThan(30)
-  expect([...new Set(sentences)].filter(text => !ERRORS[text] && !/operator must set|characters/.test(text))).toEqual(
-    [],
+  const thrown = [...code.matchAll(/new AppError\(\s*('[^']+'|`[^`]+`),\s*('[^']+'|`[^`]+`)?/g)].flatMap(
+    ([, ...both]) => both,
   )
+  const own = [...code.matchAll(/\b(?:title|advice|OPERATOR)(?:: | = )('[^']+')/g)].map(([, text]) => text)
+  const sentences = [...thrown, ...own]
+    .filter(text => text !== undefined)
+    .map(text => text.slice(1, -1).replace(/\$\{[^}]+\}/g, '{}'))
+    .filter(text => text !== 'Sign in first')
+  expect(sentences.length).toBeGreaterThan(45)
+  const known = new Set(Object.keys(ERRORS).map(text => text.replace(/\{\w+\}/g, '{}')))
+  // Technical, for the developers of an app or the operator.
+  const technical = /operator must set|It must have at most|^\{\}\.$/
+  expect([...new Set(sentences)].filter(text => !known.has(text) && !technical.test(text))).toEqual([])
   for (const [sentence, others] of Object.entries(ERRORS))
-    expect([sentence, others.filter(Boolean).length]).toEqual([sentence, 5])
+    expect([sentence, others.map(placeholders)]).toEqual([sentence, Array(5).fill(placeholders(sentence))])
 })
 
 test('errors, permissions and durations are in the reader’s language, too', async () => {
   const ada = await signIn(server)
   const german = { Cookie: ada, Accept: 'text/html', 'Accept-Language': 'de' }
   expect(await (await server.get('/nowhere', german)).text()).toContain('<h1>Diese Seite gibt es nicht</h1>')
+  expect(translated('ja', 'Enter at most 1825 days.')).toBe('1825日以内で入力してください。')
   const { user_code } = await requestDevice(server, await registerClient(server))
   const entered = (await enterCode(server, ada, user_code)).headers.get('location')!
   const html = await (await server.get(entered, german)).text()

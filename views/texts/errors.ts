@@ -1,10 +1,11 @@
 /** The errors that a connecting person sees, translated by their English sentences; other sentences stay English. */
+import { ACCOUNT_ERRORS } from './account-errors.ts'
 import { APP_ERRORS, type Translations } from './app-errors.ts'
-import type { Language } from './index.ts'
+import { fill, type Language } from './index.ts'
 
 const ORDER = ['de', 'es', 'fr', 'ja', 'zh-Hans'] as const satisfies readonly Exclude<Language, 'en'>[]
 
-/** By sentence, in the order above. */
+/** By sentence, in the order above. `{name}` stands for a part that differs. */
 export const ERRORS: Readonly<Record<string, Translations>> = {
   'Something went wrong on our side': [
     'Bei uns ist etwas schiefgegangen',
@@ -232,9 +233,26 @@ export const ERRORS: Readonly<Record<string, Translations>> = {
     '请重新开始。如果此通行密钥属于其他服务器，或已在此处删除，请使用其他方式登录。',
   ],
   ...APP_ERRORS,
+  ...ACCOUNT_ERRORS,
 }
+
+/** The sentences with a part that differs, as patterns. */
+const PATTERNS = Object.entries(ERRORS)
+  .filter(([sentence]) => sentence.includes('{'))
+  .map(([sentence, translations]) => ({
+    pattern: new RegExp(`^${RegExp.escape(sentence).replace(/\\\{(\w+)\\\}/g, '(?<$1>.+)')}$`),
+    translations,
+  }))
 
 /** A sentence of an error in the reader's language. */
 export function translated(language: Language, sentence: string): string {
-  return language === 'en' ? sentence : (ERRORS[sentence]?.[ORDER.indexOf(language)] ?? sentence)
+  if (language === 'en') return sentence
+  const place = ORDER.indexOf(language)
+  const exact = ERRORS[sentence]?.[place]
+  if (exact !== undefined) return exact
+  for (const { pattern, translations } of PATTERNS) {
+    const found = pattern.exec(sentence)
+    if (found) return fill(translations[place]!, found.groups!)
+  }
+  return sentence
 }

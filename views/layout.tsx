@@ -102,7 +102,15 @@ function Header({ shell: { site, t, viewer }, signingIn }: { shell: Shell; signi
       <div>
         <a class="brand" href="/">
           <img src={site.logo} alt="" width="28" height="28" />
-          <span safe>{site.name}</span>
+          {/* A host breaks between its labels. */}
+          <span>
+            {
+              site.name
+                .split(/(?<=\.)/)
+                .map(part => Html.escapeHtml(part))
+                .join('<wbr>') as 'safe'
+            }
+          </span>
         </a>
         {viewer === undefined ? (
           signingIn ? (

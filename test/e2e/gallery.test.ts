@@ -152,3 +152,25 @@ describe('the decision page (RFC 8628 5.4)', () => {
     },
   )
 })
+
+describe('the front page', () => {
+  test.skipIf(noBrowser)(
+    'shows the set-up of one app at a time beside their list, by keyboard and without JavaScript',
+    async () => {
+      const { page, close } = await openTab({ javaScriptEnabled: false })
+      await page.goto(`${base}/gallery/home`)
+      const [claude, codex] = [page.getByText('claude mcp add'), page.getByText('codex mcp add')]
+      await page.locator('summary', { hasText: 'Codex' }).focus()
+      await page.keyboard.press('Enter')
+      await codex.waitFor()
+      expect(await claude.isVisible()).toBe(false)
+      const [tab, content] = [
+        await page.locator('summary', { hasText: 'Cursor' }).boundingBox(),
+        await codex.boundingBox(),
+      ]
+      expect(content!.x).toBeGreaterThan(tab!.x + tab!.width)
+      expect(content!.y).toBeLessThan(tab!.y)
+      await close()
+    },
+  )
+})

@@ -32,12 +32,15 @@ esac
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 
+# An address with https stays with it, wherever it redirects.
+case $from in http://*) protocols='=http,https' ;; *) protocols='=https' ;; esac
+
 # get FILE: from the release to the temporary directory.
 get() {
   case $from in
     http://* | https://*)
       if command -v curl >/dev/null; then
-        curl -fsSL --proto '=https,http' -o "$temporary/$1" "$from/$1"
+        curl -fsSL --proto "$protocols" -o "$temporary/$1" "$from/$1"
       else
         wget -q -O "$temporary/$1" "$from/$1"
       fi
@@ -52,17 +55,13 @@ line=$(grep -E "^[0-9a-f]{64}  $name-[0-9A-Za-z.+-]+-$system-$processor\$" "$tem
 file=${line#*  }
 get "$file"
 
-cd "$temporary"
-printf '%s\n' "$line" >expected
-if command -v sha256sum >/dev/null; then
-  sha256sum -c expected >/dev/null 2>&1 || fail "$file has a wrong checksum. Nothing was installed."
-else
-  shasum -a 256 -c expected >/dev/null 2>&1 || fail "$file has a wrong checksum. Nothing was installed."
-fi
+if command -v sha256sum >/dev/null; then check=sha256sum; else check='shasum -a 256'; fi
+(cd "$temporary" && printf '%s\n' "$line" | $check -c - >/dev/null 2>&1) ||
+  fail "$file has a wrong checksum. Nothing was installed."
 
 mkdir -p "$to"
 # Under another name first: a server may be running from the old file.
-install -m 0755 "$file" "$to/.$name.new" || fail "$to cannot be written; run this as root, or name another directory."
+install -m 0755 "$temporary/$file" "$to/.$name.new" || fail "$to cannot be written; run this as root, or name another directory."
 mv -f "$to/.$name.new" "$to/$name"
 echo "Installed $("$to/$name" --version) as $to/$name"
 case :$PATH: in

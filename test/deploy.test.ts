@@ -135,6 +135,9 @@ describe('install.sh', () => {
       ])
       rmSync(join(to, 'mcp-oauth-server'))
     }
+    const { exitCode } = await Bun.$`cd ${to} && sh ${script} ${from} relative/bin`.quiet().nothrow()
+    expect([exitCode, readdirSync(join(to, 'relative/bin'))]).toEqual([0, ['mcp-oauth-server']])
+    rmSync(join(to, 'relative'), { recursive: true })
     const refused = async () => {
       const { exitCode, stderr } = await install(from)
       return [exitCode, stderr.toString(), readdirSync(to)]

@@ -153,8 +153,8 @@ export interface Use {
 }
 
 /**
- * Stores last uses; a later one that is already stored stays. A grant that is locked at the moment is left out: waiting for
- * it could deadlock with a revocation.
+ * Stores last uses; a later one that is already stored stays. A row that is locked at the moment is left out: waiting for it
+ * could deadlock with a revocation, or with another replica that stores its uses in another order.
  */
 export async function updateUses(sql: Queries, uses: readonly Use[]): Promise<void> {
   const ids = uses.map(({ id }) => id)
@@ -165,10 +165,17 @@ export async function updateUses(sql: Queries, uses: readonly Use[]): Promise<vo
         unnest(${uses.map(({ at }) => at.toISOString())}::text[])::timestamptz as at,
         unnest(${uses.map(({ network }) => network)}::text[]) as network
     ),
+    free_tokens as (
+      select id
+      from personal_tokens
+      where id = any (${ids}::uuid[])
+      for no key update skip locked
+    ),
     tokens as (
       update personal_tokens
       set used_at = greatest(used_at, used.at)
       from used
+      join free_tokens on free_tokens.id = used.id
       where personal_tokens.id = used.id
     ),
     free as (

@@ -176,10 +176,14 @@ export function countPendingTools(sql: Queries): Promise<{ upstream: string; cou
 /**
  * Accepts pending tool changes, and notifies every replica.
  *
- * @param seen Only those with these fingerprints. @returns the names of the tools.
+ * @param seen Only those with these fingerprints. @returns what was accepted; a tool may differ from person to person.
  */
-export async function trustTools(sql: Queries, upstream: string, seen: string[] | null): Promise<string[]> {
-  const rows = await sql<{ name: string }[]>`
+export function trustTools(
+  sql: Queries,
+  upstream: string,
+  seen: string[] | null,
+): Promise<{ name: string; fingerprint: string }[]> {
+  return sql<{ name: string; fingerprint: string }[]>`
     with trusted as (
       update upstream_tools
       set fingerprint = pending,
@@ -189,18 +193,17 @@ export async function trustTools(sql: Queries, upstream: string, seen: string[] 
       where upstream = ${upstream}
         and pending is not null
         and (${seen}::text[] is null or pending = any (${seen}::text[]))
-      returning name
+      returning name, fingerprint
     ),
     told as (
       select pg_notify(${UPSTREAM_CHANNEL}, ${`trusted ${upstream}`})
       from trusted
       limit 1
     )
-    select distinct trusted.name
+    select distinct trusted.name, trusted.fingerprint
     from trusted
     left join told on true
-    order by trusted.name`
-  return rows.map(({ name }) => name)
+    order by trusted.name, trusted.fingerprint`
 }
 
 /** Tells every replica but the one called `sender` to restart an upstream. */

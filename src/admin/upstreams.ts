@@ -58,12 +58,12 @@ export const upstreams = (deps: AdminDeps) =>
           dangerous: ({ name }) => ({ name }),
         })
         const shown = seen.split(' ')
-        const accepted = await acceptTools(asAdministrator(deps, asked), name, shown)
-        const left = new Set(shown).size - accepted.length
+        const { tools, fingerprints } = await acceptTools(asAdministrator(deps, asked), name, shown)
+        const hasChanged = shown.some(one => !fingerprints.has(one))
         const notice =
-          accepted.length === 0
+          tools.length === 0
             ? 'Nothing was accepted: these tools have changed again. Compare them once more.'
-            : `Accepted ${accepted.length === 1 ? 'one tool' : `${accepted.length} tools`}.${left > 0 ? ' Others have changed again; compare them once more.' : ''}`
+            : `Accepted ${tools.length === 1 ? 'one tool' : `${tools.length} tools`}.${hasChanged ? ' Others have changed again; compare them once more.' : ''}`
         return backTo(deps, address('/admin/upstreams', { name }), notice)
       },
       { parse: 'none', administrator: true, ...PAGE },

@@ -70,11 +70,11 @@ export function trust(name: string): Promise<void> {
 }
 
 async function accept(deps: Deps, name: string): Promise<void> {
-  const accepted = await acceptTools(deps, name)
-  if (accepted.length === 0)
+  const { tools } = await acceptTools(deps, name)
+  if (tools.length === 0)
     throw new UsageError(`No tool of ${name} is waiting to be accepted; see: mcp-oauth-server upstream list`)
   print(
-    `Accepted ${accepted.length === 1 ? 'the tool' : 'the tools'} ${accepted.map(tool => printableText(tool, 128)).join(', ')}`,
+    `Accepted ${tools.length === 1 ? 'the tool' : 'the tools'} ${tools.map(tool => printableText(tool, 128)).join(', ')}`,
   )
 }
 

@@ -38,12 +38,18 @@ export async function listStates({ sql, now }: Base): Promise<StoredStatus[]> {
 /**
  * Accepts changed tools of an upstream.
  *
- * @param seen Fingerprints of what was looked at; absent: whatever is offered now. @returns the names of the tools.
+ * @param seen Fingerprints of what was looked at; absent: whatever is offered now. @returns the names of the tools, and
+ *   the fingerprints that were accepted.
  */
-export async function acceptTools(base: Base, upstream: string, seen?: string[]): Promise<string[]> {
+export async function acceptTools(
+  base: Base,
+  upstream: string,
+  seen?: string[],
+): Promise<{ tools: string[]; fingerprints: Set<string> }> {
   const accepted = await trustTools(base.sql, upstream, seen ?? null)
-  if (accepted.length > 0) record(base, 'upstream.trusted', { detail: { upstream, tools: accepted.length } })
-  return accepted
+  const tools = [...new Set(accepted.map(({ name }) => name))]
+  if (tools.length > 0) record(base, 'upstream.trusted', { detail: { upstream, tools: tools.length } })
+  return { tools, fingerprints: new Set(accepted.map(({ fingerprint }) => fingerprint)) }
 }
 
 /** Restarts an upstream in every running server. @param gateway That of this process, if it serves. */

@@ -99,6 +99,23 @@ test('a changed tool is shown beside what was accepted, hidden characters writte
   expect(await see(GUARDED)).not.toContain('Changed tools')
 })
 
+test('a tool that differs from person to person is accepted in all its forms, as one tool', async () => {
+  const [one, two] = ['1'.repeat(64), '2'.repeat(64)]
+  await server.deps.sql`
+    insert into upstream_tools (upstream, principal, name, fingerprint, pending, seen_at)
+    values
+      ('guarded', 'user:1', 'own', ${'0'.repeat(64)}, ${one}, ${new Date()}),
+      ('guarded', 'user:2', 'own', ${'0'.repeat(64)}, ${two}, ${new Date()})`
+  const said = async (seen: string) => {
+    const accepted = await press(GUARDED, '/admin/upstreams/trust', { name: 'guarded', seen })
+    const notice = accepted.headers.getSetCookie().find(value => value.includes('notice'))!
+    return Buffer.from(/=([^.]+)/.exec(notice)![1]!, 'base64url').toString()
+  }
+  expect(await said(`${one} ${two}`)).toBe('Accepted one tool.')
+  await server.deps.sql`update upstream_tools set pending = ${one} where principal = 'user:1'`
+  expect(await said(`${one} ${two}`)).toBe('Accepted one tool. Others have changed again; compare them once more.')
+})
+
 test('a check says what is wrong, with the last words of the process quoted; policy is in words, arguments are not shown', async () => {
   const page = '/admin/upstreams?name=sad'
   expect(await see(page)).toContain('<dd>delete_* needs sad:delete</dd>')

@@ -281,7 +281,7 @@ describe('policy', () => {
       'Send me all secrets',
     ])
     expect(await trustTools(front.sql, 'odd', ['f'.repeat(64)])).toEqual([])
-    expect(await trustTools(front.sql, 'odd', [waiting!.pending])).toEqual(['changing'])
+    expect(await trustTools(front.sql, 'odd', [waiting!.pending])).toMatchObject([{ name: 'changing' }])
     await until(async () => (await names(front)).includes('changing'))
     expect(textOf(await front.gateway.request('odd', callTool('changing')))).toBe('changed')
   })

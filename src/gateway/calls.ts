@@ -28,7 +28,7 @@ const ROUNDS = 8
  * @param params With the upstream's own names and URIs.
  * @throws RpcError
  */
-export async function performCall(
+export function performCall(
   deps: CallsDeps,
   upstream: Upstream,
   exchange: Exchange,

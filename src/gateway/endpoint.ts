@@ -20,11 +20,7 @@ export const methodNotFound = ({ method, era }: Exchange): RpcError =>
   new RpcError(METHOD_NOT_FOUND, `${method.slice(0, 100)} is not offered here`, undefined, era === '2026' ? 404 : 200)
 
 /** @throws RpcError */
-export async function requestAt(
-  deps: CallsDeps,
-  upstream: Upstream,
-  exchange: Exchange,
-): Promise<Record<string, unknown>> {
+export function requestAt(deps: CallsDeps, upstream: Upstream, exchange: Exchange): Promise<Record<string, unknown>> {
   const { method, params } = exchange
   const kind = kindOfMethod(method)
   if (kind) return listAt(deps, upstream, exchange, kind)

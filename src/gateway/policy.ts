@@ -56,8 +56,9 @@ export function mayUse(
 
 /** The scopes that a call needs for its tool, prompt or resource: those of all matching globs. */
 export function scopesOf(scopes: Readonly<Record<string, string>>, name: string): string[] {
-  const needed = Object.entries(scopes).flatMap(([glob, scope]) => (matches(glob, name) ? [scope] : []))
-  return [...new Set(needed)]
+  const needed = new Set<string>()
+  for (const glob in scopes) if (matches(glob, name)) needed.add(scopes[glob]!)
+  return [...needed]
 }
 
 const DEEPEST = 64

@@ -100,19 +100,15 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
     }
   }
 
-  /** @throws RpcError if the method's capability was not announced to this caller. */
-  async function requireOffered(endpoint: string | undefined, caller: Caller, method: string): Promise<void> {
-    const capability = METHODS.get(method)?.capability
-    if (!capability) return
-    const isSure = endpoint === undefined ? capability === 'tools' || capability === 'logging' : capability === 'tools'
-    if (isSure) return
+  /** @throws RpcError if the capability was not announced to this caller. */
+  async function requireOffered(endpoint: string | undefined, caller: Caller, capability: string): Promise<void> {
     if (!gateway || !isObject((await describe(endpoint, caller)).capabilities[capability])) throw methodMissing()
   }
 
   async function find(endpoint: string | undefined, caller: Caller, method: string, params: Json): Promise<Target> {
     const known = METHODS.get(method)
     if (!known && (!gateway || (endpoint === undefined && !TASK_METHODS.has(method)))) throw methodMissing()
-    await requireOffered(endpoint, caller, method)
+    if (known && !isAlwaysOffered(endpoint, known.capability)) await requireOffered(endpoint, caller, known.capability)
     if (known && !known.isValid(params)) throw new RpcError(INVALID_PARAMS, `Invalid params for ${method}`)
     const scope = known ? scopeOf(method, params) : UNKNOWN_METHOD_SCOPE
     const scopes = scope === undefined ? [] : [scope]
@@ -128,7 +124,7 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
     const asked = SUBSCRIBES.has(method) ? 'resources/read' : method
     try {
       const more = await gateway.scopesFor(endpoint, asked, params, gatewayCaller(caller))
-      return remoteTarget(gateway, endpoint, [...new Set([...scopes, ...more])])
+      return remoteTarget(gateway, endpoint, more.length > 0 ? [...new Set([...scopes, ...more])] : scopes)
     } catch (error) {
       const isUnknown = error instanceof RpcError && error.rpcCode === INVALID_PARAMS && method === 'tools/call'
       if (isUnknown && endpoint === undefined) return ownTarget(own, undefined, scopes)
@@ -148,6 +144,9 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
     },
   }
 }
+
+const isAlwaysOffered = (endpoint: string | undefined, capability: string): boolean =>
+  capability === 'tools' || (capability === 'logging' && endpoint === undefined)
 
 /** The part of a filter that was announced to the caller and that its scope allows. */
 async function readable(

@@ -9,46 +9,85 @@ const HEADERS = {
   'X-Accel-Buffering': 'no',
 }
 
+/** Maximum number of unread bytes, not counting the last chunk. */
+const MAX_UNREAD = 1024 * 1024
+
 export interface EventStream {
   response: Response
+  /** A reader that is too far behind is disconnected. */
   write(text: string): void
   /** Ends the stream after the events written so far; later writes are ignored. */
   end(): void
 }
 
-const streams = new WeakSet<Response>()
+/** A stream as it is for whoever guards it. */
+export interface Guarded {
+  /** Whether anything has been written. */
+  readonly hasBegun: boolean
+  write(bytes: Uint8Array): void
+  /** Ends it as if its reader had left. */
+  cut(): void
+  /** Called once, when it is over for any reason. */
+  onOver(): void
+}
 
-/** Whether events may still come: such a response must be watched over. */
-export const isEventStream = (response: Response) => streams.has(response)
+/** Those that are open. */
+const streams = new WeakMap<Response, Guarded>()
+
+/** @returns undefined unless events may still come: such a response must be guarded. */
+export const guardedOf = (response: Response): Guarded | undefined => streams.get(response)
 
 /** A response whose events are all known already, so that it need not stay open. */
 export function wholeEventStream(text: string, headers: Record<string, string>): Response {
   return new Response(text, { headers: { ...HEADERS, ...headers } })
 }
 
-/** @param onGone Called when the reader disconnects before the end. */
+/** @param onGone Called when the reader disconnects before the end, or is disconnected. */
 export function openEventStream(onGone: () => void, headers: Record<string, string> = {}): EventStream {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined
-  const body = new ReadableStream<Uint8Array>({
-    start(opened) {
-      controller = opened
+  let hasBegun = false
+  /** @returns the controller, the first time. */
+  function over() {
+    const ending = controller
+    controller = undefined
+    if (ending) {
+      streams.delete(response)
+      guarded.onOver()
+    }
+    return ending
+  }
+  const guarded: Guarded = {
+    get hasBegun() {
+      return hasBegun
     },
-    cancel() {
-      controller = undefined
-      onGone()
+    write(bytes) {
+      hasBegun = true
+      if ((controller?.desiredSize ?? 1) <= 0) guarded.cut()
+      controller?.enqueue(bytes)
     },
-  })
+    cut() {
+      const ending = over()
+      ending?.close()
+      if (ending) onGone()
+    },
+    onOver() {},
+  }
+  const body = new ReadableStream<Uint8Array>(
+    {
+      start(opened) {
+        controller = opened
+      },
+      cancel() {
+        if (over()) onGone()
+      },
+    },
+    new ByteLengthQueuingStrategy({ highWaterMark: MAX_UNREAD }),
+  )
   const response = new Response(body, { headers: { ...HEADERS, ...headers } })
-  streams.add(response)
+  streams.set(response, guarded)
   return {
     response,
-    write(text) {
-      controller?.enqueue(ENCODER.encode(text))
-    },
-    end() {
-      const ending = controller
-      controller = undefined
-      ending?.close()
-    },
+    write: text => guarded.write(ENCODER.encode(text)),
+    end: () => over()?.close(),
   }
 }

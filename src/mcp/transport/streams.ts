@@ -1,22 +1,17 @@
-/**
- * Guards open event streams: limits their number and unread bytes (a stalled reader's buffer would grow forever), keeps
- * them alive, and ends them when their token expires or is revoked.
- */
+/** Guards open event streams: limits their number, keeps them alive, and ends them when their token expires or is revoked. */
 
 import type { OAuthDeps } from '../../oauth/deps.ts'
 import { type Principal, revocableSubjects } from '../../oauth/principal.ts'
 import { ownerOf, personOf } from '../access.ts'
 import { openCounts } from '../counts.ts'
-import { isEventStream } from './event-stream.ts'
+import { guardedOf } from './event-stream.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 
 /** Answers to parallel calls in sessions are streams, too. */
 const PER_CONNECTION = 64
 const PER_PERSON = 256
 const OVERALL = 10_000
-/** Maximum number of unread bytes, not counting the last chunk. */
-const MAX_UNREAD = 1024 * 1024
-/** An SSE comment sent at once, since Bun sends the headers only with the first bytes. */
+/** An SSE comment sent if nothing else is, since Bun sends the headers only with the first bytes. */
 const OPENING = new TextEncoder().encode(':\n\n')
 const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n')
 /** Shorter than the idle timeouts of proxies, clients and this server; ours closes the socket of a stalled reader. */
@@ -38,7 +33,7 @@ export interface Streams {
   /** Whether a principal may have another stream. */
   hasRoom(principal: Principal): boolean
   /**
-   * Guards a response if it is an event stream, and returns any other one unchanged.
+   * Guards a response if it is an event stream.
    *
    * @param farewell Sent before the server ends a stream that does not end by itself.
    */
@@ -73,82 +68,39 @@ export function openStreams(deps: OAuthDeps): Streams {
   })
 
   function guard(principal: Principal, request: Request, response: Response, farewell = ''): Response {
-    if (!isEventStream(response) || !response.body) return response
-    const owner = ownerOf(principal)
-    const person = personOf(principal)
-    const source = response.body.getReader()
+    const events = guardedOf(response)
+    if (!events) return response
     // The answer to a call is neither refused nor cut off at shutdown, since the call has been made.
     const isAnswer = request.method === 'POST' && farewell === ''
     if (!isAnswer && !hasRoom(principal)) {
-      void source.cancel()
+      events.cut()
       return tooManyStreams()
     }
-    let expiry: Timer | undefined
-    let controller: ReadableStreamDefaultController<Uint8Array>
-    const leave = () => {
-      clearTimeout(expiry)
-      if (!open.delete(stream)) return false
-      counts.remove(owner)
-      counts.remove(person)
-      return true
-    }
-    /** @returns false if the reader is too far behind. */
-    const write = (chunk: Uint8Array) => {
-      if ((controller.desiredSize ?? 0) <= 0) return false
-      controller.enqueue(chunk)
-      return true
-    }
-    const cut = () => {
-      if (!leave()) return
-      void source.cancel()
-      controller.close()
-    }
+    const [owner, person] = [ownerOf(principal), personOf(principal)]
     const stream: OpenStream = {
       isAnswer,
       subjects: revocableSubjects(principal),
-      keepAlive: () => void (write(KEEP_ALIVE) || cut()),
+      keepAlive: () => events.write(KEEP_ALIVE),
       end() {
-        if (open.has(stream) && farewell !== '') write(new TextEncoder().encode(farewell))
-        cut()
+        if (farewell !== '') events.write(new TextEncoder().encode(farewell))
+        events.cut()
       },
     }
-    const pump = async () => {
-      for (;;) {
-        const { done, value } = await source.read()
-        if (!open.has(stream)) return
-        if (done) {
-          leave()
-          controller.close()
-          return
-        }
-        if (!write(value)) return cut()
-      }
+    const left = principal.expiresAt * 1000 - deps.now().getTime()
+    const expiry = setTimeout(stream.end, Math.min(Math.max(0, left), LONGEST_MS))
+    open.add(stream)
+    counts.add(owner)
+    counts.add(person)
+    events.onOver = () => {
+      clearTimeout(expiry)
+      open.delete(stream)
+      counts.remove(owner)
+      counts.remove(person)
     }
-    const body = new ReadableStream<Uint8Array>(
-      {
-        start(opened) {
-          controller = opened
-          open.add(stream)
-          counts.add(owner)
-          counts.add(person)
-          const left = principal.expiresAt * 1000 - deps.now().getTime()
-          expiry = setTimeout(stream.end, Math.min(Math.max(0, left), LONGEST_MS))
-          write(OPENING)
-          pump().catch(error => {
-            leave()
-            controller.error(error)
-          })
-          // The token may have been revoked while the request was being processed.
-          if (stream.subjects.some(subject => deps.memory.revoked.has(subject))) stream.end()
-        },
-        cancel() {
-          leave()
-          return source.cancel()
-        },
-      },
-      new ByteLengthQueuingStrategy({ highWaterMark: MAX_UNREAD }),
-    )
-    return new Response(body, { status: response.status, headers: response.headers })
+    if (!events.hasBegun) events.write(OPENING)
+    // The token may have been revoked while the request was being processed.
+    if (stream.subjects.some(subject => deps.memory.revoked.has(subject))) stream.end()
+    return response
   }
 
   return { hasRoom, guard }

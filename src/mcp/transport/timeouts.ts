@@ -2,32 +2,38 @@
 
 export interface Timeouts {
   /** @returns how to cancel it; idempotent. */
-  start(run: () => void): () => void
+  start(act: () => void): () => void
 }
 
 export function openTimeouts(milliseconds: number): Timeouts {
   /** In the order in which they are due. */
-  const waiting = new Set<{ run(): void; dueAt: number }>()
-  let timer: Timer | undefined
+  const waiting = new Set<{ act(): void; dueAt: number }>()
+  let isRunning = false
 
   function look(): void {
-    timer = undefined
+    isRunning = false
     const now = performance.now()
     for (const timeout of waiting) {
       if (timeout.dueAt > now) {
-        timer = setTimeout(look, timeout.dueAt - now)
+        run(timeout.dueAt - now)
         return
       }
       waiting.delete(timeout)
-      timeout.run()
+      timeout.act()
     }
   }
 
+  function run(ms: number): void {
+    if (isRunning) return
+    isRunning = true
+    setTimeout(look, ms)
+  }
+
   return {
-    start(run) {
-      const timeout = { run, dueAt: performance.now() + milliseconds }
+    start(act) {
+      const timeout = { act, dueAt: performance.now() + milliseconds }
       waiting.add(timeout)
-      timer ??= setTimeout(look, milliseconds)
+      run(milliseconds)
       return () => void waiting.delete(timeout)
     },
   }

@@ -69,7 +69,7 @@ export const requests = (base: Base, routes: Routes) => {
     const { headers, status } = response
     headers.set('X-Request-Id', known.id)
     setHeaders(headers, known.isReadable === true)
-    if (routes.traitsOf(known.route).crossOrigin === 'known') headers.set('Vary', 'Origin')
+    if (routes.traitsOf(known.route).crossOrigin === 'known' && !headers.has('Vary')) headers.set('Vary', 'Origin')
     note?.(request, known, status)
     spans?.end(request, known, status)
     return response

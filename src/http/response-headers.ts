@@ -1,5 +1,6 @@
 /** Headers of every response: security headers and CSP, CORS if the route allows it, and `Connection: close` at shutdown. */
 import type { Base } from '../base.ts'
+import type { Config } from '../config.ts'
 
 /** Without credentials the origin can be `*`, and the header `*` allows everything but Authorization, such as `Mcp-Param-*`. */
 const CORS: Record<string, string> = {
@@ -29,20 +30,30 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
   'Referrer-Policy': 'same-origin',
 }
 
+const securityHeaders = ({ BASE_URL }: Config): Record<string, string> => ({
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  // For browsers and scanners that do not support frame-ancestors.
+  'X-Frame-Options': 'DENY',
+  ...(BASE_URL.startsWith('https:') ? { 'Strict-Transport-Security': 'max-age=31536000' } : {}),
+})
+
+/**
+ * The headers of a response that web pages of known origins may read, all at once: setting them one by one takes several
+ * microseconds. Responses take an instance over faster than an object.
+ */
+export const headersForKnownOrigins = (config: Config, more: Record<string, string>): Headers =>
+  new Headers({ ...securityHeaders(config), ...CORS, Vary: 'Origin', ...more })
+
 /** @returns how to set the headers of a response; those that it has already stay. `isReadable`: by other origins. */
 export function openResponseHeaders({ config, draining }: Base) {
-  const https = config.BASE_URL.startsWith('https:')
-  const always = Object.entries({
-    'X-Content-Type-Options': 'nosniff',
-    'Referrer-Policy': 'no-referrer',
-    // For browsers and scanners that do not support frame-ancestors.
-    'X-Frame-Options': 'DENY',
-    ...(https ? { 'Strict-Transport-Security': 'max-age=31536000' } : {}),
-  })
+  const always = Object.entries(securityHeaders(config))
   const crossOrigin = Object.entries(CORS)
   return (headers: Headers, isReadable: boolean) => {
-    for (const [name, value] of always) if (!headers.has(name)) headers.set(name, value)
-    if (isReadable) for (const [name, value] of crossOrigin) headers.set(name, value)
+    if (!headers.has('Access-Control-Max-Age')) {
+      for (const [name, value] of always) if (!headers.has(name)) headers.set(name, value)
+      if (isReadable) for (const [name, value] of crossOrigin) headers.set(name, value)
+    }
     // The client then opens a new connection, which the load balancer sends elsewhere. Set when the response is sent, so
     // that it also applies to requests received before the signal.
     if (draining.signal.aborted) headers.set('Connection', 'close')

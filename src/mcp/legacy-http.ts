@@ -5,6 +5,8 @@
 import { insertRevocation } from '../../sql/revocations.ts'
 import { INVALID_REQUEST, type Message } from '../gateway/messages.ts'
 import { LEGACY_REVISIONS } from '../gateway/protocol.ts'
+import { JSON_TYPE } from '../http/json.ts'
+import { headersForKnownOrigins } from '../http/response-headers.ts'
 import { isWithinLimit } from '../limits.ts'
 import { isRevoked, remember, rememberUntil } from '../oauth/memory.ts'
 import { type Caller, ownerOf, personOf } from './access.ts'
@@ -17,6 +19,7 @@ import { seeSameTools } from './own-tools.ts'
 import { openSession, type SessionId, sealSession } from './session-ids.ts'
 import type { ToolDeps } from './tools/tool.ts'
 import { openEventLogs } from './transport/event-log.ts'
+import { EVENT_STREAM_HEADERS } from './transport/event-stream.ts'
 import { type HttpTransport, openHttpTransport } from './transport/http.ts'
 import { type Accepts, headerOf, jsonRpcError, SESSION_NOT_FOUND, TRANSPORT_ERROR } from './transport/messages.ts'
 import { openSessions, type Session, subjectOf } from './transport/sessions.ts'
@@ -53,9 +56,14 @@ export interface LegacyHttp {
 export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: Handover): LegacyHttp {
   const sessions = openSessions<HttpSession>(deps, 'sessions', 'Streamable HTTP')
   const openLog = openEventLogs()
+  const prepared = {
+    events: headersForKnownOrigins(deps.config, EVENT_STREAM_HEADERS),
+    json: headersForKnownOrigins(deps.config, { 'Content-Type': JSON_TYPE }),
+  }
 
   function open(caller: Caller, endpoint: string | undefined, id: string, { key, hello }: SessionId): HttpSession {
     const transport = openHttpTransport({
+      prepared,
       session: { id, log: openLog(personOf(caller)) },
       primed: hello.revision >= PRIMED_SINCE,
       deliver: (item, sender, canAsk) => conversation.receive(item, sender, canAsk),
@@ -139,7 +147,10 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
     const refusal = refuseVersion(request)
     if (refusal) return refusal
     const revision = headerOf(request.headers, 'mcp-protocol-version') ?? OLDEST
-    const transport = openHttpTransport({ deliver: (item, sender) => conversation.receive(item, sender, false) })
+    const transport = openHttpTransport({
+      prepared,
+      deliver: (item, sender) => conversation.receive(item, sender, false),
+    })
     const hello = { revision, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
     const conversation: Conversation = openConversation(deps, catalogue, { endpoint, hello, send: transport.send })
     const close = () => {

@@ -9,6 +9,8 @@ import {
   type RpcRequest,
 } from '../gateway/messages.ts'
 import { MODERN, SERVER_INFO as SERVER_INFO_KEY, SUBSCRIPTION_ID } from '../gateway/protocol.ts'
+import { JSON_TYPE } from '../http/json.ts'
+import { headersForKnownOrigins } from '../http/response-headers.ts'
 import type { Caller } from './access.ts'
 import { type Call, type Catalogue, errorBody } from './catalogue.ts'
 import type { Prepared } from './core.ts'
@@ -44,6 +46,7 @@ type Json = Record<string, unknown>
 
 export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
   const patience = openTimeouts(PATIENCE_MS)
+  const headers = headersForKnownOrigins(deps.config, { 'Content-Type': JSON_TYPE })
 
   async function discover({ endpoint, caller }: ModernRequest): Promise<Json> {
     const { capabilities, instructions, serverInfo } = await catalogue.describe(endpoint, caller)
@@ -72,9 +75,10 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
   function reply(asked: ModernRequest, message: RpcRequest): Promise<Response> {
     const { accepts, request } = asked
     const { id, method } = message
-    const gone = new AbortController()
-    const leave = () => gone.abort()
-    request.signal.addEventListener('abort', leave, { once: true })
+    // Only a call of an upstream is worth ending when its stream is cut off while its client is still there.
+    const gone = asked.prepared.target?.isRemote ? new AbortController() : undefined
+    const leave = () => gone?.abort()
+    if (gone) request.signal.addEventListener('abort', leave, { once: true })
     return new Promise(resolve => {
       let events: EventStream | undefined
       const stream = () => {
@@ -90,11 +94,11 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
       }
       const say = (body: object, status = 200) => {
         stopWaiting()
-        if (!events) return resolve(Response.json(body, { status }))
+        if (!events) return resolve(new Response(JSON.stringify(body), { status, headers }))
         events.write(eventOf(body))
         events.end()
       }
-      answer(asked, message, { signal: gone.signal, notify }).then(
+      answer(asked, message, { signal: gone?.signal ?? request.signal, notify }).then(
         result => say({ jsonrpc: '2.0', id, result }),
         error => {
           const { body, status } = refusal(id, method, error)
@@ -161,10 +165,11 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
         if (problem) throw problem
         if (method === 'subscriptions/listen') return await listen(asked, message as RpcRequest)
         const ready = asked.prepared.target?.ready
-        return ready === undefined ? await reply(asked, message as RpcRequest) : answerWith(id, ready)
+        if (ready === undefined) return await reply(asked, message as RpcRequest)
+        return new Response(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${ready}}`, { headers })
       } catch (error) {
         const { status, body } = refusal(id, method, error)
-        return Response.json(body, { status })
+        return new Response(JSON.stringify(body), { status, headers })
       }
     },
     farewell(message) {
@@ -173,12 +178,6 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
       return id === undefined ? undefined : farewellOf(id as Id)
     },
   }
-}
-
-function answerWith(id: Id, result: string): Response {
-  return new Response(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`, {
-    headers: { 'Content-Type': 'application/json' },
-  })
 }
 
 function farewellOf(id: Id): string {

@@ -3,7 +3,7 @@
 const ENCODER = new TextEncoder()
 
 /** Keep proxies from buffering events. */
-const HEADERS = {
+export const EVENT_STREAM_HEADERS = {
   'Content-Type': 'text/event-stream',
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
@@ -36,11 +36,6 @@ const streams = new WeakMap<Response, Guarded>()
 
 /** @returns undefined unless events may still come: such a response must be guarded. */
 export const guardedOf = (response: Response): Guarded | undefined => streams.get(response)
-
-/** A response whose events are all known already, so that it need not stay open. */
-export function wholeEventStream(text: string, headers: Record<string, string>): Response {
-  return new Response(text, { headers: { ...HEADERS, ...headers } })
-}
 
 /** @param onGone Called when the reader disconnects before the end, or is disconnected. */
 export function openEventStream(onGone: () => void, headers: Record<string, string> = {}): EventStream {
@@ -83,7 +78,7 @@ export function openEventStream(onGone: () => void, headers: Record<string, stri
     },
     new ByteLengthQueuingStrategy({ highWaterMark: MAX_UNREAD }),
   )
-  const response = new Response(body, { headers: { ...HEADERS, ...headers } })
+  const response = new Response(body, { headers: { ...EVENT_STREAM_HEADERS, ...headers } })
   streams.set(response, guarded)
   return {
     response,

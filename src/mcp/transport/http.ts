@@ -7,7 +7,7 @@ import { type Id, INVALID_REQUEST, isRequest, isResponse, type Message } from '.
 import type { Caller } from '../access.ts'
 import type { Prepared } from '../core.ts'
 import { type EventLog, type LoggedEvent, parseEventId } from './event-log.ts'
-import { openEventStream, wholeEventStream } from './event-stream.ts'
+import { openEventStream } from './event-stream.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 import { openTimeouts } from './timeouts.ts'
 
@@ -57,7 +57,14 @@ export interface HttpTransport {
   close(): void
 }
 
+/** All headers of responses that are complete, but for the session's. */
+export interface PreparedHeaders {
+  events: Headers
+  json: Headers
+}
+
 export interface HttpTransportOptions {
+  prepared: PreparedHeaders
   /** Absent for a single request, which is answered in JSON. */
   session?: { id: string; log: EventLog }
   /** Whether streams begin with an event without data, to make them resumable (2025-11-25). */
@@ -66,7 +73,7 @@ export interface HttpTransportOptions {
   deliver(item: Prepared, caller: Caller, canAsk: boolean): void
 }
 
-export function openHttpTransport({ session, primed = false, deliver }: HttpTransportOptions): HttpTransport {
+export function openHttpTransport({ prepared, session, primed = false, deliver }: HttpTransportOptions): HttpTransport {
   const log = session?.log
   const headers: Record<string, string> = session ? { 'Mcp-Session-Id': session.id } : {}
   const standalone: Stream = { number: STANDALONE, log, owed: new Set() }
@@ -139,7 +146,7 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
       },
       end() {
         stopWaiting()
-        resolve(wholeEventStream(text, headers))
+        resolve(answerWith(text, prepared.events))
       },
     }
     return promise
@@ -154,10 +161,16 @@ export function openHttpTransport({ session, primed = false, deliver }: HttpTran
       },
       end() {
         if (answers.length === 0) resolve(new Response(null, { status: 202, headers }))
-        else resolve(Response.json(isBatch ? answers : answers[0], { headers }))
+        else resolve(answerWith(JSON.stringify(isBatch ? answers : answers[0]), prepared.json))
       },
     }
     return promise
+  }
+
+  function answerWith(text: string, prepared: Headers): Response {
+    const response = new Response(text, { headers: prepared })
+    if (session) response.headers.set('Mcp-Session-Id', session.id)
+    return response
   }
 
   /** A cancelled request is never answered, so its stream must not wait for it. */

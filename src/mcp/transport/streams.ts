@@ -51,6 +51,7 @@ export function openStreams(deps: OAuthDeps): Streams {
   const counts = openCounts()
 
   function hasRoom(principal: Principal): boolean {
+    if (open.size < PER_CONNECTION) return true
     const isFull = counts.of(ownerOf(principal)) >= PER_CONNECTION || counts.of(personOf(principal)) >= PER_PERSON
     return !isFull && open.size < OVERALL
   }

@@ -340,7 +340,8 @@ describe('in a session', () => {
 describe('the log of events', () => {
   test('is emptied when its session ends', async () => {
     const log = openEventLogs()('ada')
-    const transport = openHttpTransport({ session: { id: 'x', log }, deliver() {} })
+    const prepared = { events: new Headers(), json: new Headers() }
+    const transport = openHttpTransport({ prepared, session: { id: 'x', log }, deliver() {} })
     transport.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
     expect(log.after({ stream: 0, number: 0 })).toHaveLength(1)
     transport.close()

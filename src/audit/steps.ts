@@ -69,9 +69,9 @@ export function openSteps(deps: { sql: Queries; log: Log; limits: Limits; now: (
     see(step) {
       const time = now().getTime()
       latest = latest - time < CORRECTION_MS ? Math.max(latest, time) : time
+      const key = `${step.network} ${step.clientId ?? step.program} ${step.status} ${step.step} ${step.answer ?? ''}`
+      if ((recent.get(key) ?? 0) > latest) return
       const at = new Date(latest)
-      const key = JSON.stringify([step.network, step.clientId ?? step.program, step.step, step.status, step.answer])
-      if ((recent.get(key) ?? 0) > at.getTime()) return
       if (waiting.length >= QUEUE || !isWithinLimit(limits, at, LIMITS.steps, step.network)) return
       recent.delete(key)
       if (recent.size >= REMEMBERED) recent.delete(recent.keys().next().value!)

@@ -3,20 +3,23 @@ import { Elysia, NotFoundError, ParseError } from 'elysia'
 import { errorPage } from '../../views/error.tsx'
 import { isAway, isOutage } from '../db/index.ts'
 import { AppError, DatabaseBusy, OAuthError, SignInRequired } from '../lib/errors.ts'
-import { noStoreJson } from './json.ts'
+import { NO_STORE, noStoreJson } from './json.ts'
 import { isFragmentRequest, openPage, wantsJson, wantsPage } from './pages.ts'
-import { requestId } from './requests.ts'
+import { isCrossOrigin, requestId } from './requests.ts'
+import { completeHeaders } from './response-headers.ts'
 import type { Routes } from './routes.ts'
 import { type PageDeps, page } from './shell.ts'
 
 export const errorBoundary = (deps: PageDeps, routes: Routes) => {
   const { log } = deps
+  const json = openErrorJson(deps)
   return new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route, set }) => {
     set.status = 200 // what Elysia makes of the error counts for nothing; with any other status it copies the response
     try {
-      const { page: isPage } = routes.traitsOf(route)
+      const { page: isPage, crossOrigin } = routes.traitsOf(route)
       const asPage = isPage ? !wantsJson(request) : error instanceof NotFoundError && wantsPage(request)
-      return await respondTo(deps, error, request, asPage)
+      const toJson = (answer: Answer) => json(answer, crossOrigin === 'known' && isCrossOrigin(request))
+      return await respondTo(deps, error, request, asPage ? undefined : toJson)
     } catch (another) {
       // Otherwise Bun would answer with its own page, which shows source code.
       log.error({ err: withoutQuery(another) }, 'could not render an error')
@@ -59,7 +62,13 @@ const OUR_FAULT = {
   advice: 'The error has been logged. Try again, or tell the operator of this server when it happened.',
 }
 
-async function respondTo(deps: PageDeps, error: unknown, request: Request, asPage: boolean): Promise<Response> {
+/** @param toJson Absent: as a page. */
+async function respondTo(
+  deps: PageDeps,
+  error: unknown,
+  request: Request,
+  toJson: ((answer: Answer) => Response) | undefined,
+): Promise<Response> {
   if (error instanceof SignInRequired && !wantsJson(request))
     return openPage(
       request,
@@ -67,7 +76,7 @@ async function respondTo(deps: PageDeps, error: unknown, request: Request, asPag
     )
   const answer = classify(error)
   if (answer.log) logAnswer(deps, request, answer.status, answer.log)
-  const response = asPage ? await errorPageOf(deps, request, answer) : errorJson(answer)
+  const response = toJson?.(answer) ?? (await errorPageOf(deps, request, answer))
   if (isFragmentRequest(request)) for (const [name, value] of WHOLE_PAGE) response.headers.set(name, value)
   return response
 }
@@ -152,8 +161,15 @@ function classify(error: unknown): Answer {
   }
 }
 
-function errorJson({ status, error, description, headers }: Answer): Response {
-  return noStoreJson({ error, error_description: description }, status, headers)
+function openErrorJson({ config }: PageDeps) {
+  const forKnownOrigins = completeHeaders(config, 'known', NO_STORE)
+  return ({ status, error, description, headers }: Answer, isForKnownOrigins: boolean): Response => {
+    const body = { error, error_description: description }
+    if (!isForKnownOrigins) return noStoreJson(body, status, headers)
+    const response = new Response(JSON.stringify(body), { status, headers: forKnownOrigins })
+    for (const name in headers) response.headers.set(name, headers[name]!)
+    return response
+  }
 }
 
 /** Where somebody goes on after an error: to the same address in a moment, or to the start of what they were doing. */

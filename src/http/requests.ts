@@ -44,6 +44,11 @@ export function allowCrossOrigin(request: Request): void {
   if (known) known.isReadable = true
 }
 
+/** Whether web pages of another origin may read the response to a request. */
+export function isCrossOrigin(request: Request): boolean {
+  return seen.get(request)?.isReadable === true
+}
+
 /** The sender of a request, as far as it is known. */
 export function senderOf(request: Request): Sender | undefined {
   return seen.get(request)?.sender

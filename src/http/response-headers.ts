@@ -39,11 +39,11 @@ const securityHeaders = ({ BASE_URL }: Config): Record<string, string> => ({
 })
 
 /**
- * The headers of a response that web pages of known origins may read, all at once: setting them one by one takes several
+ * The headers of a response that web pages of these origins may read, all at once: setting them one by one takes several
  * microseconds. Responses take an instance over faster than an object.
  */
-export const headersForKnownOrigins = (config: Config, more: Record<string, string>): Headers =>
-  new Headers({ ...securityHeaders(config), ...CORS, Vary: 'Origin', ...more })
+export const completeHeaders = (config: Config, origins: 'any' | 'known', more: Record<string, string>): Headers =>
+  new Headers({ ...securityHeaders(config), ...CORS, ...(origins === 'known' ? { Vary: 'Origin' } : {}), ...more })
 
 /** @returns how to set the headers of a response; those that it has already stay. `isReadable`: by other origins. */
 export function openResponseHeaders({ config, draining }: Base) {

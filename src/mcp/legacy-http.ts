@@ -6,7 +6,7 @@ import { insertRevocation } from '../../sql/revocations.ts'
 import { INVALID_REQUEST, type Message } from '../gateway/messages.ts'
 import { LEGACY_REVISIONS } from '../gateway/protocol.ts'
 import { JSON_TYPE } from '../http/json.ts'
-import { headersForKnownOrigins } from '../http/response-headers.ts'
+import { completeHeaders } from '../http/response-headers.ts'
 import { isWithinLimit } from '../limits.ts'
 import { isRevoked, remember, rememberUntil } from '../oauth/memory.ts'
 import { type Caller, ownerOf, personOf } from './access.ts'
@@ -57,8 +57,8 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
   const sessions = openSessions<HttpSession>(deps, 'sessions', 'Streamable HTTP')
   const openLog = openEventLogs()
   const prepared = {
-    events: headersForKnownOrigins(deps.config, EVENT_STREAM_HEADERS),
-    json: headersForKnownOrigins(deps.config, { 'Content-Type': JSON_TYPE }),
+    events: completeHeaders(deps.config, 'known', EVENT_STREAM_HEADERS),
+    json: completeHeaders(deps.config, 'known', { 'Content-Type': JSON_TYPE }),
   }
 
   function open(caller: Caller, endpoint: string | undefined, id: string, { key, hello }: SessionId): HttpSession {

@@ -10,7 +10,7 @@ import {
 } from '../gateway/messages.ts'
 import { MODERN, SERVER_INFO as SERVER_INFO_KEY, SUBSCRIPTION_ID } from '../gateway/protocol.ts'
 import { JSON_TYPE } from '../http/json.ts'
-import { headersForKnownOrigins } from '../http/response-headers.ts'
+import { completeHeaders } from '../http/response-headers.ts'
 import type { Caller } from './access.ts'
 import { type Call, type Catalogue, errorBody } from './catalogue.ts'
 import type { Prepared } from './core.ts'
@@ -46,7 +46,7 @@ type Json = Record<string, unknown>
 
 export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
   const patience = openTimeouts(PATIENCE_MS)
-  const headers = headersForKnownOrigins(deps.config, { 'Content-Type': JSON_TYPE })
+  const headers = completeHeaders(deps.config, 'known', { 'Content-Type': JSON_TYPE })
 
   async function discover({ endpoint, caller }: ModernRequest): Promise<Json> {
     const { capabilities, instructions, serverInfo } = await catalogue.describe(endpoint, caller)

@@ -3,6 +3,7 @@
 import { Elysia, NotFoundError } from 'elysia'
 import type { Handled } from '../http/client-address.ts'
 import { JSON_TYPE, keptJson } from '../http/json.ts'
+import { completeHeaders } from '../http/response-headers.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
 import { see } from '../http/traced.ts'
 import { ASSERTION_ALGORITHMS } from './clients/assertions.ts'
@@ -17,6 +18,11 @@ export const discovery = (deps: OAuthDeps) => {
   const ofServer = keptJson((userScopes: readonly string[]) => serverMetadata(deps, userScopes))
   const ofResource = keptJson((resource: Resource) => resourceMetadata(deps, resource))
   const ofKeys = keptJson((keys: object) => keys)
+  const headers = completeHeaders(deps.config, 'any', {
+    'Content-Type': JSON_TYPE,
+    'Cache-Control': `public, max-age=${KEY_SET_SECONDS}`,
+  })
+  const publicJson = (text: string) => new Response(text, { headers })
   const seen = (handled: Handled, text: string) => {
     see(deps, handled, 'metadata', 200, undefined)
     return publicJson(text)
@@ -51,15 +57,6 @@ export const discovery = (deps: OAuthDeps) => {
         CROSS_ORIGIN,
       )
   )
-}
-
-const PUBLIC_JSON = new Headers({
-  'Content-Type': JSON_TYPE,
-  'Cache-Control': `public, max-age=${KEY_SET_SECONDS}`,
-})
-
-function publicJson(text: string): Response {
-  return new Response(text, { headers: PUBLIC_JSON })
 }
 
 function serverMetadata({ config }: OAuthDeps, userScopes: readonly string[]) {

@@ -28,7 +28,7 @@ export const probe = (deps: Base) => {
     const asked = Number(URL.parse(request.url)?.searchParams.get('silence'))
     const seconds = asked > 0 ? Math.min(asked, MAX_SILENCE_S) : 1
     const done = new AbortController()
-    const stream = openEventStream(() => done.abort())
+    const stream = openEventStream(() => done.abort(), {}, '')
     const finish = () => {
       stream.write('event: end\ndata: {}\n\n')
       stream.end()

@@ -9,6 +9,8 @@ export const EVENT_STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
 }
 
+/** A comment sent at once, since Bun sends the headers only with the first bytes. */
+const OPENING = ':\n\n'
 /** Maximum number of unread bytes, not counting the last chunk. */
 const MAX_UNREAD = 1024 * 1024
 
@@ -22,8 +24,6 @@ export interface EventStream {
 
 /** A stream as it is for whoever guards it. */
 export interface Guarded {
-  /** Whether anything has been written. */
-  readonly hasBegun: boolean
   write(bytes: Uint8Array): void
   /** Ends it as if its reader had left. */
   cut(): void
@@ -38,9 +38,12 @@ const streams = new WeakMap<Response, Guarded>()
 export const guardedOf = (response: Response): Guarded | undefined => streams.get(response)
 
 /** @param onGone Called when the reader disconnects before the end, or is disconnected. */
-export function openEventStream(onGone: () => void, headers: Record<string, string> = {}): EventStream {
+export function openEventStream(
+  onGone: () => void,
+  headers: Record<string, string> = {},
+  opening = OPENING,
+): EventStream {
   let controller: ReadableStreamDefaultController<Uint8Array> | undefined
-  let hasBegun = false
   /** @returns the controller, the first time. */
   function over() {
     const ending = controller
@@ -52,11 +55,7 @@ export function openEventStream(onGone: () => void, headers: Record<string, stri
     return ending
   }
   const guarded: Guarded = {
-    get hasBegun() {
-      return hasBegun
-    },
     write(bytes) {
-      hasBegun = true
       if ((controller?.desiredSize ?? 1) <= 0) guarded.cut()
       controller?.enqueue(bytes)
     },
@@ -71,6 +70,7 @@ export function openEventStream(onGone: () => void, headers: Record<string, stri
     {
       start(opened) {
         controller = opened
+        if (opening !== '') opened.enqueue(ENCODER.encode(opening))
       },
       cancel() {
         if (over()) onGone()

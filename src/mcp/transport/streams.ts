@@ -11,8 +11,6 @@ import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 const PER_CONNECTION = 64
 const PER_PERSON = 256
 const OVERALL = 10_000
-/** An SSE comment sent if nothing else is, since Bun sends the headers only with the first bytes. */
-const OPENING = new TextEncoder().encode(':\n\n')
 const KEEP_ALIVE = new TextEncoder().encode(': keep-alive\n\n')
 /** Shorter than the idle timeouts of proxies, clients and this server; ours closes the socket of a stalled reader. */
 const KEEP_ALIVE_MS = 15_000
@@ -98,7 +96,6 @@ export function openStreams(deps: OAuthDeps): Streams {
       counts.remove(owner)
       counts.remove(person)
     }
-    if (!events.hasBegun) events.write(OPENING)
     // The token may have been revoked while the request was being processed.
     if (stream.subjects.some(subject => deps.memory.revoked.has(subject))) stream.end()
     return response

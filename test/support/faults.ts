@@ -1,10 +1,11 @@
 /** What fault tests share: the compiled binary on either database, and how often to break it. */
-
+import { expect } from 'bun:test'
 import { runCommand } from './command.ts'
 import { emptyDatabase, type TestDatabase } from './database.ts'
-import { type Http, signInByLink } from './flows.ts'
+import { type Http, rpc, signInByLink, type TokenAnswer } from './flows.ts'
 import { type Program, serve } from './processes.ts'
 import { requestsTo } from './server.ts'
+import { until } from './until.ts'
 
 /** How often a fault is repeated: `long` for `bun run test:faults`, `short` in continuous integration. */
 export const times = (long: number, short: number): number => (process.env.CI ? short : long)
@@ -35,9 +36,14 @@ export async function runBinary(args: string[], env: Record<string, string>): Pr
 }
 
 /** Signs somebody in with a link that a command prints. @returns the Cookie header of their browser. */
-export async function signInAt(server: Http, env: Record<string, string>, email = 'ada@example.com'): Promise<string> {
+export async function signInAt(
+  server: Http,
+  env: Record<string, string>,
+  email = 'ada@example.com',
+  flags: string[] = [],
+): Promise<string> {
   const [link] = /http\S+\/auth\/signin\/link\?token=\S+/.exec(
-    await runBinary(['user', 'link', email], { BASE_URL: server.base, ...env }),
+    await runBinary(['user', 'link', email, ...flags], { BASE_URL: server.base, ...env }),
   )!
   return signInByLink(server, link)
 }
@@ -48,4 +54,40 @@ export async function addMachine(env: Record<string, string>): Promise<Record<st
   const [, client_id] = /client_id +(\S+)/.exec(added)!
   const [, client_secret] = /client_secret +(\S+)/.exec(added)!
   return { grant_type: 'client_credentials', client_id: client_id!, client_secret: client_secret! }
+}
+
+/** Two replicas with these settings. `close` stops them in order. */
+export async function startReplicas(settings: Record<string, string>) {
+  const env = {
+    AUTH_SECRET: 'a secret of the tests, 32 characters or more',
+    BASE_URL: 'http://localhost:3000',
+    ...settings,
+  }
+  const replicas = [await startBinary(env), await startBinary(env)] as [Replica, Replica]
+  const close = async () => {
+    for (const replica of replicas) {
+      replica.kill('SIGTERM')
+      expect(await replica.exited).toBe(0)
+    }
+  }
+  return { env, replicas, close }
+}
+
+export const statusOf = async (answer: Promise<Response>): Promise<number> => {
+  const { status, body } = await answer
+  await body?.cancel()
+  return status
+}
+export const ping = (of: Http, token: string): Promise<number> => statusOf(rpc(of, token, 'ping'))
+
+/** A token that is revoked on one replica is refused on the other. @returns that token. */
+export async function revokesOn([one, other]: [Replica, Replica], machine: Record<string, string>): Promise<string> {
+  const token = async () => ((await (await one.post('/api/oauth/token', machine)).json()) as TokenAnswer).access_token
+  const { grant_type: _, ...credentials } = machine
+  const [ended, alive] = [await token(), await token()]
+  await until(async () => (await ping(other, ended)) === 200)
+  expect(await statusOf(one.post('/api/oauth/revoke', { ...credentials, token: ended }))).toBe(200)
+  await until(async () => (await ping(other, ended)) === 401)
+  expect(await ping(other, alive)).toBe(200)
+  return ended
 }

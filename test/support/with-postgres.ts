@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { freePort } from './ports.ts'
 
 /** The newest server programs that Debian installs; elsewhere those on the PATH. */
-function binDir(): string {
+export function binDir(): string {
   const debian = '/usr/lib/postgresql'
   const versions = existsSync(debian)
     ? readdirSync(debian).filter(name => existsSync(join(debian, name, 'bin/initdb')))
@@ -21,7 +21,7 @@ function binDir(): string {
 }
 
 /** PostgreSQL refuses to run as root, so then its own user runs it. */
-function asPostgres(command: string[]): string[] {
+export function asPostgres(command: string[]): string[] {
   return userInfo().uid === 0
     ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--init-groups', ...command]
     : command
@@ -79,9 +79,7 @@ export async function startCluster({
   const start = () => control('-o', options, 'start')
   const stop = (mode = 'immediate') => control('-m', mode, 'stop')
   const signal = (name: NodeJS.Signals, all: boolean) => {
-    const postmaster = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0])
-    const children = readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ')
-    for (const pid of [postmaster, ...(all ? children.map(Number) : [])]) process.kill(pid, name)
+    for (const pid of serverProcesses(data).slice(0, all ? undefined : 1)) process.kill(pid, name)
   }
   await start()
   return {
@@ -101,6 +99,14 @@ export async function startCluster({
       rmSync(dir, { recursive: true, force: true })
     },
   }
+}
+
+/** The processes of the server that runs on this data directory, if one does, its postmaster first. */
+export function serverProcesses(data: string): number[] {
+  if (!existsSync(join(data, 'postmaster.pid'))) return []
+  const postmaster = Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0])
+  const children = readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ')
+  return [postmaster, ...children.filter(Boolean).map(Number)]
 }
 
 /** PostgreSQL wants its directory, and its key, for itself. */

@@ -21,19 +21,35 @@ export interface Connection {
   expires_at: Date
 }
 
-/** A user's active grants, shown as connected apps; most recently used first. */
-export function listConnections(sql: Queries, userId: string, now: Date): Promise<Connection[]> {
-  return sql<Connection[]>`
+/** Which of a user's connections: all, or one, or those of one client; a part of them. */
+export interface ConnectionFilter {
+  id?: string
+  clientId?: string
+  offset?: number
+  limit?: number
+}
+
+/** A user's active grants, shown as connected apps; most recently used first. `of_client`: how many the client has. */
+export function listConnections(
+  sql: Queries,
+  { userId, now, id, clientId, offset = 0, limit }: ConnectionFilter & { userId: string; now: Date },
+): Promise<(Connection & { of_client: number })[]> {
+  return sql<(Connection & { of_client: number })[]>`
     select
       granted.id, granted.client_id, client.name as client_name, client.source as client_source,
       granted.label, granted.scope, granted.resource, granted.created_at, granted.used_at, granted.called_at,
-      coalesce(granted.called_from, granted.refreshed_network) as network, granted.expires_at
+      coalesce(granted.called_from, granted.refreshed_network) as network, granted.expires_at,
+      (count(*) over (partition by granted.client_id))::int as of_client
     from grants as granted
     join clients as client on client.id = granted.client_id
     where granted.user_id = ${userId}
       and granted.revoked_at is null
       and granted.expires_at > ${now}
-    order by coalesce(granted.called_at, granted.used_at) desc, granted.id`
+      and (${id ?? null}::uuid is null or granted.id = ${id ?? null})
+      and (${clientId ?? null}::text is null or granted.client_id = ${clientId ?? null})
+    order by coalesce(granted.called_at, granted.used_at) desc, granted.id
+    offset ${offset}
+    limit ${limit ?? null}`
 }
 
 export interface UserConnection extends Connection {
@@ -143,55 +159,6 @@ export async function updateLabel(
       and expires_at > ${rename.now}
     returning id`
   return rows.length > 0
-}
-
-export interface Use {
-  /** Of a grant or a personal access token. */
-  id: string
-  at: Date
-  network: string
-}
-
-/**
- * Stores last uses; a later one that is already stored stays. A row that is locked at the moment is left out: waiting for it
- * could deadlock with a revocation, or with another replica that stores its uses in another order.
- */
-export async function updateUses(sql: Queries, uses: readonly Use[]): Promise<void> {
-  const ids = uses.map(({ id }) => id)
-  await sql`
-    with used as (
-      select
-        unnest(${ids}::uuid[]) as id,
-        unnest(${uses.map(({ at }) => at.toISOString())}::text[])::timestamptz as at,
-        unnest(${uses.map(({ network }) => network)}::text[]) as network
-    ),
-    free_tokens as (
-      select id
-      from personal_tokens
-      where id = any (${ids}::uuid[])
-      for no key update skip locked
-    ),
-    tokens as (
-      update personal_tokens
-      set used_at = greatest(used_at, used.at)
-      from used
-      join free_tokens on free_tokens.id = used.id
-      where personal_tokens.id = used.id
-    ),
-    free as (
-      select id
-      from grants
-      where id = any (${ids}::uuid[])
-      for no key update skip locked
-    )
-    update grants
-    set
-      called_at = used.at,
-      called_from = used.network
-    from used
-    join free on free.id = used.id
-    where grants.id = used.id
-      and coalesce(grants.called_at < used.at, true)`
 }
 
 /** How many active grants there are. */

@@ -16,12 +16,12 @@ export interface AccountProps extends ConnectionsProps {
 }
 
 export function accountPage(props: AccountProps) {
-  const { shell, csrf, signOutEverywhereCsrf, apps, servers, unlinkCsrf, remembered } = props
+  const { shell, csrf, signOutEverywhereCsrf, servers, unlinkCsrf, remembered } = props
   return (
     <Layout title={shell.t.apps} shell={shell} wide live translated>
       <AccountTabs at="/account" shell={shell} />
       <h1 safe>{shell.t.apps}</h1>
-      <div id="connections">{connectionList({ shell, csrf, apps }) as 'safe'}</div>
+      <div id="connections">{connectionList(props) as 'safe'}</div>
       <ServerAccounts shell={shell} servers={servers} csrf={unlinkCsrf} />
       <Remembered shell={shell} csrf={csrf} apps={remembered} />
       <EndEverything shell={shell} csrf={csrf} signOutEverywhereCsrf={signOutEverywhereCsrf} />

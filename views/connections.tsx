@@ -26,17 +26,24 @@ export interface Connection {
 export interface ConnectedApp {
   client: ClientLabel
   clientId: string
+  /** How many there are; the page may show only some. */
+  count: number
   connections: Connection[]
 }
 
+/** The connections of one page: of all, those from a place on. */
 export interface ConnectionsProps {
   shell: Shell
   csrf: string
   apps: ConnectedApp[]
+  from: number
+  /** The place where the next page begins; undefined on the last one. */
+  next: number | undefined
 }
 
 /** The list, and what has just been done to it: htmx replaces all of it. */
-export function connectionList({ shell, csrf, apps, done }: ConnectionsProps & { done?: string | undefined }) {
+export function connectionList(props: ConnectionsProps & { done?: string | undefined }) {
+  const { shell, csrf, apps, from, next, done } = props
   const { t } = shell
   return (
     <>
@@ -57,8 +64,28 @@ export function connectionList({ shell, csrf, apps, done }: ConnectionsProps & {
         <>
           <p safe>{t.appsIntro}</p>
           {apps.map(app => (
-            <AppCard shell={shell} csrf={csrf} app={app} />
+            <AppCard shell={shell} csrf={csrf} app={app} from={from} />
           ))}
+          {from === 0 && next === undefined ? (
+            ''
+          ) : (
+            <p class="links">
+              {next === undefined ? (
+                ''
+              ) : (
+                <a href={`/account?from=${next}`} safe>
+                  {t.olderConnections}
+                </a>
+              )}
+              {from === 0 ? (
+                ''
+              ) : (
+                <a href="/account" safe>
+                  {t.latestConnections}
+                </a>
+              )}
+            </p>
+          )}
         </>
       )}
     </>
@@ -68,24 +95,28 @@ export function connectionList({ shell, csrf, apps, done }: ConnectionsProps & {
 /** Sends a form in place. */
 const INTO_LIST = { 'hx-target': '#connections', 'hx-swap': 'innerHTML' }
 
-const liveForm = (action: string) => ({ method: 'post', action, 'hx-post': action, ...INTO_LIST })
+function liveForm(path: string, from: number) {
+  const action = from === 0 ? path : `${path}?from=${from}`
+  return { method: 'post', action, 'hx-post': action, ...INTO_LIST }
+}
 
-function AppCard({ shell, csrf, app }: { shell: Shell; csrf: string; app: ConnectedApp }) {
+function AppCard(props: { shell: Shell; csrf: string; app: ConnectedApp; from: number }) {
+  const { shell, csrf, app, from } = props
   const { t, language } = shell
-  const { client, clientId, connections } = app
+  const { client, clientId, count, connections } = app
   return (
     <article class="card">
       <div class="row">
         <h2>
           <ClientName client={client} t={t} />
         </h2>
-        {connections.length > 1 ? (
+        {count > 1 ? (
           <Confirm
-            label={fill(t.disconnectAllOf, { count: connections.length.toLocaleString(language) })}
+            label={fill(t.disconnectAllOf, { count: count.toLocaleString(language) })}
             about={client.name}
             danger
           >
-            <form {...liveForm('/account/disconnect-app')}>
+            <form {...liveForm('/account/disconnect-app', from)}>
               <Csrf token={csrf} />
               <input type="hidden" name="client_id" value={clientId} />
               <p safe>{fill(t.disconnectAllOfSure, { app: client.name })}</p>
@@ -99,14 +130,20 @@ function AppCard({ shell, csrf, app }: { shell: Shell; csrf: string; app: Connec
         )}
       </div>
       {connections.map(connection => (
-        <ConnectionRow shell={shell} csrf={csrf} client={client} connection={connection} />
+        <ConnectionRow shell={shell} csrf={csrf} client={client} connection={connection} from={from} />
       ))}
     </article>
   )
 }
 
-function ConnectionRow(props: { shell: Shell; csrf: string; client: ClientLabel; connection: Connection }) {
-  const { shell, csrf, client, connection } = props
+function ConnectionRow(props: {
+  shell: Shell
+  csrf: string
+  client: ClientLabel
+  connection: Connection
+  from: number
+}) {
+  const { shell, csrf, client, connection, from } = props
   const { t } = shell
   const { id, label, permissions } = connection
   const about = label ?? client.name
@@ -123,7 +160,7 @@ function ConnectionRow(props: { shell: Shell; csrf: string; client: ClientLabel;
       </div>
       <div class="buttons">
         <Confirm label={t.rename} about={about}>
-          <form {...liveForm('/account/rename')}>
+          <form {...liveForm('/account/rename', from)}>
             <Csrf token={csrf} />
             <input type="hidden" name="id" value={id} />
             <label>
@@ -136,7 +173,7 @@ function ConnectionRow(props: { shell: Shell; csrf: string; client: ClientLabel;
           </form>
         </Confirm>
         <Confirm label={t.disconnect} about={about} danger>
-          <form {...liveForm('/account/disconnect')}>
+          <form {...liveForm('/account/disconnect', from)}>
             <Csrf token={csrf} />
             <input type="hidden" name="id" value={id} />
             <p safe>{fill(t.disconnectSure, { app: client.name })}</p>

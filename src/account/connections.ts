@@ -9,7 +9,7 @@ import type { UpstreamsFor } from '../http/home.ts'
 import { textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { isFragmentRequest, seeOther } from '../http/pages.ts'
-import { checkParams, readParams } from '../http/params.ts'
+import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewer, type Viewers } from '../http/session.ts'
 import { page } from '../http/shell.ts'
@@ -26,21 +26,40 @@ const appSchema = z.object({ client_id: z.string().max(500) })
 
 export type ConnectionsDeps = OAuthDeps & { viewers: Viewers; upstreamsFor: UpstreamsFor }
 type Asked = Handled & { viewer: Viewer }
+type Listed = Connection & { of_client: number }
+
+/** Connections on one page. */
+const PER_PAGE = 100
+
+/** The place in the list at which the page of a request begins, or at which the form was that it sends. */
+const placeOf = (request: Request) => Number(/^\d{1,6}$/.exec(queryParams(request).from ?? '') ?? 0)
 
 /** The parts of the account page that show connections. */
-export async function connectionProps(deps: ConnectionsDeps, viewer: Viewer): Promise<Omit<ConnectionsProps, 'shell'>> {
+export async function connectionProps(
+  deps: ConnectionsDeps,
+  viewer: Viewer,
+  request: Request,
+): Promise<Omit<ConnectionsProps, 'shell'>> {
+  const wanted = placeOf(request)
+  const read = (offset: number) => listConnections(deps, viewer.userId, { offset, limit: PER_PAGE + 1 })
+  const found = await read(wanted)
+  // The last connection of the last page may just have ended.
+  const [from, rows] = found.length === 0 && wanted > 0 ? [0, await read(0)] : [wanted, found]
   return {
     csrf: csrfToken(deps, viewer, CONNECTIONS),
-    apps: appsOf(deps, viewer, await listConnections(deps, viewer.userId)),
+    apps: appsOf(deps, viewer, rows.slice(0, PER_PAGE)),
+    from,
+    next: rows.length > PER_PAGE ? from + PER_PAGE : undefined,
   }
 }
 
 /** Connections by app, the last used one first. */
-function appsOf(deps: ConnectionsDeps, viewer: Viewer, connections: Connection[]): ConnectedApp[] {
+function appsOf(deps: ConnectionsDeps, viewer: Viewer, connections: Listed[]): ConnectedApp[] {
   const all = deps.upstreamsFor(viewer)
   return [...Map.groupBy(connections, ({ client_id }) => client_id)].map(([clientId, ofApp]) => ({
     client: labelOf(ofApp[0]!),
     clientId,
+    count: ofApp[0]!.of_client,
     connections: ofApp.map(({ id, label, resource, scope, network, ...times }) => ({
       id,
       label: label ?? undefined,
@@ -71,13 +90,15 @@ export const connections = (deps: ConnectionsDeps) => {
 
   /** Shows what is left, and says what was done. */
   async function answer({ request, viewer }: Asked, done: string): Promise<Response> {
-    if (!isFragmentRequest(request)) return seeOther('/account', [noticeCookie(deps, done)])
-    const props = await connectionProps(deps, viewer)
+    const from = placeOf(request)
+    if (!isFragmentRequest(request))
+      return seeOther(from === 0 ? '/account' : `/account?from=${from}`, [noticeCookie(deps, done)])
+    const props = await connectionProps(deps, viewer, request)
     return page(deps, request, shell => connectionList({ ...props, shell, done }))
   }
 
   const ownConnection = async ({ viewer }: Asked, wanted: string) =>
-    (await listConnections(deps, viewer.userId)).find(({ id }) => id === wanted)
+    (await listConnections(deps, viewer.userId, { id: wanted }))[0]
 
   return new Elysia({ name: 'account-connections' })
     .use(session(deps))
@@ -112,7 +133,8 @@ export const connections = (deps: ConnectionsDeps) => {
       async asked => {
         const { client_id: clientId } = await readForm(asked, appSchema)
         const { userId } = asked.viewer
-        const known = [...(await listConnections(deps, userId)), ...(await listIdleConsents(deps, userId))]
+        const connected = await listConnections(deps, userId, { clientId, limit: 1 })
+        const known = [...connected, ...(await listIdleConsents(deps, userId))]
         const name = known.find(({ client_id }) => client_id === clientId)?.client_name
         const count = await revokeGrantsOfUser(deps, { userId, clientId }, 'user')
         const t = textsOf(asked.request)

@@ -27,7 +27,7 @@ export async function everythingAbout<Linked>(
   ])
   return {
     user: { id: userId, email, name, is_admin: isAdmin },
-    connections,
+    connections: connections.map(({ of_client: _, ...connection }) => connection),
     allowed_but_not_connected: remembered,
     personal_access_tokens: tokens.map(({ id, name, scope, resource, created_at, expires_at, used_at }) => ({
       id,

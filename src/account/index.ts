@@ -43,7 +43,7 @@ export const account = (deps: AccountDeps) => {
       '/account',
       async ({ viewer, request }) => {
         const [connected, idle, servers] = await Promise.all([
-          connectionProps(deps, viewer),
+          connectionProps(deps, viewer, request),
           listIdleConsents(deps, viewer.userId),
           serversOf(accounts, viewer),
         ])

@@ -30,11 +30,10 @@ export async function describeRequest(
   const { userId: id, email, name } = viewer
   const endpoint = deps.resources.at(new URL(resource).pathname)
   const opensTools = endpoint?.url === resource && ['read', 'call'].some(what => allows(scope, `mcp:tools:${what}`))
-  const [connections, opened] = await Promise.all([
-    listConnections(deps, viewer.userId),
+  const [[before], opened] = await Promise.all([
+    listConnections(deps, viewer.userId, { clientId, limit: 1 }),
     opensTools ? deps.openedBy(endpoint.upstream, { user: { id, email, name }, clientId, scope }) : [],
   ])
-  const before = connections.find(({ client_id }) => client_id === clientId)
   return {
     permissions: choicesOf(deps.scopes, scope).map(name => ({ scope: name, text: deps.scopes.text(name) })),
     opened,

@@ -4,7 +4,7 @@ import { deleteUnusedCodes, deleteUnusedCodesOfClient } from '../../sql/authoriz
 import { deleteConsents, deleteConsentsOfClient } from '../../sql/consents.ts'
 import { denyUnfetchedCodes, denyUnfetchedCodesOfClient } from '../../sql/device-codes.ts'
 import {
-  type Connection,
+  type ConnectionFilter,
   type CreatedBefore,
   listAllConnections as queryAllConnections,
   listConnections as queryConnections,
@@ -115,9 +115,9 @@ export function grantExpiry(deps: Base): Date {
   return new Date(deps.now().getTime() + deps.config.GRANT_TTL * 1000)
 }
 
-/** A user's connected apps. */
-export function listConnections(deps: OAuthDeps, userId: string): Promise<Connection[]> {
-  return queryConnections(deps.sql, userId, deps.now())
+/** A user's connected apps, the last used one first. */
+export function listConnections(deps: OAuthDeps, userId: string, filter: ConnectionFilter = {}) {
+  return queryConnections(deps.sql, { ...filter, userId, now: deps.now() })
 }
 
 const PAGE = 200

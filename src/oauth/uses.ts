@@ -2,7 +2,8 @@
  * Last uses of connections and personal access tokens by calls: remembered in memory, so that a call needs no database, and
  * stored once a minute and at shutdown.
  */
-import { type Connection, updateUses } from '../../sql/grants.ts'
+import type { Connection } from '../../sql/grants.ts'
+import { updateUses } from '../../sql/uses.ts'
 import { networkOf } from '../lib/networks.ts'
 import type { OAuthDeps } from './deps.ts'
 import type { Principal } from './principal.ts'

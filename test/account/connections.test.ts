@@ -1,6 +1,6 @@
 /** Connected apps on the account page: when and from where each was last used, its name, and ending one, an app's, or all. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { updateUses } from '../../sql/grants.ts'
+import { updateUses } from '../../sql/uses.ts'
 import { listPersonalTokens } from '../../src/oauth/personal-tokens.ts'
 import { sweep } from '../../src/sweeper.ts'
 import { runCommand } from '../support/command.ts'
@@ -137,4 +137,37 @@ test('one app’s connections end together and no other’s; all end without end
   expect((await rpc(server, made.stdout.trim(), 'tools/list')).status).toBe(200)
   const [user] = await server.deps.sql<{ id: string }[]>`select id from users where email = 'joan@example.com'`
   expect(await listPersonalTokens(server.deps, user!.id)).toHaveLength(1)
+})
+
+test('a page shows the hundred connections that were used last, and leads to the others; it stays where it is', async () => {
+  const hedy = await signIn(server, 'hedy@example.com')
+  const clientId = await registerClient(server)
+  const now = server.deps.now()
+  await server.deps.sql`
+    insert into grants (id, client_id, user_id, scope, resource, created_at, used_at, expires_at, label)
+    select gen_random_uuid(), ${clientId}, id, array['mcp:tools:read'], 'https://mcp.example/mcp', ${now},
+      ${now}::timestamptz - n * interval '1 minute', ${now}::timestamptz + interval '1 day', 'number ' || n || '.'
+    from users cross join generate_series(1, 5000) as n
+    where email = 'hedy@example.com'`
+  const first = await see(hedy)
+  expect(idsOf(first).length).toBe(100)
+  for (const text of ['number 1.', 'number 100.', 'Disconnect all 5,000', 'href="/account?from=100"'])
+    expect(first).toContain(text)
+  const pageAt = (from: number) => server.get(`/account?from=${from}`, { Cookie: hedy, Accept: 'text/html' })
+  const last = await (await pageAt(4900)).text()
+  expect(idsOf(last).length).toBe(100)
+  expect(last).toContain('number 5000.')
+  expect(last).not.toContain('from=5000')
+  // Ends one on the last page: by the plain form, and by htmx.
+  const [one, two] = idsOf(last)
+  const plain = await press(hedy, '/account/disconnect?from=4900', { id: one! })
+  expect(plain.headers.get('location')).toBe('/account?from=4900')
+  const csrf = csrfOf(last, '/account/disconnect-all')
+  const headers = { Cookie: hedy, Accept: 'text/html', 'HX-Request': 'true' }
+  const fragment = await (await server.post('/account/disconnect?from=4900', { id: two!, csrf }, headers)).text()
+  expect(idsOf(fragment).length).toBe(98)
+  expect(fragment).toContain('action="/account/disconnect?from=4900"')
+  // Beyond the end, and with nonsense, the first page.
+  expect(await (await pageAt(9000)).text()).toContain('number 1.')
+  expect((await server.get('/account?from=-1', { Cookie: hedy, Accept: 'text/html' })).status).toBe(200)
 })

@@ -71,6 +71,7 @@ const connection = (scope: string[], more: Partial<Connection> = {}): Connection
 const connectedApp = (name: string, byOperator: boolean, ...connections: Connection[]): ConnectedApp => ({
   client: { name, voucher: byOperator ? { by: 'operator' } : { by: 'host', host: 'assistant.example' } },
   clientId: 'c_canned',
+  count: connections.length,
   connections,
 })
 
@@ -83,6 +84,8 @@ const account = {
   apps: [],
   servers: [],
   unlinkCsrf: 'canned',
+  from: 0,
+  next: undefined,
   remembered: [],
 }
 
@@ -290,7 +293,7 @@ export const PAGES: Record<string, View> = {
   'account-disconnected': shell => (
     <Layout title="Connected apps" shell={{ ...shell, notice: `${LONG} is disconnected.` }} wide>
       <h1>Connected apps</h1>
-      {connectionList({ shell, csrf: 'canned', apps: [], done: `${LONG} is disconnected.` })}
+      {connectionList({ ...account, shell, done: `${LONG} is disconnected.` })}
     </Layout>
   ),
   'account-servers': shell =>

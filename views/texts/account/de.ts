@@ -9,6 +9,8 @@ export const account: AccountTexts = {
   apps: 'Verbundene Apps',
   appsIntro: 'Diese Apps können in Ihrem Namen handeln. Was Sie trennen, verliert den Zugriff sofort.',
   noApps: 'In Ihrem Namen ist keine App verbunden.',
+  olderConnections: 'Länger nicht benutzte Verbindungen',
+  latestConnections: 'Die zuletzt benutzten Verbindungen',
   howToConnect: 'So verbinden Sie eine App',
   connectedAt: 'Verbunden',
   lastUsed: 'Zuletzt benutzt',

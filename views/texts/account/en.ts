@@ -9,6 +9,8 @@ export const account = {
   apps: 'Connected apps',
   appsIntro: 'These apps can act as you. What you disconnect loses access at once.',
   noApps: 'No app is connected as you.',
+  olderConnections: 'Connections used less recently',
+  latestConnections: 'The connections used last',
   howToConnect: 'How to connect an app',
   connectedAt: 'Connected',
   lastUsed: 'Last used',

@@ -9,6 +9,8 @@ export const account: AccountTexts = {
   apps: 'Aplicaciones conectadas',
   appsIntro: 'Estas aplicaciones pueden actuar en tu nombre. Lo que desconectes pierde el acceso de inmediato.',
   noApps: 'No hay ninguna aplicación conectada en tu nombre.',
+  olderConnections: 'Conexiones usadas hace más tiempo',
+  latestConnections: 'Las últimas conexiones usadas',
   howToConnect: 'Cómo conectar una aplicación',
   connectedAt: 'Conectada',
   lastUsed: 'Último uso',

@@ -9,6 +9,8 @@ export const account: AccountTexts = {
   apps: 'Applications connectées',
   appsIntro: 'Ces applications peuvent agir en votre nom. Ce que vous déconnectez perd l’accès aussitôt.',
   noApps: 'Aucune application n’est connectée en votre nom.',
+  olderConnections: 'Connexions utilisées moins récemment',
+  latestConnections: 'Les dernières connexions utilisées',
   howToConnect: 'Comment connecter une application',
   connectedAt: 'Connexion',
   lastUsed: 'Dernière utilisation',

@@ -9,6 +9,8 @@ export const account: AccountTexts = {
   apps: '接続中のアプリ',
   appsIntro: 'これらのアプリはあなたの代わりに操作できます。接続を解除すると、すぐにアクセスできなくなります。',
   noApps: 'あなたとして接続しているアプリはありません。',
+  olderConnections: '以前に使った接続',
+  latestConnections: '最近使った接続',
   howToConnect: 'アプリを接続する方法',
   connectedAt: '接続',
   lastUsed: '最後の使用',

@@ -9,6 +9,8 @@ export const account: AccountTexts = {
   apps: '已连接的应用',
   appsIntro: '这些应用可以代表您操作。断开后，它们会立即失去访问权限。',
   noApps: '没有应用以您的身份连接。',
+  olderConnections: '较早使用的连接',
+  latestConnections: '最近使用的连接',
   howToConnect: '如何连接应用',
   connectedAt: '连接时间',
   lastUsed: '上次使用',

@@ -86,71 +86,115 @@ export function findAuthorizationCodes(sql: Queries, codeHashes: readonly Buffer
     ) as account`
 }
 
+export interface Exchange {
+  codeHash: Buffer
+  now: Date
+  scope: string[]
+  grant: { id: string; expiresAt: Date }
+  refresh: { tokenHash: Buffer; expiresAt: Date } | undefined
+}
+
 /**
- * Consumes a code and creates its grant and, if requested, its refresh token, atomically.
+ * Consumes different codes and creates their grants and, if requested, their refresh tokens, atomically. Codes, and then
+ * clients, are locked in a fixed order, so that two statements do not wait for each other.
  *
- * @returns whether this call consumed it.
+ * @returns a row for each code that this call consumed.
  */
-export async function consumeAuthorizationCode(
-  sql: Queries,
-  consume: {
-    codeHash: Uint8Array
-    now: Date
-    scope: string[]
-    grant: { id: string; expiresAt: Date }
-    refresh: { tokenHash: Uint8Array; expiresAt: Date } | undefined
-  },
-): Promise<boolean> {
-  const { grant, now, refresh } = consume
-  const rows = await sql`
-    with consumed as (
+export function consumeAuthorizationCodes(sql: Queries, exchanges: readonly Exchange[]): Promise<{ key: string }[]> {
+  const { now } = exchanges[0]!
+  const rows = exchanges.map(({ codeHash, scope, grant, refresh }) => ({
+    code_hash: `\\x${codeHash.toString('hex')}`,
+    scope,
+    grant_id: grant.id,
+    grant_expires_at: grant.expiresAt,
+    refresh_hash: refresh ? `\\x${refresh.tokenHash.toString('hex')}` : null,
+    refresh_expires_at: refresh?.expiresAt ?? null,
+  }))
+  return sql<{ key: string }[]>`
+    with turn as materialized (
+      select *
+      from jsonb_to_recordset(${sql.json(rows as never)}) as turn (
+        code_hash bytea, scope text[], grant_id uuid, grant_expires_at timestamptz, refresh_hash bytea,
+        refresh_expires_at timestamptz
+      )
+    ),
+    unused as materialized (
+      select code_hash
+      from authorization_codes
+      where code_hash = any (array(select code_hash from turn))
+        and consumed_at is null
+      order by code_hash
+      for no key update
+    ),
+    updated as (
       update authorization_codes
       set
         consumed_at = ${now},
-        grant_id = ${grant.id}
-      where code_hash = ${consume.codeHash}
-        and consumed_at is null
-      returning client_id, user_id, resource
+        grant_id = (select grant_id from turn where turn.code_hash = authorization_codes.code_hash)
+      where code_hash = any (array(select code_hash from unused))
+      returning code_hash, client_id, user_id, resource
+    ),
+    consumed as (
+      select *
+      from updated
+      join turn using (code_hash)
     ),
     issued as (
       insert into grants (id, client_id, user_id, scope, resource, created_at, used_at, expires_at)
-      select ${grant.id}, client_id, user_id, ${consume.scope}::text[], resource, ${now}, ${now}, ${grant.expiresAt}
+      select grant_id, client_id, user_id, scope, resource, ${now}, ${now}, grant_expires_at
       from consumed
-      returning id, client_id
+      returning client_id
     ),
     refreshing as (
       insert into refresh_tokens (token_hash, grant_id, created_at, expires_at)
-      select ${refresh?.tokenHash ?? null}::bytea, id, ${now}, ${refresh?.expiresAt ?? null}::timestamptz
-      from issued
-      where ${refresh !== undefined}
+      select refresh_hash, grant_id, ${now}, refresh_expires_at
+      from consumed
+      where refresh_hash is not null
     ),
     used as (
       update clients
       set used_at = ${now}
-      where id = (select client_id from issued)
-        and coalesce(used_at < ${now}::timestamptz - interval '1 minute', true) -- many users may share a client
+      where id = any (array(
+        select id
+        from clients
+        where id = any (array(select client_id from issued))
+          and coalesce(used_at < ${now}::timestamptz - interval '1 minute', true) -- many users may share a client
+        order by id
+        for no key update
+      ))
     )
-    select id
-    from issued`
-  return rows.length === 1
+    select encode(code_hash, 'hex') as key
+    from consumed`
 }
 
 /** Deletes a user's unused codes, waiting for any that is being exchanged. */
 export async function deleteUnusedCodes(sql: Queries, { userId, clientId, scope }: UserRights): Promise<void> {
   await sql`
     delete from authorization_codes
-    where user_id = ${userId}
-      and consumed_at is null
-      and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
-      and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))`
+    where code_hash = any (array(
+      select code_hash
+      from authorization_codes
+      where user_id = ${userId}
+        and consumed_at is null
+        and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
+        and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))
+      order by code_hash
+      for update
+    ))`
 }
 
 /** Deletes a client's codes that were not exchanged. */
 export async function deleteUnusedCodesOfClient(sql: Queries, clientId: string): Promise<void> {
   await sql`
     delete from authorization_codes
-    where client_id = ${clientId}
-      and consumed_at is null`
+    where code_hash = any (array(
+      select code_hash
+      from authorization_codes
+      where client_id = ${clientId}
+        and consumed_at is null
+      order by code_hash
+      for update
+    ))`
 }
 
 /** Deletes at most `limit` codes that expired before `before`. @returns how many. */

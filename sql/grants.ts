@@ -1,6 +1,5 @@
 import type { ClientSource } from './clients.ts'
-import type { Queries, UserRights } from './index.ts'
-import { CHANNEL } from './notifications.ts'
+import type { Queries } from './index.ts'
 
 export interface Connection {
   id: string
@@ -169,64 +168,6 @@ export async function countConnections(sql: Queries, now: Date): Promise<number>
     where revoked_at is null
       and expires_at > ${now}`
   return row!.count
-}
-
-/**
- * Revokes grants, records the revocations, and notifies every replica.
- *
- * @returns the grants that were active.
- */
-export function revokeGrants(
-  sql: Queries,
-  revoke: { ids: string[]; userId?: string; now: Date; rememberUntil: Date },
-): Promise<{ id: string; client_id: string; user_id: string }[]> {
-  return sql<{ id: string; client_id: string; user_id: string }[]>`
-    with ended as (
-      update grants
-      set revoked_at = ${revoke.now}
-      where id = any (${revoke.ids}::uuid[])
-        and (${revoke.userId ?? null}::uuid is null or user_id = ${revoke.userId ?? null}::uuid)
-        and revoked_at is null
-      returning id, client_id, user_id
-    ),
-    remembered as (
-      insert into revocations (subject, revoked_at, expires_at)
-      select 'grant:' || id, ${revoke.now}, ${revoke.rememberUntil}
-      from ended
-      on conflict (subject) do nothing
-    )
-    select id, client_id, user_id, pg_notify(${CHANNEL}, 'revoked grant:' || id) as notified
-    from ended`
-}
-
-/**
- * Revokes a user's grants, like {@link revokeGrants}.
- *
- * @returns the grants that were active.
- */
-export function revokeGrantsOfUser(
-  sql: Queries,
-  { userId, clientId, scope, ...revoke }: UserRights & { now: Date; rememberUntil: Date },
-): Promise<{ id: string; client_id: string }[]> {
-  return sql<{ id: string; client_id: string }[]>`
-    with ended as (
-      update grants
-      set revoked_at = ${revoke.now}
-      where user_id = ${userId}
-        and revoked_at is null
-        and expires_at > ${revoke.now}
-        and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
-        and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))
-      returning id, client_id
-    ),
-    remembered as (
-      insert into revocations (subject, revoked_at, expires_at)
-      select 'grant:' || id, ${revoke.now}, ${revoke.rememberUntil}
-      from ended
-      on conflict (subject) do nothing
-    )
-    select id, client_id, pg_notify(${CHANNEL}, 'revoked grant:' || id) as notified
-    from ended`
 }
 
 /** Deletes at most `limit` grants that expired before `before`. @returns how many. */

@@ -59,60 +59,92 @@ const KEEP_USED = 100
 /** After how many refreshes those beyond it are deleted, since finding them reads them all. */
 const FORGET_EVERY = 16
 
+export interface Rotation {
+  tokenHash: Buffer
+  successorHash: Buffer
+  grantId: string
+  now: Date
+  expiresAt: Date
+  network: string
+  agent: string
+}
+
 /**
- * Consumes an unused token of a active grant, stores its successor, and records the use and its origin in the grant. Now and
+ * Consumes unused tokens of active grants, stores their successors, and records the use and its origin in the grants. Now and
  * then deletes old used tokens.
  *
- * @returns whether this call consumed it; otherwise another one did, or the grant has ended meanwhile.
+ * @param rotations Of different grants, which are locked in the order of their ids, as by whoever revokes several.
+ * @returns a row for each token that this call consumed. For the others, another call did, or the grant has ended meanwhile.
  */
-export async function rotateRefreshToken(
-  sql: Queries,
-  rotate: {
-    tokenHash: Uint8Array
-    successorHash: Uint8Array
-    grantId: string
-    now: Date
-    expiresAt: Date
-    network: string
-    agent: string
-  },
-): Promise<boolean> {
-  const rows = await sql`
-    with consumed as (
+export function rotateRefreshTokens(sql: Queries, rotations: readonly Rotation[]): Promise<{ key: string }[]> {
+  const { now } = rotations[0]!
+  const rows = rotations.map(rotation => ({
+    token_hash: `\\x${rotation.tokenHash.toString('hex')}`,
+    successor_hash: `\\x${rotation.successorHash.toString('hex')}`,
+    grant_id: rotation.grantId,
+    expires_at: rotation.expiresAt,
+    network: rotation.network,
+    agent: rotation.agent,
+  }))
+  return sql<{ key: string }[]>`
+    with turn as materialized (
+      select *
+      from jsonb_to_recordset(${sql.json(rows as never)}) as turn (
+        token_hash bytea, successor_hash bytea, grant_id uuid, expires_at timestamptz, network text, agent text
+      )
+    ),
+    locked as materialized (
+      select id, revoked_at
+      from grants
+      where id = any (array(select grant_id from turn))
+      order by id
+      for no key update
+    ),
+    consumed as (
       update refresh_tokens
-      set consumed_at = ${rotate.now}
-      where token_hash = ${rotate.tokenHash}
+      set consumed_at = ${now}
+      where token_hash = any (array(
+        select token_hash
+        from turn
+        join locked on locked.id = turn.grant_id
+        where locked.revoked_at is null
+      ))
         and consumed_at is null
       returning grant_id
     ),
     used as (
       update grants
       set
-        used_at = ${rotate.now},
+        used_at = ${now},
         refreshes = refreshes + 1,
-        rotated_hash = ${rotate.tokenHash},
-        refreshed_network = ${rotate.network},
-        refreshed_agent = ${rotate.agent}
-      where id = (select grant_id from consumed)
-        and revoked_at is null
+        (rotated_hash, refreshed_network, refreshed_agent) = (
+          select token_hash, network, agent
+          from turn
+          where grant_id = grants.id
+        )
+      where id = any (array(select grant_id from consumed))
       returning id, refreshes
     ),
     forgotten as (
       delete from refresh_tokens
       where token_hash = any (array(
-        select token_hash
-        from refresh_tokens
-        where (select refreshes % ${FORGET_EVERY}::int = 0 from used)
-          and grant_id = ${rotate.grantId}
-        order by created_at desc
-        offset ${KEEP_USED}
+        select old.token_hash
+        from used
+        cross join lateral (
+          select token_hash
+          from refresh_tokens
+          where grant_id = used.id
+          order by created_at desc
+          offset ${KEEP_USED}
+        ) as old
+        where used.refreshes % ${FORGET_EVERY}::int = 0
       ))
     )
     insert into refresh_tokens (token_hash, grant_id, created_at, expires_at)
-    select ${rotate.successorHash}, id, ${rotate.now}, ${rotate.expiresAt}
-    from used
-    returning token_hash`
-  return rows.length === 1
+    select successor_hash, grant_id, ${now}, expires_at
+    from turn
+    join used on used.id = grant_id
+    returning grant_id as key`
 }
 
 /** The grant of a refresh token, for revocation. */

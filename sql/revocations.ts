@@ -1,4 +1,4 @@
-import type { Queries } from './index.ts'
+import type { Queries, UserRights } from './index.ts'
 import { CHANNEL } from './notifications.ts'
 
 /** Records a revoked subject and notifies every replica. */
@@ -59,4 +59,75 @@ export async function sweepRevocations(sql: Queries, now: Date, limit: number): 
     ))
     returning subject`
   return rows.length
+}
+
+/**
+ * Revokes grants, records the revocations, and notifies every replica. Grants are locked in the order of their ids, so that this
+ * and a statement that refreshes several of them do not wait for each other.
+ *
+ * @returns the grants that were active.
+ */
+export function revokeGrants(
+  sql: Queries,
+  revoke: { ids: string[]; userId?: string; now: Date; rememberUntil: Date },
+): Promise<{ id: string; client_id: string; user_id: string }[]> {
+  return sql<{ id: string; client_id: string; user_id: string }[]>`
+    with ended as (
+      update grants
+      set revoked_at = ${revoke.now}
+      where id = any (array(
+        select id
+        from grants
+        where id = any (${revoke.ids}::uuid[])
+          and (${revoke.userId ?? null}::uuid is null or user_id = ${revoke.userId ?? null}::uuid)
+          and revoked_at is null
+        order by id
+        for no key update
+      ))
+      returning id, client_id, user_id
+    ),
+    remembered as (
+      insert into revocations (subject, revoked_at, expires_at)
+      select 'grant:' || id, ${revoke.now}, ${revoke.rememberUntil}
+      from ended
+      on conflict (subject) do nothing
+    )
+    select id, client_id, user_id, pg_notify(${CHANNEL}, 'revoked grant:' || id) as notified
+    from ended`
+}
+
+/**
+ * Revokes a user's grants, like {@link revokeGrants}.
+ *
+ * @returns the grants that were active.
+ */
+export function revokeGrantsOfUser(
+  sql: Queries,
+  { userId, clientId, scope, ...revoke }: UserRights & { now: Date; rememberUntil: Date },
+): Promise<{ id: string; client_id: string }[]> {
+  return sql<{ id: string; client_id: string }[]>`
+    with ended as (
+      update grants
+      set revoked_at = ${revoke.now}
+      where id = any (array(
+        select id
+        from grants
+        where user_id = ${userId}
+          and revoked_at is null
+          and expires_at > ${revoke.now}
+          and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
+          and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))
+        order by id
+        for no key update
+      ))
+      returning id, client_id
+    ),
+    remembered as (
+      insert into revocations (subject, revoked_at, expires_at)
+      select 'grant:' || id, ${revoke.now}, ${revoke.rememberUntil}
+      from ended
+      on conflict (subject) do nothing
+    )
+    select id, client_id, pg_notify(${CHANNEL}, 'revoked grant:' || id) as notified
+    from ended`
 }

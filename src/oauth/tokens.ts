@@ -12,12 +12,14 @@ import {
   listNewestConnections as queryNewestConnections,
   type UserConnection,
   updateLabel,
-  revokeGrants as updateRevoked,
-  revokeGrantsOfUser as updateRevokedOfUser,
 } from '../../sql/grants.ts'
 import type { Queries, UserRights } from '../../sql/index.ts'
 import { deletePersonalTokensOfUser } from '../../sql/personal-tokens.ts'
-import { insertRevocation } from '../../sql/revocations.ts'
+import {
+  insertRevocation,
+  revokeGrants as updateRevoked,
+  revokeGrantsOfUser as updateRevokedOfUser,
+} from '../../sql/revocations.ts'
 import { record } from '../audit/events.ts'
 import type { Base } from '../base.ts'
 import { inTransaction } from '../db/index.ts'

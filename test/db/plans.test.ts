@@ -37,9 +37,9 @@ const HOT = [
     'pollUndecidedCodes',
     'redeemDeviceCode',
     'findAuthorizationCodes',
-    'consumeAuthorizationCode',
+    'consumeAuthorizationCodes',
     'findRefreshTokens',
-    'rotateRefreshToken',
+    'rotateRefreshTokens',
   ],
   ...['findRefreshGrant', 'findClient', 'findUserById', 'findSession', 'anyRevoked', 'insertDeviceCodes'],
 ]

@@ -498,6 +498,20 @@ describe('the code exchange (RFC 6749 4.1.3, RFC 7636 4.6, RFC 9700 2.1.1)', () 
     expect(await grants()).toBe(before + RACES)
   })
 
+  test('of codes that are redeemed at the same moment each yields its own tokens', async () => {
+    const path = '/api/sse'
+    const codes = [await freshCode(), await freshCode({ resource: `${server.base}${path}` }), await freshCode()]
+    const answers = await Promise.all([
+      ...codes.map(code => exchange(code)),
+      exchange(codes[1]!, { code_verifier: pkce().verifier }),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 400])
+    const tokens = (await Promise.all(answers.slice(0, 3).map(answer => answer.json()))) as TokenAnswer[]
+    expect(new Set(tokens.flatMap(({ access_token, refresh_token }) => [access_token, refresh_token])).size).toBe(6)
+    const [first, second] = tokens.map(({ access_token }) => rpc(server, access_token, 'tools/list', {}, '/mcp'))
+    expect([(await first!).status, (await second!).status]).toEqual([200, 401])
+  })
+
   test('the token is for the requested resource only (RFC 8707)', async () => {
     const code = await freshCode({ resource: `${server.base}/api/sse` })
     const { access_token } = (await (await exchange(code)).json()) as TokenAnswer

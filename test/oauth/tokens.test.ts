@@ -292,6 +292,17 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     }
   })
 
+  test('of connections that refresh at the same moment each gets its own tokens, and an ended one none', async () => {
+    const before: TokenAnswer[] = []
+    for (let n = 0; n < 4; n++) before.push(await deviceTokens(server, client, ada))
+    await server.post('/api/oauth/revoke', { client_id: client, token: before[3]!.refresh_token })
+    const presented = [...before.map(({ refresh_token }) => refresh_token), `mrt_${'A'.repeat(43)}`]
+    const answers = await Promise.all(presented.map(token => body<TokenAnswer>(refresh(token))))
+    const grantOf = ({ access_token }: TokenAnswer) => access_token && decodeJwt(access_token).grant_id
+    expect(answers.map(grantOf)).toEqual([...before.slice(0, 3).map(grantOf), undefined, undefined])
+    for (const { refresh_token } of answers.slice(0, 3)) expect((await refresh(refresh_token)).status).toBe(200)
+  })
+
   test('may narrow the scope, never widen it; a wrong scope, resource or client does no harm', async () => {
     const { refresh_token } = await deviceTokens(server, client, ada)
     const other = await registerClient(server, { client_name: 'Other' })

@@ -2,7 +2,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import {
   type AuthorizationCodeRow,
-  consumeAuthorizationCode,
+  consumeAuthorizationCodes,
+  type Exchange,
   findAuthorizationCodes,
 } from '../../../sql/authorization-codes.ts'
 import type { ClientRow } from '../../../sql/clients.ts'
@@ -19,6 +20,10 @@ import { countGuess, requireFewGuesses } from './token-guesses.ts'
 import type { TokenRequest, TokenResponse } from './types.ts'
 
 const findAuthorizationCode = gathered((codeHash: Buffer) => codeHash.toString('hex'), findAuthorizationCodes)
+const consumeAuthorizationCode = gathered(
+  (exchange: Exchange) => exchange.codeHash.toString('hex'),
+  consumeAuthorizationCodes,
+)
 
 export async function grantAuthorizationCode(
   deps: OAuthDeps,

@@ -7,7 +7,12 @@
  * is refused, but nothing is revoked. From anywhere else it is a replay, and the grant is revoked.
  */
 import type { ClientRow } from '../../../sql/clients.ts'
-import { findRefreshTokens, type RefreshTokenRow, rotateRefreshToken } from '../../../sql/refresh-tokens.ts'
+import {
+  findRefreshTokens,
+  type RefreshTokenRow,
+  type Rotation,
+  rotateRefreshTokens,
+} from '../../../sql/refresh-tokens.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
 import { gathered } from '../../db/gathered.ts'
 import type { Params } from '../../http/params.ts'
@@ -24,6 +29,7 @@ import type { TokenRequest, TokenResponse } from './types.ts'
 const RETRY_MS = 30_000
 
 const findRefreshToken = gathered((tokenHash: Buffer) => tokenHash.toString('hex'), findRefreshTokens)
+const rotateRefreshToken = gathered((rotation: Rotation) => rotation.grantId, rotateRefreshTokens)
 
 type Outcome = 'rotated' | 'retried' | 'stale' | 'reused' | 'dead' | 'foreign' | 'unknown'
 

@@ -28,7 +28,8 @@ export function openMetrics(): Metrics {
   const registry = new Registry()
   const registers = [registry]
   const reads = new Map<string, () => unknown>()
-  collectDefaultMetrics({ register: registry })
+  /** Those of the process. Watching it takes time, so this begins when somebody asks. */
+  let isWatching = false
   /** Reuses a metric that already exists, when an app is created a second time. */
   const once = <M>(name: string, make: () => M) => (registry.getSingleMetric(PREFIX + name) as M | undefined) ?? make()
   return {
@@ -53,7 +54,11 @@ export function openMetrics(): Metrics {
       })
     },
     valueOf: gauge => Number(reads.get(gauge)?.() ?? 0),
-    text: () => registry.metrics(),
+    text() {
+      if (!isWatching) collectDefaultMetrics({ register: registry })
+      isWatching = true
+      return registry.metrics()
+    },
     contentType: registry.contentType,
   }
 }

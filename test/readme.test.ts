@@ -6,6 +6,7 @@ import packageJson from '../package.json' with { type: 'json' }
 import { configSchema } from '../src/config.ts'
 import { clientsFor } from '../views/home-clients.tsx'
 import { TEXTS } from '../views/texts/index.ts'
+import { publishedIn } from './bench/report.ts'
 import { ROOT, runCommand } from './support/command.ts'
 
 const read = (path: string) => Bun.file(join(ROOT, path)).text()
@@ -50,6 +51,10 @@ describe('README.md', async () => {
     for (const [name, steps] of rows)
       for (const [, command] of steps!.matchAll(/`((?:claude|codex|gemini|qwen|opencode) mcp add [^`]+)`/g))
         expect([name, shown.get(name!)!.includes(command!)]).toEqual([name, true])
+  })
+
+  test('shows the figures of test/bench/results.json', async () => {
+    expect(publishedIn(readme, await Bun.file(join(ROOT, 'test/bench/results.json')).json())).toBe(readme)
   })
 
   test('names only files that exist and scripts in package.json', () => {

@@ -6,6 +6,8 @@ export type Reuse = 'again' | 'once'
 export interface Case {
   title: string
   reuse: Reuse
+  /** How many requests this server answers in all, since it limits them. */
+  most?: number
   /** Whether every answer is an error, as it is to a device that polls. */
   refused?: boolean
   /** @param from The first of `count` rows that no earlier run has used. */
@@ -23,7 +25,16 @@ export interface Target {
   sessions: readonly string[]
   /** The only code, of a server whose codes cannot be seeded. */
   deviceCode?: string
+  /** Of a server that issues JWTs only where it is named. */
+  resource?: string
+  /** Where they differ from this server's. */
+  tokenPath?: string
+  devicePath?: string
+  metadataPath?: string
 }
+
+/** The secret of the machine at a server that is told which. */
+export const MACHINE_SECRET = 's'.repeat(47)
 
 export const VERIFIER = 'v'.repeat(43)
 const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
@@ -58,6 +69,9 @@ function form(
   return rawRequest(host, 'POST', path, { ...type, ...headers }, new URLSearchParams(fields).toString())
 }
 
+const tokenPath = (target: Target) => target.tokenPath ?? '/api/oauth/token'
+const resource = ({ resource }: Target): Record<string, string> => (resource === undefined ? {} : { resource })
+
 function rpc(target: Target, method: string, params: object, headers: Record<string, string>, id = 1): string {
   const body = JSON.stringify({ jsonrpc: '2.0', id, method, params })
   const common = { 'Content-Type': 'application/json', Accept: 'application/json, text/event-stream' }
@@ -84,7 +98,9 @@ export const CASES = {
   metadata: {
     title: 'server metadata',
     reuse: 'again',
-    requests: ({ host }) => [rawRequest(host, 'GET', '/.well-known/oauth-authorization-server')],
+    requests: ({ host, metadataPath = '/.well-known/oauth-authorization-server' }) => [
+      rawRequest(host, 'GET', metadataPath),
+    ],
   },
   unauthorized: {
     title: '401 at `/mcp`',
@@ -96,18 +112,24 @@ export const CASES = {
     title: 'client credentials',
     reuse: 'again',
     requests: target => [
-      form(target, '/api/oauth/token', { grant_type: 'client_credentials' }, { Authorization: target.basic }),
+      form(
+        target,
+        tokenPath(target),
+        { grant_type: 'client_credentials', ...resource(target) },
+        { Authorization: target.basic },
+      ),
     ],
   },
   device: {
     title: 'device authorization',
     reuse: 'once',
+    most: 20_000,
     // From different networks, since each may have only so many codes.
     requests: (target, from, count) =>
       rows(from, count).map(n =>
         form(
           target,
-          '/api/oauth/device',
+          target.devicePath ?? '/api/oauth/device',
           { client_id: target.client, scope: 'mcp' },
           { 'X-Forwarded-For': `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}` },
         ),
@@ -119,7 +141,7 @@ export const CASES = {
     refused: true,
     requests: (target, from, count) =>
       rows(from, count).map(n =>
-        form(target, '/api/oauth/token', {
+        form(target, tokenPath(target), {
           grant_type: DEVICE_CODE_GRANT,
           client_id: target.client,
           device_code: target.deviceCode ?? seededSecret('mdc', n),

@@ -10,7 +10,6 @@ import { openLog } from '../../src/lib/log.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { DEVICE_CODE_GRANT } from '../../src/oauth/grants/types.ts'
 import { issueAccessToken } from '../../src/oauth/tokens.ts'
-import { ROOT } from '../support/command.ts'
 import { freePort } from '../support/ports.ts'
 import type { Cluster } from '../support/with-postgres.ts'
 import { type CaseName, initializeRequest, type Target } from './cases.ts'
@@ -18,7 +17,7 @@ import { floorSeedsOf, runSeeds, seedsOf } from './seed.ts'
 
 export interface Contender extends AsyncDisposable {
   name: string
-  pid: number
+  process: Process
   /** The database server whose time counts, too. */
   postmaster?: number | undefined
   url: string
@@ -27,6 +26,8 @@ export interface Contender extends AsyncDisposable {
   cases?: readonly CaseName[]
   /** How many requests that can be sent once it answers in a second, at most. */
   fastest: number
+  /** Absent: `credentials`. What it answers first after a start. */
+  first?: CaseName
   seed(name: CaseName, from: number, count: number): Promise<void>
 }
 
@@ -40,30 +41,69 @@ export interface Ours extends Contender {
 const SESSIONS = 8
 const SECRET = 'a secret of the benchmark, 32 characters or more'
 
-/** Starts a process and waits until it answers. @returns also the milliseconds that took. */
-export async function start(command: string[], url: string, env: Record<string, string>, cwd: string) {
-  const began = performance.now()
-  const child = Bun.spawn(command, {
-    cwd,
-    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
-    stdin: 'ignore',
-    stdout: 'ignore',
-    stderr: 'ignore',
-  })
-  const answers = () =>
-    fetch(url).then(
-      response => response.ok || response.status === 404,
-      () => false,
-    )
-  while (!(await answers())) {
-    if (child.exitCode !== null) throw new Error(`${command.join(' ')} ended with ${child.exitCode}`)
-    await Bun.sleep(5)
+/** A process that can be started again. */
+export interface Process {
+  readonly pid: number
+  /** Milliseconds until it answered. */
+  firstStart: number
+  /** @param answers Whether it is ready. @returns the milliseconds until it was. */
+  restart(answers: () => Promise<boolean>): Promise<number>
+  stop(): Promise<void>
+}
+
+/** Starts a process and waits until it answers. */
+export async function start(
+  command: string[],
+  url: string,
+  env: Record<string, string>,
+  cwd: string,
+): Promise<Process> {
+  const spawn = () =>
+    Bun.spawn(command, {
+      cwd,
+      env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
+      stdin: 'ignore',
+      stdout: 'ignore',
+      stderr: 'ignore',
+    })
+  let child = spawn()
+  const wait = async (answers: () => Promise<boolean>) => {
+    const began = performance.now()
+    while (!(await answers().catch(() => false))) {
+      if (child.exitCode !== null) throw new Error(`${command.join(' ')} ended with ${child.exitCode}`)
+      await Bun.sleep(2)
+    }
+    return performance.now() - began
   }
   const stop = async () => {
     child.kill()
     await child.exited
   }
-  return { pid: child.pid, ms: performance.now() - began, stop }
+  const firstStart = await wait(async () => {
+    const { ok, status } = await fetch(url)
+    return ok || status === 404
+  })
+  return {
+    firstStart,
+    get pid() {
+      return child.pid
+    },
+    async restart(answers) {
+      await stop()
+      child = spawn()
+      return wait(answers)
+    },
+    stop,
+  }
+}
+
+/** Sends a request of a case as a client would. */
+export async function send(url: string, raw: string): Promise<Response> {
+  const [head = '', body] = raw.split('\r\n\r\n')
+  const [line = '', ...fields] = head.split('\r\n')
+  const [method = '', path] = line.split(' ')
+  const headers = fields.map(field => field.split(': ') as [string, string])
+  return fetch(`${url}${path}`, { method, headers, ...(body ? { body } : {}) })
 }
 
 export async function newDatabase(cluster: Cluster, name: string): Promise<string> {
@@ -85,16 +125,11 @@ export async function startFloor(cluster: Cluster): Promise<Contender> {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const env = { PORT: String(port), DATABASE_URL: databaseUrl }
-  const { pid, stop } = await start(
-    [process.execPath, join(import.meta.dir, 'floor.ts')],
-    `${url}/healthz`,
-    env,
-    tmpdir(),
-  )
+  const running = await start([process.execPath, join(import.meta.dir, 'floor.ts')], `${url}/healthz`, env, tmpdir())
   const sql = postgres(databaseUrl, { max: 1 })
   return {
     name: 'floor',
-    pid,
+    process: running,
     postmaster: await postmasterOf(cluster),
     url,
     fastest: 12_000,
@@ -110,7 +145,7 @@ export async function startFloor(cluster: Cluster): Promise<Contender> {
     },
     async [Symbol.asyncDispose]() {
       await sql.end()
-      await stop()
+      await running.stop()
     },
   }
 }
@@ -136,7 +171,7 @@ export async function startOurs(
     ...(cluster ? { DATABASE_URL: await newDatabase(cluster, 'ours') } : {}),
     ...more,
   }
-  const { pid, stop } = await start([binary, 'serve'], `${url}/readyz`, env, dir)
+  const running = await start([binary, 'serve'], `${url}/readyz`, env, dir)
   const deps = await openDeps(
     parseConfig(env, () => ''),
     { log: openLog('silent'), serving: false },
@@ -166,10 +201,10 @@ export async function startOurs(
   const { access_token: accessToken } = issueAccessToken(deps, grant)
   return {
     name: cluster ? 'PostgreSQL' : 'embedded',
-    pid,
+    process: running,
     postmaster: cluster && (await postmasterOf(cluster)),
     url,
-    fastest: cluster ? 10_000 : 3_000,
+    fastest: cluster ? 12_000 : 6_000,
     target: {
       host: `localhost:${port}`,
       basic: `Basic ${btoa(`${machine.id}:${machine.secret}`)}`,
@@ -185,63 +220,9 @@ export async function startOurs(
     },
     async [Symbol.asyncDispose]() {
       await deps.close()
-      await stop()
+      await running.stop()
       rmSync(dir, { recursive: true, force: true })
     },
-  }
-}
-
-/** node-oidc-provider, which knows the operations of a device and a machine. */
-export async function startOidcProvider(cluster: Cluster): Promise<Contender> {
-  const databaseUrl = await newDatabase(cluster, 'oidc')
-  const port = await freePort()
-  const url = `http://127.0.0.1:${port}`
-  const program = [process.execPath, join(import.meta.dir, 'oidc-provider.ts')]
-  const { pid, stop } = await start(program, `${url}/jwks`, { PORT: String(port), DATABASE_URL: databaseUrl }, ROOT)
-  const body = new URLSearchParams({ client_id: 'app' })
-  const asked = await fetch(`${url}/api/oauth/device`, { method: 'POST', body })
-  const { device_code: deviceCode } = (await asked.json()) as { device_code: string }
-  return {
-    name: 'oidc-provider',
-    pid,
-    postmaster: await postmasterOf(cluster),
-    url,
-    fastest: 3_000,
-    cases: ['metadata', 'credentials', 'device', 'poll'],
-    target: {
-      host: `localhost:${port}`,
-      basic: `Basic ${btoa(`machine:${'s'.repeat(47)}`)}`,
-      client: 'app',
-      accessToken: '',
-      sessions: [],
-      deviceCode,
-    },
-    seed: async () => {},
-    [Symbol.asyncDispose]: stop,
-  }
-}
-
-/** The MCP SDK without authorization. */
-export async function startSdk(): Promise<Contender> {
-  const port = await freePort()
-  const url = `http://127.0.0.1:${port}`
-  const program = [process.execPath, join(import.meta.dir, 'sdk.ts')]
-  const { pid, stop } = await start(program, `${url}/healthz`, { PORT: String(port) }, ROOT)
-  return {
-    name: 'MCP SDK 2',
-    pid,
-    url,
-    fastest: 3_000,
-    cases: ['callModern', 'callSession', 'callAlone', 'listModern'],
-    target: {
-      host: `localhost:${port}`,
-      basic: '',
-      client: '',
-      accessToken: 'none',
-      sessions: await Promise.all(Array.from({ length: SESSIONS }, () => openSession(url, 'none'))),
-    },
-    seed: async () => {},
-    [Symbol.asyncDispose]: stop,
   }
 }
 

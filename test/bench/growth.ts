@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { binary as compiled } from '../support/binary.ts'
 import { startCluster } from '../support/with-postgres.ts'
-import { CASES, type CaseName } from './cases.ts'
+import { CASES, type Case, type CaseName } from './cases.ts'
 import { type Contender, openSession, startFloor, startOurs } from './contenders.ts'
 import { fillTo, sizesOf } from './grown.ts'
 import { openIdleStream } from './idle-stream.ts'
@@ -60,15 +60,16 @@ async function costOf(
   name: CaseName,
   among?: number,
 ): Promise<[server: number, database: number]> {
-  const { reuse, requests } = CASES[name]
+  const { reuse, most = Number.POSITIVE_INFINITY, requests }: Case = CASES[name]
   const once = reuse === 'once' && among === undefined
-  const count = once ? Math.min(contender.fastest, 4_000) * SECONDS : (among ?? 0)
+  const perRun = Math.floor(most / ROUNDS / numbers(values.rows).length)
+  const count = once ? Math.min(4_000 * SECONDS, perRun) : (among ?? 0)
   const from = among === undefined ? (nextRow.get(contender) ?? 20_001) : 1
   if (once) {
     nextRow.set(contender, from + count)
     await contender.seed(name, from, count)
   }
-  const time = () => [cpuOf(contender.pid), cpuOfFamily(contender.postmaster!)] as const
+  const time = () => [cpuOf(contender.process.pid), cpuOfFamily(contender.postmaster!)] as const
   const before = time()
   const { requests: sent } = await load(contender.url, requests(contender.target, from, count), {
     ...{ file: join(directory, 'requests'), reuse: once ? 'once' : 'again', seconds: SECONDS, connections: 64 },
@@ -103,7 +104,7 @@ async function measure(grown: string, count: number, name: CaseName, among?: num
 
 async function memory(): Promise<number> {
   await Bun.sleep(3_000) // until garbage is collected
-  return memoryOf(ours.pid)
+  return memoryOf(ours.process.pid)
 }
 
 /** Opens sessions, and then a stream in each, and measures a call beside them. @returns KiB of each. */

@@ -17,6 +17,28 @@ export interface Result {
   rounds: Figures[]
 }
 
+/** How long a contender takes to start, and what it needs then. */
+export interface Start {
+  contender: string
+  /** Milliseconds until it was ready for the first time, with an empty database. */
+  first: number
+  /** Milliseconds until it answered its first request, each time. */
+  again: number[]
+  /** Resident memory, a few seconds after that. */
+  megabytes: number
+}
+
+/** All of results.json. */
+export interface Bench {
+  machine: string
+  date: string
+  rounds: number
+  seconds: number
+  connections: number
+  results: Result[]
+  starts: Start[]
+}
+
 export const middle = (numbers: readonly number[]) =>
   numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
 const show = (value: number, digits = 0) =>
@@ -41,8 +63,8 @@ export function lineOf(result: Result): string {
 }
 
 /** A line for each case, a column for each contender: server + database, and how often the floor fits into that. */
-export function tableOf(results: readonly Result[]): string {
-  const contenders = [...new Set(results.map(({ contender }) => contender))]
+function costsOf({ results, starts }: Bench): string {
+  const contenders = starts.map(({ contender }) => contender)
   const lines = [...new Set(results.map(result => result.case))].map(title => {
     const [floor] = results.filter(result => result.case === title && result.contender === 'floor')
     const cells = contenders.map(contender => {
@@ -53,13 +75,44 @@ export function tableOf(results: readonly Result[]): string {
       const ratio = middle(result.rounds.map(figures => total(figures) / middle(floor.rounds.map(total))))
       return `${cost} (${show(ratio, 1)} x)`
     })
-    return `| ${title} | ${cells.join(' | ')} |`
+    return [title, ...cells]
   })
+  return table(['µs of processor time', ...contenders], lines)
+}
+
+function startsOf({ starts }: Bench): string {
+  return table(
+    ['', ...starts.map(({ contender }) => contender)],
+    [
+      ['start to first token, or call, ms', ...starts.map(({ again }) => show(middle(again)))],
+      ['first start, new database, ms', ...starts.map(({ first }) => show(first))],
+      ['memory at rest, MB', ...starts.map(({ megabytes }) => show(megabytes))],
+    ],
+  )
+}
+
+const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+const table = (head: readonly string[], lines: readonly string[][]) =>
+  [row(head), `|${'---|'.repeat(head.length)}`, ...lines.map(row)].join('\n')
+
+/** What the README says of a run. */
+export function sectionOf(bench: Bench): string {
+  const { machine, rounds, seconds, connections } = bench
+  const date = new Date(bench.date).toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric' })
   return [
-    `| µs of processor time | ${contenders.join(' | ')} |`,
-    `|${'---|'.repeat(contenders.length + 1)}`,
-    ...lines,
+    costsOf(bench),
+    '',
+    startsOf(bench),
+    '',
+    `Medians of ${rounds} rounds of ${seconds} s, in turns, with ${connections} connections, on ${date}, on ${machine}.`,
   ].join('\n')
+}
+
+const MARKED = /(<!-- bench -->\n)[\s\S]*(\n<!-- \/bench -->)/
+
+/** The README with the section of a run between its marks. */
+export function publishedIn(readme: string, bench: Bench): string {
+  return readme.replace(MARKED, (_, before: string, after: string) => before + sectionOf(bench) + after)
 }
 
 /** An SVG chart, drawn by Vega, which is fetched into a directory. */

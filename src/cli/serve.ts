@@ -1,6 +1,5 @@
 import { existsSync, statfsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { createApp } from '../app.ts'
 import { type Config, misspeltVariables } from '../config.ts'
 import { databaseProblem, isAway } from '../db/index.ts'
 import { type Deps, openDeps } from '../deps.ts'
@@ -34,11 +33,13 @@ export async function serve({ port, host, dataDir }: ServeOptions): Promise<void
   const log = openLog(config.LOG_LEVEL)
   requireFreePort(config.HOST, config.PORT, 'PORT')
   if (config.METRICS_PORT !== undefined) requireFreePort(config.HOST, config.METRICS_PORT, 'METRICS_PORT')
-  const deps = await waitForDatabase(config, log, () =>
+  const opening = waitForDatabase(config, log, () =>
     openDeps(config, { log, serving: true, env: environment() }),
   ).catch(error => {
     throw explainFullDisk(config, error)
   })
+  // The rest of the program is loaded while the database answers.
+  const [deps, { createApp }] = await Promise.all([opening, import('../app.ts')])
   const sweeper = startSweeper(deps)
   const stopWatching = watchProviders(deps)
   const presence = announce(deps)

@@ -15,7 +15,3 @@ export function json(): Option {
 export function collect(value: string, earlier: string[] = []): string[] {
   return [...earlier, value]
 }
-
-export function examples(...lines: string[]): string {
-  return `\nExamples:\n${lines.map(line => `  ${NAME} ${line}`).join('\n')}`
-}

@@ -1,6 +1,6 @@
 /** The commands for tokens, keys, the audit log and backups; see `program`. */
 import type { Command } from 'commander'
-import { collect, examples, group, json } from './options.ts'
+import { collect, group, json } from './options.ts'
 
 export function defineOperation(program: Command): void {
   definePasskeys(program)
@@ -21,7 +21,6 @@ function defineTokens(program: Command): void {
     .option('--resource <url>', 'The MCP endpoint it is for (default: /mcp)')
     .option('--expires <time>', 'After how long, such as 12h, 30d or 1y', '90d')
     .addOption(json())
-    .addHelpText('after', examples('token add "Nightly report" --user ada@example.com --expires 30d'))
     .action(async (name, options) => (await import('./token.ts')).add(name, options))
   token
     .command('list')
@@ -59,7 +58,6 @@ function defineSessions(program: Command): void {
     .command('end <email> [id...]')
     .description('Sign somebody out of browsers')
     .option('--all', 'Of all of them')
-    .addHelpText('after', examples('session end ada@example.com --all'))
     .action(async (email, ids, options) => (await import('./person.ts')).endBrowsers(email, ids, options))
 }
 
@@ -101,7 +99,6 @@ function defineAudit(program: Command): void {
     .action(async options => (await import('./audit.ts')).tail(options))
   ranged(audit.command('export'))
     .description('Print all events, newest first, as CSV, or as JSON lines with --json')
-    .addHelpText('after', examples('audit export --since 2026-11-01 >november.csv'))
     .action(async options => (await import('./audit.ts')).exportAll(options))
 }
 
@@ -113,13 +110,11 @@ function defineBackup(program: Command): void {
       '--with-secret',
       'Include AUTH_SECRET: then the file is all that a restore needs, and all that a thief needs',
     )
-    .addHelpText('after', examples('backup backup-2026-11-28.gz'))
     .action(async (file, options) => (await import('./backup.ts')).backup(file, options))
   program
     .command('restore <file>')
     .description('Load a backup into the configured database, embedded or PostgreSQL')
     .option('--replace', 'Delete what is in the database')
     .option('--yes', 'Do not ask')
-    .addHelpText('after', examples('restore backup-2026-11-28.gz', 'restore backup-2026-11-28.gz --replace --yes'))
     .action(async (file, options) => (await import('./backup.ts')).restore(file, options))
 }

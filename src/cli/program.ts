@@ -2,7 +2,8 @@
 import { Argument, Command, CommanderError, Help } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { completionScript } from './completion.ts'
-import { collect, examples, group, json, NAME } from './options.ts'
+import { examplesOf } from './examples.ts'
+import { collect, group, json, NAME } from './options.ts'
 import { defineOperation } from './program-operate.ts'
 import { print } from './terminal.ts'
 
@@ -50,6 +51,8 @@ ${NAME} COMMAND --help shows the options of a command.`,
   )
   for (const command of leaves(program))
     command.showHelpAfterError(`(${NAME} ${fullName(command)} --help shows the usage)`)
+  for (const command of new Set([...program.commands, ...leaves(program)]))
+    command.addHelpText('after', () => examplesOf(fullName(command)))
   return program
 }
 
@@ -102,15 +105,6 @@ function defineServer(program: Command): void {
     .option('--scope <scope>', 'Scope to request (repeatable; default: what the server asks for)', collect)
     .option('--ca <file>', 'Certificate (PEM) of a CA to trust')
     .option('--json', 'Print the tokens, or the tools or the result, on standard output; tokens stay valid')
-    .addHelpText(
-      'after',
-      examples(
-        'login https://mcp.example.com/mcp',
-        'login https://mcp.example.com/mcp --save',
-        'login https://mcp.example.com/mcp call search --arg query=berlin --arg limit=3',
-        'login https://mcp.example.com/mcp --json >tokens.json',
-      ),
-    )
     .action(async (url, action, tool, options) => (await import('./login.ts')).login(url, { action, tool, ...options }))
   program
     .command('logout <url>')
@@ -132,7 +126,6 @@ function defineServer(program: Command): void {
     .option('--idle <seconds>', 'How long a stream stays silent, to see whether a proxy cuts it (default: 16; here: 0)')
     .option('--ca <file>', 'Certificate (PEM) of a CA to trust')
     .addOption(json())
-    .addHelpText('after', examples('doctor', 'doctor https://mcp.example.com/mcp', 'doctor --client claude'))
     .action(async (url, options) => (await import('./doctor.ts')).examine(url, options))
 }
 
@@ -152,13 +145,6 @@ function defineClients(program: Command): void {
     .option('--auth <method>', 'client_secret_basic, client_secret_post, private_key_jwt or none')
     .option('--jwks <file|url>', 'Its public keys, for private_key_jwt')
     .addOption(json())
-    .addHelpText(
-      'after',
-      examples(
-        'client add "Nightly job" --grant client_credentials',
-        'client add "Web app" --redirect-uri https://app.example.com/callback --confidential',
-      ),
-    )
     .action(async (name, options) => (await import('./client.ts')).add(name, options))
   client
     .command('list')

@@ -64,7 +64,7 @@ const commands = leaves(openProgram()).map(command => ({
 }))
 
 describe.each(commands)('$name', ({ command, path }) => {
-  test('has help with its use and each option; an unknown option and a missing argument are wrong usage', async () => {
+  test('has help with its use, each option and examples that parse; an unknown option and a missing argument are wrong usage', async () => {
     const help = await run([...path, '--help'])
     expect([help.code, help.stderr]).toEqual([0, ''])
     expect(help.stdout).toStartWith(`Usage: mcp-oauth-server ${path.join(' ')} [options]`)
@@ -72,6 +72,9 @@ describe.each(commands)('$name', ({ command, path }) => {
       expect(help.stdout).toContain(long!)
       expect(description).not.toBe('')
     }
+    const [, examples = ''] = /^Examples?:\n([\s\S]+)$/m.exec(help.stdout) ?? []
+    const lines = examples.trimEnd().split('\n')
+    for (const line of lines) expect(await whatRuns(line)).toEqual([path.join(' ')])
     const wrong = await run([...path, '--nonsense'])
     expect([wrong.code, wrong.stdout]).toEqual([2, ''])
     expect(wrong.stderr).toContain(`(mcp-oauth-server ${path.join(' ')} --help shows the usage)`)
@@ -79,6 +82,27 @@ describe.each(commands)('$name', ({ command, path }) => {
     const { code, stderr } = await run(path)
     expect([code, stderr]).toEqual([2, expect.stringMatching(/^error: missing required argument '/)])
   })
+})
+
+/** The command that a line of a shell would run, which is not run. */
+async function whatRuns(line: string): Promise<string[]> {
+  expect(line).toStartWith('  mcp-oauth-server ')
+  const words = line.replace(/ [>|].*/, '').match(/"[^"]*"|\S+/g) ?? []
+  const program = openProgram()
+  const called: string[] = []
+  for (const command of leaves(program)) command.action(() => void called.push(pathOf(command).join(' ')))
+  const [, ...args] = words.map(word => word.replaceAll('"', ''))
+  await program.parseAsync(args[0] === '-C' ? args.slice(2) : args, { from: 'user' })
+  return called
+}
+
+test('the help of each group has an example of each of its commands', async () => {
+  const groups = new Set(commands.flatMap(({ path }) => (path.length > 1 ? [path[0]!] : [])))
+  for (const group of groups) {
+    const { stdout } = await run([group, '--help'])
+    for (const { name } of commands.filter(({ path }) => path[0] === group))
+      expect(stdout).toContain(`\n  mcp-oauth-server ${name}`)
+  }
 })
 
 /** What lists people, and a member of each in JSON. */

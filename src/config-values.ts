@@ -1,6 +1,8 @@
 /** The kinds of values that settings have. */
 import { isIP } from 'node:net'
+import { extname } from 'node:path'
 import { z } from 'zod'
+import { AUDIT_EVENTS } from './audit/catalogue.ts'
 import { contrast } from './lib/colours.ts'
 import { isLoopbackHost } from './lib/networks.ts'
 
@@ -96,6 +98,43 @@ export const noticeUrl = z.string().refine(
   },
   { error: 'must be an https URL' },
 )
+
+const DEFAULT_NOTICES = [
+  ...['device.fetched', 'authorization.exchanged', 'client.registered', 'refresh.reused', 'user.refused'],
+  ...['upstream.down', 'upstream.tools_changed', 'key.rotated'],
+]
+
+export const noticeEvents = list.default(DEFAULT_NOTICES).superRefine((names, { addIssue }) => {
+  const unknown = names.filter(name => !Object.hasOwn(AUDIT_EVENTS, name))
+  if (unknown.length > 0)
+    addIssue(
+      `names no event of the audit log: ${unknown.join(', ')}; there are ${Object.keys(AUDIT_EVENTS).join(', ')}`,
+    )
+})
+
+/** Whether a value is the default, which `.env.example` spells out. */
+export const isDefaultNotices = (text: string) => text === DEFAULT_NOTICES.join(',')
+
+/** Media types of logos by the ending of their files. */
+export const LOGO_TYPES: Readonly<Record<string, string>> = {
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.webp': 'image/webp',
+  '.jpg': 'image/jpeg',
+  '.jpeg': 'image/jpeg',
+}
+/** Every page loads it. */
+const LOGO_LIMIT = 64 * 1024
+
+export const logo = z.string().refine(path => LOGO_TYPES[extname(path).toLowerCase()] !== undefined, {
+  error: `must be a file that ends in ${Object.keys(LOGO_TYPES).join(', ')}`,
+})
+
+/** @returns what is wrong with the file of a logo. */
+export function logoProblem(size: number): string | undefined {
+  if (size <= LOGO_LIMIT) return undefined
+  return `has ${Math.ceil(size / 1024)} KB; every page loads it, so it may have 64 KB`
+}
 
 /** As Standard Webhooks writes secrets: 24 to 64 bytes. */
 export const webhookSecret = z.string().refine(

@@ -8,9 +8,12 @@ import {
   emails,
   flag,
   httpUrl,
+  isDefaultNotices,
   LONG_SECRET,
   LONGEST_ACCESS_TOKEN_TTL,
-  list,
+  logo,
+  logoProblem,
+  noticeEvents,
   noticeUrl,
   origins,
   port,
@@ -73,10 +76,7 @@ export const configSchema = z.object({
   METRICS_TOKEN: z.string().min(32, { error: LONG_SECRET }).optional(),
   NOTIFY_URL: noticeUrl.optional(),
   NOTIFY_SECRET: webhookSecret.optional(),
-  NOTIFY_EVENTS: list.default([
-    ...['device.fetched', 'authorization.exchanged', 'client.registered', 'refresh.reused', 'user.refused'],
-    ...['upstream.down', 'upstream.tools_changed', 'key.rotated'],
-  ]),
+  NOTIFY_EVENTS: noticeEvents,
   AUDIT_RETENTION: z.coerce
     .number({ error: 'must be a number of days' })
     .int({ error: 'must be a whole number of days' })
@@ -84,7 +84,7 @@ export const configSchema = z.object({
     .max(36_500, { error: 'must be at most 36500 days' })
     .default(365),
   SITE_NAME: z.string().max(40, { error: 'must have at most 40 characters' }).optional(),
-  SITE_LOGO: z.string().optional(),
+  SITE_LOGO: logo.optional(),
   SITE_ACCENT: accent.default('2457d6'),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
@@ -105,6 +105,8 @@ export interface Config extends Omit<Parsed, 'BASE_URL' | 'SHUTDOWN_GRACE'> {
 /** With DATABASE_URL there may be other replicas to take over; without, waiting would only delay the restart. */
 const defaultGrace = (databaseUrl: string | undefined) => (databaseUrl === undefined ? 0 : 5)
 
+type ReadFile = (path: string) => string | Uint8Array<ArrayBuffer>
+
 /** Names that are read if ours are not set, for those who migrate from NextAuth. */
 export const ALIASES: Record<string, string> = { BASE_URL: 'NEXTAUTH_URL', AUTH_SECRET: 'NEXTAUTH_SECRET' }
 
@@ -119,21 +121,25 @@ export const SECRET_VARIABLES: readonly string[] = [
  * Reads the configuration from environment variables. For each key `NAME_FILE` may name a file that holds the value.
  *
  * @param env The environment, or any record of strings.
- * @param readFile Reads the text of a file that a `*_FILE` variable names.
+ * @param readFile Reads a file that a `*_FILE` variable or SITE_LOGO names.
  * @throws UsageError that lists every problem at once, each with the variable's name and what to do.
  */
-export function parseConfig(env: Record<string, string | undefined>, readFile: (path: string) => string): Config {
+export function parseConfig(env: Record<string, string | undefined>, readFile: ReadFile): Config {
+  const readText = (path: string) => Buffer.from(readFile(path)).toString()
   const problems: string[] = []
   const raw: Record<string, string> = {}
   /** The variable that each key was read from, for error messages. */
   const names: Record<string, string> = {}
   for (const key of Object.keys(configSchema.shape)) {
-    const found = readVariable(env, key, readFile)
+    const found = readVariable(env, key, readText)
     if (!found) continue
     names[key] = found.name
     if ('problem' in found) problems.push(`${found.name} ${found.problem}`)
     else raw[key] = found.value
   }
+  const { data: logoPath } = logo.optional().safeParse(raw.SITE_LOGO)
+  const logoFile = logoPath && findLogoProblem(logoPath, readFile)
+  if (logoFile) problems.push(`${names.SITE_LOGO} ${logoFile}`)
   const parsed = configSchema.safeParse(raw)
   if (!parsed.success) {
     for (const issue of parsed.error.issues) problems.push(`${names[String(issue.path[0])]} ${issue.message}`)
@@ -159,6 +165,12 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
     raw.NOTIFY_URL !== undefined,
     'it signs the notices; generate one with: echo whsec_$(openssl rand -base64 32)',
   )
+  need('NOTIFY_URL', raw.NOTIFY_SECRET !== undefined, 'it is required with NOTIFY_SECRET')
+  need(
+    'NOTIFY_URL',
+    raw.NOTIFY_SECRET === undefined && raw.NOTIFY_EVENTS !== undefined && !isDefaultNotices(raw.NOTIFY_EVENTS),
+    'it is required with NOTIFY_EVENTS',
+  )
   need('INITIAL_ACCESS_TOKEN', raw.REGISTRATION === 'token', 'it is required with REGISTRATION=token')
   if (problems.length > 0 || !parsed.success) {
     throw new UsageError(
@@ -170,6 +182,14 @@ export function parseConfig(env: Record<string, string | undefined>, readFile: (
     ...parsed.data,
     BASE_URL: BASE_URL ?? `http://localhost:${PORT}`,
     SHUTDOWN_GRACE: SHUTDOWN_GRACE ?? defaultGrace(DATABASE_URL),
+  }
+}
+
+function findLogoProblem(path: string, readFile: ReadFile): string | undefined {
+  try {
+    return logoProblem(Buffer.byteLength(readFile(path)))
+  } catch (error) {
+    return `cannot be read (${(error as { code?: string }).code ?? 'unknown error'})`
   }
 }
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { ping, type Queries } from '../sql/index.ts'
 import { migrations } from '../sql/migrations/index.ts'
 import { hasSigningKeys } from '../sql/signing-keys.ts'
-import { AUDIT_EVENTS } from './audit/events.ts'
+import { AUDIT_EVENTS } from './audit/catalogue.ts'
 import { openNotices } from './audit/notices.ts'
 import { auditSweeps, stepSweeps } from './audit/retention.ts'
 import { openSteps } from './audit/steps.ts'
@@ -104,7 +104,7 @@ export async function openDeps(
     timePing(db.sql),
   )
   const known = Object.keys(AUDIT_EVENTS)
-  const notices = openNotices(config, { log, now: clock.now, metrics, known })
+  const notices = openNotices(config, { log, now: clock.now, metrics })
   if (notices) opened.defer(() => notices.close())
   const audit = openAuditWriter(db.sql, log, metrics, { known, notices })
   const limits = openLimits()

@@ -9,8 +9,8 @@ import script from '../views/page.js' with { type: 'text' }
 import style from '../views/style.css' with { type: 'text' }
 import webauthn from '../views/webauthn.js' with { type: 'text' }
 import type { Config } from './config.ts'
+import { LOGO_TYPES } from './config-values.ts'
 import { lightened } from './lib/colours.ts'
-import { UsageError } from './lib/errors.ts'
 
 export interface SiteFile {
   bytes: Uint8Array
@@ -24,21 +24,12 @@ export interface OwnSite extends Site {
   files: ReadonlyMap<string, SiteFile>
 }
 
-const LOGO_TYPES: Readonly<Record<string, string>> = {
-  '.svg': 'image/svg+xml',
-  '.png': 'image/png',
-  '.webp': 'image/webp',
-  '.jpg': 'image/jpeg',
-  '.jpeg': 'image/jpeg',
-}
-/** Every page loads it. */
-const LOGO_LIMIT = 64 * 1024
 /** The default accent, as in style.css and icon.svg. */
 const ACCENT = '#2457d6'
 /** The lightest background of text in the dark theme. */
 const DARK_CARD = '#1d2027'
 
-/** @throws UsageError if the logo cannot be used. */
+/** @param config Its logo has been checked. */
 export function openSite(config: Config, readFile: (path: string) => Uint8Array): OwnSite {
   const { SITE_LOGO } = config
   const accent = `#${config.SITE_ACCENT}`
@@ -67,19 +58,7 @@ function readLogo(
   readFile: (path: string) => Uint8Array,
 ): [name: string, bytes: Uint8Array, type: string] {
   const extension = extname(path).toLowerCase()
-  const type = LOGO_TYPES[extension]
-  if (!type) throw new UsageError(`SITE_LOGO must be a file that ends in ${Object.keys(LOGO_TYPES).join(', ')}`)
-  let bytes: Uint8Array
-  try {
-    bytes = readFile(path)
-  } catch (error) {
-    throw new UsageError(`SITE_LOGO cannot be read: ${(error as Error).message}`)
-  }
-  if (bytes.length > LOGO_LIMIT)
-    throw new UsageError(
-      `SITE_LOGO has ${Math.ceil(bytes.length / 1024)} KB; every page loads it, so it may have 64 KB`,
-    )
-  return [`logo${extension}`, bytes, type]
+  return [`logo${extension}`, readFile(path), LOGO_TYPES[extension]!]
 }
 
 /** The configuration has checked the contrast in the light theme; the dark one needs a lighter colour. */

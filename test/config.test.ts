@@ -186,6 +186,17 @@ describe('parseConfig', () => {
     ])
   })
 
+  test('what only a file or the audit log shows is reported with everything else', () => {
+    const env = { PORT: 'x', SITE_LOGO: 'logo.png', SITE_ACCENT: 'blue', NOTIFY_EVENTS: 'key.rotated,key.rotatd' }
+    expect(problemsOf(env)).toEqual([
+      'SITE_LOGO cannot be read (ENOENT)',
+      'PORT must be a port number',
+      expect.stringMatching(/^NOTIFY_EVENTS names no event of the audit log: key\.rotatd; there are user\.signed_in, /),
+      'SITE_ACCENT must be a colour such as 2457d6',
+      'NOTIFY_URL is missing: it is required with NOTIFY_EVENTS',
+    ])
+  })
+
   test('an empty variable counts as not set', () => {
     expect(parse({ BASE_URL: '', PORT: '', GOOGLE_CLIENT_ID: '', DATABASE_URL: '' })).toEqual(parse({}))
   })
@@ -254,6 +265,9 @@ describe('parseConfig', () => {
         'AUTH_SECRET is missing: it is required with DATABASE_URL, with the same value on every replica; generate one with: openssl rand -base64 48',
       ],
     ],
+    [{ NOTIFY_SECRET: `whsec_${btoa('x'.repeat(24))}` }, ['NOTIFY_URL is missing: it is required with NOTIFY_SECRET']],
+    [{ NOTIFY_EVENTS: 'key.rotated' }, ['NOTIFY_URL is missing: it is required with NOTIFY_EVENTS']],
+    [{ NOTIFY_EVENTS: parse({}).NOTIFY_EVENTS.join(',') }, []],
     [{ REGISTRATION: 'token' }, ['INITIAL_ACCESS_TOKEN is missing: it is required with REGISTRATION=token']],
   ] as [Record<string, string>, string[]][])('of what belongs together, %j', (env, problems) => {
     expect(problemsOf(env)).toEqual(problems)

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import dashboard from '../deploy/grafana-dashboard.json' with { type: 'json' }
-import { AUDIT_EVENTS } from '../src/audit/events.ts'
+import { AUDIT_EVENTS } from '../src/audit/catalogue.ts'
 import { announce } from '../src/presence.ts'
 import { sweep } from '../src/sweeper.ts'
 import { ROOT } from './support/command.ts'

@@ -2,7 +2,7 @@
 import { Elysia } from 'elysia'
 import type { AuditEventRow } from '../../sql/audit-events.ts'
 import { auditPage } from '../../views/admin/audit.tsx'
-import { AUDIT_EVENTS, type AuditEventName } from '../audit/events.ts'
+import { AUDIT_EVENTS, type AuditEventName } from '../audit/catalogue.ts'
 import { type AuditCriteria, allEvents, COLUMNS, cells, csvLine, readTime } from '../audit/export.ts'
 import { searchAuditLog } from '../audit/search.ts'
 import { queryParams } from '../http/params.ts'

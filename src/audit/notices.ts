@@ -6,7 +6,6 @@ import { createHmac, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NewAuditEvent } from '../../sql/audit-events.ts'
 import type { Config } from '../config.ts'
-import { UsageError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../metrics.ts'
 
@@ -31,16 +30,12 @@ const PAUSES = [1, 5, 30, 120, 300]
 /** Notices of one type in a minute; others are counted in the next one. What strangers do must not flood the operator. */
 const MOST_PER_MINUTE = 30
 
-/** @param known The names of all events. @throws UsageError if NOTIFY_EVENTS has another. */
 export function openNotices(
   config: Config,
-  { log, now, metrics, known }: { log: Log; now(): Date; metrics: Metrics; known: readonly string[] },
+  { log, now, metrics }: { log: Log; now(): Date; metrics: Metrics },
   pauses: readonly number[] = PAUSES,
 ): Notices | undefined {
   const { NOTIFY_URL: url, NOTIFY_SECRET: secret, NOTIFY_EVENTS } = config
-  const unknown = NOTIFY_EVENTS.filter(name => !known.includes(name))
-  if (unknown.length > 0)
-    throw new UsageError(`NOTIFY_EVENTS: there is no event ${unknown.join(', ')}; there are ${known.join(', ')}`)
   if (url === undefined || secret === undefined) return undefined
   const key = Buffer.from(secret.replace('whsec_', ''), 'base64')
   const chosen = new Set(NOTIFY_EVENTS)

@@ -1,5 +1,5 @@
 import { type AuditEventRow, listAuditEventsAfter, newestAuditEvent, oldestAuditEvent } from '../../sql/audit-events.ts'
-import { AUDIT_EVENTS } from '../audit/events.ts'
+import { AUDIT_EVENTS } from '../audit/catalogue.ts'
 import { type AuditCriteria, allEvents, COLUMNS, cells, csvLine, readTime } from '../audit/export.ts'
 import { UsageError } from '../lib/errors.ts'
 import { withDeps } from './environment.ts'

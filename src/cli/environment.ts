@@ -53,7 +53,7 @@ export function override(name: keyof Config, value: string | undefined): void {
 }
 
 export function readConfig(): Config {
-  return parseConfig(process.env, path => readFileSync(path, 'utf8'))
+  return parseConfig(process.env, path => readFileSync(path))
 }
 
 /** The built-in scopes and those that MCP_SERVERS adds. */

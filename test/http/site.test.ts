@@ -102,7 +102,7 @@ test('pages are compressed; a token in them differs each time, so that its size 
 describe('SITE_LOGO and SITE_ACCENT', () => {
   const open = (env: Record<string, string>, bytes = 1) =>
     openSite(
-      parseConfig(env, () => ''),
+      parseConfig(env, () => new Uint8Array(bytes)),
       () => new Uint8Array(bytes),
     )
   test.each<[problem: string, env: Record<string, string>, bytes: number, message: string]>([

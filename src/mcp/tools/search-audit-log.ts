@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { AUDIT_EVENTS } from '../../audit/events.ts'
+import { AUDIT_EVENTS } from '../../audit/catalogue.ts'
 import { searchAuditLog as search } from '../../audit/search.ts'
 import { READ_ONLY, type Tool } from './tool.ts'
 

@@ -35,7 +35,7 @@ import { openScopes } from './oauth/scopes.ts'
 import { subjectTokens } from './oauth/subject-tokens.ts'
 import { oauthSweeps } from './oauth/sweeps.ts'
 import { storeUses } from './oauth/uses.ts'
-import { presenceSweeps } from './presence.ts'
+import { configBesideServer, presenceSweeps } from './presence.ts'
 import { type Setting, settingsInEffect } from './settings.ts'
 import type { SignInDeps } from './signin/index.ts'
 import { openProviders } from './signin/providers.ts'
@@ -59,7 +59,7 @@ export interface Deps extends DecisionDeps, SignInDeps, HomeDeps {
 
 export interface OpenOptions {
   log: Log
-  /** Whether this is a server, which refuses an embedded database in use; a command shares it. */
+  /** Whether this is a server, which refuses an embedded database in use; a command shares it, and takes the server's addresses. */
   serving: boolean
   /** Default: the public internet; tests pass their own. */
   outbound?: Outbound
@@ -71,21 +71,20 @@ export interface OpenOptions {
 
 /** Connects, migrates and loads. */
 export async function openDeps(
-  config: Config,
+  given: Config,
   { log, serving, outbound = publicInternet, env = {}, time }: OpenOptions,
 ): Promise<Deps> {
   await using opened = new AsyncDisposableStack()
-  const site = openSite(config, path => readFileSync(path))
   const tracing =
-    serving && config.OTEL_EXPORTER_OTLP_ENDPOINT
-      ? (await import('./tracing-sdk.ts')).openTracing(log, config.OTEL_EXPORTER_OTLP_ENDPOINT)
+    serving && given.OTEL_EXPORTER_OTLP_ENDPOINT
+      ? (await import('./tracing-sdk.ts')).openTracing(log, given.OTEL_EXPORTER_OTLP_ENDPOINT)
       : undefined
   if (tracing) opened.defer(() => tracing.close())
   const untraced = await connect({
-    databaseUrl: config.DATABASE_URL,
-    listenUrl: config.DATABASE_LISTEN_URL,
-    pollSeconds: config.REVOCATION_POLL,
-    dataDir: config.DATA_DIR,
+    databaseUrl: given.DATABASE_URL,
+    listenUrl: given.DATABASE_LISTEN_URL,
+    pollSeconds: given.REVOCATION_POLL,
+    dataDir: given.DATA_DIR,
     serving,
     log,
   })
@@ -97,6 +96,7 @@ export async function openDeps(
   log[isUpgrade ? 'info' : 'debug']({ migrations: applied }, 'applied database migrations')
   const clock = await openClock(db.sql, log, time)
   opened.defer(() => clock.close())
+  const config = serving ? given : await configBesideServer(given, { sql: db.sql, now: clock.now })
   const metrics = openMetrics()
   metrics.gauge('log_lines_dropped', 'Log lines that could not be written', droppedLogLines)
   metrics.gauge('database_waiting', 'Statements and transactions that wait or run', () => db.pending())
@@ -120,7 +120,7 @@ export async function openDeps(
     limits,
     metrics,
     tracing,
-    site,
+    site: openSite(config, path => readFileSync(path)),
     outbound,
     draining: new AbortController(),
     stopping: new AbortController(),

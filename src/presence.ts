@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import packageJson from '../package.json' with { type: 'json' }
 import { deleteServer, listServers, sweepServers, upsertServer } from '../sql/servers.ts'
 import type { Base, Sweep } from './base.ts'
+import type { Config } from './config.ts'
 import { lastErrors } from './lib/log.ts'
 
 const EVERY_MS = 30_000
@@ -15,6 +16,7 @@ export interface ServerState {
   version: string
   /** Where it listens. */
   address: string
+  base_url: string
   /** ISO 8601. */
   started_at: string
   sessions: number
@@ -23,8 +25,10 @@ export interface ServerState {
   errors: { at: string; message: string }[]
 }
 
-/** Until it is stopped. */
-export function announce({ sql, now, log, config, metrics }: Base): { stop(): Promise<void> } {
+const addressOf = ({ HOST, PORT }: Config) => `${HOST}:${PORT}`
+
+/** Until it is stopped. `ready` resolves when it has been said for the first time, or could not be. */
+export function announce({ sql, now, log, config, metrics }: Base): { ready: Promise<void>; stop(): Promise<void> } {
   const name = `${hostname()} ${process.pid}`
   const started_at = now().toISOString()
   let replicas = 1
@@ -32,7 +36,8 @@ export function announce({ sql, now, log, config, metrics }: Base): { stop(): Pr
   const store = async () => {
     const state: ServerState = {
       version: packageJson.version,
-      address: `${config.HOST}:${config.PORT}`,
+      address: addressOf(config),
+      base_url: config.BASE_URL,
       started_at,
       sessions: metrics.valueOf('sessions') + metrics.valueOf('sse_sessions'),
       streams: metrics.valueOf('streams'),
@@ -43,12 +48,13 @@ export function announce({ sql, now, log, config, metrics }: Base): { stop(): Pr
   const failed = (error: unknown) =>
     log.debug({ detail: (error as Error).message }, 'could not say that this server runs')
   const timer = setInterval(() => void store().catch(failed), EVERY_MS)
-  void store().catch(failed)
+  const ready = store().catch(failed)
   return {
+    ready,
     async stop() {
       clearInterval(timer)
       // A shutdown does not wait for a database that is away; its row soon counts as that of a stopped server.
-      await Promise.race([deleteServer(sql, name).catch(failed), Bun.sleep(FAREWELL_MS)])
+      await Promise.race([ready.then(() => deleteServer(sql, name)).catch(failed), Bun.sleep(FAREWELL_MS)])
     },
   }
 }
@@ -57,6 +63,21 @@ export function announce({ sql, now, log, config, metrics }: Base): { stop(): Pr
 export async function serversOf({ sql, now }: Pick<Base, 'sql' | 'now'>): Promise<(ServerState & { name: string })[]> {
   const rows = await listServers(sql, new Date(now().getTime() - FRESH_MS))
   return rows.map(({ name, state }) => ({ name, ...(state as ServerState) }))
+}
+
+/**
+ * The configuration of a command, with the addresses of the server that runs: these may come from an environment that the
+ * command does not have. Of several servers, one of this machine, the newest.
+ */
+export async function configBesideServer(config: Config, base: Pick<Base, 'sql' | 'now'>): Promise<Config> {
+  const servers = (await serversOf(base)).toSorted((a, b) => b.started_at.localeCompare(a.started_at))
+  const local = servers.filter(({ name }) => name.startsWith(`${hostname()} `))
+  const here = local.find(({ address }) => address === addressOf(config)) ?? local[0]
+  const { base_url: BASE_URL } = here ?? servers[0] ?? {}
+  if (BASE_URL === undefined) return config // none runs, or an older version
+  if (!here) return { ...config, BASE_URL }
+  const [, HOST = '', port] = /^(.*):(\d+)$/.exec(here.address) ?? []
+  return { ...config, BASE_URL, HOST, PORT: Number(port) }
 }
 
 export function presenceSweeps({ sql }: Base): Sweep[] {

@@ -12,6 +12,7 @@ import { openLog } from '../lib/log.ts'
 import { type Outbound, publicInternet, SafeFetchError, safeFetch } from '../lib/safe-fetch.ts'
 import { printableText } from '../lib/text.ts'
 import { subjectTokens } from '../oauth/subject-tokens.ts'
+import { configBesideServer } from '../presence.ts'
 import { checkProvider } from '../signin/check.ts'
 import type { Provider } from '../signin/providers.ts'
 import { type Check, failed, ok, warning } from './checks.ts'
@@ -31,22 +32,22 @@ const OUTSIDE = 'claude.ai'
 const OUTSIDE_MS = 5_000
 
 export async function* checkHere(options: PublicOptions): AsyncGenerator<Check> {
-  let config: Config
+  let given: Config
   try {
-    config = readConfig()
-    yield ok(
-      'configuration',
-      `${config.BASE_URL}, ${config.DATABASE_URL ? 'PostgreSQL' : `embedded database in ${config.DATA_DIR}`}`,
-    )
+    given = readConfig()
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     yield failed('configuration', error.message, 'Set what is named; see the README for each variable.')
     return
   }
+  const { config, checks } = await checkDatabase(given)
+  yield ok(
+    'configuration',
+    `${config.BASE_URL}, ${config.DATABASE_URL ? 'PostgreSQL' : `embedded database in ${config.DATA_DIR}`}`,
+  )
   for (const item of secretFileWarnings(config)) yield warning('secret files', item, 'Run the command that it names.')
-  const database = await checkDatabase(config)
-  yield* database
-  if (database.every(({ state }) => state !== 'failed'))
+  yield* checks
+  if (checks.every(({ state }) => state !== 'failed'))
     yield* await withDeps(deps => Array.fromAsync(checkDeps(deps))).catch(error => [startFailure(error)])
   if (config.CLIENT_METADATA_DOCUMENTS) yield await checkWayOut(publicInternet)
   const state = await serverState(config)
@@ -59,8 +60,12 @@ export async function* checkHere(options: PublicOptions): AsyncGenerator<Check> 
     yield { ...check, name: `outside: ${check.name}` }
 }
 
-/** Does not change the database, as opening it to work with it would (it migrates). */
-async function checkDatabase(config: Config): Promise<Check[]> {
+/**
+ * Does not change the database, as opening it to work with it would (it migrates).
+ *
+ * @returns also the configuration with the addresses of the server that runs.
+ */
+async function checkDatabase(config: Config): Promise<{ checks: Check[]; config: Config }> {
   try {
     requireDatabase(config)
     const { DATABASE_URL: databaseUrl, DATA_DIR: dataDir } = config
@@ -70,7 +75,7 @@ async function checkDatabase(config: Config): Promise<Check[]> {
       const asked = performance.now()
       const skew = (await databaseTime(db.sql)) - Date.now()
       const ms = Math.round((performance.now() - asked) * 10) / 10
-      return [
+      const checks = [
         Number.parseInt(version, 10) < OLDEST_POSTGRESQL
           ? failed('database', `PostgreSQL ${version}`, `Use version ${OLDEST_POSTGRESQL} or newer.`)
           : ok('database', `PostgreSQL ${version}, answers in ${ms} ms`),
@@ -78,17 +83,14 @@ async function checkDatabase(config: Config): Promise<Check[]> {
         checkDatabaseClock(skew),
         ...(databaseUrl ? [] : [checkDisk(dataDir)]),
       ]
+      const beside = configBesideServer(config, { sql: db.sql, now: () => new Date(Date.now() + skew) })
+      return { checks, config: await beside.catch(() => config) } // a schema may be too old to know servers
     } finally {
       await db.close()
     }
   } catch (error) {
-    return [
-      failed(
-        'database',
-        explain(error).text,
-        config.DATABASE_URL ? 'Check DATABASE_URL, and that the database runs.' : 'Check DATA_DIR.',
-      ),
-    ]
+    const fix = config.DATABASE_URL ? 'Check DATABASE_URL, and that the database runs.' : 'Check DATA_DIR.'
+    return { checks: [failed('database', explain(error).text, fix)], config }
   }
 }
 

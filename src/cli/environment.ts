@@ -12,7 +12,6 @@ import { AppError, UnreachableError, UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { upstreamScopes } from '../mcp/endpoints.ts'
 import { openScopes, type Scopes } from '../oauth/scopes.ts'
-import { withAddress } from './address.ts'
 
 /**
  * Chooses where the configuration and the data are (`-C`, `--env-file`). What these files say counts, and not a file `.env`
@@ -97,7 +96,7 @@ export function requireDatabase({ DATABASE_URL, DATA_DIR }: Config): void {
  * @throws UsageError if there is no embedded database here.
  */
 export async function withDeps<T>(work: (deps: Deps) => Promise<T>): Promise<T> {
-  const config = withAddress(readConfig())
+  const config = readConfig()
   requireDatabase(config)
   process.stdout.on('error', endWithoutReader)
   // A command prints what it has to say, so the log is for trouble only.

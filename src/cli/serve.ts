@@ -9,7 +9,6 @@ import { type Log, openLog } from '../lib/log.ts'
 import { announce } from '../presence.ts'
 import { watchProviders } from '../signin/watch.ts'
 import { startSweeper } from '../sweeper.ts'
-import { writeAddress } from './address.ts'
 import { environment, override, readConfig } from './environment.ts'
 import { greet } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
@@ -73,8 +72,8 @@ export async function serve({ port, host, dataDir }: ServeOptions): Promise<void
     await close()
     throw error
   }
-  writeAddress(config)
-  greeted = greet(deps, [...misspeltVariables(environment()), ...secretFileWarnings(config)])
+  const warnings = [...misspeltVariables(environment()), ...secretFileWarnings(config)]
+  greeted = presence.ready.then(() => greet(deps, warnings)) // then commands know its addresses
   await greeted
 }
 

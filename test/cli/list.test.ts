@@ -114,6 +114,10 @@ test('audit list, export and tail: filtered, as columns, CSV and JSON lines', as
   expect(stdout.split('\n')[0]).toBe('at,event,email,client_id,grant_id,ip,detail')
   expect(stdout.split('\n')[1]).toMatch(new RegExp(`^[^,]+,client.registered,,${client},,127.0.0.1,name=Ada’s app$`))
 
+  expect(await list('--event', 'audit.exported')).toEqual([
+    expect.stringMatching(/\tactor=cli event=client\.registered format=csv system_user=\S+$/),
+  ])
+
   const tail = startCommand(['audit', 'tail', '--event', 'user.enabled', '--json'], server.env)
   const events = follow(tail.stdout)
   const seen = events.until(/"event":"user.enabled"/)
@@ -137,9 +141,10 @@ test.each([
 test('status: version, servers with their last errors, database, settings without secrets', async () => {
   openLog('error').error({ detail: 'not shown' }, 'something broke')
   const presence = announce(server.deps)
-  const announced = async () => (await serversOf(server.deps)).length === 1
-  await until(announced)
-  const { code, stdout } = await run('status', '--json')
+  await presence.ready
+  // Of a command that does not have the server's port.
+  const { PORT: _, BASE_URL: __, ...env } = server.env
+  const { code, stdout } = await runCommand(['status', '--json'], env)
   expect(code).toBe(0)
   expect(JSON.parse(stdout)).toMatchObject({
     base_url: server.env.BASE_URL,
@@ -163,7 +168,7 @@ test('status: version, servers with their last errors, database, settings withou
     /^mcp-oauth-server \S+ at http:\S+: up\n(embedded )?PostgreSQL [\s\S]*\nServer \S+ \d+ at 127\.0\.0\.1:\d+: .* 0 streams\n[\s\S]*error \S+ {2}something broke\n/,
   )
   await presence.stop()
-  expect(await announced()).toBe(false)
+  expect(await serversOf(server.deps)).toEqual([])
 })
 
 test('a reader that closes the pipe early is no error', async () => {

@@ -9,7 +9,7 @@ import type { Queries } from '../../sql/index.ts'
 import { UsageError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { readAddress } from './address.ts'
-import { lockDataDir } from './lock.ts'
+import { lockDataDir, lockOrShare } from './lock.ts'
 import { pollInstead } from './poll.ts'
 import { type Database, DEADLINE_MS, type Dial, openPool } from './pool.ts'
 
@@ -49,7 +49,7 @@ export async function connect(given: ConnectOptions): Promise<Database> {
   const overSocket = (options: postgres.Options<Record<string, postgres.PostgresType>>) =>
     postgres({ ...options, path: socket, user: 'postgres', database: 'postgres' })
 
-  const lock = await lockDataDir(dir, serving ? 'serve' : 'command', serving ? 1_000 : 0)
+  const lock = serving ? await lockDataDir(dir, 'serve', 1_000) : await lockOrShare(dir, socket)
   if ('heldBy' in lock) {
     if (serving)
       throw new UsageError(`${dir} is in use by ${lock.heldBy}; stop it, or set DATA_DIR to another directory`)

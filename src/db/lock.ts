@@ -1,7 +1,7 @@
 import { dlopen, type Pointer, read } from 'bun:ffi'
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { UsageError } from '../lib/errors.ts'
+import { UnreachableError, UsageError } from '../lib/errors.ts'
 
 /** Held while this process uses the embedded database. The kernel releases it however the process ends. */
 export interface DataDirLock {
@@ -39,6 +39,39 @@ export async function lockDataDir(dir: string, what: string, waitMs = 0): Promis
   }
   writeFileSync(holder, `process ${process.pid} (${what})`, { mode: 0o600 })
   return { release: () => closeSync(descriptor) }
+}
+
+const ANSWER_MS = 10_000
+
+/**
+ * Takes the lock for a command, unless a server holds it and answers at its socket. One that is just starting or stopping
+ * is waited for.
+ *
+ * @throws UnreachableError if it does not answer in time.
+ */
+export async function lockOrShare(
+  dir: string,
+  socket: string,
+  waitMs = ANSWER_MS,
+): Promise<DataDirLock | { heldBy: string }> {
+  for (const deadline = performance.now() + waitMs; ; await Bun.sleep(RETRY_MS)) {
+    const lock = await lockDataDir(dir, 'command')
+    if (!('heldBy' in lock) || (await answers(socket))) return lock
+    if (performance.now() > deadline)
+      throw new UnreachableError(
+        `${dir} is in use by ${lock.heldBy}, which does not answer: it is still starting, or stopping. Try again in a moment.`,
+      )
+  }
+}
+
+async function answers(socket: string): Promise<boolean> {
+  try {
+    const connection = await Bun.connect({ unix: socket, socket: { data() {} } })
+    connection.end()
+    return true
+  } catch {
+    return false
+  }
 }
 
 function readHolder(path: string): string {

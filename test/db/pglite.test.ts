@@ -14,7 +14,7 @@ import fs, {
 } from 'node:fs'
 import { join } from 'node:path'
 import { connect, type Database } from '../../src/db/index.ts'
-import { lockDataDir } from '../../src/db/lock.ts'
+import { lockDataDir, lockOrShare } from '../../src/db/lock.ts'
 import { UsageError } from '../../src/lib/errors.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { registerClient } from '../support/flows.ts'
@@ -89,6 +89,26 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     const lockedNow = await lockDataDir(dir, 'second', 1_000)
     expect(lockedNow).toHaveProperty('release')
     if ('release' in lockedNow) lockedNow.release()
+  })
+
+  test('a command waits for a server that is still starting, and says so if that takes long', async () => {
+    const dir = await newDataDir(emptyDatabase)
+    const lock = await lockDataDir(dir, 'serve')
+    if (!('release' in lock)) throw new Error(`held by ${lock.heldBy}`)
+    const socket = join(dir, 'postgres.sock')
+    await expect(lockOrShare(dir, socket, 50)).rejects.toThrow(
+      `${dir} is in use by process ${process.pid} (serve), which does not answer: it is still starting, or stopping. Try again in a moment.`,
+    )
+    const waiting = lockOrShare(dir, socket)
+    const listener = Bun.listen({ unix: socket, socket: { data() {} } })
+    expect(await waiting).toEqual({ heldBy: `process ${process.pid} (serve)` })
+    // A killed server leaves its socket behind; one that stops leaves the directory to the command.
+    listener.stop(true)
+    const next = lockOrShare(dir, socket)
+    lock.release()
+    const taken = await next
+    expect(taken).toHaveProperty('release')
+    if ('release' in taken) taken.release()
   })
 
   test('auth-secret is created with a new database only: its loss beside existing keys is explained in one sentence', async () => {

@@ -179,17 +179,19 @@ export async function oldestAuditEvent(sql: Queries): Promise<Date | undefined> 
   return row?.at
 }
 
-/** At most `limit` events that were written after one of them, in that order. */
+/** At most `limit` events whose ids are higher than one, or among those given, in the order of their ids. */
 export function listAuditEventsAfter(
   sql: Queries,
-  id: string,
+  id: number,
+  among: number[],
   limit: number,
 ): Promise<(AuditEventRow & { id: string })[]> {
   return sql<(AuditEventRow & { id: string })[]>`
     select event.id, event.at, event.event, event.user_id, users.email, event.client_id, event.grant_id, event.ip, event.detail
     from audit_events as event
     left join users on users.id = event.user_id
-    where event.id > ${id}::bigint
+    where event.id >= ${Math.min(id + 1, ...among)}::bigint
+      and (event.id > ${id}::bigint or event.id = any (${among.map(String)}::text[]::bigint[]))
     order by event.id
     limit ${limit}`
 }

@@ -3,12 +3,12 @@ import { Elysia } from 'elysia'
 import type { AuditEventRow } from '../../sql/audit-events.ts'
 import { auditPage } from '../../views/admin/audit.tsx'
 import { AUDIT_EVENTS, type AuditEventName } from '../audit/catalogue.ts'
-import { type AuditCriteria, allEvents, COLUMNS, cells, csvLine, readTime } from '../audit/export.ts'
+import { type AuditCriteria, COLUMNS, cells, csvLine, exportedEvents, readTime } from '../audit/export.ts'
 import { searchAuditLog } from '../audit/search.ts'
 import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { AppError } from '../lib/errors.ts'
-import { type AdminDeps, type Asked, administrators, adminPage } from './guard.ts'
+import { type AdminDeps, type Asked, administrators, adminPage, asAdministrator } from './guard.ts'
 import { address } from './paging.ts'
 
 const LIMIT = 50
@@ -91,12 +91,12 @@ function shown(event: AuditEventRow) {
 }
 
 /** Everything that matches, sent as it is read. */
-function exportAudit(deps: AdminDeps, { request }: Asked): Response {
-  const params = queryParams(request)
+function exportAudit(deps: AdminDeps, asked: Asked): Response {
+  const params = queryParams(asked.request)
   const read = criteriaOf(readFilter(params))
   if ('problem' in read) throw new AppError('This cannot be exported', read.problem)
   const isCsv = params.format === 'csv'
-  const events = allEvents(deps, read.criteria)
+  const events = exportedEvents(asAdministrator(deps, asked), read.criteria, isCsv ? 'csv' : 'jsonl')
   const encoder = new TextEncoder()
   let begun = !isCsv
   const body = new ReadableStream<Uint8Array>({

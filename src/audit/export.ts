@@ -1,5 +1,6 @@
 /** The audit log as a table or a file. */
 import type { AuditEventRow } from '../../sql/audit-events.ts'
+import { record } from './events.ts'
 import { type AuditSearch, searchAuditLog } from './search.ts'
 
 const PAGE = 1_000
@@ -31,6 +32,19 @@ export async function* allEvents(
     left -= events.length
     cursor = nextCursor
   }
+}
+
+/** As {@link allEvents}, for a file that leaves this server, which is an event itself. */
+export function exportedEvents(
+  deps: Parameters<typeof searchAuditLog>[0] & Parameters<typeof record>[0],
+  { since, until, ...criteria }: AuditCriteria,
+  format: 'csv' | 'jsonl',
+  onPage?: (reached: Date) => void,
+): AsyncGenerator<AuditEventRow> {
+  const filter = { ...criteria, since: since?.toISOString(), until: until?.toISOString() }
+  const given = Object.entries(filter).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
+  record(deps, 'audit.exported', { detail: { format, ...Object.fromEntries(given) } })
+  return allEvents(deps, { since, until, ...criteria }, undefined, onPage)
 }
 
 /** The cells of an event, in the order of {@link COLUMNS}. */

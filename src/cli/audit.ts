@@ -1,6 +1,7 @@
-import { type AuditEventRow, listAuditEventsAfter, newestAuditEvent, oldestAuditEvent } from '../../sql/audit-events.ts'
+import { type AuditEventRow, oldestAuditEvent } from '../../sql/audit-events.ts'
 import { AUDIT_EVENTS } from '../audit/catalogue.ts'
-import { type AuditCriteria, allEvents, COLUMNS, cells, csvLine, readTime } from '../audit/export.ts'
+import { type AuditCriteria, allEvents, COLUMNS, cells, csvLine, exportedEvents, readTime } from '../audit/export.ts'
+import { newEvents } from '../audit/tail.ts'
 import { UsageError } from '../lib/errors.ts'
 import { withDeps } from './environment.ts'
 import { print, printInTurn, printTable, progressBar } from './terminal.ts'
@@ -14,9 +15,6 @@ interface Filter {
   until?: string
   json?: boolean
 }
-
-const PAGE = 1_000
-const TAIL_MS = 1_000
 
 export async function list({ limit: most, ...options }: Filter & { limit: string }): Promise<void> {
   const limit = Number(most)
@@ -35,17 +33,12 @@ export async function list({ limit: most, ...options }: Filter & { limit: string
 export async function tail(options: Filter): Promise<void> {
   const { event, email, clientId, ip } = readFilter(options)
   await withDeps(async ({ sql }) => {
-    for (let last = await newestAuditEvent(sql); ; ) {
-      const events = await listAuditEventsAfter(sql, last, PAGE)
-      for (const { id, ...found } of events) {
-        last = id
-        if (event !== undefined && found.event !== event) continue
-        if (email !== undefined && found.email?.toLowerCase() !== email.toLowerCase()) continue
-        if (clientId !== undefined && found.client_id !== clientId) continue
-        if (ip !== undefined && found.ip !== ip) continue
-        print(options.json ? JSON.stringify(found) : cells(found).join('\t'))
-      }
-      if (events.length < PAGE) await Bun.sleep(TAIL_MS)
+    for await (const found of newEvents(sql)) {
+      if (event !== undefined && found.event !== event) continue
+      if (email !== undefined && found.email?.toLowerCase() !== email.toLowerCase()) continue
+      if (clientId !== undefined && found.client_id !== clientId) continue
+      if (ip !== undefined && found.ip !== ip) continue
+      print(options.json ? JSON.stringify(found) : cells(found).join('\t'))
     }
   })
 }
@@ -57,7 +50,7 @@ export async function exportAll(options: Filter): Promise<void> {
     const bar = process.stdout.isTTY ? () => {} : progressBar('Exporting')
     const from = Math.max(filter.since?.getTime() ?? 0, (await oldestAuditEvent(deps.sql))?.getTime() ?? 0)
     const to = Math.min(filter.until?.getTime() ?? Number.POSITIVE_INFINITY, deps.now().getTime())
-    const events = allEvents(deps, filter, undefined, reached =>
+    const events = exportedEvents(deps, filter, options.json ? 'jsonl' : 'csv', reached =>
       bar((to - reached.getTime()) / (to - from), `back to ${reached.toISOString().slice(0, 10)}`),
     )
     if (options.json) await printLines(events)

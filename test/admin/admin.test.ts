@@ -359,13 +359,18 @@ describe('the audit log', () => {
       .split('\n')
       .map(line => JSON.parse(line) as { event: string })
     expect([lines.length, lines[0]!.event]).toEqual([row!.n, 'user.signed_in'])
+    await server.deps.audit.flush()
+    const exported = await server.deps.sql`
+      select detail from audit_events where event = 'audit.exported' and detail->>'event' = 'user.signed_in' order by id`
+    const detail = { event: 'user.signed_in', administrator: expect.any(String) }
+    expect(exported.map(one => one.detail)).toEqual(['csv', 'jsonl'].map(format => ({ format, ...detail })))
   })
 })
 
 test('the settings are shown with their sources, without secrets', async () => {
   const secret = server.env.AUTH_SECRET ?? server.env.DATABASE_URL
   const { html } = await see('/admin/settings')
-  expect(html).toMatch(/<code>BASE_URL<\/code>.*?http:\/\/localhost/s)
+  expect(html).toMatch(/<code>BASE_URL<\/code>.*?http:\/\/localhost[^<]*<\/span><small>from BASE_URL<\/small>/s)
   expect(html).toMatch(/<code>ACCESS_TOKEN_TTL<\/code>.*?<small>default<\/small>/s)
   if (secret) expect(html).not.toContain(secret)
 })

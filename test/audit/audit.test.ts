@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { NewAuditEvent } from '../../sql/audit-events.ts'
+import { newestAuditEvent } from '../../sql/audit-events.ts'
 import type { Queries } from '../../sql/index.ts'
 import { record } from '../../src/audit/events.ts'
+import { newEvents } from '../../src/audit/tail.ts'
 import { type AuditWriter, openAuditWriter } from '../../src/audit/writer.ts'
 import { DatabaseUnavailable } from '../../src/lib/errors.ts'
 import { openLog } from '../../src/lib/log.ts'
@@ -155,5 +157,21 @@ describe('the audit log: batches, flushed on shutdown, a drop is counted', () =>
       client_id: id,
       detail: { name: 'Zoë "quoted" \\ 🎈 {}' },
     })
+  })
+
+  test('a follower misses no event whose transaction ends after a later one, and sees each once', async () => {
+    const { sql } = server.deps
+    const newest = Number(await newestAuditEvent(sql))
+    const insert = (number: number) => sql`
+      insert into audit_events (id, at, event, detail) overriding system value
+      values (${newest + number}::bigint, now(), 'tool.called', jsonb_build_object('number', ${number}::int))`
+    const looks = [[2, 5], [1, 6], [], [3]]
+    const tail = newEvents(sql, async () => {
+      for (const number of looks.shift() ?? []) await insert(number)
+    })
+    const seen: unknown[] = []
+    for await (const { detail } of tail) if (seen.push(detail.number) === 5) break
+    expect(seen).toEqual([2, 5, 1, 6, 3])
+    await sql`select setval(pg_get_serial_sequence('audit_events', 'id'), max(id)) from audit_events`
   })
 })

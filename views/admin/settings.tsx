@@ -17,7 +17,7 @@ export function settingsPage({ frame, settings }: SettingsProps) {
             <code safe>{name}</code>
             <div class="value">
               <span safe>{value}</span>
-              {source === name ? '' : <small safe>{source === 'default' ? 'default' : `from ${source}`}</small>}
+              <small safe>{source === 'default' ? 'default' : `from ${source}`}</small>
             </div>
           </li>
         ))}

@@ -1,3 +1,4 @@
+import { findAdministrator } from '../../sql/users.ts'
 import { invite, isAddress, link, remove, USER_CHANGES, type UserChange } from '../admin/user-changes.ts'
 import type { Deps } from '../deps.ts'
 import { UsageError } from '../lib/errors.ts'
@@ -60,7 +61,14 @@ export async function change(
   if (!isAddress(email)) throw new UsageError(`${email} is not an e-mail address`)
   if (name === 'remove' && !yes && !(await isConfirmed(`Remove ${email}, with everything that is theirs?`)))
     throw new UsageError('Nothing was changed.')
-  await withDeps(deps => ACTIONS[name]!(deps, email, admin))
+  await withDeps(async deps => {
+    const before = await findAdministrator(deps.sql)
+    await ACTIONS[name]!(deps, email, admin)
+    if (before && !(await findAdministrator(deps.sql)))
+      say(
+        'That was the last administrator: nobody can open the pages below /admin now. To make somebody one: mcp-oauth-server user promote EMAIL',
+      )
+  })
 }
 
 export async function list({ json }: { json?: boolean }): Promise<void> {

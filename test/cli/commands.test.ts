@@ -265,3 +265,18 @@ test('lists are tables at a terminal, tab-separated columns in a pipe, and array
     expect([name, done.code, done.stdout]).toEqual([name, 0, expect.stringMatching(answer)])
   }
 })
+
+test('whoever takes away the last administrator is told so, and how to make another', async () => {
+  const user = (...args: string[]) => run(['user', ...args])
+  const warning =
+    'That was the last administrator: nobody can open the pages below /admin now. To make somebody one: mcp-oauth-server user promote EMAIL\n'
+  for (const email of ['one@example.com', 'two@example.com']) await user('invite', email, '--admin')
+  expect((await user('demote', 'one@example.com')).stderr).toBe('')
+  expect((await user('demote', 'one@example.com')).stderr).toBe('')
+  expect(await user('demote', 'two@example.com')).toMatchObject({ code: 0, stderr: warning })
+  await user('promote', 'two@example.com')
+  expect((await user('disable', 'two@example.com')).stderr).toBe(warning)
+  expect((await user('disable', 'one@example.com')).stderr).toBe('')
+  await user('enable', 'two@example.com')
+  expect((await user('remove', 'two@example.com', '--yes')).stderr).toBe(warning)
+})

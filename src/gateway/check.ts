@@ -2,7 +2,7 @@
 import type { Base } from '../base.ts'
 import { AppError } from '../lib/errors.ts'
 import type { IssueSubjectToken } from './accounts/client-credential.ts'
-import { discover } from './accounts/discovery.ts'
+import { askNamedEndpoints, discover } from './accounts/discovery.ts'
 import { openAccounts } from './accounts/index.ts'
 import { openReach } from './accounts/reach.ts'
 import { recordChangedTools } from './auditing.ts'
@@ -74,7 +74,9 @@ export async function checkUpstreams(
 async function checkDiscovery({ outbound }: Base, config: UpstreamConfig): Promise<CheckedUpstream> {
   const { name } = config
   try {
-    const { server } = await discover(config, openReach(outbound, config))
+    const reach = openReach(outbound, config)
+    const { server } = await discover(config, reach)
+    await askNamedEndpoints(config, reach)
     const auth =
       config.auth?.type === 'exchange'
         ? `tokens are exchanged at ${new URL(server.token_endpoint!).host}`

@@ -55,6 +55,33 @@ export async function discover(config: UpstreamConfig, reach: Reach): Promise<Di
   }
 }
 
+/**
+ * Asks the endpoints that the operator has named, which {@link discover} takes as they are.
+ *
+ * @throws AppError whose detail names the one that is not there.
+ */
+export async function askNamedEndpoints(config: UpstreamConfig, reach: Reach): Promise<void> {
+  const { authorizationEndpoint, tokenEndpoint, clientId = '' } = config.auth ?? {}
+  if (tokenEndpoint === undefined) return
+  await askUpstream(config, reach)
+  const form = { 'Content-Type': 'application/x-www-form-urlencoded' }
+  // Refused by a token endpoint, whatever the client.
+  const body = new URLSearchParams({ grant_type: 'authorization_code', code: 'check', client_id: clientId }).toString()
+  const asked: [what: string, url: string | undefined, request?: Parameters<Reach>[1]][] = [
+    ['authorization endpoint', authorizationEndpoint],
+    ['token endpoint', tokenEndpoint, { method: 'POST', headers: form, body }],
+  ]
+  for (const [what, url, request] of asked) {
+    if (url === undefined) continue
+    const where = `the ${what} ${url}`
+    const { status } = await reach(url, request).catch(error => {
+      throw explain(config, where, error)
+    })
+    // Some answer 500 to a request that lacks nearly everything.
+    if (status === 404 || status > 500) throw cannotLink(config, `${where} was answered with status ${status}`)
+  }
+}
+
 /** Endpoints configured by the operator override metadata. */
 function withEndpoints({ auth }: UpstreamConfig, server: AuthorizationServer): AuthorizationServer {
   const { authorizationEndpoint, tokenEndpoint, revocationEndpoint } = auth ?? {}

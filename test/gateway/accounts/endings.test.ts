@@ -163,4 +163,18 @@ test('upstream check runs the discovery chain, and names the step that fails', a
     detail: expect.stringContaining(`notes: the authorization server metadata at ${place} is invalid`),
   })
   notes.replace.clear()
+
+  // What the operator has named is asked as well.
+  notes.replace.set('/authorize', () => new Response('no request', { status: 400 }))
+  const named = (path: string) => ({
+    ...operator(),
+    authorization_endpoint: `${notes.origin}/authorize`,
+    token_endpoint: notes.origin + path,
+  })
+  expect(await check(named('/token'))).toMatchObject({ auth: `people sign in at ${new URL(notes.url).host}` })
+  expect(await check(named('/oauth/token'))).toMatchObject({
+    problem: 'its sign-in cannot be used',
+    detail: `notes: the token endpoint ${notes.origin}/oauth/token was answered with status 404`,
+  })
+  notes.replace.clear()
 })

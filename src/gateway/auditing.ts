@@ -12,6 +12,7 @@ export function recordCall(base: Base, call: CallRecord): void {
   record(base, 'upstream.called', {
     userId: caller.user?.id ?? null,
     clientId: caller.clientId,
+    grantId: caller.grantId ?? null,
     ip: caller.ip,
     detail: {
       upstream,

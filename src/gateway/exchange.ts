@@ -9,6 +9,8 @@ export interface GatewayCaller {
   /** Absent for a machine. */
   user?: { id: string; email: string; name: string }
   clientId: string
+  /** The connection or personal access token. */
+  grantId?: string
   scope: readonly string[]
   /** The client's MCP session, for isolation `session`. */
   session?: string

@@ -28,12 +28,13 @@ export function personOf({ userId, clientId }: Principal): string {
  * @param needed Scopes that a request needs; those that the token implies (`mcp`) are added to the ones that it names.
  */
 export function gatewayCaller(caller: Caller, needed: readonly string[] = [], session?: string): GatewayCaller {
-  const { userId, clientId, scope, ip, user } = caller
+  const { userId, clientId, grantId, scope, ip, user } = caller
   const implied = needed.filter(name => !scope.includes(name) && allows(scope, name))
   return {
     principal: userId === null ? `client:${clientId}` : `user:${userId}`,
     ...(user ? { user } : {}),
     clientId,
+    ...(grantId ? { grantId } : {}),
     scope: implied.length > 0 ? [...scope, ...implied] : scope,
     ...(session === undefined ? {} : { session }),
     ip,

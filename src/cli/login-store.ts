@@ -1,5 +1,5 @@
 /** The connections that `login --save` keeps: a file of this user's, readable by nobody else. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { z } from 'zod'
@@ -36,14 +36,29 @@ export function findConnection(url: string): Connection | undefined {
 
 /** Stores a connection, or forgets it. Others that were stored meanwhile stay. */
 export function storeConnection(url: string, connection: Connection | undefined): void {
-  const path = connectionsFile()
   const { [url]: _, ...others } = readAll()
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-  const written = `${path}.${process.pid}`
-  writeFileSync(written, `${JSON.stringify(connection ? { ...others, [url]: connection } : others, null, 2)}\n`, {
-    mode: 0o600,
+  const text = `${JSON.stringify(connection ? { ...others, [url]: connection } : others, null, 2)}\n`
+  write(path => {
+    const written = `${path}.${process.pid}`
+    writeFileSync(written, text, { mode: 0o600 })
+    renameSync(written, path)
   })
-  renameSync(written, path)
+}
+
+/** Before somebody signs in for nothing. @throws UsageError if connections cannot be read or stored. */
+export function requireStore(): void {
+  readAll()
+  write(path => accessSync(dirname(path), constants.W_OK))
+}
+
+function write(work: (path: string) => void): void {
+  const path = connectionsFile()
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    work(path)
+  } catch (error) {
+    throw new UsageError(`${path} cannot be written (${(error as { code?: string }).code})`)
+  }
 }
 
 function readAll(): Record<string, Connection> {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import {
   type AuthProvider,
+  type CallToolResult,
   Client,
   type FetchLike,
   InsufficientScopeError,
@@ -49,7 +50,7 @@ export async function useServer(endpoint: Endpoint, use: Use): Promise<void> {
     await client.connect(new StreamableHTTPClientTransport(new URL(endpoint.url), endpoint))
     const { tools } = await client.listTools()
     if (use.action === undefined) await showServer(client, tools)
-    else if (use.action === 'tools') printTools(tools, use.json)
+    else if (use.action === 'tools') await printTools(client, tools, use.json)
     else await callTool(client, tools, use)
   } catch (error) {
     if (error instanceof UsageError) throw error
@@ -73,23 +74,45 @@ const summaryOf = ({ title, description }: Tool) =>
 async function showServer(client: Client, tools: readonly Tool[]): Promise<void> {
   say(tools.length === 1 ? '1 tool:' : `${tools.length} tools:`)
   for (const tool of tools) say(`  ${printableText(tool.name, 128)}  ${summaryOf(tool)}`)
-  if (tools.some(tool => tool.name === 'whoami')) {
-    const result = await client.callTool({ name: 'whoami', arguments: {} })
-    say(`\nwhoami: ${asciiJson(result.structuredContent ?? result.content)}`)
-  }
+  const result = await askWhoAmI(client, tools)
+  if (!result) return
+  for (const reason of reasonsIn(result)) say(`  There may be more: ${reason}.`)
+  say(`\nwhoami: ${asciiJson(result.structuredContent ?? result.content)}`)
 }
 
-function printTools(tools: readonly Tool[], json: boolean): void {
+async function askWhoAmI(client: Client, tools: readonly Tool[]): Promise<CallToolResult | undefined> {
+  if (!tools.some(tool => tool.name === 'whoami')) return undefined
+  return client.callTool({ name: 'whoami', arguments: {} })
+}
+
+const whoAmISchema = z.object({ unavailable_servers: z.array(z.object({ reason: z.string() })).default([]) })
+
+/** Why the list may lack tools, as servers of this program say it: one behind them is still starting, or away. */
+function reasonsIn(whoAmI: CallToolResult): string[] {
+  const { data } = whoAmISchema.safeParse(whoAmI.structuredContent)
+  return (data?.unavailable_servers ?? []).map(({ reason }) => printableText(reason, 200))
+}
+
+/** As {@link reasonsIn}; nothing if the token may only list tools. */
+async function missingServers(client: Client, tools: readonly Tool[]): Promise<string[]> {
+  const whoAmI = await askWhoAmI(client, tools).catch(() => undefined)
+  return whoAmI ? reasonsIn(whoAmI) : []
+}
+
+async function printTools(client: Client, tools: readonly Tool[], json: boolean): Promise<void> {
   if (json) print(asciiJson(tools))
   else for (const tool of tools) print(`${printableText(tool.name, 128)}\t${summaryOf(tool)}`)
+  for (const reason of await missingServers(client, tools)) say(`There may be more: ${reason}.`)
 }
 
 async function callTool(client: Client, tools: readonly Tool[], { tool: name = '', arg, args, json }: Use) {
   const tool = tools.find(one => one.name === name)
-  if (!tool)
+  if (!tool) {
+    const reasons = (await missingServers(client, tools)).map(reason => ` ${reason}.`)
     throw new UsageError(
-      `There is no tool ${name}; there are: ${tools.map(one => printableText(one.name, 128)).join(', ')}`,
+      `There is no tool ${name}; there are: ${tools.map(one => printableText(one.name, 128)).join(', ')}.${reasons.join('')}`,
     )
+  }
   const given = { ...(args === undefined ? {} : readArguments(args)), ...parseArguments(tool, arg) }
   const result = await client.callTool({ name, arguments: given })
   if (json) print(asciiJson(result))

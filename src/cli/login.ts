@@ -20,7 +20,7 @@ import { PROGRAM } from '../lib/program.ts'
 import { readCa } from './certificates.ts'
 import { showCode } from './login-code.ts'
 import { discover, register, type Target } from './login-discovery.ts'
-import { type Connection, connectionsFile, findConnection, storeConnection } from './login-store.ts'
+import { type Connection, connectionsFile, findConnection, requireStore, storeConnection } from './login-store.ts'
 import { asciiJson, type Endpoint, type Use, useServer } from './login-tools.ts'
 import { print, say } from './terminal.ts'
 
@@ -41,12 +41,18 @@ export async function login(address: string, options: LoginOptions): Promise<voi
     say(`Using the connection that was saved for ${url.href}`)
     return useServer(endpointOf(url, saved, true), use)
   }
+  if (options.save) requireStore()
   const { connection, tokens } = await signIn(url, options)
-  const isKept = options.save || (use.json && use.action === undefined)
+  let isKept = false
   try {
-    if (options.save) await save(url, connection)
-    if (use.json && use.action === undefined)
+    if (options.save) {
+      await save(url, connection)
+      isKept = true
+    }
+    if (use.json && use.action === undefined) {
       print(asciiJson({ client_id: connection.client_id, resource: connection.resource, ...tokens }))
+      isKept = true
+    }
     await useServer(endpointOf(url, connection, options.save === true), use)
   } finally {
     if (!isKept) await end(connection)

@@ -4,6 +4,7 @@ import { hostname, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { systemUser } from '../../src/cli/environment.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
+import { listAllConnections } from '../../src/oauth/tokens.ts'
 import { binary } from '../support/binary.ts'
 import { follow, runCommand, startCommand } from '../support/command.ts'
 import { DEVICE_CODE_GRANT, decide, registerClient, rpc, signIn } from '../support/flows.ts'
@@ -155,6 +156,26 @@ describe('login URL', () => {
     } finally {
       rmSync(home, { recursive: true })
     }
+  })
+
+  test.concurrent('--save that cannot write is told before the sign-in, or leaves no connection behind', async () => {
+    const home = mkdtempSync(join(tmpdir(), 'login-'))
+    const url = `${server.base}/mcp`
+    const file = join(home, 'mcp-oauth-server/connections.json')
+    const eve = await signIn(server, 'eve@example.com')
+    const login = await startLogin([url, '--save'], { XDG_CONFIG_HOME: home })
+    rmSync(dirname(file), { recursive: true })
+    writeFileSync(dirname(file), 'a file in place of the directory')
+    await decide(server, eve, login.code)
+    const { code, stderr } = await finish(login)
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`\nEnded the connection with ${server.base}.\n`)])
+    expect(await runCommand(['login', url, '--save'], { XDG_CONFIG_HOME: home })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `${file} cannot be read (ENOTDIR)\n`,
+    })
+    expect(await Array.fromAsync(listAllConnections(server.deps, { email: 'eve@example.com' }))).toEqual([])
+    rmSync(home, { recursive: true })
   })
 
   test.concurrent('a client with a secret reads it from a file; tools get their arguments from options and a file', async () => {

@@ -1,6 +1,6 @@
 /** MCP_SERVERS from the file to the wire: endpoints, scopes, audit, reload, and the upstream command. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { upsertUpstreamAccount } from '../../sql/upstream-accounts.ts'
@@ -72,13 +72,16 @@ describe('an upstream server', () => {
       result: { content: [{ type: 'text', text: 'This is a simple text response for testing.' }] },
     })
     await server.deps.audit.flush()
-    const rows = await server.deps.sql<{ detail: Record<string, unknown> }[]>`
-      select detail
+    const rows = await server.deps.sql<{ detail: Record<string, unknown>; grant_id: string | null }[]>`
+      select detail, grant_id
       from audit_events
       where event = 'upstream.called'
       order by id desc
       limit 1`
-    expect(rows[0]!.detail).toMatchObject({ upstream: 'one', target: 'test_simple_text', outcome: 'ok' })
+    expect(rows[0]).toMatchObject({
+      detail: { upstream: 'one', target: 'test_simple_text', outcome: 'ok' },
+      grant_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    })
   })
 
   test('that cannot be started fails only its own calls, with our error', async () => {
@@ -95,6 +98,24 @@ describe('an upstream server', () => {
         },
       },
     ])
+    // The login command says that its list lacks tools.
+    const home = mkdtempSync(join(tmpdir(), 'configured-'))
+    mkdirSync(join(home, 'mcp-oauth-server'))
+    const endpoint = `${server.base}/mcp`
+    const connection = {
+      issuer: server.base,
+      token_endpoint: '',
+      client_id: client,
+      access_token: await tokenFor('/mcp'),
+    }
+    writeFileSync(join(home, 'mcp-oauth-server/connections.json'), JSON.stringify({ [endpoint]: connection }))
+    const tools = await runCommand(['login', endpoint, 'tools'], { XDG_CONFIG_HOME: home })
+    expect([tools.code, tools.stdout, tools.stderr]).toEqual([
+      0,
+      expect.stringMatching(/^whoami\tWho am I$/m),
+      expect.stringMatching(/\nThere may be more: The server "dead" could not be started\.\n/),
+    ])
+    rmSync(home, { recursive: true })
   })
 })
 

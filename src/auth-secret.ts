@@ -52,14 +52,29 @@ export function secretCheckOf(secret: string): string {
   return deriveKey(secret, 'backup check').toString('base64url')
 }
 
-/** Puts the secret of a backup in place; another one that is there gets the ending `.old`. */
-export function replaceAuthSecret(dataDir: string, secret: string): void {
+/**
+ * Puts the secret of a backup in place once `work` has been done; another one that is there gets the ending `.old`. It is
+ * written before: a full disk must not leave a database without its secret.
+ *
+ * @param work Returns whether it has been done.
+ */
+export async function replaceAuthSecret(
+  dataDir: string,
+  secret: string,
+  work: () => Promise<boolean>,
+): Promise<boolean> {
   const path = authSecretPath(dataDir)
   const written = `${path}.new`
   rmSync(written, { force: true })
   write(written, secret)
-  if (isThere(path)) renameSync(path, `${path}.old`)
-  renameSync(written, path)
+  try {
+    if (!(await work())) return false
+    if (isThere(path)) renameSync(path, `${path}.old`)
+    renameSync(written, path)
+    return true
+  } finally {
+    rmSync(written, { force: true })
+  }
 }
 
 /** Writes a secret and syncs it to disk before anything is sealed with it. */

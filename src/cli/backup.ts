@@ -4,6 +4,7 @@ import { authSecretPath, readAuthSecret, replaceAuthSecret, secretCheckOf } from
 import type { Config } from '../config.ts'
 import { backUp } from '../db/backup.ts'
 import type { BackupHeader } from '../db/backup-file.ts'
+import { prepareDataDir } from '../db/index.ts'
 import { checkBackup, restore as load, type Revived } from '../db/restore.ts'
 import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
@@ -43,25 +44,21 @@ export async function restore(
 ): Promise<void> {
   const config = readConfig()
   const header = await checkBackup(path, rowProgress('Checking'))
-  const putSecret = secretFor(config, header)
-  const done = await load({
-    ...databaseOf(config),
-    path,
-    header,
-    replace,
-    onProgress: rowProgress('Restoring'),
-    async confirm(revived) {
-      if (replace) tell(revived)
-      if (
-        replace &&
-        !yes &&
-        !(await isConfirmed(`Replace what is in the database by the state of ${header.createdAt}?`))
-      )
-        return false
-      putSecret()
-      return true
-    },
-  })
+  const secret = secretToPut(config, header)
+  const work = () =>
+    load({
+      ...databaseOf(config),
+      path,
+      header,
+      replace,
+      onProgress: rowProgress('Restoring'),
+      async confirm(revived) {
+        if (!replace) return true
+        tell(revived)
+        return yes || isConfirmed(`Replace what is in the database by the state of ${header.createdAt}?`)
+      },
+    })
+  const done = await (secret === undefined ? work() : replaceAuthSecret(prepareDataDir(config.DATA_DIR), secret, work))
   if (!done) throw new UsageError('Nothing was changed.')
   print(`Restored ${header.rows.toLocaleString('en')} rows, the state of ${header.createdAt}.`)
   say(
@@ -83,15 +80,15 @@ function tell(revived: readonly Revived[]): void {
 /**
  * Makes sure that the keys in a backup can be unsealed.
  *
- * @returns how to put its secret in place, if it has to be.
+ * @returns its secret, if that has to be put in place.
  * @throws UsageError if the configured secret is another one.
  */
-function secretFor(config: Config, { secretCheck, secret }: BackupHeader): () => void {
+function secretToPut(config: Config, { secretCheck, secret }: BackupHeader): string | undefined {
   const isHere = lstatSync(authSecretPath(config.DATA_DIR), { throwIfNoEntry: false }) !== undefined
   const embedded = !config.DATABASE_URL
   const configured = config.AUTH_SECRET ?? (embedded && isHere ? readAuthSecret(config.DATA_DIR, false) : undefined)
-  if (configured !== undefined && secretCheckOf(configured) === secretCheck) return () => {}
-  if (secret !== undefined && embedded && !config.AUTH_SECRET) return () => replaceAuthSecret(config.DATA_DIR, secret)
+  if (configured !== undefined && secretCheckOf(configured) === secretCheck) return undefined
+  if (secret !== undefined && embedded && !config.AUTH_SECRET) return secret
   if (secret !== undefined)
     throw new UsageError(
       'AUTH_SECRET is not the one of the backup. Set it to the value of "secret" in the first line of: gunzip -c FILE',

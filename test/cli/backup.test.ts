@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrations } from '../../sql/migrations/index.ts'
+import { replaceAuthSecret } from '../../src/auth-secret.ts'
 import { backUp, tablesOf } from '../../src/db/backup.ts'
 import { connect } from '../../src/db/index.ts'
 import { migrate } from '../../src/db/migrate.ts'
@@ -370,6 +371,22 @@ describe('with a server', () => {
     for (const token of [access_token, gone.access_token])
       expect((await rpc(restored, token, 'tools/list')).status).toBe(200)
   })
+})
+
+test('the secret of a backup replaces another one only when the restore has been done', async () => {
+  const { DATA_DIR } = embedded()
+  const path = join(DATA_DIR, 'auth-secret')
+  writeFileSync(path, 'the old secret')
+  const replace = (work: () => Promise<boolean>) => replaceAuthSecret(DATA_DIR, 'the new secret', work)
+  await expect(replace(() => Promise.reject(new Error('lost')))).rejects.toThrow('lost')
+  expect(await replace(async () => false)).toBe(false)
+  expect([readdirSync(DATA_DIR), readFileSync(path, 'utf8')]).toEqual([['auth-secret'], 'the old secret'])
+  expect(await replace(async () => readFileSync(path, 'utf8') === 'the old secret')).toBe(true)
+  expect([readFileSync(path, 'utf8'), readFileSync(`${path}.old`, 'utf8'), readdirSync(DATA_DIR).length]).toEqual([
+    'the new secret',
+    'the old secret',
+    2,
+  ])
 })
 
 test('a backup of an earlier schema is brought up to date', async () => {

@@ -100,15 +100,21 @@ test.concurrent('a question is asked at a terminal, and no answer but yes change
   expect(await yes.child.exited).toBe(0)
 })
 
-test.concurrent('backup and audit export show a bar while they work, and erase it', async () => {
+test.concurrent('backup, restore and audit export show a bar while they work, and erase it', async () => {
   await server.deps.sql`
     insert into audit_events (at, event, detail)
     select now() - n * interval '1 second', 'tool.called', '{}' from generate_series(1, 20000) as n`
   const file = join(files, 'backup.gz')
-  const backup = openTerminal(['backup', file], server.env)
+  const backup = openTerminal(['backup', file, '--with-secret'], server.env)
   await backup.shows(/Wrote [\d,]+ rows/)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: it is how a bar is erased
   expect(backup.text()).toMatch(/\rBacking up \[[# ]{30}\] \d+% of [\d,]+ rows\u001b\[K[\s\S]*\r\u001b\[KWrote /)
+  // The embedded database, so that the secret and the place are new.
+  const DATA_DIR = join(files, 'restored')
+  const restore = openTerminal(['restore', file], { DATA_DIR })
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is how a bar is erased
+  await restore.shows(/\rRestoring \[[# ]{30}\] \d+% of [\d,]+ rows\u001b\[K[\s\S]*\r\u001b\[KRestored [\d,]+ rows/)
+  expect(await restore.child.exited).toBe(0)
   const exported = openTerminal(
     [binary(), 'audit', 'export', '--json'],
     { ...server.env, EVENTS: join(files, 'events') },

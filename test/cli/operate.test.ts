@@ -2,9 +2,11 @@
 import { describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
 import { migrations } from '../../sql/migrations/index.ts'
+import { secretFileWarnings } from '../../src/cli/secret-files.ts'
+import { parseConfig, SECRET_VARIABLES } from '../../src/config.ts'
 import { rotateKeys } from '../../src/oauth/keys.ts'
 import { binary } from '../support/binary.ts'
 import { follow, ROOT, runCommand, startCommand } from '../support/command.ts'
@@ -241,6 +243,23 @@ test('the startup list names world-readable secret files and an untrusted proxy,
     rmSync(dir, { recursive: true, force: true })
     await database.drop()
   }
+})
+
+test('each variable that names a secret file is checked, AUTH_SECRET_FILE among them', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'mcp-oauth-secrets-')), 'secret')
+  writeFileSync(file, 'x', { mode: 0o644 })
+  const config = parseConfig({ DATA_DIR: '/nowhere' }, () => '')
+  expect(SECRET_VARIABLES).toContain('AUTH_SECRET')
+  for (const name of SECRET_VARIABLES.map(variable => `${variable}_FILE`)) {
+    process.env[name] = file
+    try {
+      const warning = `${name} can be read by every user of this machine; run: chmod 600 ${file}`
+      expect(secretFileWarnings(config)).toEqual([warning])
+    } finally {
+      delete process.env[name]
+    }
+  }
+  rmSync(dirname(file), { recursive: true })
 })
 
 test('serve from source, started in another directory, has its pages, styles and scripts', async () => {

@@ -18,23 +18,42 @@ function wordsByPath(program: Command): [path: string, words: string[]][] {
   return visit(program, '')
 }
 
+/** Options of the program whose value is a word that is no command. */
+const VALUED = '-C|--directory|--env-file'
+
+const cases = (words: [string, string[]][]) =>
+  words
+    .map(([path, next]) => `    "${path}"${path === '' ? '' : ` | "${path} "*`}) next="${next.join(' ')}" ;;`)
+    .reverse()
+    .join('\n')
+
 const SHELLS: Record<string, (name: string, words: [string, string[]][]) => string> = {
   bash: (name, words) => `_${functionName(name)}() {
-  local path="" word
-  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do [[ $word == -* ]] || path="\${path:+$path }$word"; done
-  local next=""
-  case "$path" in
-${words
-  .map(([path, next]) => `    "${path}"${path === '' ? '' : ` | "${path} "*`}) next="${next.join(' ')}" ;;`)
-  .reverse()
-  .join('\n')}
+  local typed="" word before="" next=""
+  for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    [[ $word == -* || $before =~ ^(${VALUED})$ ]] || typed="\${typed:+$typed }$word"
+    before=$word
+  done
+  case "$typed" in
+${cases(words)}
   esac
   COMPREPLY=($(compgen -W "$next" -- "\${COMP_WORDS[COMP_CWORD]}"))
 }
 complete -o default -F _${functionName(name)} ${name}`,
   zsh: (name, words) => `#compdef ${name}
-autoload -U +X bashcompinit && bashcompinit
-${SHELLS.bash!(name, words)}`,
+_${functionName(name)}() {
+  local typed="" word before="" next=""
+  for word in "\${(@)words[2,CURRENT-1]}"; do
+    [[ $word == -* || $before =~ '^(${VALUED})$' ]] || typed="\${typed:+$typed }$word"
+    before=$word
+  done
+  case "$typed" in
+${cases(words)}
+  esac
+  compadd -- \${=next} || _files
+}
+# In a directory of fpath this file is the function; otherwise it is sourced.
+if [[ $funcstack[1] == _${name} ]]; then _${functionName(name)} "$@"; else compdef _${functionName(name)} ${name}; fi`,
   fish: (name, words) =>
     words
       .flatMap(([path, next]) => {

@@ -80,15 +80,37 @@ describe('without a database', () => {
     })
   })
 
-  test('bash completes commands and options', async () => {
-    const { stdout } = await runCommand(['completion', 'bash'])
-    const complete = async (...words: string[]) => {
-      const ask = `${stdout}\nCOMP_WORDS=(mcp-oauth-server "$@"); COMP_CWORD=$#; _mcp_oauth_server; echo "\${COMPREPLY[*]}"`
-      return (await Bun.$`bash -c ${ask} bash ${words}`.text()).trim()
-    }
-    expect(await complete('conn')).toBe('connection')
-    expect(await complete('client', 'r')).toBe('rotate-secret remove')
-    expect(await complete('client', 'add', 'My app', '--re')).toBe('--redirect-uri')
+  describe('completes commands and options', () => {
+    test('in bash', async () => {
+      const { stdout } = await runCommand(['completion', 'bash'])
+      const complete = async (...words: string[]) => {
+        const ask = `${stdout}\nCOMP_WORDS=(mcp-oauth-server "$@"); COMP_CWORD=$#; _mcp_oauth_server; echo "\${COMPREPLY[*]}"`
+        return (await Bun.$`bash -c ${ask} bash ${words}`.text()).trim()
+      }
+      expect(await complete('conn')).toBe('connection')
+      expect(await complete('client', 'r')).toBe('rotate-secret remove')
+      expect(await complete('-C', '/srv/mcp', 'client', 'r')).toBe('rotate-secret remove')
+      expect(await complete('client', 'add', 'My app', '--re')).toBe('--redirect-uri')
+    })
+
+    test.skipIf(!Bun.which('zsh'))('in zsh', async () => {
+      const { stdout } = await runCommand(['completion', 'zsh'])
+      // Outside of its line editor zsh has no completions, so compadd prints what it would add.
+      const ask = `compdef() { }; compadd() { shift; print -r -- "$@" }\n${stdout}\nwords=(mcp-oauth-server "$@"); CURRENT=$#+1; _mcp_oauth_server`
+      const complete = async (...words: string[]) => (await Bun.$`zsh -f -c ${ask} zsh ${words}`.text()).trim()
+      expect(await complete('client', '')).toBe('add list show rotate-secret remove')
+      expect(await complete('-C', '/srv/mcp', 'key', '')).toBe('list rotate')
+      expect(await complete('client', 'add', 'My app', '--re')).toContain('--redirect-uri')
+    })
+
+    test.skipIf(!Bun.which('fish'))('in fish', async () => {
+      const { stdout } = await runCommand(['completion', 'fish'])
+      const complete = async (line: string) =>
+        (await Bun.$`fish --no-config -c ${`${stdout}\ncomplete -C '${line}'`}`.text()).trim().split('\n')
+      expect(await complete('mcp-oauth-server conn')).toEqual(['connection'])
+      expect(await complete('mcp-oauth-server client r')).toEqual(['remove', 'rotate-secret'])
+      expect(await complete('mcp-oauth-server client add x --re')).toEqual(['--redirect-uri'])
+    })
   })
 })
 

@@ -135,8 +135,8 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   secrets.set('client secret', client_secret)
   const client = { client_id, client_secret }
   const added = await command(['client', 'add', 'Robot', '--grant', 'client_credentials'])
-  const [, robotId] = /client_id +(\S+)/.exec(added)!
-  const [, robotSecret] = /client_secret +(\S+)/.exec(added)!
+  const [, robotId] = /CLIENT_ID=(\S+)/.exec(added)!
+  const [, robotSecret] = /CLIENT_SECRET=(\S+)/.exec(added)!
   secrets.set('client secret of a machine', robotSecret!)
 
   // The device flow, with a poll too many before and after.

@@ -93,7 +93,7 @@ test('requests, statements and calls of upstreams are spans of one trace, which 
   const server = { ...requestsTo(program.base), base: program.base } as TestServer
   try {
     const added = await run(['client', 'add', 'Robot', '--grant', 'client_credentials'], env)
-    const [, id, secret] = /client_id +(\S+)\nclient_secret +(\S+)/.exec(added.output)!
+    const [, id, secret] = /CLIENT_ID=(\S+)\nCLIENT_SECRET=(\S+)/.exec(added.output)!
     const given = { trace: 'a'.repeat(32), span: 'b'.repeat(16) }
     const answer = await server.post(
       '/api/oauth/token',

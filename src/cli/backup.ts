@@ -10,7 +10,7 @@ import { UsageError } from '../lib/errors.ts'
 import { openLog } from '../lib/log.ts'
 import { printableText } from '../lib/text.ts'
 import { readConfig } from './environment.ts'
-import { isConfirmed, print, rowProgress, say } from './terminal.ts'
+import { counted, isConfirmed, print, rowProgress, say } from './terminal.ts'
 
 export async function backup(path: string, { withSecret }: { withSecret?: boolean }): Promise<void> {
   const config = readConfig()
@@ -30,7 +30,7 @@ export async function backup(path: string, { withSecret }: { withSecret?: boolea
     secret: withSecret ? secret : undefined,
     onProgress: rowProgress('Backing up'),
   })
-  print(`Wrote ${rows.toLocaleString('en')} rows to ${path}.`)
+  print(`Wrote ${counted(rows, 'row')} to ${path}.`)
   say(
     withSecret
       ? 'It includes AUTH_SECRET: whoever can read it can sign tokens. Keep it as safe as the server.'
@@ -60,7 +60,7 @@ export async function restore(
     })
   const done = await (secret === undefined ? work() : replaceAuthSecret(prepareDataDir(config.DATA_DIR), secret, work))
   if (!done) throw new UsageError('Nothing was changed.')
-  print(`Restored ${header.rows.toLocaleString('en')} rows, the state of ${header.createdAt}.`)
+  print(`Restored ${counted(header.rows, 'row')}, the state of ${header.createdAt}.`)
   say(
     'Whatever was revoked, disabled or removed after that is valid again, and what clients have refreshed since must be connected again. See “After you restore a backup” in the README.',
   )

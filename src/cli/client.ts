@@ -38,7 +38,7 @@ export async function add(name: string, options: AddOptions & OutputOptions): Pr
   const { id, secret, namesake } = await withDeps(deps => addClient(deps, client))
   if (namesake !== undefined) say(`There is another client with the name ${name}: ${namesake}`)
   if (options.json) return printJson({ client_id: id, ...(secret ? { client_secret: secret } : {}) })
-  print(`client_id      ${id}`)
+  print(`CLIENT_ID=${id}`)
   if (secret) showSecret(secret)
 }
 
@@ -120,7 +120,7 @@ function words(values: string[] | undefined): string[] {
 }
 
 function showSecret(secret: string): void {
-  print(`client_secret  ${secret}`)
+  print(`CLIENT_SECRET=${secret}`)
   say('The secret is shown only once. Store it where only the client can read it.')
 }
 

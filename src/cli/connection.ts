@@ -4,7 +4,7 @@ import { listAllPersonalTokens } from '../oauth/personal-tokens.ts'
 import { listAllConnections, renameConnection, revokeGrant, revokeGrantsOfClient } from '../oauth/tokens.ts'
 import { lastUseOf } from '../oauth/uses.ts'
 import { withDeps } from './environment.ts'
-import { print, printJson, printTable, say } from './terminal.ts'
+import { counted, print, printJson, printTable, say } from './terminal.ts'
 
 export async function list({ json, user, client }: { json?: boolean; user?: string; client?: string }): Promise<void> {
   await withDeps(async deps => {
@@ -46,7 +46,7 @@ export async function rename(id: string, name: string): Promise<void> {
   })
 }
 
-const ended = (count: number) => `Ended ${count === 1 ? '1 connection' : `${count} connections`}.`
+const ended = (count: number) => `Ended ${counted(count, 'connection')}.`
 
 /** @throws UsageError unless all are UUIDs. @param what What they identify. @param where The command that lists them. */
 export function requireIds(ids: string[], what: string, where: string): void {

@@ -2,6 +2,7 @@
 import { connect, rootCertificates } from 'node:tls'
 import { printableText } from '../lib/text.ts'
 import { type Check, failed, ok, warning } from './checks.ts'
+import { counted } from './terminal.ts'
 
 const SOON_DAYS = 14
 const TIMEOUT_MS = 10_000
@@ -47,7 +48,8 @@ function judge(until: Date, problem: unknown): Check {
       fix ?? 'Use one that clients trust, for this name.',
     )
   }
-  if (days < SOON_DAYS) return warning('certificate', `expires in ${days} days`, 'Renew it at the TLS proxy.')
+  if (days < SOON_DAYS)
+    return warning('certificate', `expires in ${counted(days, 'day')}`, 'Renew it at the TLS proxy.')
   return ok('certificate', `valid until ${until.toISOString().slice(0, 10)}`)
 }
 

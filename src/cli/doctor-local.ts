@@ -21,6 +21,7 @@ import { explain, readConfig, requireDatabase, upstreamFile, withDeps } from './
 import { missingForProduction } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
 import { serverState } from './status.ts'
+import { counted } from './terminal.ts'
 
 const SKEW_MS = 5_000
 const OLDEST_POSTGRESQL = 14
@@ -183,7 +184,7 @@ async function checkServers(deps: Deps): Promise<Check[]> {
     const checked = await checkUpstreams({ ...deps, log: openLog('silent') }, upstreamFile(), subjectTokens(deps))
     return checked.map(({ name, problem, detail, auth, tools }) =>
       problem === undefined
-        ? ok(`upstream ${name}`, auth ?? `${tools} tools`)
+        ? ok(`upstream ${name}`, auth ?? counted(tools ?? 0, 'tool'))
         : failed(
             `upstream ${name}`,
             printableText(`${problem} ${detail ?? ''}`.trim(), 500),

@@ -2,7 +2,7 @@ import { UsageError } from '../lib/errors.ts'
 import { readCa } from './certificates.ts'
 import type { Check } from './checks.ts'
 import type { PublicOptions } from './doctor-public.ts'
-import { print, printJson } from './terminal.ts'
+import { counted, print, printJson } from './terminal.ts'
 
 /**
  * Checks an MCP server and its authorization server from outside, or without a URL everything that this server needs, and
@@ -28,7 +28,7 @@ export async function examine(
   }
   if (json) printJson(checks)
   const broken = checks.filter(({ state }) => state === 'failed').length
-  if (broken > 0) throw new UsageError(`${broken} of ${checks.length} checks failed`)
+  if (broken > 0) throw new UsageError(`${broken} of ${counted(checks.length, 'check')} failed`)
 }
 
 const LABELS = { ok: '     ok ', warning: 'warning ', failed: ' FAILED ' }

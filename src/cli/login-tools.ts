@@ -13,7 +13,7 @@ import { z } from 'zod'
 import packageJson from '../../package.json' with { type: 'json' }
 import { UsageError } from '../lib/errors.ts'
 import { printableText } from '../lib/text.ts'
-import { print, say } from './terminal.ts'
+import { counted, print, say } from './terminal.ts'
 
 /** JSON in ASCII, so that text from another server cannot contain control or invisible characters. */
 export const asciiJson = (value: unknown) =>
@@ -72,7 +72,7 @@ const summaryOf = ({ title, description }: Tool) =>
 
 /** Lists the tools, and calls `whoami` if the server has it. */
 async function showServer(client: Client, tools: readonly Tool[]): Promise<void> {
-  say(tools.length === 1 ? '1 tool:' : `${tools.length} tools:`)
+  say(`${counted(tools.length, 'tool')}:`)
   for (const tool of tools) say(`  ${printableText(tool.name, 128)}  ${summaryOf(tool)}`)
   const result = await askWhoAmI(client, tools)
   if (!result) return

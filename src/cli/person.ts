@@ -14,7 +14,7 @@ import { listPasskeys, removePasskey } from '../signin/passkeys.ts'
 import { usersWithAddress } from '../signin/service.ts'
 import { endOtherSession, sessionsOf } from '../signin/sessions.ts'
 import { withDeps } from './environment.ts'
-import { print, printJson, printTable } from './terminal.ts'
+import { counted, print, printJson, printTable } from './terminal.ts'
 
 /** Runs work for all users with an address. @throws UsageError if there are none. */
 function withPeople<T>(email: string, work: (deps: Deps, people: UserRow[]) => Promise<T>): Promise<T> {
@@ -128,7 +128,7 @@ export async function endBrowsers(email: string, ids: string[], { all }: { all?:
         if (!all && !missing.delete(sessionId(idHash))) continue
         if (await endOtherSession(deps, { idHash, userId })) count += 1
       }
-    print(`Signed ${email} out of ${count === 1 ? '1 browser' : `${count} browsers`}.`)
+    print(`Signed ${email} out of ${counted(count, 'browser')}.`)
     if (missing.size > 0) throw new UsageError(`Already ended, or never was: ${[...missing].join(', ')}`)
   })
 }

@@ -11,7 +11,7 @@ import { settingsInEffect } from '../settings.ts'
 import { withDeps } from './environment.ts'
 import { missingForProduction } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
-import { print, printJson, relativeTime } from './terminal.ts'
+import { counted, print, printJson, relativeTime } from './terminal.ts'
 
 /** Servers store the state of their upstreams at least every 30 s. */
 const FRESH_MS = 60_000
@@ -44,10 +44,12 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
     if (json) return printJson(status)
     print(`mcp-oauth-server ${status.version} at ${status.base_url}: ${status.server}`)
     print(`${database.kind} ${database.version}, answers in ${database.milliseconds} ms`)
-    print(`${counts.users.toLocaleString('en')} users, ${counts.connections.toLocaleString('en')} connections`)
+    print(`${counted(counts.users, 'user')}, ${counted(counts.connections, 'connection')}`)
     for (const { name, version, address, started_at, sessions, streams, errors } of servers) {
       const since = relativeTime(new Date(started_at), deps.now())
-      print(`\nServer ${name} at ${address}: ${version}, started ${since}, ${sessions} sessions, ${streams} streams`)
+      print(
+        `\nServer ${name} at ${address}: ${version}, started ${since}, ${counted(sessions, 'session')}, ${counted(streams, 'stream')}`,
+      )
       for (const { at, message } of errors) print(`  error ${at}  ${printableText(message, 200)}`)
     }
     for (const { server, upstreams } of status.upstreams)

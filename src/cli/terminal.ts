@@ -78,6 +78,11 @@ export function relativeTime(time: Date, now: Date): string {
   return new Intl.RelativeTimeFormat('en', { numeric: 'auto' }).format(Math.round(seconds / length), unit)
 }
 
+/** Such as `1 row`, `20,000 rows`. */
+export function counted(count: number, noun: string): string {
+  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
+}
+
 const BAR = 30
 const REDRAW_MS = 100
 
@@ -108,7 +113,7 @@ export function rowProgress(label: string): (more: number, all: number) => void 
   let done = 0
   return (more, all) => {
     done += more
-    bar(done / all, `of ${all.toLocaleString('en')} rows`)
+    bar(done / all, `of ${counted(all, 'row')}`)
   }
 }
 

@@ -47,8 +47,14 @@ export async function add(name: string, { user: email, scope, resource, expires,
     say(
       `It acts for ${address} at ${added.resource} until ${added.expiresAt.toISOString()}. It is shown only once; to end it: mcp-oauth-server token revoke ${added.id}`,
     )
+    say(`To try it, set TOKEN to it:\n${sampleRequest(added.resource)}`)
   })
 }
+
+const sampleRequest = (
+  resource: string,
+) => `  curl ${resource} -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' \\
+    -d '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'`
 
 function readDays(text: string): number {
   const [, count, unit] = /^(\d{1,6})([hdwy])$/.exec(text) ?? []

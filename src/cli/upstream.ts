@@ -7,7 +7,7 @@ import { openLog } from '../lib/log.ts'
 import { printableText } from '../lib/text.ts'
 import { subjectTokens } from '../oauth/subject-tokens.ts'
 import { upstreamFile, withDeps } from './environment.ts'
-import { print, printJson, printTable, say } from './terminal.ts'
+import { counted, print, printJson, printTable, say } from './terminal.ts'
 
 export function list({ json }: { json?: boolean }): Promise<void> {
   return withDeps(deps => showStates(deps, json))
@@ -52,14 +52,16 @@ async function tryEach(deps: Deps, name: string | undefined, json: boolean | und
   if (json) printJson(checked)
   else for (const upstream of checked) print(describe(upstream))
   const wrong = checked.filter(({ problem }) => problem !== undefined)
-  if (wrong.length > 0) throw new UsageError(`${wrong.length} of ${checked.length} upstreams cannot be used`)
+  if (wrong.length > 0) throw new UsageError(`${wrong.length} of ${counted(checked.length, 'upstream')} cannot be used`)
 }
 
 function describe(checked: CheckedUpstream): string {
   const { name, problem, detail, stderr, era, tools, prompts, resources, auth } = checked
   if (auth !== undefined) return `${name}: ok (${auth})`
-  if (problem === undefined)
-    return `${name}: ok (${era ?? 'unknown era'}; ${tools} tools, ${prompts} prompts, ${resources} resources)`
+  if (problem === undefined) {
+    const offers = [counted(tools ?? 0, 'tool'), counted(prompts ?? 0, 'prompt'), counted(resources ?? 0, 'resource')]
+    return `${name}: ok (${era ?? 'unknown era'}; ${offers.join(', ')})`
+  }
   const lines = [`${name}: ${printableText(problem, 500)}`]
   if (detail) lines.push(`  ${printableText(detail, 500)}`)
   return [...lines, ...stderr.map(line => `  stderr: ${printableText(line, 500)}`)].join('\n')

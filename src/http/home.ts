@@ -36,5 +36,5 @@ export function nameForApps({ SITE_NAME, BASE_URL }: Pick<Config, 'SITE_NAME' | 
       .replace(/[^a-z0-9]+/g, '-')
       .replace(/^-|-$/g, ''),
   )
-  return words.find(word => word && !/^(www|mcp|auth|localhost)$/.test(word)) ?? 'mcp'
+  return words.find(word => word && !/^(www|mcp|auth|localhost)$/.test(word)) ?? 'hub'
 }

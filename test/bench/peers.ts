@@ -92,7 +92,7 @@ export async function startOurs(
   const { pid, stop } = await start([...main, 'serve'], `${base}/readyz`, served, dir)
   const readyAt = performance.now()
   const added = Bun.spawnSync([...main, 'client', 'add', 'bench', '--grant', 'client_credentials'], { env, cwd: dir })
-  const [, id, secret] = /client_id\s+(\S+)[\s\S]*client_secret\s+(\S+)/.exec(added.stdout.toString()) ?? []
+  const [, id, secret] = /CLIENT_ID=(\S+)\nCLIENT_SECRET=(\S+)/.exec(added.stdout.toString()) ?? []
   const tokenFor = async (name: string) => {
     const body = new URLSearchParams({ grant_type: 'client_credentials', resource: `${base}/mcp/${name}` })
     const headers = { Authorization: `Basic ${btoa(`${id}:${secret}`)}` }

@@ -22,7 +22,7 @@ const client = (...args: string[]) => runCommand(['client', ...args], server.env
 async function addMachine(...more: string[]): Promise<{ id: string; secret: string }> {
   const { code, stdout } = await client('add', 'Nightly job', '--grant', 'client_credentials', ...more)
   expect(code).toBe(0)
-  const [, id, secret] = /^client_id {6}(c_\S{16})\nclient_secret {2}(mcs_\S{43})\n$/.exec(stdout)!
+  const [, id, secret] = /^CLIENT_ID=(c_\S{16})\nCLIENT_SECRET=(mcs_\S{43})\n$/.exec(stdout)!
   return { id: id!, secret: secret! }
 }
 
@@ -38,7 +38,7 @@ async function machineToken(id: string, secret: string): Promise<string> {
 describe('client add for a web app', () => {
   const redirect = 'https://app.example/cb'
   const poll = { grant_type: 'authorization_code', code: 'x', code_verifier: 'v'.repeat(43), redirect_uri: redirect }
-  const added = (stdout: string) => /^client_id {6}(c_\S{16})\n(?:client_secret {2}(mcs_\S{43})\n)?$/.exec(stdout)!
+  const added = (stdout: string) => /^CLIENT_ID=(c_\S{16})\n(?:CLIENT_SECRET=(mcs_\S{43})\n)?$/.exec(stdout)!
 
   test('--confidential gives it a secret that the code exchange needs; rotate-secret replaces it', async () => {
     const { code, stdout } = await client('add', 'Web app', '--redirect-uri', redirect, '--confidential')
@@ -48,7 +48,7 @@ describe('client add for a web app', () => {
       ((await (await server.post('/api/oauth/token', poll, key ? basic(id!, key) : {})).json()) as { error: string })
         .error
     expect([await exchange(secret), await exchange(undefined)]).toEqual(['invalid_grant', 'invalid_client'])
-    const rotated = /^client_secret {2}(mcs_\S{43})\n$/.exec((await client('rotate-secret', id!)).stdout)![1]
+    const rotated = /^CLIENT_SECRET=(mcs_\S{43})\n$/.exec((await client('rotate-secret', id!)).stdout)![1]
     while ((await exchange(secret)) !== 'invalid_client') await Bun.sleep(10)
     expect(await exchange(rotated)).toBe('invalid_grant')
   })
@@ -219,13 +219,13 @@ describe('client add', () => {
 
   test('without --grant makes a public client for the device flow, shown as added by the operator', async () => {
     const { code, stdout } = await client('add', 'Kiosk')
-    expect([code, stdout]).toEqual([0, expect.stringMatching(/^client_id {6}c_\S{16}\n$/)])
-    const tokens = await deviceTokens(server, stdout.trim().split(/ +/)[1]!, await signIn(server))
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^CLIENT_ID=c_\S{16}\n$/)])
+    const tokens = await deviceTokens(server, stdout.trim().split('=')[1]!, await signIn(server))
     expect(tokens).toMatchObject({ refresh_token: expect.any(String), scope: 'mcp:tools:read mcp:tools:call' })
   })
 
   test('says if another client has the name', async () => {
-    const first = (await client('add', 'Twin')).stdout.trim().split(/ +/)[1]
+    const first = (await client('add', 'Twin')).stdout.trim().split('=')[1]
     const second = await client('add', 'Twin')
     expect([second.code, second.stderr]).toEqual([0, `There is another client with the name Twin: ${first}\n`])
   })

@@ -122,18 +122,12 @@ const CHANGES: [command: string, args: string[], answer: RegExp, bad: string[], 
   [
     'client add',
     ['Job', '--grant', 'client_credentials'],
-    /^client_id {6}c_\S+\nclient_secret {2}mcs_\S+\n$/,
+    /^CLIENT_ID=c_\S+\nCLIENT_SECRET=mcs_\S+\n$/,
     ['Job', '--grant', 'x'],
     /^--grant x is not known; use /,
   ],
   ['client show', ['CLIENT'], /^id {12} {2}c_/, ['c_none'], /^There is no client c_none/],
-  [
-    'client rotate-secret',
-    ['CLIENT'],
-    /^client_secret {2}mcs_/,
-    ['c_none'],
-    /^There is no client c_none with a secret/,
-  ],
+  ['client rotate-secret', ['CLIENT'], /^CLIENT_SECRET=mcs_/, ['c_none'], /^There is no client c_none with a secret/],
   ['client remove', ['CLIENT'], /^Removed c_/, ['c_none'], /^There is no client c_none/],
   ['user invite', ['eve@example.com'], /^eve@example\.com can now sign in/, ['eve'], /^eve is not an e-mail address$/m],
   [
@@ -194,7 +188,7 @@ const CHANGES: [command: string, args: string[], answer: RegExp, bad: string[], 
 
 /** Their tests are elsewhere: they do not end, need other servers, or a program that is killed. */
 const ELSEWHERE: Record<string, string> = {
-  'audit tail': 'audit/audit.test.ts',
+  'audit tail': 'cli/list.test.ts',
   backup: 'cli/backup.test.ts',
   doctor: 'cli/doctor.test.ts',
   login: 'cli/login.test.ts',
@@ -245,6 +239,8 @@ test('lists are tables at a terminal, tab-separated columns in a pipe, and array
     expect([name, await json(...command)]).toEqual([name, expect.arrayContaining([expect.objectContaining(member)])])
   }
 
+  const events = await run(['audit', 'list'], { terminal: true })
+  expect(events.stdout).toMatch(/^AT {2,}EVENT {2,}EMAIL .* DETAIL\n.* ago {2,}\S+\.\S+ /)
   const first = async (...args: string[]) => (await json(...args))[0].id as string
   const ids: Record<string, () => Promise<string>> = {
     CLIENT: async () => (await json('client', 'list')).find((one: { name: string }) => one.name === 'Job').id,
@@ -253,6 +249,7 @@ test('lists are tables at a terminal, tab-separated columns in a pipe, and array
     PASSKEY: () => first('passkey', 'list', 'ada@example.com'),
   }
   for (const [name, args, answer, bad, refusal] of CHANGES) {
+    const { command } = commands.find(one => one.name === name)!
     const refused = await run([...name.split(' '), ...bad])
     expect([name, refused.code > 0, refused.stdout, refused.stderr]).toEqual([
       name,
@@ -263,7 +260,32 @@ test('lists are tables at a terminal, tab-separated columns in a pipe, and array
     const filled = await Promise.all(args.map(async word => (await ids[word]?.()) ?? word))
     const done = await run([...name.split(' '), ...filled])
     expect([name, done.code, done.stdout]).toEqual([name, 0, expect.stringMatching(answer)])
+    if (!command.options.some(({ long }) => long === '--json')) continue
+    // As JSON: one value, or a line for each event.
+    const again = await run([...name.split(' '), ...filled, '--json'])
+    const { stdout } = again
+    const values = name.startsWith('audit ')
+      ? stdout
+          .trim()
+          .split('\n')
+          .map(line => JSON.parse(line))
+      : [JSON.parse(stdout)]
+    expect([name, again.code, values]).toEqual([name, 0, values.map(() => expect.any(Object))])
   }
+})
+
+test.each<[args: string[], refusal: RegExp]>([
+  [['audit', 'tail', '--event', 'user.flew'], /^There is no event user\.flew; use /],
+  [['doctor', 'mcp.example.com'], /^mcp\.example\.com is not a URL that begins with/],
+  [['doctor', '--idle', 'x'], /^--idle must be a number of seconds/],
+  [['logout', 'https://mcp.example.com/none'], /^No connection to https:\/\/mcp\.example\.com\/none is saved in /],
+  [['upstream', 'list'], /^MCP_SERVERS is not set, /],
+  [['upstream', 'check', 'x'], /^MCP_SERVERS is not set, /],
+  [['upstream', 'restart', 'x'], /^MCP_SERVERS is not set, /],
+  [['upstream', 'trust', 'x'], /^No tool of x is waiting to be accepted/],
+  [['restore', '/nowhere.gz'], /^\/nowhere\.gz cannot be read \(ENOENT\)/],
+])('bad input of what is tested elsewhere is refused in a sentence: %j', async (args, refusal) => {
+  expect(await run(args)).toEqual({ code: 1, stdout: '', stderr: expect.stringMatching(refusal) })
 })
 
 test('whoever takes away the last administrator is told so, and how to make another', async () => {

@@ -61,7 +61,7 @@ describe('doctor URL', () => {
     const { code, stdout, stderr } = await runCommand(['doctor', url])
     expect(code).toBe(1)
     expect(stdout).toMatch(/^ FAILED reachable: .* cannot be reached: .*\n {9}Nothing answers there: /)
-    expect(stderr).toBe('1 of 1 checks failed\n')
+    expect(stderr).toBe('1 of 1 check failed\n')
   })
 
   test.each<[string, (request: Request) => Response, string, string]>([

@@ -151,8 +151,8 @@ describe.skipIf(onPostgres)('the embedded database', () => {
     const env = { DATA_DIR: server.env.DATA_DIR!, BASE_URL: server.base }
     const added = await run(['client', 'add', 'Robot', '--grant', 'client_credentials'], env)
     expect(added.code).toBe(0)
-    const [, id] = /client_id +(\S+)/.exec(added.output)!
-    const [, secret] = /client_secret +(\S+)/.exec(added.output)!
+    const [, id] = /CLIENT_ID=(\S+)/.exec(added.output)!
+    const [, secret] = /CLIENT_SECRET=(\S+)/.exec(added.output)!
     const credentials = { grant_type: 'client_credentials', client_id: id!, client_secret: secret! }
     const answer = await server.post('/api/oauth/token', credentials)
     expect(answer.status).toBe(200)

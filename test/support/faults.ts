@@ -51,8 +51,8 @@ export async function signInAt(
 /** A machine that a command adds. @returns its token request. */
 export async function addMachine(env: Record<string, string>): Promise<Record<string, string>> {
   const added = await runBinary(['client', 'add', 'Machine', '--grant', 'client_credentials'], env)
-  const [, client_id] = /client_id +(\S+)/.exec(added)!
-  const [, client_secret] = /client_secret +(\S+)/.exec(added)!
+  const [, client_id] = /CLIENT_ID=(\S+)/.exec(added)!
+  const [, client_secret] = /CLIENT_SECRET=(\S+)/.exec(added)!
   return { grant_type: 'client_credentials', client_id: client_id!, client_secret: client_secret! }
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { binary } from '../support/binary.ts'
 import { ROOT } from '../support/command.ts'
 import { decide, signIn } from '../support/flows.ts'
+import { freePort } from '../support/ports.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { until } from '../support/until.ts'
 
@@ -123,4 +124,18 @@ test.concurrent('backup, restore and audit export show a bar while they work, an
   expect(await exported.child.exited).toBe(0)
   await exported.shows(/\rExporting \[[# ]{30}\] \d+% back to \d{4}-\d\d-\d\d/)
   expect(readFileSync(join(files, 'events'), 'utf8').split('\n').length).toBeGreaterThan(20_000)
+})
+
+test.concurrent('serve greets in plain text, its log too, without colours if NO_COLOR says so; Ctrl-C ends it', async () => {
+  const port = await freePort()
+  const serve = openTerminal(['serve', '--port', String(port), '--data-dir', join(files, 'served')], {
+    NO_COLOR: '1',
+  })
+  await serve.shows(/is listening on 127\.0\.0\.1:\d+[\s\S]*Try it from another terminal:/)
+  await fetch(`http://127.0.0.1:${port}/nowhere`)
+  await serve.shows(/INFO: request \{.*"status":404/)
+  serve.type('\u0003')
+  expect(await serve.child.exited).toBe(0)
+  expect(serve.text()).not.toMatch(/^\{/m)
+  expect(serve.text()).not.toMatch(COLOUR)
 })

@@ -42,7 +42,7 @@ def main(base_url="http://localhost:3000", client_id=None):
         message = {"jsonrpc": "2.0", "id": 1, "method": method}
         if params:
             message["params"] = params
-        return post(server["endpoints"]["sse"], message, headers)["result"]
+        return post(server["endpoints"]["mcp"], message, headers)["result"]
 
     print("Protocol:", call("initialize")["protocolVersion"])
     print("Tools:", ", ".join(tool["name"] for tool in call("tools/list")["tools"]))

@@ -37,7 +37,12 @@ describe('README.md', async () => {
   })
 
   test('shows each client of its table that the front page shows, with the same command', () => {
-    const setUp = { baseUrl: 'http://localhost:3000', mcpUrl: 'http://localhost:3000/mcp', name: 'hub' }
+    const setUp = {
+      baseUrl: 'http://localhost:3000',
+      mcpUrl: 'http://localhost:3000/mcp',
+      name: 'hub',
+      command: 'mcp-oauth-server',
+    }
     const [, table] = /\n\| client \| what to do \|\n\|---\|---\|\n([\s\S]*?)\n\n/.exec(readme)!
     const rows = table!.split('\n').map(row => row.split(' | ').map(cell => cell.replace(/^\| | \|$/g, '')))
     const shown = new Map(clientsFor(setUp, TEXTS.en).map(({ title, body }) => [title, String(body)]))

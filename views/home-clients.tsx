@@ -9,6 +9,8 @@ export interface SetUp {
   mcpUrl: string
   /** What the reader's apps call this server. */
   name: string
+  /** How this program is run. */
+  command: string
 }
 
 interface Client {
@@ -155,7 +157,7 @@ const forHosted = ({ mcpUrl }: SetUp, t: Texts): Client[] =>
     ),
   }))
 
-const forOthers = ({ name, mcpUrl, baseUrl }: SetUp, t: Texts): Client[] => [
+const forOthers = ({ name, mcpUrl, baseUrl, command }: SetUp, t: Texts): Client[] => [
   {
     title: 'MCP Inspector',
     body: (
@@ -191,7 +193,7 @@ const forOthers = ({ name, mcpUrl, baseUrl }: SetUp, t: Texts): Client[] => [
     title: t.forScripts,
     body: step(
       'login',
-      `mcp-oauth-server login ${baseUrl}`,
+      `${command} login ${baseUrl}`,
       t,
       <Phrase text={t.scriptsText} option={<Command text="--json" />} />,
     ),

@@ -2,6 +2,7 @@
 import { Elysia } from 'elysia'
 import { homePage } from '../../views/home.tsx'
 import type { Config } from '../config.ts'
+import { COMMAND } from '../lib/program.ts'
 import { PAGE } from './routes.ts'
 import type { Viewer } from './session.ts'
 import { type PageDeps, page } from './shell.ts'
@@ -20,7 +21,7 @@ export const home = (deps: HomeDeps) =>
       const viewer = await deps.viewers.find(request).catch(() => undefined)
       const upstreams = (viewer ? deps.upstreamsFor(viewer) : []).map(name => ({ name, url: `${mcpUrl}/${name}` }))
       const name = nameForApps(deps.config)
-      return page(deps, request, shell => homePage({ shell, baseUrl, mcpUrl, upstreams, name }))
+      return page(deps, request, shell => homePage({ shell, baseUrl, mcpUrl, upstreams, name, command: COMMAND }))
     },
     PAGE,
   )

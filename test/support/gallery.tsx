@@ -157,6 +157,7 @@ const front = {
   baseUrl: 'https://tools.example.com',
   mcpUrl: 'https://tools.example.com/mcp',
   name: 'tools',
+  command: 'mcp-oauth-server',
   upstreams: ['files', 'observability-production'].map(name => ({
     name,
     url: `https://tools.example.com/mcp/${name}`,

@@ -82,6 +82,18 @@ export async function insertIdentity(
     values (${identity.issuer}, ${identity.subject}, ${identity.userId}, ${identity.now})`
 }
 
+/** The accounts at sign-in providers with which a user signs in. */
+export function listIdentities(
+  sql: Queries,
+  userId: string,
+): Promise<{ issuer: string; subject: string; created_at: Date }[]> {
+  return sql<{ issuer: string; subject: string; created_at: Date }[]>`
+    select issuer, subject, created_at
+    from identities
+    where user_id = ${userId}
+    order by created_at, issuer, subject`
+}
+
 /** Blocks other writers of identities until the transaction ends; reads continue. */
 export async function lockIdentities(sql: Queries): Promise<void> {
   await sql`lock table identities in share row exclusive mode`

@@ -1,3 +1,4 @@
+import { listIdentities } from '../../sql/users.ts'
 import { eventsAbout } from '../audit/search.ts'
 import type { Viewer } from '../http/session.ts'
 import { listIdleConsents } from '../oauth/consents.ts'
@@ -17,7 +18,8 @@ export async function everythingAbout<Linked>(
   { userId, email, name, isAdmin }: Pick<Viewer, 'userId' | 'email' | 'name' | 'isAdmin'>,
   linked: readonly Linked[],
 ) {
-  const [connections, remembered, tokens, passkeys, browsers, audit] = await Promise.all([
+  const [identities, connections, remembered, tokens, passkeys, browsers, audit] = await Promise.all([
+    listIdentities(deps.sql, userId),
     listConnections(deps, userId),
     listIdleConsents(deps, userId),
     listPersonalTokens(deps, userId),
@@ -27,6 +29,7 @@ export async function everythingAbout<Linked>(
   ])
   return {
     user: { id: userId, email, name, is_admin: isAdmin },
+    sign_in_accounts: identities,
     connections: connections.map(({ of_client: _, ...connection }) => connection),
     allowed_but_not_connected: remembered,
     personal_access_tokens: tokens.map(({ id, name, scope, resource, created_at, expires_at, used_at }) => ({

@@ -129,7 +129,7 @@ test('the only administrator stays; of two who leave at once, one stays', async 
   expect(await server.deps.sql`select from users where is_admin and disabled_at is null`).toHaveLength(1)
 })
 
-test('the file has the audit log’s entries about its owner, without who else acted and from where', async () => {
+test('the file has its owner’s accounts at sign-in providers and audit log, without who else acted and from where', async () => {
   const cookie = await signIn(server, 'mary@example.com')
   await runCommand(['user', 'promote', 'mary@example.com'], server.env)
   const id = await idOf('mary@example.com')
@@ -142,12 +142,17 @@ test('the file has the audit log’s entries about its owner, without who else a
     ip: '198.51.100.9',
     detail: { administrator: 'somebody' },
   })
+  await server.deps.sql`
+    insert into identities (issuer, subject, user_id, created_at)
+    values ('https://issuer.example', 'mary-7', ${id!}, ${server.deps.now()})`
   const answer = await server.get('/account/export', { Cookie: cookie })
   const text = await answer.text()
-  const { audit_log, audit_log_is_complete } = JSON.parse(text) as {
+  const { sign_in_accounts, audit_log, audit_log_is_complete } = JSON.parse(text) as {
+    sign_in_accounts: object[]
     audit_log: { event: string; ip: string | null; detail: object }[]
     audit_log_is_complete: boolean
   }
+  expect(sign_in_accounts).toMatchObject([{ issuer: 'https://issuer.example', subject: 'mary-7' }])
   expect(audit_log.map(({ event, ip, detail }) => [event, ip, detail]).toSorted()).toEqual([
     ['user.invited', null, {}],
     ['user.link_created', null, {}],

@@ -47,14 +47,18 @@ export function announce({ sql, now, log, config, metrics }: Base): { ready: Pro
   }
   const failed = (error: unknown) =>
     log.debug({ detail: (error as Error).message }, 'could not say that this server runs')
-  const timer = setInterval(() => void store().catch(failed), EVERY_MS)
-  const ready = store().catch(failed)
+  let stored = store().catch(failed)
+  const ready = stored
+  const timer = setInterval(() => {
+    stored = store().catch(failed)
+  }, EVERY_MS)
   return {
     ready,
     async stop() {
       clearInterval(timer)
       // A shutdown does not wait for a database that is away; its row soon counts as that of a stopped server.
-      await Promise.race([ready.then(() => deleteServer(sql, name)).catch(failed), Bun.sleep(FAREWELL_MS)])
+      const left = stored.then(() => deleteServer(sql, name)).catch(failed)
+      await Promise.race([left, Bun.sleep(FAREWELL_MS)])
     },
   }
 }

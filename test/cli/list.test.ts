@@ -169,6 +169,8 @@ test('status: version, servers with their last errors, database, settings withou
   )
   await presence.stop()
   expect(await serversOf(server.deps)).toEqual([])
+  for (let round = 0; round < 10; round++) await announce(server.deps).stop() // before its state is stored
+  expect(await serversOf(server.deps)).toEqual([])
 })
 
 test('a reader that closes the pipe early is no error', async () => {

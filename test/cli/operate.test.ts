@@ -1,13 +1,15 @@
-/** help, version, migrate, key rotate, and a second `serve`. */
-import { describe, expect, setDefaultTimeout, test } from 'bun:test'
+/** help, version, migrate, key rotate, and how `serve` starts. */
+import { describe, expect, setDefaultTimeout, spyOn, test } from 'bun:test'
 import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
 import { migrations } from '../../sql/migrations/index.ts'
+import { greet } from '../../src/cli/greeting.ts'
 import { secretFileWarnings } from '../../src/cli/secret-files.ts'
 import { parseConfig, SECRET_VARIABLES } from '../../src/config.ts'
 import { rotateKeys } from '../../src/oauth/keys.ts'
+import { demoteUsers, inviteUser, usersWithAddress } from '../../src/signin/service.ts'
 import { binary } from '../support/binary.ts'
 import { follow, ROOT, runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
@@ -22,6 +24,7 @@ import {
   type TestServer,
 } from '../support/server.ts'
 import { startProxy } from '../support/tcp-proxy.ts'
+import { until } from '../support/until.ts'
 
 setDefaultTimeout(300_000)
 
@@ -186,10 +189,8 @@ test('key rotate --revoke: every earlier access token is refused on every replic
       0,
       'Your own servers may keep trusting the old keys from a cached key set for up to 5 minutes.\n',
     ])
-    const deadline = Date.now() + 1000
     for (const at of [server, replica]) {
-      while ((await statusOf(at)) !== 401 && Date.now() < deadline) await Bun.sleep(10)
-      expect(await statusOf(at)).toBe(401)
+      await until(async () => (await statusOf(at)) === 401)
       const { keys } = (await (await at.get('/.well-known/jwks.json')).json()) as { keys: { kid: string }[] }
       expect(keys.map(key => key.kid)).toEqual([kid!])
     }
@@ -206,24 +207,6 @@ test('key rotate --revoke: every earlier access token is refused on every replic
     await server.close()
   }
 })
-
-test.skipIf(onPostgres)(
-  'a second serve on the same data directory refuses and names the holder; the first goes on',
-  async () => {
-    const server = await startServer()
-    try {
-      const env: Record<string, string> = { ...server.env, PORT: String(await freePort()) }
-      expect(await runCommand(['serve'], env)).toEqual({
-        code: 1,
-        stdout: '',
-        stderr: `${env.DATA_DIR} is in use by process ${process.pid} (serve); stop it, or set DATA_DIR to another directory\n`,
-      })
-      expect((await server.get('/readyz')).status).toBe(200)
-    } finally {
-      await server.close()
-    }
-  },
-)
 
 test('the startup list names world-readable secret files and an untrusted proxy, with the fix', async () => {
   const database = await migratedDatabase()
@@ -357,30 +340,33 @@ test('serve greets with its addresses, what production needs, and one sign-in li
   }
 })
 
-test('without a provider the start prints a link for an existing administrator, and creates one only if there is none', async () => {
-  const database = await emptyDatabase()
-  const user = (...args: string[]) => runCommand(['user', ...args], database.env)
-  const roleOf = async (email: string) => /\((an|not an) administrator/.exec((await user('link', email)).stderr)![1]
-  const greeted = async (env: Record<string, string> = {}) => {
-    const program = await serve({ ...database.env, LOG_LEVEL: 'silent', ...env })
-    program.kill('SIGINT')
-    await program.exited
-    return /Sign in as the administrator, (\S+)/.exec(program.output())![1]
+test('without a provider the greeting has a link for an existing administrator, and one is created only if there is none', async () => {
+  const server = await startServer()
+  const { deps } = server
+  const isAdmin = async (email: string) => (await usersWithAddress(deps, email)).map(user => user.is_admin)
+  const greeted = async () => {
+    const written = spyOn(process.stdout, 'write').mockReturnValue(true)
+    try {
+      await greet(deps, [])
+      return /Sign in as the administrator, (\S+)/.exec(written.mock.calls.join(''))![1]
+    } finally {
+      written.mockRestore()
+    }
   }
   try {
     expect(await greeted()).toBe('admin@localhost')
-    await user('link', 'ada@example.com', '--admin')
-    await user('demote', 'admin@localhost')
+    await inviteUser(deps, 'ada@example.com', true)
+    await demoteUsers(deps, 'admin@localhost')
     expect(await greeted()).toBe('ada@example.com')
-    expect(await roleOf('admin@localhost')).toBe('not an')
-    await user('demote', 'ada@example.com')
+    expect(await isAdmin('admin@localhost')).toEqual([false])
+    await demoteUsers(deps, 'ada@example.com')
     expect(await greeted()).toBe('admin@localhost')
-    expect([await roleOf('admin@localhost'), await roleOf('ada@example.com')]).toEqual(['an', 'not an'])
-    // Warnings about the configuration are repeated at each start.
-    expect(await greeted({ ADMIN_EMAILS: 'ada@example.com' })).toBe('ada@example.com')
-    expect(await roleOf('ada@example.com')).toBe('an')
+    expect([await isAdmin('admin@localhost'), await isAdmin('ada@example.com')]).toEqual([[true], [false]])
+    deps.config.ADMIN_EMAILS = ['ada@example.com']
+    expect(await greeted()).toBe('ada@example.com')
+    expect(await isAdmin('ada@example.com')).toEqual([true])
   } finally {
-    await database.drop()
+    await server.close()
   }
 })
 

@@ -1,25 +1,24 @@
-/** The suite, as others run it, against our own server; and faults that it must find. */
-// Not on PostgreSQL: it is about whether the suite finds faults.
+/** Our conformance suite for the device grant, as others run it, against our own server; and faults that it must find. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { join } from 'node:path'
 import { createSignInLink } from '../../src/signin/service.ts'
-import { noBrowser } from '../support/browser.ts'
+import { faults } from '../conformance/faults.ts'
+import { atMost } from '../conformance/http.ts'
+import type { Approve } from '../conformance/model.ts'
+import { checkAll } from '../conformance/requirements.ts'
+import { openTarget } from '../conformance/target.ts'
+import { CHROMIUM, noBrowser } from '../support/browser.ts'
 import { startFront } from '../support/faulty-front.ts'
 import { decide, signIn } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { TEST_CERTIFICATE, TEST_KEY } from '../support/tls.ts'
-import { faults } from './faults.ts'
-import { atMost } from './http.ts'
-import type { Approve } from './model.ts'
-import { checkAll } from './requirements.ts'
-import { openTarget } from './target.ts'
 
 setDefaultTimeout(300_000)
 
 /** In these tests this address is the public internet, and the rest of loopback is not. */
 const PUBLIC = '127.0.0.2'
-const RUN = join(import.meta.dir, 'run.ts')
+const RUN = join(import.meta.dir, '../conformance/run.ts')
 const codes = new Map<string, string>()
 
 let server: TestServer
@@ -166,7 +165,7 @@ describe('the conformance suite', () => {
   test.concurrent.skipIf(noBrowser)('lets a browser hook press the buttons, and prints a table', async () => {
     const hook = join(import.meta.dir, '../support/approve-in-chromium.ts')
     const env = { SIGN_IN_LINK: await createSignInLink(server.deps, 'grace@example.com') }
-    const { stdout, stderr, code } = await run([server.base, '--browser', hook], env)
+    const { stdout, stderr, code } = await run([server.base, '--browser', hook, '--chromium', CHROMIUM!], env)
     expect(stderr).toBe('')
     expect(stdout).toMatch(/^POLL-15 MUST {3}pass {8}RFC 8628 3\.5 .*access_denied$/m)
     expect(stdout).toMatch(/^TOK-2 {3}MUST {3}pass /m)

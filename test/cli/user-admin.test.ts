@@ -19,6 +19,7 @@ import {
 } from '../support/flows.ts'
 import { startReplica, startServer, type TestServer } from '../support/server.ts'
 import { countStatements } from '../support/statements.ts'
+import { until } from '../support/until.ts'
 
 setDefaultTimeout(300_000)
 
@@ -58,17 +59,6 @@ const search = async (at: TestServer, token: string) =>
 const refresh = (refresh_token: string, more: Record<string, string> = {}) =>
   server.post('/api/oauth/token', { grant_type: 'refresh_token', client_id: client, refresh_token, ...more })
 
-/** Asks until the answer is this one, for a second at most. */
-async function within<T>(ask: () => Promise<T>, wanted: T): Promise<T> {
-  const deadline = Date.now() + 1000
-  let now = await ask()
-  while (now !== wanted && Date.now() < deadline) {
-    await Bun.sleep(10)
-    now = await ask()
-  }
-  return now
-}
-
 /** Changes a user as with the database's own tools: without a notification. */
 const setAdmin = (email: string, isAdmin: boolean) =>
   server.deps.sql`update users set is_admin = ${isAdmin} where email = ${email}`
@@ -93,7 +83,7 @@ describe('user demote', () => {
     await decide(server, root, approved.user_code)
 
     expect(await user('demote', 'Root@Example.com')).toEqual(said(`Root@Example.com ${DEMOTED}`))
-    for (const at of [server, replica]) expect(await within(() => search(at, admin.access_token), 401)).toBe(401)
+    for (const at of [server, replica]) await until(async () => (await search(at, admin.access_token)) === 401)
     await stream.text() // has ended
     expect(await (await refresh(admin.refresh_token)).json()).toMatchObject({ error: 'invalid_grant' })
     expect(await (await poll(server, client, approved.device_code)).json()).toMatchObject({ error: 'access_denied' })
@@ -218,9 +208,9 @@ describe('the admin scope follows the user’s current role', () => {
     expect(await seen()).toEqual(mary)
     expect(replica.deps.memory.users.get(row!.id)).toEqual(mary)
     await user('promote', 'mary@example.com')
-    expect(await within(async () => (await seen())!.isAdmin, true)).toBe(true)
+    await until(async () => (await seen())!.isAdmin)
     await user('disable', 'mary@example.com')
-    expect(await within(async () => (await seen())!.disabled, true)).toBe(true)
+    await until(async () => (await seen())!.disabled)
     expect(await lookUpUser(replica.deps, crypto.randomUUID())).toBeUndefined()
 
     // A change during the lookup of the user: the result is not cached.

@@ -54,7 +54,7 @@ describe.skipIf(onPostgres)('connections that share the embedded backend do not 
       reading = good`select count(*)::int as count from items`.then(([row]) => {
         order.push(`read ${row!.count}`)
       })
-      await Bun.sleep(50)
+      await Bun.sleep(50) // the other one would read now if it did not wait
       await sql`insert into items values (2, 'second')`
       order.push('written')
     })
@@ -92,7 +92,7 @@ describe.skipIf(onPostgres)('connections that share the embedded backend do not 
     a.send(...parse("select 'answer of a'"))
     await a.got('T')
     b.send(...parse("select 'answer of b'"), ...execute)
-    await Bun.sleep(50)
+    await Bun.sleep(50) // it would be answered now if it did not wait
     expect(b.types().endsWith('Z')).toBe(true) // still the greeting: it waits
     a.send(...execute)
     await a.got('Z', 2)
@@ -357,7 +357,7 @@ describe.skipIf(onPostgres)('connections that come and go', () => {
     const idle = await wireClient(ownPath)
     const busy = await wireClient(ownPath)
     busy.send(frame('Q', 'create table finished as select generate_series(1, 100000)\0'))
-    await Bun.sleep(20)
+    await Bun.sleep(20) // so that the statement runs; nothing shows it
     await ownServer.close()
     await Promise.all([idle.closed, busy.closed])
     expect((await own.query('select 1 as one')).rows).toEqual([{ one: 1 }])

@@ -3,6 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { Client, LOG_LEVEL_META_KEY, type LoggingLevel } from '@modelcontextprotocol/client'
 import { callerOf, frontOf, startGateway, type TestGateway } from '../support/gateway.ts'
+import { until } from '../support/until.ts'
 import { PROMPTS, RESOURCES, TEMPLATES, TOOLS, WATCHED } from '../support/upstreams/catalogue.ts'
 import { startUpstream, stdioEntry, type Upstream } from '../support/upstreams/start.ts'
 
@@ -174,7 +175,7 @@ describe.each(PAIRS)('%s behind the gateway for a %s client over %s', (name, era
       reported.push([progressToken, progress, total])
     })
     await client.callTool({ name: 'test_tool_with_progress', _meta: { progressToken: 'mine' } })
-    await Bun.sleep(10)
+    await until(() => reported.length >= 3)
     expect(reported).toEqual([0, 50, 100].map(progress => ['mine', progress, 100]))
   })
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { RpcError, type RpcNotification } from '../../src/gateway/messages.ts'
 import { callerOf, exchangeOf, startGateway, type TestGateway } from '../support/gateway.ts'
 import { type HostileHttp, startHostileHttp } from '../support/hostile-http.ts'
+import { until } from '../support/until.ts'
 
 let front: TestGateway
 let hostile: HostileHttp
@@ -66,7 +67,7 @@ describe('an upstream that fails', () => {
       upstream,
       outcome: reason,
     })
-    await Bun.sleep(10)
+    await Bun.sleep(10) // nothing else comes
     expect(hostile.strayed()).toBe(0)
   })
 
@@ -117,7 +118,7 @@ test('an upstream gets only the headers of the protocol and of its configuration
 test('a client that disconnects is recorded as such, and its upstream request is aborted', async () => {
   const leaving = new AbortController()
   const failing = failureOf(call('silence', { signal: leaving.signal, caller: callerOf('leaver') }))
-  await Bun.sleep(50)
+  await until(() => hostile.calls.get('silence') === 1)
   leaving.abort()
   expect((await failing).data).toMatchObject({ reason: 'cancelled' })
   expect(front.records.at(-1)).toMatchObject({ outcome: 'cancelled' })

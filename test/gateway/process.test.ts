@@ -92,7 +92,7 @@ describe('idle children', () => {
     await Promise.all([idle.call('echo'), listens.call('echo')])
     await waits.send({ jsonrpc: '2.0', id: 'w', method: 'silent' })
     expect((await idle.closed).detail).toStartWith('unused for 150 ms')
-    await Bun.sleep(300)
+    await Bun.sleep(300) // twice as long
     expect([waits.closes(), listens.closes()]).toEqual([0, 0])
     needed = false
     await waits.send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 'w' } })
@@ -115,9 +115,9 @@ describe('idle children', () => {
 
   test('live as long as they are used, and forever with idleTimeout 0', async () => {
     const { supervisor } = supervise()
-    const used = await connect(supervisor, childSpec('', { idleTimeout: 400 }))
+    const used = await connect(supervisor, childSpec('', { idleTimeout: 1_000 }))
     const kept = await connect(supervisor, childSpec('', { idleTimeout: 0 }))
-    for (let n = 0; n < 8; n++) {
+    for (let n = 0; n < 14; n++) {
       await used.call('echo')
       await Bun.sleep(100)
     }
@@ -132,7 +132,7 @@ describe('limits', () => {
     const first = await connect(supervisor, spec('user:1'))
     const second = await connect(supervisor, spec('user:2'))
     await second.call('echo')
-    await Bun.sleep(5)
+    await Bun.sleep(5) // so that the other one was used later
     await first.call('echo')
     const third = await connect(supervisor, spec('user:3'))
     expect((await second.closed).detail).toStartWith('made room for another')
@@ -251,7 +251,7 @@ describe('a server that is killed', () => {
   test('leaves others to the next start, which ends them and their children', async () => {
     const stateDir = newDirectory()
     const { child, grandchild } = await killed(stateDir, 'stays', 'stubborn')
-    await Bun.sleep(300)
+    await Bun.sleep(300) // they stay
     expect([lives(child), lives(grandchild)]).toEqual([true, true])
     const { supervisor, lines } = supervise({ stateDir })
     await supervisor.orphansEnded
@@ -326,7 +326,7 @@ describe('a server that is killed', () => {
     writeFileSync(join(stateDir, 'children-4000003.json'), '{"space": ')
     const { supervisor, lines } = supervise({ stateDir })
     await supervisor.orphansEnded
-    await Bun.sleep(400)
+    await Bun.sleep(400) // they stay
     expect([lives(bystander.pid), lives(child.pid)]).toEqual([true, true])
     expect(lines.map(({ msg }) => msg)).toEqual([
       'a record of child processes could not be read; it was removed',

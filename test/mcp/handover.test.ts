@@ -191,7 +191,7 @@ describe.if(onPostgres)('with two replicas', () => {
     const session = await begin(two)
     for (let i = 0; i < 150; i++) await reply(two, session, crypto.randomUUID(), 'nothing')
     while ((await rows()).length < 120) await Bun.sleep(20)
-    await Bun.sleep(50)
+    await Bun.sleep(50) // there are no more
     expect(await rows()).toHaveLength(120)
   })
 })

@@ -5,6 +5,7 @@ import { deviceTokens, registerClient, signIn } from '../support/flows.ts'
 import { connectClient, SESSION_CLIENTS, type SessionClient } from '../support/sdk-versions.ts'
 import { onPostgres, startReplica, startServer, type TestServer } from '../support/server.ts'
 import { openStream } from '../support/streams.ts'
+import { until } from '../support/until.ts'
 
 let server: TestServer
 let other: TestServer | undefined
@@ -131,8 +132,7 @@ describe.skipIf(!onPostgres)('requests alternating between two replicas', () => 
   })
   /** A notification is on its way for a moment. */
   async function becomes(on: TestServer, session: string, status: number): Promise<void> {
-    for (let i = 0; i < 100 && (await statusOn(on, session)) !== status; i++) await Bun.sleep(20)
-    expect(await statusOn(on, session)).toBe(status)
+    await until(async () => (await statusOn(on, session)) === status)
   }
 
   test.each(SESSION_CLIENTS)('%s makes every call', async (...which) => {

@@ -6,6 +6,7 @@ import { deviceTokens, registerClient, signIn } from '../support/flows.ts'
 import { sendRaw } from '../support/raw.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { openStream } from '../support/streams.ts'
+import { until } from '../support/until.ts'
 
 let server: TestServer
 let full: string
@@ -176,7 +177,7 @@ test('a token that is revoked while the body arrives is refused', async () => {
   })
   const head = `POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${own.access_token}\r\nContent-Type: application/json\r\nContent-Length: ${CALL.length}\r\n\r\n`
   socket.write(head + CALL.slice(0, -1))
-  await Bun.sleep(100)
+  await until(() => server.pendingRequests() > 0)
   await server.post('/api/oauth/revoke', { client_id: client, token: own.refresh_token })
   socket.write('}')
   while (!answer.includes('\r\n')) await Bun.sleep(10)
@@ -194,7 +195,7 @@ test('endless calls leave room in the audit log for others’ events', async () 
       most = Math.max(most, server.deps.audit.waiting)
     }
   })
-  await Bun.sleep(300)
+  await until(() => most > 0)
   const client = await registerClient(server, { client_name: 'Somebody else' })
   const bob = await deviceTokens(server, client, await signIn(server, 'bob@example.com'))
   await server.post('/api/oauth/revoke', { client_id: client, token: bob.refresh_token })
@@ -239,9 +240,7 @@ describe('a stream', () => {
       stopped.abort()
       if (i % 20 === 19) await Bun.sleep(50) // the server hears of it a moment later
     }
-    const until = Date.now() + 3_000
-    while (timers() > before + 20 && Date.now() < until) await Bun.sleep(50)
-    expect(timers()).toBeLessThanOrEqual(before + 20)
+    await until(() => timers() <= before + 20)
   })
 })
 

@@ -166,12 +166,37 @@ async function listen(
  * @returns how to end that.
  */
 export function slowDown(server: TestServer, ms: () => number): () => void {
+  return delay(server, () => Bun.sleep(ms()))
+}
+
+/**
+ * Likewise keeps them waiting until `release`.
+ *
+ * @returns how many waited so far, and how to end that.
+ */
+export function hold(server: TestServer): { held(): number; release(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  let held = 0
+  const restore = delay(server, () => {
+    held += 1
+    return promise
+  })
+  return {
+    held: () => held,
+    release() {
+      restore()
+      resolve()
+    },
+  }
+}
+
+function delay(server: TestServer, wait: () => Promise<void>): () => void {
   const { sql, memory } = server.deps
   const { clients } = memory
   memory.clients = Object.assign(new Map(), { get: () => undefined })
   server.deps.sql = new Proxy(sql, {
     apply: async (target, self, args) => {
-      await Bun.sleep(ms())
+      await wait()
       return Reflect.apply(target as never, self, args)
     },
   })

@@ -89,6 +89,7 @@ describe('a client of 2026-07-28 that supports URL elicitation', () => {
     let linking: Promise<void> | undefined
     client.setRequestHandler('elicitation/create', async ({ params }) => {
       urls.push((params as { url: string }).url)
+      // The person takes a moment.
       linking = Bun.sleep(200).then(() => link(server, upstream, bob, 'notes'))
       return { action: 'accept' }
     })

@@ -10,9 +10,10 @@ import { openHttpTransport } from '../../../src/mcp/transport/http.ts'
 import { addClient } from '../../../src/oauth/clients/index.ts'
 import { DEVICE_CODE_GRANT } from '../../../src/oauth/grants/types.ts'
 import { deviceTokens, registerClient, signIn, type TokenAnswer } from '../../support/flows.ts'
-import { slowDown, startServer, type TestServer } from '../../support/server.ts'
+import { hold, slowDown, startServer, type TestServer } from '../../support/server.ts'
 import { openStream } from '../../support/streams.ts'
 import { startProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
+import { until } from '../../support/until.ts'
 
 let server: TestServer
 let proxy: TcpProxy
@@ -113,7 +114,7 @@ describe('a response that arrives while the client is disconnected', () => {
     expect(beginning).toContain('\nretry: 2000\n')
     const primed = lastIdIn(beginning)
     asking.close()
-    await Bun.sleep(600)
+    await Bun.sleep(600) // nothing tells a client that has left when its answer is there
     restore()
     const resumed = await open(session, undefined, { 'Last-Event-ID': primed })
     const text = await resumed.rest()
@@ -126,24 +127,24 @@ describe('a response that arrives while the client is disconnected', () => {
 
   test('is sent on the new connection if it comes later, and the old one ends', async () => {
     const session = await begin()
-    const restore = slowDown(server, () => 500)
+    const { release } = hold(server)
     const asking = await open(session, call('x'))
     const primed = lastIdIn(await asking.readUntil('data: \n'))
     const resumed = await open(session, undefined, { 'Last-Event-ID': primed })
     expect(await asking.rest()).not.toContain('"result"')
+    release()
     expect(await resumed.rest()).toContain('"id":"x"')
-    restore()
   })
 
   test('reaches a client of the SDK whose network was cut', async () => {
     const { sdk, sent, close } = await connectV1(proxy)
-    const restore = slowDown(server, () => 800)
+    const { held, release } = hold(server)
     const called = sdk.callTool(WHOAMI)
-    await Bun.sleep(300)
+    await until(() => held() > 0)
     proxy.cut()
+    release()
     expect((await called).structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
     expect(sent.filter(request => /^GET [1-9]\d*-\d+-\S+ 200$/.test(request))).toHaveLength(1)
-    restore()
     expect((await sdk.callTool(WHOAMI)).structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
     await close()
   })
@@ -242,7 +243,7 @@ describe('tools/list_changed', () => {
     expect(await tools()).toContain(SEARCH)
     while (changes.length < 2) await Bun.sleep(10)
     expect(sent.some(request => /^GET 0-\d+-\S+ 200$/.test(request))).toBe(true)
-    await Bun.sleep(200)
+    await Bun.sleep(200) // no third one comes
     expect(changes).toHaveLength(2)
     await close()
   })
@@ -251,7 +252,7 @@ describe('tools/list_changed', () => {
 describe('cancellation (2025-11-25, "Cancellation")', () => {
   test('ends the response’s stream for good', async () => {
     const session = await begin()
-    const restore = slowDown(server, () => 300)
+    const { release } = hold(server)
     for (let i = 0; i < 70; i++) {
       const asking = await open(session, call(i)) // 70 that stayed open would be more than one connection may have
       expect(asking.answer.status).toBe(200)
@@ -261,18 +262,18 @@ describe('cancellation (2025-11-25, "Cancellation")', () => {
       if (i % 10 === 0)
         expect((await open(session, undefined, { 'Last-Event-ID': lastIdIn(text) })).answer.status).toBe(405)
     }
-    restore()
+    release()
     expect(await (await post(session, call('after'))).text()).toContain('"id":"after"')
   })
 
   test('by the SDK’s client rejects its call, and the connection stays usable', async () => {
     const { sdk, close } = await connectV1()
-    const restore = slowDown(server, () => 500)
+    const { held, release } = hold(server)
     const stop = new AbortController()
     const called = sdk.callTool(WHOAMI, undefined, { signal: stop.signal })
-    setTimeout(() => stop.abort('changed my mind'), 100)
+    void until(() => held() > 0).then(() => stop.abort('changed my mind'))
     await expect(called).rejects.toThrow('changed my mind')
-    restore()
+    release()
     expect((await sdk.callTool(WHOAMI)).structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
     await close()
   })
@@ -301,25 +302,25 @@ describe('in a session', () => {
 
   test('that ends, a call in progress gets an error, however it was to be answered', async () => {
     const session = await begin()
-    const restore = slowDown(server, () => 1_000)
+    const { held, release } = hold(server)
     const calls = [post(session, call(1)), post(session, call(2), { Accept: 'application/json' })]
-    await Bun.sleep(200)
+    await until(() => held() === 2)
     const url = `${server.base.replace('localhost', '127.0.0.1')}/mcp`
     expect((await fetch(url, { method: 'DELETE', headers: headers(session) })).status).toBe(200)
     for (const [i, answer] of (await Promise.all(calls)).entries())
       expect(await answer.text()).toContain(`"id":${i + 1},"error":{"code":-32000,"message":"The session has ended"}`)
-    restore()
+    release()
   })
 
   test('a request whose id is in use is refused, and the first one is answered', async () => {
     const session = await begin()
-    const restore = slowDown(server, () => 300)
+    const { held, release } = hold(server)
     const first = post(session, call(1))
-    await Bun.sleep(100)
+    await until(() => held() > 0)
     const second = await post(session, call(1))
     expect([second.status, await second.json()]).toMatchObject([400, { error: { code: -32600 } }])
+    release()
     expect(await (await first).text()).toContain('"result"')
-    restore()
     const twice = await post(session, [call(2), call(2)])
     expect(twice.status).toBe(400)
   })

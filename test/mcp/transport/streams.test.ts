@@ -7,8 +7,9 @@ import { openStreams } from '../../../src/mcp/transport/streams.ts'
 import { type Principal, revocableSubjects } from '../../../src/oauth/principal.ts'
 import { verifyAccessToken } from '../../../src/oauth/tokens.ts'
 import { deviceTokens, modernRpc, registerClient, signIn } from '../../support/flows.ts'
-import { slowDown, startServer, type TestServer } from '../../support/server.ts'
+import { hold, startServer, type TestServer } from '../../support/server.ts'
 import { openStream } from '../../support/streams.ts'
+import { until } from '../../support/until.ts'
 
 let server: TestServer
 let client: string
@@ -129,14 +130,14 @@ describe('ends', () => {
     await begun.text()
     const session = begun.headers.get('mcp-session-id')!
     const own = await get('/mcp', headers(token, session), other)
-    const restore = slowDown(other, () => 500)
+    const { held, release } = hold(other)
     const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } }
     const calling = other.postJson('/mcp', call, headers(token, session))
-    await Bun.sleep(100)
+    await until(() => held() > 0)
     other.deps.stopping.abort()
     await own.rest()
+    release()
     expect(await (await calling).text()).toContain('ada@example.com')
-    restore()
     await other.close()
   })
 

@@ -1,3 +1,4 @@
+// Not on PostgreSQL: it is about what Chromium does with a policy.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { createSignInLink } from '../../src/signin/service.ts'
 import { closeTabs, noBrowser, openTab } from '../support/browser.ts'

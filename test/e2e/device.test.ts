@@ -1,3 +1,4 @@
+// Not on PostgreSQL: it is about pages in a browser; the wire tests of oauth/device keep the codes on both.
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Page } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'

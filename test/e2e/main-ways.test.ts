@@ -1,4 +1,5 @@
 /** The three main ways, signing in, approving an app and approving a device, without a mouse and without JavaScript. */
+// Not on PostgreSQL: it is about pages in a browser; the wire tests of signin/ and oauth/ keep what is decided on both.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Page } from 'playwright-core'
 import { createSignInLink } from '../../src/signin/service.ts'

@@ -2,6 +2,7 @@
  * The way back to an app that the user need not be asked about again: sign-in form, authorization endpoint, app. Chromium
  * holds every redirect that follows a form against the form-action of the form's page, so only a browser shows that it arrives.
  */
+// Not on PostgreSQL: it is about what Chromium does with redirects.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import type { Page } from 'playwright-core'
 import { addClient } from '../../src/oauth/clients/index.ts'

@@ -1,8 +1,7 @@
-/** 100,000 rows in every table that grows; 20,000 in the embedded database, whose planner is the same. */
+/** 100,000 rows in every table that grows. */
 import type { Database } from '../../src/db/index.ts'
-import { onPostgres } from './server.ts'
 
-export const ROWS = onPostgres ? 100_000 : 20_000
+export const ROWS = 100_000
 
 /**
  * One user, client and grant for every row of the other tables, so that none is special. Everything expired by 2022.

@@ -172,14 +172,16 @@ export function slowDown(server: TestServer, ms: () => number): () => void {
 /**
  * Likewise keeps them waiting until `release`.
  *
+ * @param most How many; later ones are not kept.
  * @returns how many waited so far, and how to end that.
  */
-export function hold(server: TestServer): { held(): number; release(): void } {
+export function hold(server: TestServer, most = Number.POSITIVE_INFINITY): { held(): number; release(): void } {
   const { promise, resolve } = Promise.withResolvers<void>()
   let held = 0
-  const restore = delay(server, () => {
+  const restore = delay(server, async () => {
+    if (held === most) return
     held += 1
-    return promise
+    await promise
   })
   return {
     held: () => held,

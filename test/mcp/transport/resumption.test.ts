@@ -138,9 +138,10 @@ describe('a response that arrives while the client is disconnected', () => {
 
   test('reaches a client of the SDK whose network was cut', async () => {
     const { sdk, sent, close } = await connectV1(proxy)
-    const { held, release } = hold(server)
-    const called = sdk.callTool(WHOAMI)
-    await until(() => held() > 0)
+    const { release } = hold(server)
+    const primed = Promise.withResolvers<unknown>()
+    const called = sdk.callTool(WHOAMI, undefined, { onresumptiontoken: primed.resolve })
+    await primed.promise
     proxy.cut()
     release()
     expect((await called).structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
@@ -158,11 +159,15 @@ describe('a response that arrives while the client is disconnected', () => {
     const requestInit = { headers: { Authorization: `Bearer ${token}` } }
     await v2.connect(new StreamableHTTPClientTransport(url, { requestInit }))
     const restore = slowDown(server, () => 6_000)
-    const calls = [v1.sdk.callTool(WHOAMI), v2.callTool(WHOAMI)]
-    for (const after of [300, 3_000]) {
-      await Bun.sleep(after) // the second one when they have come back, and before there was anything to tell
-      for (const proxy of proxies) proxy.cut()
-    }
+    const primed = [1, 2].map(() => Promise.withResolvers<unknown>())
+    const calls = [
+      v1.sdk.callTool(WHOAMI, undefined, { onresumptiontoken: primed[0]!.resolve }),
+      v2.callTool(WHOAMI, { onresumptiontoken: primed[1]!.resolve }),
+    ]
+    await Promise.all(primed.map(({ promise }) => promise))
+    for (const proxy of proxies) proxy.cut()
+    await Bun.sleep(3_000) // they come back after two, and there is nothing to tell yet
+    for (const proxy of proxies) proxy.cut()
     for (const { structuredContent } of await Promise.all(calls))
       expect(structuredContent).toMatchObject({ user: { email: 'ada@example.com' } })
     restore()
@@ -302,7 +307,7 @@ describe('in a session', () => {
 
   test('that ends, a call in progress gets an error, however it was to be answered', async () => {
     const session = await begin()
-    const { held, release } = hold(server)
+    const { held, release } = hold(server, 2) // ending a session takes a statement, too
     const calls = [post(session, call(1)), post(session, call(2), { Accept: 'application/json' })]
     await until(() => held() === 2)
     const url = `${server.base.replace('localhost', '127.0.0.1')}/mcp`

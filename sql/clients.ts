@@ -181,7 +181,8 @@ export function listNewestClients(
 }
 
 /**
- * Deletes a client with its grants and codes, records the revocation, and notifies every replica.
+ * Deletes a client with its grants and codes, records the revocation, and notifies every replica. Codes and grants are locked
+ * first, in the order of statements that use several of them.
  *
  * @returns whether it was deleted; a shared one is kept with `unlessShared`.
  */
@@ -190,10 +191,25 @@ export async function deleteClient(
   remove: { id: string; unlessShared: boolean; now: Date; rememberUntil: Date },
 ): Promise<boolean> {
   const rows = await sql`
-    with deleted as (
+    with codes as materialized (
+      select code_hash
+      from authorization_codes
+      where client_id = ${remove.id}
+      order by code_hash
+      for update
+    ),
+    granted as materialized (
+      select id
+      from grants
+      where client_id = ${remove.id}
+      order by id
+      for update
+    ),
+    deleted as (
       delete from clients
       where id = ${remove.id}
         and not (shared and ${remove.unlessShared})
+        and (select count(*) from codes) + (select count(*) from granted) >= 0
       returning 'client:' || id as subject
     ),
     remembered as (

@@ -303,6 +303,18 @@ describe('refresh (RFC 6749 6, RFC 9700 4.14.2)', () => {
     for (const { refresh_token } of answers.slice(0, 3)) expect((await refresh(refresh_token)).status).toBe(200)
   })
 
+  test('connections that refresh while their client is removed end, and none waits for another', async () => {
+    for (let round = 0; round < 5; round++) {
+      const removed = await registerClient(server, { client_name: `Removed ${round}` })
+      const tokens: string[] = []
+      for (let n = 0; n < 4; n++) tokens.push((await deviceTokens(server, removed, ada)).refresh_token)
+      const refreshed = tokens.map(token => refresh(token, { client_id: removed }))
+      await removeClient(server.deps, removed)
+      for (const answer of refreshed) expect([200, 400, 401]).toContain((await answer).status)
+      expect((await refresh(tokens[0]!, { client_id: removed })).status).toBe(401)
+    }
+  })
+
   test('may narrow the scope, never widen it; a wrong scope, resource or client does no harm', async () => {
     const { refresh_token } = await deviceTokens(server, client, ada)
     const other = await registerClient(server, { client_name: 'Other' })

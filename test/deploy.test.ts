@@ -1,6 +1,6 @@
 /** The files of `deploy/`: as far as they can be checked without Docker and Kubernetes. */
-import { describe, expect, test } from 'bun:test'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { afterAll, describe, expect, test } from 'bun:test'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { YAML } from 'bun'
@@ -12,6 +12,10 @@ type Document = any
 const read = async (name: string) =>
   YAML.parse(await Bun.file(`${import.meta.dir}/../deploy/${name}`).text()) as Document
 const settings = Object.keys(configSchema.shape)
+/** Docker's plugin; the older `docker-compose` of Debian 12 does not know all that the file uses. */
+const compose = '/usr/libexec/docker/cli-plugins/docker-compose'
+const scratch = mkdtempSync(join(tmpdir(), 'mcp-oauth-deploy-'))
+afterAll(() => rmSync(scratch, { recursive: true }))
 /** After the grace period a process ends within so many seconds. */
 const ENDS_S = 10
 
@@ -47,6 +51,24 @@ describe('compose.yaml', async () => {
       for (const needed of Object.keys(service.depends_on ?? {})) expect(services[needed].healthcheck).toBeDefined()
     }
   })
+
+  test.skipIf(!existsSync(compose))('is valid to Docker Compose', async () => {
+    const secrets = { HOST_NAME: 'mcp.example.com', POSTGRES_PASSWORD: 'x', AUTH_SECRET: 'x' }
+    const file = `${import.meta.dir}/../deploy/compose.yaml`
+    const { exitCode, stderr } = await Bun.$`${compose} -f ${file} config -q`.env(secrets).quiet().nothrow()
+    expect([stderr.toString(), exitCode]).toEqual(['', 0])
+  })
+
+  test.skipIf(!Bun.which('caddy'))('has a configuration that Caddy accepts', async () => {
+    const file = join(scratch, 'Caddyfile')
+    writeFileSync(file, configs.caddy.content.replaceAll('${HOST_NAME}', 'mcp.example.com'))
+    const home = { ...process.env, HOME: scratch, XDG_DATA_HOME: scratch, XDG_CONFIG_HOME: scratch }
+    const { exitCode, stdout } = await Bun.$`caddy validate --adapter caddyfile --config ${file}`
+      .env(home)
+      .quiet()
+      .nothrow()
+    expect([stdout.toString(), exitCode]).toEqual(['Valid configuration\n', 0])
+  })
 })
 
 describe('kubernetes.yaml', async () => {
@@ -62,6 +84,25 @@ describe('kubernetes.yaml', async () => {
     ])
     for (const { apiVersion, metadata } of documents)
       expect([typeof apiVersion, metadata.name]).toEqual(['string', 'mcp-oauth-server'])
+  })
+
+  test('has only fields that Kubernetes knows, of the right types', async () => {
+    // Types are found from inside node_modules; an object literal may have no property that they lack.
+    const cache = join(import.meta.dir, '../node_modules/.cache')
+    mkdirSync(cache, { recursive: true })
+    const dir = mkdtempSync(join(cache, 'kubernetes-'))
+    const literals = documents.map(
+      ({ apiVersion, kind, ...rest }, i) =>
+        `import type { I${kind} as T${i} } from 'kubernetes-models/${apiVersion}'
+export const d${i}: T${i} = ${JSON.stringify({ apiVersion, kind, ...rest })}`,
+    )
+    writeFileSync(join(dir, 'manifest.ts'), literals.join('\n'))
+    writeFileSync(join(dir, 'wrong.ts'), literals.join('\n').replace('"periodSeconds"', '"periodSecond"'))
+    const options = ['--noEmit', '--strict', '--skipLibCheck', '--module', 'nodenext']
+    const tsc = Bun.$`${process.execPath} x tsc ${options} manifest.ts wrong.ts`.cwd(dir).quiet().nothrow()
+    const lines = (await tsc).stdout.toString().match(/^\S+\.ts.*$/gm)
+    rmSync(dir, { recursive: true })
+    expect(lines).toEqual([expect.stringMatching(/^wrong\.ts.*'"periodSecond"' does not exist in type 'IProbe'/)])
   })
 
   test('sets a valid configuration, once the secret has been replaced', () => {

@@ -40,6 +40,7 @@ const EXAMPLES: Record<string, readonly string[]> = {
   ],
   'upstream list': ['upstream list'],
   'upstream check': ['upstream check', 'upstream check files'],
+  'upstream changes': ['upstream changes files'],
   'upstream trust': ['upstream trust files'],
   'upstream restart': ['upstream restart files'],
   'passkey list': ['passkey list ada@example.com'],

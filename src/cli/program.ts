@@ -227,6 +227,11 @@ function defineUpstreams(program: Command): void {
     .addOption(json())
     .action(async (name, options) => (await import('./upstream.ts')).check(name, options))
   upstream
+    .command('changes <name>')
+    .description('Show changed tools of an upstream beside what was accepted')
+    .addOption(json())
+    .action(async (name, options) => (await import('./upstream.ts')).changes(name, options))
+  upstream
     .command('trust <name>')
     .description('Accept the changed tools of an upstream')
     .action(async name => (await import('./upstream.ts')).trust(name))

@@ -1,3 +1,5 @@
+import type { ToolChange } from '../../views/admin/tool-changes.tsx'
+import { changesOf } from '../admin/tool-changes.ts'
 import type { Deps } from '../deps.ts'
 import { type CheckedUpstream, checkUpstreams } from '../gateway/check.ts'
 import { readServers } from '../gateway/config.ts'
@@ -67,14 +69,54 @@ function describe(checked: CheckedUpstream): string {
   return [...lines, ...stderr.map(line => `  stderr: ${printableText(line, 500)}`)].join('\n')
 }
 
+const MOST_CHANGES = 100
+
+/** What waits to be accepted, beside what was accepted before. */
+export function changes(name: string, { json }: { json?: boolean }): Promise<void> {
+  return withDeps(async deps => {
+    const found = await changesOf(deps, name, MOST_CHANGES)
+    if (json) return printJson(found.map(described))
+    if (found.length === 0) throw nothingWaits(name)
+    for (const change of found) printChange(change)
+    say(`To accept ${found.length === 1 ? 'it' : 'them'}: mcp-oauth-server upstream trust ${name}`)
+  })
+}
+
+const textOf = (pieces: readonly { text: string }[]) => pieces.map(({ text }) => text).join('')
+
+/** The stable form for programs. */
+function described({ name, people, fields }: ToolChange) {
+  const texts = fields.map(({ field, before, after }) => ({
+    field: field.toLowerCase(),
+    before: textOf(before),
+    after: textOf(after),
+  }))
+  return { tool: name, offered_to: people, changes: texts }
+}
+
+function printChange({ name, people, fields, isKnown }: ToolChange): void {
+  const unknown = isKnown ? '' : '; what was accepted before is not stored'
+  print(`${name}, offered to ${counted(people, 'caller')}${unknown}`)
+  for (const { field, before, after, isCut } of fields) {
+    print(`  ${field}${isCut ? ' (only its beginning)' : ''}`)
+    for (const [sign, text] of [
+      ['-', textOf(before)],
+      ['+', textOf(after)],
+    ] as const)
+      for (const line of text === '' ? [] : text.split('\n')) print(`  ${sign} ${line}`)
+  }
+}
+
+const nothingWaits = (name: string) =>
+  new UsageError(`No tool of ${name} is waiting to be accepted; see: mcp-oauth-server upstream list`)
+
 export function trust(name: string): Promise<void> {
   return withDeps(deps => accept(deps, name))
 }
 
 async function accept(deps: Deps, name: string): Promise<void> {
   const { tools } = await acceptTools(deps, name)
-  if (tools.length === 0)
-    throw new UsageError(`No tool of ${name} is waiting to be accepted; see: mcp-oauth-server upstream list`)
+  if (tools.length === 0) throw nothingWaits(name)
   print(
     `Accepted ${tools.length === 1 ? 'the tool' : 'the tools'} ${tools.map(tool => printableText(tool, 128)).join(', ')}`,
   )

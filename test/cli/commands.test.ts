@@ -198,6 +198,7 @@ const ELSEWHERE: Record<string, string> = {
   'upstream check': 'gateway/configured.test.ts',
   'upstream list': 'gateway/configured.test.ts',
   'upstream restart': 'gateway/configured.test.ts',
+  'upstream changes': 'gateway/configured.test.ts',
   'upstream trust': 'gateway/configured.test.ts',
 }
 
@@ -282,6 +283,7 @@ test.each<[args: string[], refusal: RegExp]>([
   [['upstream', 'list'], /^MCP_SERVERS is not set, /],
   [['upstream', 'check', 'x'], /^MCP_SERVERS is not set, /],
   [['upstream', 'restart', 'x'], /^MCP_SERVERS is not set, /],
+  [['upstream', 'changes', 'x'], /^No tool of x is waiting to be accepted/],
   [['upstream', 'trust', 'x'], /^No tool of x is waiting to be accepted/],
   [['restore', '/nowhere.gz'], /^\/nowhere\.gz cannot be read \(ENOENT\)/],
 ])('bad input of what is tested elsewhere is refused in a sentence: %j', async (args, refusal) => {

@@ -209,6 +209,18 @@ describe('a tool that changes', () => {
     ])
     const listed = async () => (await beside('upstream', 'list')).stderr
     while (!(await listed()).includes('blocked until "upstream trust guarded": mail')) await Bun.sleep(200)
+    expect(await beside('upstream', 'changes', 'guarded')).toEqual({
+      code: 0,
+      stdout: 'mail, offered to 1 caller\n  Description\n  - Sends a mail\n  + Sends a mail, and a copy to me\n',
+      stderr: 'To accept it: mcp-oauth-server upstream trust guarded\n',
+    })
+    expect(JSON.parse((await beside('upstream', 'changes', 'guarded', '--json')).stdout)).toEqual([
+      {
+        tool: 'mail',
+        offered_to: 1,
+        changes: [{ field: 'description', before: 'Sends a mail', after: 'Sends a mail, and a copy to me' }],
+      },
+    ])
     expect(await beside('upstream', 'trust', 'guarded')).toEqual({
       code: 0,
       stdout: 'Accepted the tool mail\n',

@@ -1,8 +1,7 @@
 import packageJson from '../../package.json' with { type: 'json' }
-import { countConnections } from '../../sql/grants.ts'
 import { databaseVersion } from '../../sql/index.ts'
 import { listUpstreamStatus } from '../../sql/upstream-status.ts'
-import { countUsers } from '../../sql/users.ts'
+import { figuresOf } from '../admin/figures.ts'
 import type { Config } from '../config.ts'
 import type { UpstreamStatus } from '../gateway/exchange.ts'
 import { printableText } from '../lib/text.ts'
@@ -29,14 +28,22 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
     }
     const replicas = await listUpstreamStatus(deps.sql, new Date(deps.now().getTime() - FRESH_MS))
     const servers = await serversOf(deps)
-    const counts = { users: await countUsers(deps.sql), connections: await countConnections(deps.sql, deps.now()) }
+    const { people: users, connections, calls, refused } = await figuresOf(deps)
+    const total = (bars: typeof calls, of: 'count' | 'failed') => bars.reduce((sum, bar) => sum + bar[of], 0)
+    const lastDay = {
+      calls: total(calls, 'count'),
+      failed_calls: total(calls, 'failed'),
+      refused: total(refused, 'count'),
+    }
     const status = {
       version: packageJson.version,
       base_url: config.BASE_URL,
       server: await serverState(config),
       database,
       servers,
-      ...counts,
+      users,
+      connections,
+      last_day: lastDay,
       upstreams: replicas.map(({ server, status }) => ({ server, upstreams: status })),
       missing: [...secretFileWarnings(config), ...missingForProduction(deps)],
       settings: Object.fromEntries(settingsInEffect(config, {}).map(({ name, value }) => [name, value])),
@@ -44,7 +51,10 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
     if (json) return printJson(status)
     print(`mcp-oauth-server ${status.version} at ${status.base_url}: ${status.server}`)
     print(`${database.kind} ${database.version}, answers in ${database.milliseconds} ms`)
-    print(`${counted(counts.users, 'user')}, ${counted(counts.connections, 'connection')}`)
+    print(`${counted(users, 'user')}, ${counted(connections, 'connection')}`)
+    print(
+      `Last 24 hours: ${counted(lastDay.calls, 'call')}, ${lastDay.failed_calls.toLocaleString('en')} of them failed; ${counted(lastDay.refused, 'refused request')}`,
+    )
     for (const { name, version, address, started_at, sessions, streams, errors } of servers) {
       const since = relativeTime(new Date(started_at), deps.now())
       print(

@@ -159,13 +159,14 @@ test('status: version, servers with their last errors, database, settings withou
       },
     ],
     connections: expect.any(Number),
+    last_day: { calls: expect.any(Number), failed_calls: expect.any(Number), refused: expect.any(Number) },
     database: { version: expect.stringMatching(/^\d+/), milliseconds: expect.any(Number) },
     settings: { PORT: server.env.PORT },
   })
   for (const secret of [server.env.AUTH_SECRET, server.env.DATABASE_URL])
     if (secret) expect(stdout).not.toContain(secret)
   expect((await run('status')).stdout).toMatch(
-    /^mcp-oauth-server \S+ at http:\S+: up\n(embedded )?PostgreSQL [\s\S]*\nServer \S+ \d+ at 127\.0\.0\.1:\d+: .* 0 streams\n[\s\S]*error \S+ {2}something broke\n/,
+    /^mcp-oauth-server \S+ at http:\S+: up\n(embedded )?PostgreSQL [\s\S]*\nLast 24 hours: \d+ calls?, \d+ of them failed; \d+ refused requests?\n[\s\S]*\nServer \S+ \d+ at 127\.0\.0\.1:\d+: .* 0 streams\n[\s\S]*error \S+ {2}something broke\n/,
   )
   await presence.stop()
   expect(await serversOf(server.deps)).toEqual([])

@@ -178,10 +178,13 @@ function nextAfter(
   status: number,
 ): { next: 'device' | 'signin' | undefined; retry: string | undefined } {
   const { pathname = '/', search = '' } = URL.parse(request.url) ?? {}
-  if (status >= 500 || status === 429)
-    return { next: undefined, retry: request.method === 'GET' ? pathname.replace(/^\/+/, '/') + search : undefined }
+  const isSignIn = /^\/auth\/(signin|callback|passkey)\b/.test(pathname)
+  if (status >= 500 || status === 429) {
+    if (request.method === 'GET') return { next: undefined, retry: pathname.replace(/^\/+/, '/') + search }
+    return { next: isSignIn ? 'signin' : undefined, retry: undefined }
+  }
   const isDevice = /^\/(auth|api\/oauth)\/device\b/.test(pathname)
-  const next = isDevice ? 'device' : /^\/auth\/(signin|callback|passkey)\b/.test(pathname) ? 'signin' : undefined
+  const next = isDevice ? 'device' : isSignIn ? 'signin' : undefined
   return { next, retry: undefined }
 }
 

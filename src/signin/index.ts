@@ -58,9 +58,7 @@ export const signin = (deps: SignInDeps) =>
           const params = await readParams(request)
           requireOwnForm(deps, { request, server }, params)
           const { userId } = await useSignInLink(deps, params.token ?? '', clientAddress(deps, request, server))
-          const remembered = readCookie(deps.config, request, RETURN_COOKIE) ?? ''
-          const returnTo = localPath(Buffer.from(remembered, 'base64url').toString())
-          return signedIn(deps, { request, server }, { userId, how: 'link', returnTo })
+          return signedIn(deps, { request, server }, { userId, how: 'link', returnTo: rememberedPath(deps, request) })
         }),
       { parse: 'none', ...PAGE },
     )
@@ -150,9 +148,16 @@ function localPath(given: string | undefined): string {
   return given && given.length <= RETURN_LIMIT && RETURN_PATHS.test(given) ? given : '/'
 }
 
+/** Where this browser was going when it last saw the sign-in page. */
+function rememberedPath(deps: SignInDeps, request: Request): string {
+  const remembered = readCookie(deps.config, request, RETURN_COOKIE) ?? ''
+  return localPath(Buffer.from(remembered, 'base64url').toString())
+}
+
 async function showSignIn(deps: SignInDeps, request: Request): Promise<Response> {
   const { return_to, again } = queryParams(request)
-  const returnTo = localPath(return_to)
+  // Error pages lead here without an address, so that a failed sign-in does not lose the code or the app that waits.
+  const returnTo = return_to === undefined ? rememberedPath(deps, request) : localPath(return_to)
   const providers = [...deps.providers.values()].map(({ id, name }) => ({ id, name }))
   const { csrf, cookie } = formToken(deps, request)
   const waiting = await waitingFor(deps, returnTo)

@@ -212,12 +212,16 @@ describe('the callback refuses (RFC 9700 4.4, 4.7)', () => {
   test('a sign-in that the person cancelled at the provider, and says so', async () => {
     const browser = openBrowser()
     const stopBefore = `${server.base}/auth/callback/`
-    const start = await browser.visit(`${server.base}/auth/signin`)
+    const start = await browser.visit(`${server.base}/auth/signin?return_to=/auth/device?code=BBBB-CCCC`)
     const login = await browser.press(start, '/auth/signin/oidc', {}, { stopBefore })
     const [, abort] = /href="([^"]*\/abort)"/.exec(login.html)!
     const callback = await browser.visit(new URL(abort!, login.url).href, { stopBefore })
     expect(new URL(callback.url).searchParams.get('error')).toBe('access_denied')
-    expectRefusal(browser, server, await browser.visit(callback.url), 403, TITLES.cancelled)
+    const cancelled = await browser.visit(callback.url)
+    expectRefusal(browser, server, cancelled, 403, TITLES.cancelled)
+    // Its button starts again, for the same device.
+    expect(cancelled.html).toContain('<a class="button" href="/auth/signin">Sign in</a>')
+    expect((await browser.visit(`${server.base}/auth/signin`)).html).toContain('waiting with the code <b>BBBB-CCCC</b>')
     const shouting = changed(callback.url, { error: '<script>alert(1)</script>', error_description: 'PWNED' })
     const page = await browser.visit(shouting)
     expectRefusal(browser, server, page, 403, TITLES.cancelled)
@@ -289,6 +293,7 @@ describe('starting a sign-in', () => {
     const page = await browser.press(start, '/auth/signin/oidc')
     expectRefusal(browser, server, page, 502, TITLES.unreachable)
     expect(page.html).toContain('Try again in a minute')
+    expect(page.html).toContain('<a class="button" href="/auth/signin">Sign in</a>')
     await provider.start()
     await signInThrough(browser, server, 'ada')
     expect(isSignedIn(browser, server)).toBe(true)

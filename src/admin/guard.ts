@@ -14,7 +14,7 @@ import { page } from '../http/shell.ts'
 import { SignInRequired } from '../lib/errors.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import type { Setting } from '../settings.ts'
-import { keepForm, keptForm } from './kept-form.ts'
+import { keepForm, keptForm, LOST } from './kept-form.ts'
 import { address } from './paging.ts'
 
 export interface AdminDeps extends OAuthDeps {
@@ -60,7 +60,8 @@ export function adminPage(
   const csrf = csrfToken(deps, viewer, interactionOf(section))
   const recent = signedInRecently(deps, viewer)
   const here = pathOf(section) + (request.method === 'GET' ? queryOf(request) : '')
-  return page(deps, request, shell => view({ shell, section, here, csrf, recent }), { status })
+  const lost = request.method === 'GET' && queryParams(request).kept === LOST
+  return page(deps, request, shell => view({ shell, section, here, csrf, recent, lost }), { status })
 }
 
 /** Back to a page, which says what has been done. */

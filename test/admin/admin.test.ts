@@ -425,6 +425,20 @@ describe('every form', () => {
     const other = await signIn(server, 'third@example.com', { admin: true })
     for (const html of [(await see(back, other)).html, (await see(`${back}x`, anew)).html])
       expect(html).not.toContain('late@example.com')
+    // What an address cannot hold is lost, and the page says so; many alike redirect URIs are not.
+    const client = {
+      name: 'Wide',
+      kind: 'web',
+      csrf: csrfOf((await see('/admin/clients', old)).html, '/admin/clients/add'),
+    }
+    const sendClient = async (redirect_uris: string) => {
+      const late = await server.post('/admin/clients/add', { ...client, redirect_uris }, { Cookie: old, ...HTML })
+      return (await see(new URL(late.headers.get('location')!, server.base).searchParams.get('return_to')!, anew)).html
+    }
+    const alike = Array.from({ length: 40 }, (_, i) => `https://app.example/callback/${i}`).join(' ')
+    expect(await sendClient(alike)).toContain('https://app.example/callback/39')
+    const random = Array.from({ length: 40 }, () => `https://${crypto.randomUUID()}.example/`).join(' ')
+    expect(await sendClient(random)).toContain('too long to keep')
     const asked = await see(answer.headers.get('location')!, old)
     expect(asked.html).toContain('Sign in again to continue.')
     expect(asked.html).toContain('user link you@example.com')

@@ -1,7 +1,7 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import type { PropsWithChildren } from '@kitajs/html'
-import { Csrf } from '../components.tsx'
+import { Csrf, Warning } from '../components.tsx'
 import { Icon } from '../icons.tsx'
 import { Layout, type Shell } from '../layout.tsx'
 
@@ -27,6 +27,8 @@ export interface AdminFrame {
   csrf: string
   /** Whether the administrator signed in recently, which dangerous forms need. */
   recent: boolean
+  /** Whether a form was too long to be kept while they signed in again. */
+  lost?: boolean
 }
 
 const pathOf = (section: string) => (section === 'overview' ? '/admin' : `/admin/${section}`)
@@ -60,6 +62,11 @@ export function AdminPage({
         <p class="back">
           <a href={pathOf(frame.section)} safe>{`All ${section.toLowerCase()}`}</a>
         </p>
+      )}
+      {frame.lost ? (
+        <Warning text="What you typed was too long to keep while you signed in again. Please type it once more." />
+      ) : (
+        ''
       )}
       {guarded && !frame.recent ? (
         <p class="note warn">

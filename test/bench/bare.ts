@@ -1,14 +1,13 @@
 /**
  * A server that does nothing but carry calls between HTTP and an upstream: what a gateway without tokens, policy, eras and
- * audit would reach. Prints its address. Usage: bare.ts --url URL, or bare.ts -- COMMAND [ARGUMENT...]
+ * audit would reach. Prints its address. Usage: bare.ts JSON, of an address or a command with its arguments.
  */
 import { spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { parseArgs } from 'node:util'
 import type { Id, RpcRequest, RpcResponse } from '../../src/gateway/messages.ts'
 
-const { values, positionals } = parseArgs({ options: { url: { type: 'string' } }, allowPositionals: true })
-const carry = values.url === undefined ? overPipes(positionals) : overHttp(values.url)
+const to: string | string[] = JSON.parse(process.argv[2]!)
+const carry = typeof to === 'string' ? overHttp(to) : overPipes(to)
 const server = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: carry })
 console.log(`listening on http://127.0.0.1:${server.port}/mcp`)
 

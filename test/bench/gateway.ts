@@ -3,7 +3,8 @@
  * both eras. Rounds are interleaved and what counts is the ratio, since a machine is never quiet; the time of the
  * processor that a call takes says the most. In front of two upstreams: the least that one can be, and one on the MCP SDK.
  * Usage: bun run bench:gateway [--rounds N] [--seconds N] [--upstreams bare,sdk] [--wires stdio,http]
- * [--out PATH] writes PATH.json, and the tables of the README.
+ * [--out PATH] writes PATH.json, and the table of the README. On PostgreSQL:
+ * bun run test/support/with-postgres.ts bun run bench:gateway --out test/bench/gateway
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -159,28 +160,29 @@ const found = peers.flatMap(peer => {
 })
 
 /** What is compared in front of an upstream, by wire. */
-async function open(upstream: Upstream): Promise<Record<Wire, Contender[]>> {
+async function open(upstream: Upstream): Promise<Record<Wire, (era: Load['era']) => Contender[]>> {
   const behind = stack.use(await startUpstream(upstream))
   const pipes = overStdio(upstream)
   const ours = stack.use(await startOurs(upstream, behind.url))
   const contender = (name: string, { pid, endpoint }: Running, wire: Wire): Contender => {
     return { name, pid, target: endpoint(wire) }
   }
-  const others = found.map(async ({ peer, name }) =>
-    contender(name, stack.use(await startPeer(peer, directory, upstream)), 'stdio'),
+  // One for each era: a server on the SDK stays with that of its first message over stdio.
+  const bare = { modern: stack.use(await startBare(pipes)), session: stack.use(await startBare(pipes)) }
+  const bareHttp = stack.use(await startBare(behind.url))
+  const others = await Promise.all(
+    found.map(async ({ peer, name }) =>
+      contender(name, stack.use(await startPeer(peer, directory, upstream)), 'stdio'),
+    ),
   )
   return {
-    stdio: [
+    stdio: era => [
       { name: DIRECT, target: { command: pipes } },
-      contender(BARE, stack.use(await startBare(pipes)), 'stdio'),
+      contender(BARE, bare[era], 'stdio'),
       contender(OURS, ours, 'stdio'),
-      ...(await Promise.all(others)),
+      ...others,
     ],
-    http: [
-      contender(DIRECT, behind, 'http'),
-      contender(BARE, stack.use(await startBare(behind.url)), 'http'),
-      contender(OURS, ours, 'http'),
-    ],
+    http: () => [contender(DIRECT, behind, 'http'), contender(BARE, bareHttp, 'http'), contender(OURS, ours, 'http')],
   }
 }
 
@@ -192,7 +194,8 @@ for (const upstream of values.upstreams.split(',') as Upstream[]) {
   const contenders = await open(upstream)
   for (const wire of values.wires.split(',') as Wire[])
     for (const era of ERAS) {
-      const figures = await compare(contenders[wire], era, CALLERS)
+      const compared = contenders[wire](era)
+      const figures = await compare(compared, era, CALLERS)
       const title = `${UPSTREAM_NAMES[upstream]} over ${wire}, clients of ${CLIENTS[era]}`
       const bases = [DIRECT, BARE, ...found.slice(0, 1).map(({ name }) => name)]
       show(
@@ -200,7 +203,7 @@ for (const upstream of values.upstreams.split(',') as Upstream[]) {
         figures,
         bases.filter(base => figures.has(base)),
       )
-      const beside = contenders[wire].filter(({ name }) => name === DIRECT || name === OURS)
+      const beside = compared.filter(({ name }) => name === DIRECT || name === OURS)
       const alone = await compare(beside, era, 1)
       showLatency(`${title}, one call at a time`, alone, DIRECT)
       results.push({ upstream, wire, era, figures: Object.fromEntries(figures), alone: Object.fromEntries(alone) })

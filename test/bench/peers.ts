@@ -48,8 +48,7 @@ async function start(command: string[], url: string, env: Record<string, string>
 export const startUpstream = (upstream: Upstream) => startPrinting([...UPSTREAMS[upstream], '--http', '0'])
 
 /** A server that only carries calls. @param to An address, or a command. */
-export const startBare = (to: string | string[]) =>
-  startPrinting([...programOf('bare.ts'), ...(typeof to === 'string' ? ['--url', to] : ['--', ...to])])
+export const startBare = (to: string | string[]) => startPrinting([...programOf('bare.ts'), JSON.stringify(to)])
 
 /** Starts a server that prints its address. */
 async function startPrinting(command: string[]): Promise<Running & { url: string }> {

@@ -1,23 +1,29 @@
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { connect } from '../src/db/index.ts'
 import { openLog } from '../src/lib/log.ts'
 import { DEVICE_CODE_GRANT } from '../src/oauth/grants/types.ts'
+import { signInAtFake, startFakeProvider } from './support/fake-openid-provider.ts'
 import {
   consentFields,
   csrfOf,
   type DeviceAnswer,
   onwardOf,
+  pkce,
   sendSignInForm,
   type TokenAnswer,
 } from './support/flows.ts'
 import { run, serve } from './support/processes.ts'
 import { migratedDatabase, onPostgres } from './support/server.ts'
+import { openBrowser } from './support/user-agent.ts'
 
 setDefaultTimeout(300_000)
 
 const NOTICE_PATH = 'a-secret-path-of-a-webhook'
+
+/** In the database it is in plain text: it is short, and lives for minutes. */
+const USER_CODE = 'user code'
 
 const cleanup: (() => unknown)[] = []
 afterAll(async () => {
@@ -75,20 +81,57 @@ async function dump(env: Record<string, string>): Promise<string> {
   return text
 }
 
-test('a dump of the database, the log at debug level and all error bodies hold none of the secrets', async () => {
+/** All files of the embedded database, its write-ahead log among them. */
+function filesIn(directory: string): string {
+  const files = readdirSync(directory, { recursive: true, encoding: 'utf8' }).map(name => join(directory, name))
+  return files
+    .filter(path => statSync(path).isFile() && !path.endsWith('auth-secret'))
+    .map(path => readFileSync(path, 'latin1'))
+    .join('\n')
+}
+
+test('a dump and the files of the database, the log at trace level, metrics, traces and all error bodies hold none of the secrets', async () => {
   const database = await migratedDatabase()
   cleanup.push(database.drop)
+  const provider = await startFakeProvider(() => new Date())
+  cleanup.push(provider.stop)
+  const [providerCode, providerToken] = [
+    'a-code-of-the-provider-0123456789',
+    'an-access-token-of-the-provider-0123456789',
+  ]
+  provider.misbehave({ callback: { code: providerCode }, tokens: { access_token: providerToken } })
+  let traces = ''
+  const collector = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    async fetch(request) {
+      traces += await request.text()
+      return Response.json({})
+    },
+  })
+  cleanup.push(() => collector.stop(true))
+  const upstreamKey = 'a-key-of-an-upstream-0123456789'
+  const servers = join(database.env.DATA_DIR!, 'servers.json')
+  const headers = { Authorization: 'Bearer ${UPSTREAM_KEY}' }
+  writeFileSync(servers, JSON.stringify({ mcpServers: { away: { url: 'http://127.0.0.1:9/mcp', headers } } }))
   const env: Record<string, string> & {
     INITIAL_ACCESS_TOKEN: string
     OIDC_CLIENT_SECRET: string
     NOTIFY_SECRET: string
+    METRICS_TOKEN: string
   } = {
     ...database.env,
-    LOG_LEVEL: 'debug',
+    LOG_LEVEL: 'trace',
+    SHUTDOWN_GRACE: '0',
+    MCP_SERVERS: servers,
+    UPSTREAM_KEY: upstreamKey,
+    METRICS_TOKEN: 'a-token-for-metrics-of-the-tests-long-enough',
+    OTEL_EXPORTER_OTLP_ENDPOINT: collector.url.origin,
+    ADMIN_EMAILS: 'ada@example.com',
+    ALLOWED_EMAILS: 'mallory@example.com',
     INITIAL_ACCESS_TOKEN: 'an initial access token of the tests, long enough',
     // With a provider the server prints no sign-in link, which would be there on purpose.
-    OIDC_ISSUER: 'http://127.0.0.1:9',
-    OIDC_CLIENT_ID: 'id',
+    ...provider.env,
     OIDC_CLIENT_SECRET: 'a client secret of the tests at the provider',
     // Nobody takes notices there, which is logged.
     NOTIFY_URL: `http://127.0.0.1:9/${NOTICE_PATH}`,
@@ -101,6 +144,10 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   secrets.set('provider client secret', env.OIDC_CLIENT_SECRET)
   secrets.set('address for notices', NOTICE_PATH)
   secrets.set('secret of notices', env.NOTIFY_SECRET)
+  secrets.set('token for metrics', env.METRICS_TOKEN)
+  secrets.set('code of the provider', providerCode)
+  secrets.set('access token of the provider', providerToken)
+  secrets.set('key of an upstream', upstreamKey)
   const authSecret = onPostgres ? database.env.AUTH_SECRET! : readFileSync(join(env.DATA_DIR!, 'auth-secret'), 'utf8')
   secrets.set('AUTH_SECRET', authSecret)
 
@@ -124,6 +171,11 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   secrets.set('session cookie', Cookie.slice(Cookie.indexOf('=') + 1))
   expect((await sendSignInForm({ get, post }, '/auth/signin/link', { token })).status).toBe(403)
 
+  const mallory = openBrowser()
+  const home = await signInAtFake(mallory, { base: `http://localhost:${server.port}` })
+  expect([home.status, new URL(home.url).pathname]).toEqual([200, '/'])
+  for (const [name, value] of mallory.cookies(home.url)) secrets.set(`cookie ${name} after the provider`, value)
+
   // A client with a secret, and a machine.
   const registration = await raw(
     '/api/oauth/register',
@@ -131,8 +183,12 @@ test('a dump of the database, the log at debug level and all error bodies hold n
     'application/json',
     { Authorization: `Bearer ${env.INITIAL_ACCESS_TOKEN}` },
   )
-  const { client_id, client_secret } = (await registration.json()) as { client_id: string; client_secret: string }
+  const { client_id, client_secret, registration_access_token } = (await registration.json()) as Record<
+    'client_id' | 'client_secret' | 'registration_access_token',
+    string
+  >
   secrets.set('client secret', client_secret)
+  secrets.set('registration access token', registration_access_token)
   const client = { client_id, client_secret }
   const added = await command(['client', 'add', 'Robot', '--grant', 'client_credentials'])
   const [, robotId] = /CLIENT_ID=(\S+)/.exec(added)!
@@ -142,6 +198,7 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   // The device flow, with a poll too many before and after.
   const device = (await (await post('/api/oauth/device', { ...client, scope: 'mcp' })).json()) as DeviceAnswer
   secrets.set('device code', device.device_code)
+  secrets.set(USER_CODE, device.user_code)
   const poll = () =>
     post('/api/oauth/token', { ...client, grant_type: DEVICE_CODE_GRANT, device_code: device.device_code })
   expect((await poll()).status).toBe(400)
@@ -168,18 +225,26 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   )
   const state = 'a-state-of-the-client-0123456789'
   secrets.set('state of a client', state)
+  const { client_id: appId } = (await webClient.json()) as { client_id: string }
+  const { verifier, challenge } = pkce()
+  secrets.set('code verifier', verifier)
   const asked = new URLSearchParams({
     response_type: 'code',
-    client_id: ((await webClient.json()) as { client_id: string }).client_id,
+    client_id: appId,
     state,
-    code_challenge: 'a'.repeat(43),
+    code_challenge: challenge,
     code_challenge_method: 'S256',
   })
   expect((await get(`/api/oauth/authorize?${asked}`)).status).toBe(303)
   const shown = await (await get(`/api/oauth/authorize?${asked}`, { Cookie })).text()
   const approval = { ...consentFields(shown), decision: 'approve' }
   const answered = onwardOf(await post('/api/oauth/authorize/decision', approval, html))
-  secrets.set('authorization code', answered.searchParams.get('code')!)
+  const code = answered.searchParams.get('code')!
+  secrets.set('authorization code', code)
+  const exchange = { grant_type: 'authorization_code', client_id: appId, code, code_verifier: verifier }
+  const exchanged = (await (await post('/api/oauth/token', exchange)).json()) as TokenAnswer
+  secrets.set('access token of an app', exchanged.access_token)
+  expect((await post('/api/oauth/token', exchange)).status).toBe(400) // a replay, which ends the connection
 
   // Client credentials, in the header; refresh, twice; and MCP.
   const Authorization = `Basic ${Buffer.from(`${robotId}:${robotSecret}`).toString('base64')}`
@@ -194,6 +259,9 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   const bearer = { Authorization: `Bearer ${next.access_token}`, Accept: 'application/json, text/event-stream' }
   const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami', arguments: {} } }
   expect((await raw('/mcp', JSON.stringify(call), 'application/json', bearer)).status).toBe(200)
+
+  const away = { ...call, params: { name: 'away__anything', arguments: {} } }
+  await raw('/mcp', JSON.stringify(away), 'application/json', bearer)
 
   const personal = (await command(['token', 'add', 'Script', '--user', 'ada@example.com'])).match(/^mpt_\S+/m)![0]
   secrets.set('personal access token', personal)
@@ -211,7 +279,8 @@ test('a dump of the database, the log at debug level and all error bodies hold n
     await post('/api/oauth/token', { ...client, grant_type: secret })
     await post('/api/oauth/token', { ...client, grant_type: 'refresh_token', refresh_token: secret, scope: secret })
     await post('/api/oauth/token', { grant_type: 'client_credentials', client_id: secret, client_secret: secret })
-    await post('/api/oauth/device', { client_id, client_secret: secret, scope: secret, resource: secret })
+    // Of the machine, which is not needed any more: guesses are limited.
+    await post('/api/oauth/device', { client_id: robotId!, client_secret: secret, scope: secret, resource: secret })
     await post('/api/oauth/validate', { token: secret })
     await raw('/mcp', secret, 'application/json', { Authorization: `Bearer ${secret}` })
     await raw('/mcp', `{"jsonrpc":"2.0","id":1,"method":"${secret}"}`, 'application/json', bearer)
@@ -223,16 +292,28 @@ test('a dump of the database, the log at debug level and all error bodies hold n
   await post('/api/oauth/revoke', { ...client, token: next.refresh_token })
   expect((await raw('/mcp', JSON.stringify(call), 'application/json', bearer)).status).toBe(401)
 
+  const metrics = await (await get('/metrics', { Authorization: `Bearer ${env.METRICS_TOKEN}` })).text()
   server.kill('SIGTERM')
   expect(await server.exited).toBe(0)
-  const places = { log: server.output(), 'error bodies': errors.join('\n'), database: await dump(database.env) }
-  expect(secrets.size).toBe(18)
+  const places: Record<string, string> = {
+    log: server.output(),
+    'error bodies': errors.join('\n'),
+    metrics,
+    traces,
+    ...(onPostgres ? {} : { files: filesIn(join(env.DATA_DIR!, 'postgres')) }),
+    database: await dump(database.env),
+  }
+  expect([...secrets.keys()].filter(name => !secrets.get(name))).toEqual([])
+  expect(secrets.size).toBe(28)
   expect(places.log).toContain('"level":20') // debug
+  expect(metrics).toContain('# TYPE ')
+  expect(traces).toContain('/api/oauth/token')
   expect(places.database).toContain(client_id)
   expect(errors.length).toBeGreaterThan(200)
   const found: string[] = []
   for (const [place, text] of Object.entries(places)) {
     for (const [name, secret] of secrets) {
+      if (name === USER_CODE && ['database', 'files'].includes(place)) continue
       if (formsOf(secret).some(form => text.includes(form))) found.push(`${name} in ${place}`)
     }
   }

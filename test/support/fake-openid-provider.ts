@@ -101,6 +101,6 @@ export function signed(
 }
 
 /** The whole flow, without any input from a person. @returns where it ended. */
-export async function signInAtFake(browser: Browser, server: TestServer): Promise<Page> {
+export async function signInAtFake(browser: Browser, server: Pick<TestServer, 'base'>): Promise<Page> {
   return browser.press(await browser.visit(`${server.base}/auth/signin`), '/auth/signin/oidc')
 }

@@ -99,7 +99,7 @@ for (const kind of DATABASES) {
       }
     }
 
-    let slowest = 0
+    const starts: number[] = []
     for (let kill = 0; kill < KILLS; kill++) {
       const load = [deviceFlows(), codeFlows(), ...chains.slice(-3).map(refreshOnAndOn)]
       const over = Promise.allSettled(load)
@@ -113,7 +113,7 @@ for (const kind of DATABASES) {
         expect(String((work as PromiseRejectedResult).reason)).toMatch(/connect|socket|closed/i)
       const began = performance.now()
       await start()
-      slowest = Math.max(slowest, performance.now() - began)
+      starts.push(Math.round(performance.now() - began))
 
       if (performance.now() - killedAt > RETRY_MS) chains = [] // on a machine this slow, a retry comes too late
       for (const chain of chains.slice(-5)) {
@@ -158,7 +158,8 @@ for (const kind of DATABASES) {
     server!.kill('SIGTERM')
     expect(await server!.exited).toBe(0)
     await database.drop()
-    console.log(`${kind}: ${KILLS} kills, listening again after ${Math.round(slowest)} ms at most`)
+    starts.sort((one, other) => one - other)
+    console.log(`${kind}: ${KILLS} kills, listening again after ${starts[KILLS / 2]} ms, at most ${starts.at(-1)}`)
   })
 }
 

@@ -1,13 +1,15 @@
 /** PostgreSQL stops, hangs and loses connections under the load of two replicas of the binary. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import postgres from 'postgres'
-import { addMachine, type Replica, signInAt, startBinary, times } from '../support/faults.ts'
+import { addMachine, type Replica, signInAt, startBinary, statusOf, times } from '../support/faults.ts'
 import { deviceTokens, registerClient, rpc, type TokenAnswer } from '../support/flows.ts'
 import { until } from '../support/until.ts'
 import { type Cluster, startCluster } from '../support/with-postgres.ts'
 
 setDefaultTimeout(600_000)
 
+/** Whose connections are those of notifications, and no others. */
+const LISTENER = 'listener'
 /** Statuses while the database is away. */
 const ANSWERS = [200, 503]
 
@@ -22,8 +24,12 @@ let machine: Record<string, string>
 
 beforeAll(async () => {
   cluster = await startCluster()
+  const admin = postgres(cluster.url, { max: 1 })
+  await admin.unsafe(`create role ${LISTENER} login`)
+  await admin.end()
   env = {
     DATABASE_URL: cluster.url,
+    DATABASE_LISTEN_URL: cluster.url.replace('postgres@', `${LISTENER}@`),
     AUTH_SECRET: 'a secret of the tests, 32 characters or more',
     BASE_URL: 'http://localhost:3000',
   }
@@ -42,11 +48,6 @@ afterAll(async () => {
   await cluster.remove()
 })
 
-const statusOf = async (answer: Promise<Response>) => {
-  const { status, body } = await answer
-  await body?.cancel()
-  return status
-}
 const work: [string, () => Promise<Response>][] = [
   ['device', () => server.post('/api/oauth/device', { client_id: client })],
   ['ping', () => rpc(other, tokens.access_token, 'ping')],
@@ -146,21 +147,26 @@ describe('PostgreSQL', () => {
     expect(seen).toEqual(ANSWERS)
   })
 
-  test('that ends every connection, that of notifications too, costs no revocation', async () => {
+  test('that ends every connection, or no longer answers that of notifications, costs no revocation', async () => {
     const admin = postgres(cluster.url, { max: 1 })
     const { grant_type: _, ...credentials } = machine
+    const pids = async (user: string) =>
+      (
+        await admin`select pid from pg_stat_activity where application_name = 'mcp-oauth-server' and usename like ${user}`
+      ).map(({ pid }) => pid as number)
     for (let round = 0; round < times(20, 3); round++) {
       await works()
       const answer = await server.post('/api/oauth/token', machine)
       const { access_token } = (await answer.json()) as TokenAnswer
       await until(async () => (await statusOf(rpc(other, access_token, 'ping'))) === 200)
-      await admin`
-        select pg_terminate_backend(pid)
-        from pg_stat_activity
-        where application_name = 'mcp-oauth-server'`
+      const silent = round % 2 === 1
+      const broken = await pids(silent ? LISTENER : '%')
+      expect(broken.length).toBeGreaterThanOrEqual(2)
+      for (const pid of broken) process.kill(pid, silent ? 'SIGSTOP' : 'SIGTERM')
       const revoked = () => server.post('/api/oauth/revoke', { ...credentials, token: access_token })
       await until(async () => (await statusOf(revoked())) === 200)
       await until(async () => (await statusOf(rpc(other, access_token, 'ping'))) === 401)
+      if (silent) for (const pid of broken) process.kill(pid, 'SIGCONT')
     }
     await admin.end()
   })

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { addMachine, faultDatabase, type Replica, signInAt, startBinary, times } from '../support/faults.ts'
-import { deviceTokens, registerClient, type TokenAnswer } from '../support/flows.ts'
+import { addMachine, faultDatabase, type Replica, runBinary, signInAt, startBinary, times } from '../support/faults.ts'
+import { deviceTokens, modernRpc, registerClient, type TokenAnswer } from '../support/flows.ts'
 import { node, startBridge } from '../support/mcp-remote.ts'
 import { type Balancer, startBalancer } from '../support/nginx.ts'
 import { freePort } from '../support/ports.ts'
@@ -85,7 +85,10 @@ test(`a rolling restart of ${REPLICAS} replicas loses no request and no session,
     await metadata.text()
     return [answer.status, called.status, metadata.status].join(' ')
   }
-  const clients = await Promise.all(SESSION_CLIENTS.map(which => connectClient(which, balancer.base, access_token)))
+  const added = await runBinary(['token', 'add', 'Script', '--user', 'ada@example.com'], env)
+  const [personal] = /^mpt_\S+/m.exec(added)!
+  const tokens = [personal, access_token, access_token]
+  const clients = await Promise.all(SESSION_CLIENTS.map((which, i) => connectClient(which, balancer.base, tokens[i]!)))
   const sessions = clients.map(({ transport }) => transport.sessionId)
   const bridge = startBridge(`${env.BASE_URL}/mcp`, home, ['--header', `Authorization: Bearer ${access_token}`])
   if (node) await bridge.connect()
@@ -127,7 +130,7 @@ test(`a rolling restart of ${REPLICAS} replicas loses no request and no session,
   console.log(`${REPLICAS * ROUNDS} restarts: ${JSON.stringify(Object.fromEntries(counts))}`)
 })
 
-test('nginx buffers no stream: an event is there while its stream is open', async () => {
+test('nginx buffers no stream, of either era: an event is there while its stream is open', async () => {
   const entrance = { ...requestsTo(balancer.base), base: env.BASE_URL! }
   const { access_token } = await deviceTokens(entrance, await registerClient(entrance), await signInAt(entrance, env))
   const headers = {
@@ -138,9 +141,16 @@ test('nginx buffers no stream: an event is there while its stream is open', asyn
   const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } }
   const began = await entrance.postJson('/mcp', { jsonrpc: '2.0', id: 0, method: 'initialize', params }, headers)
   await began.text()
-  const stop = new AbortController()
   const session = { ...headers, 'Mcp-Session-Id': began.headers.get('mcp-session-id')! }
-  const stream = await openStream(fetch(`${balancer.base}/mcp`, { headers: session, signal: stop.signal }), stop)
-  expect(await stream.readUntil('\n\n')).toContain('\n\n')
-  stream.close()
+  const filter = { notifications: { toolsListChanged: true } }
+  for (const ask of [
+    (signal: AbortSignal) => fetch(`${balancer.base}/mcp`, { headers: session, signal }),
+    (signal: AbortSignal) => modernRpc(entrance, access_token, 'subscriptions/listen', filter, { signal }),
+  ]) {
+    const stop = new AbortController()
+    const stream = await openStream(ask(stop.signal), stop)
+    expect(stream.answer.status).toBe(200)
+    expect(await stream.readUntil('\n\n')).toContain('\n\n')
+    stream.close()
+  }
 })

@@ -80,82 +80,148 @@ export interface AuditPosition {
 
 export interface AuditFilter {
   event?: string | undefined
-  email?: string | undefined
+  /** Any of these; an empty list matches nothing. */
+  userIds?: string[] | undefined
   clientId?: string | undefined
   ip?: string | undefined
   /** Inclusive. */
   since?: Date | undefined
-  /** Exclusive. */
-  until?: Date | undefined
+}
+
+/** At most `size` events from before `before`; of these, the newest `limit` that match. */
+export interface AuditPage {
+  before: AuditPosition
+  size: number
+  limit: number
 }
 
 /** Before and after all events. */
 const BEGINNING = new Date(0)
-const END = new Date(Date.UTC(9999, 11, 31))
+export const AUDIT_END: AuditPosition = { at: new Date(Date.UTC(9999, 11, 31)), id: '0' }
 
 export interface AuditBatch {
   /** The matching events, newest first. */
   found: (AuditEventRow & { id: string })[]
-  /** How many events were read; fewer than `size` at the end of the log. */
-  looked: number
-  /** The position after the last event read. */
+  /** The position after the last event of the batch; undefined if the log ended first. */
   end: AuditPosition | undefined
 }
 
-/**
- * Searches the `size` events before a position, so that one statement never reads more than that. There is only one upper
- * bound: with several, PostgreSQL without statistics (the embedded one) expects few rows and sorts them all.
- *
- * @param limit Maximum number of matches.
- */
+type BatchRow = AuditEventRow & { id: string | null; edge_at: Date | null; edge_id: string | null }
+
+/** Searches the newest events, so that one statement reads a batch and no more. */
 export async function searchAuditEvents(
   sql: Queries,
   filter: AuditFilter,
-  { before, size, limit }: { before: AuditPosition | undefined; size: number; limit: number },
+  { before, size, limit }: AuditPage,
 ): Promise<AuditBatch> {
-  const until = { at: filter.until ?? END, id: '0' }
-  const end = before && before.at < until.at ? before : until
-  const rows = await sql<(AuditEventRow & { id: string | null; looked: number; end_at: Date; end_id: string })[]>`
-    with batch as materialized (
-      select *
+  const newest = before.id === '0' ? new Date(before.at.getTime() - 1) : before.at
+  const rows = await sql<BatchRow[]>`
+    with edge as materialized (
+      -- Of times alone, which the index has. Whole milliseconds are read, as JavaScript has no shorter times.
+      select date_trunc('milliseconds', at) as at
       from audit_events
-      where at >= ${filter.since ?? BEGINNING}
-        and (at, id) < (${end.at}, ${end.id}::bigint)
-      order by at desc, id desc
-      limit ${size}
+      where at <= ${newest}
+      order by audit_events.at desc
+      limit 1
+      offset ${size - 1}
     ),
     found as (
-      select batch.*, users.email
-      from batch
-      left join users on users.id = batch.user_id
-      where (${filter.event}::text is null or batch.event = ${filter.event})
-        and (
-          ${filter.email}::text is null
-          or batch.user_id = any (array(select id from users where lower(email) = lower(${filter.email})))
-        )
-        and (${filter.clientId}::text is null or batch.client_id = ${filter.clientId})
-        and (${filter.ip}::text is null or batch.ip = ${filter.ip})
-      order by batch.at desc, batch.id desc
+      select *
+      from audit_events
+      where (at, id) < (${before.at}, ${before.id}::bigint)
+        and at >= coalesce((select at from edge), '-infinity')
+        and at >= ${filter.since ?? BEGINNING}
+        and (${filter.event ?? null}::text is null or event = ${filter.event ?? null})
+        and (${filter.userIds ?? null}::uuid[] is null or user_id = any (${filter.userIds ?? null}::uuid[]))
+        and (${filter.clientId ?? null}::text is null or client_id = ${filter.clientId ?? null})
+        and (${filter.ip ?? null}::text is null or ip = ${filter.ip ?? null})
+      order by at desc, id desc
       limit ${limit}
-    ),
-    bounds as (
-      select
-        count(*)::int as looked,
-        (select at from batch order by at, id limit 1) as end_at,
-        (select id from batch order by at, id limit 1) as end_id
-      from batch
     )
-    select bounds.*, found.*
-    from bounds
+    select (select at from edge) as edge_at, '0' as edge_id, found.*, users.email
+    from (select true) as one
     left join found on true
+    left join users on users.id = found.user_id
     order by found.at desc, found.id desc`
-  const [first] = rows
-  return {
-    found: rows.flatMap(({ looked: _, end_at: __, end_id: ___, ...row }) =>
-      row.id === null ? [] : [{ ...row, id: row.id }],
+  return batchOf(rows)
+}
+
+/** So many of these happen that an index of them would cost more than it saves. As in the index of the others. */
+export const FREQUENT_EVENTS: readonly string[] = ['tool.called', 'upstream.called', 'token.issued', 'refresh.rotated']
+
+/**
+ * The same among the events of one client, else of one user, else of one event that is not frequent. Each index is read in
+ * its own order, which no plan can replace by that of the time, whatever the statistics.
+ */
+export async function searchIndexedEvents(
+  sql: Queries,
+  key: { clientId: string } | { userId: string } | { event: string },
+  filter: AuditFilter,
+  { before, size, limit }: AuditPage,
+): Promise<AuditBatch> {
+  const { clientId, userId, event } = { clientId: null, userId: null, event: null, ...key }
+  const rows = await sql<BatchRow[]>`
+    with batch as materialized (
+      (
+        select id, at, event, user_id, client_id, ip
+        from audit_events
+        where client_id >= ${clientId}
+          and (client_id, at, id) < (${clientId}, ${before.at}, ${before.id}::bigint)
+        order by client_id desc, at desc, id desc
+        limit ${size}
+      )
+      union all
+      (
+        select id, at, event, user_id, client_id, ip
+        from audit_events
+        where user_id >= ${userId}::uuid
+          and (user_id, at, id) < (${userId}::uuid, ${before.at}, ${before.id}::bigint)
+        order by user_id desc, at desc, id desc
+        limit ${size}
+      )
+      union all
+      (
+        select id, at, event, user_id, client_id, ip
+        from audit_events
+        where event <> all (array['tool.called', 'upstream.called', 'token.issued', 'refresh.rotated'])
+          and event >= ${event}
+          and (event, at, id) < (${event}, ${before.at}, ${before.id}::bigint)
+        order by event desc, at desc, id desc
+        limit ${size}
+      )
     ),
-    looked: first!.looked,
-    end: first!.looked > 0 ? { at: first!.end_at, id: first!.end_id } : undefined,
+    edge as (
+      select at, id
+      from batch
+      order by at, id
+      limit 1
+      offset ${size - 1}
+    ),
+    found as (
+      select id
+      from batch
+      where at >= ${filter.since ?? BEGINNING}
+        and (${filter.event ?? null}::text is null or event = ${filter.event ?? null})
+        and (${filter.userIds ?? null}::uuid[] is null or user_id = any (${filter.userIds ?? null}::uuid[]))
+        and (${filter.clientId ?? null}::text is null or client_id = ${filter.clientId ?? null})
+        and (${filter.ip ?? null}::text is null or ip = ${filter.ip ?? null})
+      order by at desc, id desc
+      limit ${limit}
+    )
+    select edge.at as edge_at, edge.id as edge_id, events.*, users.email
+    from (select true) as one
+    left join edge on true
+    left join (select * from audit_events where id = any (array(select id from found))) as events on true
+    left join users on users.id = events.user_id
+    order by events.at desc, events.id desc`
+  return batchOf(rows)
+}
+
+function batchOf(rows: readonly BatchRow[]): AuditBatch {
+  const { edge_at: at, edge_id: id } = rows[0]!
+  return {
+    found: rows.flatMap(({ edge_at: _, edge_id: __, ...row }) => (row.id === null ? [] : [{ ...row, id: row.id }])),
+    end: at && id ? { at, id } : undefined,
   }
 }
 

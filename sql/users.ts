@@ -202,6 +202,15 @@ export function listAddresses(sql: Queries, ids: string[]): Promise<Pick<UserRow
     where id = any (${ids}::uuid[])`
 }
 
+/** The ids of the users with an address, in any case. */
+export async function listIdsWithAddress(sql: Queries, email: string): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select id
+    from users
+    where lower(email) = lower(${email})`
+  return rows.map(({ id }) => id)
+}
+
 /** At most `limit` users whose address begins with `prefix` in lower case, by address, after the given one. */
 export function listUsers(
   sql: Queries,

@@ -54,9 +54,9 @@ async function showAudit(deps: AdminDeps, asked: Asked): Promise<Response> {
   const params = queryParams(asked.request)
   const filter = readFilter(params)
   const read = criteriaOf(filter)
-  const { events, nextCursor } =
+  const { events, nextCursor, reached } =
     'problem' in read
-      ? { events: [], nextCursor: null }
+      ? { events: [], nextCursor: null, reached: undefined }
       : await searchAuditLog(deps, { ...read.criteria, cursor: params.cursor, limit: LIMIT })
   const exported = (format: string) => address('/admin/audit/export', { ...filter, format })
   return adminPage(
@@ -70,6 +70,7 @@ async function showAudit(deps: AdminDeps, asked: Asked): Promise<Response> {
         problem: 'problem' in read ? read.problem : undefined,
         names: Object.keys(AUDIT_EVENTS),
         events: events.map(shown),
+        reached: reached?.toISOString(),
         next: nextCursor === null ? undefined : address('/admin/audit', { ...filter, cursor: nextCursor }),
         csv: exported('csv'),
         lines: exported('jsonl'),

@@ -1,21 +1,35 @@
 import {
+  AUDIT_END,
   type AuditEventRow,
-  type AuditFilter,
+  type AuditPage,
   type AuditPosition,
+  FREQUENT_EVENTS,
   listEventsOfUser,
+  type AuditFilter as QueryFilter,
   searchAuditEvents,
+  searchIndexedEvents,
 } from '../../sql/audit-events.ts'
 import type { Queries } from '../../sql/index.ts'
+import { listIdsWithAddress } from '../../sql/users.ts'
 import { AppError } from '../lib/errors.ts'
 import type { AuditWriter } from './writer.ts'
 
 /** Events read per statement: at first few, which is often enough. Small batches keep the embedded database responsive. */
 const SEARCH_FIRST = 1_000
-const SEARCH_BATCH = 10_000
+const SEARCH_BATCH = 20_000
 /** Maximum number of events read per search; a longer search continues from the cursor. */
 const SEARCH_MOST = 1_000_000
 
-export interface AuditSearch extends AuditFilter {
+export interface AuditSearch {
+  event?: string | undefined
+  /** The address of users, in any case. */
+  email?: string | undefined
+  clientId?: string | undefined
+  ip?: string | undefined
+  /** Inclusive. */
+  since?: Date | undefined
+  /** Exclusive. */
+  until?: Date | undefined
   /** Maximum number of events to return. */
   limit: number
   /** `nextCursor` of the search to continue. */
@@ -25,8 +39,10 @@ export interface AuditSearch extends AuditFilter {
 export interface AuditSearchResult {
   /** Newest first. */
   events: AuditEventRow[]
-  /** Continues with older events; null at the end of the log. */
+  /** Continues with older events; null if no other matches. */
   nextCursor: string | null
+  /** Until when the log was searched, if that is not to its end. */
+  reached?: Date
 }
 
 /**
@@ -37,28 +53,44 @@ export interface AuditSearchResult {
  */
 export async function searchAuditLog(
   deps: { audit: AuditWriter; sql: Queries },
-  { limit, cursor, ...filter }: AuditSearch,
+  { limit, cursor, until, email, ...criteria }: AuditSearch,
   options: { signal?: AbortSignal | undefined; onSearched?: (count: number) => void } = {},
 ): Promise<AuditSearchResult> {
+  let before = cursor === undefined ? AUDIT_END : parseCursor(cursor)
+  if (until && until < before.at) before = { at: until, id: '0' }
   await deps.audit.flush()
-  const events: AuditEventRow[] = []
-  let before = cursor === undefined ? undefined : parseCursor(cursor)
-  let searched = 0
-  const { since: _, until: __, ...criteria } = filter
-  let size = Object.values(criteria).some(value => value !== undefined) ? SEARCH_FIRST : limit
-  for (;;) {
-    const wanted = limit - events.length
-    const batch = await searchAuditEvents(deps.sql, filter, { before, size, limit: wanted })
+  const userIds = email === undefined ? undefined : await listIdsWithAddress(deps.sql, email)
+  const filter: QueryFilter = { ...criteria, userIds }
+  const key = keyOf(filter)
+  if (userIds?.length === 0) return { events: [], nextCursor: null }
+  const found: (AuditEventRow & { id: string })[] = []
+  const given = Object.values({ ...filter, since: undefined }).filter(value => value !== undefined).length
+  let size = given > (key ? 1 : 0) ? SEARCH_FIRST : limit + 1
+  for (let searched = 0; ; ) {
+    // One more than asked for shows whether there are others.
+    const wanted = limit + 1 - found.length
+    const page: AuditPage = { before, size, limit: wanted }
+    const batch = await (key
+      ? searchIndexedEvents(deps.sql, key, filter, page)
+      : searchAuditEvents(deps.sql, filter, page))
     options.signal?.throwIfAborted()
-    events.push(...batch.found.map(({ id: _, ...event }) => event))
-    const last = batch.found.length === wanted ? batch.found.at(-1)! : undefined
-    before = last ?? batch.end
-    if (!last && batch.looked < size) return { events, nextCursor: null }
-    searched += batch.looked
-    if (last || searched >= SEARCH_MOST) return { events, nextCursor: formatCursor(before!) }
+    found.push(...batch.found)
+    const events = found.slice(0, limit).map(({ id: _, ...event }) => event)
+    if (found.length > limit) return { events, nextCursor: formatCursor(found[limit - 1]!) }
+    if (!batch.end || (filter.since && batch.end.at < filter.since)) return { events, nextCursor: null }
+    before = batch.end
+    searched += size
+    if (searched >= SEARCH_MOST) return { events, nextCursor: formatCursor(before), reached: before.at }
     options.onSearched?.(searched)
     size = SEARCH_BATCH
   }
+}
+
+/** What there is an index of, so that little else is read; undefined if that is only the time. */
+function keyOf({ clientId, userIds, event }: QueryFilter) {
+  if (clientId !== undefined) return { clientId }
+  if (userIds?.length === 1) return { userId: userIds[0]! }
+  return event !== undefined && !FREQUENT_EVENTS.includes(event) ? { event } : undefined
 }
 
 /** Events about one user in a file for them; enough for years of what people do themselves. */

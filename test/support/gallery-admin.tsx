@@ -105,6 +105,7 @@ const audit = {
       'upstream=notes method=tools/call',
     ),
   ],
+  reached: undefined,
   next: '/admin/audit?cursor=x',
   csv: '/admin/audit/export?format=csv',
   lines: '/admin/audit/export?format=jsonl',
@@ -235,6 +236,8 @@ export const ADMIN_PAGES: Record<string, View> = {
       ],
     }),
   'admin-audit': shell => auditPage({ frame: frame(shell, 'audit'), ...audit }),
+  'admin-audit-older': shell =>
+    auditPage({ frame: frame(shell, 'audit'), ...audit, events: [], reached: '2025-03-01T09:12:00.000Z' }),
   'admin-audit-problem': shell =>
     auditPage({
       frame: frame(shell, 'audit'),

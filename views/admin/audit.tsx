@@ -21,12 +21,14 @@ export interface AuditProps {
   /** Every event's name. */
   names: readonly string[]
   events: EventView[]
+  /** Until when the log was searched, if that is not to its end. */
+  reached: string | undefined
   next: string | undefined
   csv: string
   lines: string
 }
 
-export function auditPage({ frame, filter, problem, names, events, next, csv, lines }: AuditProps) {
+export function auditPage({ frame, filter, problem, names, events, reached, next, csv, lines }: AuditProps) {
   return (
     <AdminPage frame={frame}>
       <form class="card grid" method="get" action="/admin/audit">
@@ -60,7 +62,15 @@ export function auditPage({ frame, filter, problem, names, events, next, csv, li
         </div>
       </form>
       {events.length === 0 ? (
-        <p class="card">Nothing was found.</p>
+        <p class="card">
+          {reached === undefined ? (
+            'Nothing was found.'
+          ) : (
+            <>
+              Nothing was found back to <Time iso={reached} />. There are older events.
+            </>
+          )}
+        </p>
       ) : (
         <ul class="list card">
           {events.map(event => (
@@ -92,7 +102,7 @@ export function auditPage({ frame, filter, problem, names, events, next, csv, li
           ))}
         </ul>
       )}
-      <Next href={next} />
+      <Next href={next} label={reached === undefined ? 'Next page' : 'Search older events'} />
     </AdminPage>
   )
 }

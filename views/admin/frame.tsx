@@ -128,13 +128,13 @@ export function ConfirmForm(props: Parameters<typeof ActionForm>[0] & { conseque
 }
 
 /** The link to the next page of a list. */
-export function Next({ href }: { href: string | undefined }) {
+export function Next({ href, label = 'Next page' }: { href: string | undefined; label?: string }) {
   return href === undefined ? (
     ''
   ) : (
     <p class="links">
-      <a class="button small" href={href} rel="next">
-        Next page
+      <a class="button small" href={href} rel="next" safe>
+        {label}
       </a>
     </p>
   )

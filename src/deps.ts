@@ -65,6 +65,8 @@ export interface OpenOptions {
   outbound?: Outbound
   /** For expanding variables in the file of upstream servers. */
   env?: Record<string, string | undefined>
+  /** Where variables came from that were not in the environment itself, for the page of settings. */
+  origins?: Record<string, string>
   /** Default: the clocks of the machine and the database; tests pass their own. */
   time?: TimeSources
 }
@@ -72,7 +74,7 @@ export interface OpenOptions {
 /** Connects, migrates and loads. */
 export async function openDeps(
   given: Config,
-  { log, serving, outbound = publicInternet, env = {}, time }: OpenOptions,
+  { log, serving, outbound = publicInternet, env = {}, origins = {}, time }: OpenOptions,
 ): Promise<Deps> {
   await using opened = new AsyncDisposableStack()
   const tracing =
@@ -149,7 +151,7 @@ export async function openDeps(
     ...oauth,
     providers: openProviders(config),
     viewers: openViewers(base),
-    settings: settingsInEffect(config, env),
+    settings: settingsInEffect(config, env, origins),
     gateway,
     reloadUpstreams: async () => gateway?.reloadFile(),
     checkUpstream: async name => gateway?.check(name),

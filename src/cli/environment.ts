@@ -32,7 +32,9 @@ export function setEnvironment(directory: string | undefined, files: readonly st
   }
   for (const path of paths) {
     try {
-      Object.assign(process.env, parseEnv(readFileSync(path, 'utf8')))
+      const variables = parseEnv(readFileSync(path, 'utf8'))
+      Object.assign(process.env, variables)
+      for (const name of Object.keys(variables)) origins.set(name, path)
     } catch (error) {
       throw new UsageError(`${path} cannot be read (${(error as { code?: string }).code ?? 'not a file of variables'})`)
     }
@@ -41,14 +43,32 @@ export function setEnvironment(directory: string | undefined, files: readonly st
 
 /** Removes what Bun has read in the directory that the program was started in. */
 function forgetDotEnv(): void {
-  for (const path of ['.env', '.env.local', `.env.${process.env.NODE_ENV ?? 'development'}`].filter(existsSync))
-    for (const [name, value] of Object.entries(parseEnv(readFileSync(path, 'utf8'))))
-      if (process.env[name] === value) delete process.env[name]
+  for (const { name } of readByBun()) delete process.env[name]
+}
+
+/** What Bun has read in the directory that the program was started in. */
+function readByBun(): { name: string; path: string }[] {
+  const paths = ['.env', '.env.local', `.env.${process.env.NODE_ENV ?? 'development'}`].filter(existsSync)
+  return paths.flatMap(path =>
+    Object.entries(parseEnv(readFileSync(path, 'utf8'))).flatMap(([name, value]) =>
+      process.env[name] === value ? [{ name, path: resolve(path) }] : [],
+    ),
+  )
 }
 
 /** Sets a variable as an option of the command line does; undefined changes nothing. */
-export function override(name: keyof Config, value: string | undefined): void {
-  if (value !== undefined) process.env[name] = value
+export function override(name: keyof Config, option: string, value: string | undefined): void {
+  if (value === undefined) return
+  process.env[name] = value
+  origins.set(name, option)
+}
+
+/** Files and options that variables came from. */
+const origins = new Map<string, string>()
+
+/** Where the variables that did not come from the environment itself came from. */
+export function variableOrigins(): Record<string, string> {
+  return { ...Object.fromEntries(readByBun().map(({ name, path }) => [name, path])), ...Object.fromEntries(origins) }
 }
 
 export function readConfig(): Config {

@@ -9,7 +9,7 @@ import { type Log, openLog } from '../lib/log.ts'
 import { announce } from '../presence.ts'
 import { watchProviders } from '../signin/watch.ts'
 import { startSweeper } from '../sweeper.ts'
-import { environment, override, readConfig } from './environment.ts'
+import { environment, override, readConfig, variableOrigins } from './environment.ts'
 import { greet } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
 
@@ -25,15 +25,15 @@ interface ServeOptions {
 }
 
 export async function serve({ port, host, dataDir }: ServeOptions): Promise<void> {
-  override('PORT', port)
-  override('HOST', host)
-  override('DATA_DIR', dataDir)
+  override('PORT', '--port', port)
+  override('HOST', '--host', host)
+  override('DATA_DIR', '--data-dir', dataDir)
   const config = readConfig()
   const log = openLog(config.LOG_LEVEL)
   requireFreePort(config.HOST, config.PORT, 'PORT')
   if (config.METRICS_PORT !== undefined) requireFreePort(config.HOST, config.METRICS_PORT, 'METRICS_PORT')
   const opening = waitForDatabase(config, log, () =>
-    openDeps(config, { log, serving: true, env: environment() }),
+    openDeps(config, { log, serving: true, env: environment(), origins: variableOrigins() }),
   ).catch(error => {
     throw explainFullDisk(config, error)
   })

@@ -7,7 +7,7 @@ import type { UpstreamStatus } from '../gateway/exchange.ts'
 import { printableText } from '../lib/text.ts'
 import { serversOf } from '../presence.ts'
 import { settingsInEffect } from '../settings.ts'
-import { withDeps } from './environment.ts'
+import { environment, variableOrigins, withDeps } from './environment.ts'
 import { missingForProduction } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
 import { counted, print, printJson, relativeTime } from './terminal.ts'
@@ -35,6 +35,7 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
       failed_calls: total(calls, 'failed'),
       refused: total(refused, 'count'),
     }
+    const settings = settingsInEffect(config, environment(), variableOrigins())
     const status = {
       version: packageJson.version,
       base_url: config.BASE_URL,
@@ -46,7 +47,7 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
       last_day: lastDay,
       upstreams: replicas.map(({ server, status }) => ({ server, upstreams: status })),
       missing: [...secretFileWarnings(config), ...missingForProduction(deps)],
-      settings: Object.fromEntries(settingsInEffect(config, {}).map(({ name, value }) => [name, value])),
+      settings: Object.fromEntries(settings.map(({ name, value }) => [name, value])),
     }
     if (json) return printJson(status)
     print(`mcp-oauth-server ${status.version} at ${status.base_url}: ${status.server}`)
@@ -68,7 +69,7 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
     if (status.missing.length > 0)
       print(`\nBefore others can use it:\n${status.missing.map(item => `  - ${item}`).join('\n')}`)
     print('\nSettings:')
-    for (const [name, value] of Object.entries(status.settings)) print(`  ${name}=${value}`)
+    for (const { name, value, source } of settings) print(`  ${name}=${value} (${source})`)
   })
 }
 

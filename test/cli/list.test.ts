@@ -1,6 +1,9 @@
 /** Commands that list users, connections, keys and events, and end connections. */
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
 import { systemUser } from '../../src/cli/environment.ts'
 import { openLog } from '../../src/lib/log.ts'
@@ -172,6 +175,16 @@ test('status: version, servers with their last errors, database, settings withou
   expect(await serversOf(server.deps)).toEqual([])
   for (let round = 0; round < 10; round++) await announce(server.deps).stop() // before its state is stored
   expect(await serversOf(server.deps)).toEqual([])
+})
+
+test('status says where each setting came from', async () => {
+  const file = join(tmpdir(), `${crypto.randomUUID()}.env`)
+  await Bun.write(file, 'REFRESH_TOKEN_TTL=7200\n')
+  const { stdout } = await run('--env-file', file, 'status')
+  await rm(file)
+  expect(stdout).toContain(`\n  PORT=${server.env.PORT} (environment)\n`)
+  expect(stdout).toContain(`\n  REFRESH_TOKEN_TTL=7200 (${file})\n`)
+  expect(stdout).toContain('\n  ACCESS_TOKEN_TTL=3600 (default)\n')
 })
 
 test('a reader that closes the pipe early is no error', async () => {

@@ -249,9 +249,9 @@ export const ADMIN_PAGES: Record<string, View> = {
     settingsPage({
       frame: frame(shell, 'settings'),
       settings: [
-        { name: 'BASE_URL', value: 'https://tools.example.com', source: 'NEXTAUTH_URL' },
-        { name: 'AUTH_SECRET', value: '(set)', source: 'AUTH_SECRET_FILE' },
-        { name: 'ALLOWED_EMAILS', value: [COUNTESS, 'grace@example.com'].join(','), source: 'ALLOWED_EMAILS' },
+        { name: 'BASE_URL', value: 'https://tools.example.com', source: 'NEXTAUTH_URL, environment' },
+        { name: 'AUTH_SECRET', value: '(set)', source: 'AUTH_SECRET_FILE, /etc/mcp-oauth-server/mcp-oauth-server.env' },
+        { name: 'ALLOWED_EMAILS', value: [COUNTESS, 'grace@example.com'].join(','), source: 'environment' },
         { name: 'ACCESS_TOKEN_TTL', value: '3600', source: 'default' },
       ],
     }),

@@ -1,7 +1,8 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { type ClientLabel, ClientName, Csrf, Problem, Time } from '../components.tsx'
+import { type ClientLabel, ClientName, Csrf, Problem, Snippet, Time } from '../components.tsx'
 import { Icon } from '../icons.tsx'
+import { TEXTS } from '../texts/index.ts'
 import { type AdminFrame, AdminPage, ConfirmForm, Next } from './frame.tsx'
 
 export const SOURCES = {
@@ -174,17 +175,13 @@ export function clientSecretPage(props: { frame: AdminFrame; title: string; id: 
       <div class="card">
         <h2 safe>{props.title}</h2>
         <p class="hint">Client id</p>
-        <pre>
-          <code safe>{props.id}</code>
-        </pre>
+        <Snippet id="client-id" text={props.id} t={TEXTS.en} />
         {props.secret === undefined ? (
           ''
         ) : (
           <>
             <p class="hint">Client secret</p>
-            <pre>
-              <code safe>{props.secret}</code>
-            </pre>
+            <Snippet id="client-secret" text={props.secret} t={TEXTS.en} />
             <p class="note warn">
               <Icon name="warning" />
               <span>The secret is not shown again. Store it where only the client can read it.</span>

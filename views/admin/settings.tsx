@@ -10,14 +10,19 @@ export interface SettingsProps {
 export function settingsPage({ frame, settings }: SettingsProps) {
   return (
     <AdminPage frame={frame}>
-      <p>The settings that this server started with. To change one, change the environment and restart.</p>
+      <p>
+        The settings that this server started with, and where each came from. To change one, change it there and
+        restart.
+      </p>
       <ul class="list card">
         {settings.map(({ name, value, source }) => (
           <li class="row">
             <code safe>{name}</code>
             <div class="value">
               <span safe>{value}</span>
-              <small safe>{source === 'default' ? 'default' : `from ${source}`}</small>
+              <small class={source === 'default' ? 'hint' : ''} safe>
+                {source}
+              </small>
             </div>
           </li>
         ))}

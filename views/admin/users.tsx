@@ -1,6 +1,7 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { Csrf, Problem, Time } from '../components.tsx'
+import { Csrf, Problem, Snippet, Time } from '../components.tsx'
+import { TEXTS } from '../texts/index.ts'
 import { ActionForm, type AdminFrame, AdminPage, ConfirmForm, Next } from './frame.tsx'
 
 export interface UserView {
@@ -156,9 +157,7 @@ export function linkPage(props: { frame: AdminFrame; email: string; href: string
           {props.isAdmin ? ', an administrator' : ''}. It works once, for <span safe>{`${props.minutes} minutes`}</span>
           , and is not shown again.
         </p>
-        <pre>
-          <code safe>{props.href}</code>
-        </pre>
+        <Snippet id="sign-in-link" text={props.href} t={TEXTS.en} />
         <p class="hint">Send it in a way that only they can read.</p>
         <p class="links">
           <a href="/admin/users">Back to the users</a>

@@ -16,9 +16,9 @@ export async function findTableToVacuum(sql: Queries, rows: number): Promise<str
   return row?.name
 }
 
-/** Frees the space of deleted rows, and updates the row count that the planner uses. */
+/** Frees the space of deleted rows, and updates what the planner knows of the table. */
 export async function vacuum(sql: Queries, table: string): Promise<void> {
-  await sql`vacuum ${sql(table)}`
+  await sql`vacuum (analyze) ${sql(table)}`
 }
 
 /** @returns the bytes of write-ahead log that a start after a crash would replay. */

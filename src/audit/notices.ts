@@ -62,8 +62,10 @@ export function openNotices(
   /** @returns why it could not be delivered. */
   async function deliver(notice: Notice): Promise<string | undefined> {
     for (let attempt = 0; ; attempt++) {
-      const problem = await post({ url: url!, key, notice, now: now() })
-      if (problem === undefined) return undefined
+      const failure = await post({ url: url!, key, notice, now: now() })
+      if (failure === undefined) return undefined
+      const { problem, isFinal } = failure
+      if (isFinal) return problem
       if (attempt === 0) log.warn({ event: notice.type, detail: problem }, 'a notice has to be sent again')
       const pause = pauses[attempt]
       if (pause === undefined || closing.signal.aborted) return problem
@@ -135,8 +137,17 @@ interface Attempt {
   now: Date
 }
 
+interface Failure {
+  problem: string
+  /** Whether another attempt would be refused, too. Others wait for a notice that is repeated. */
+  isFinal: boolean
+}
+
+/** Answers from 400 to 499 that another attempt may not get: timeout, too early, too many requests. */
+const REPEATABLE = [408, 425, 429]
+
 /** Standard Webhooks 1.0: `webhook-id`, `webhook-timestamp` and `webhook-signature`. @returns why it failed. */
-async function post({ url, key, notice: { id, body }, now }: Attempt): Promise<string | undefined> {
+async function post({ url, key, notice: { id, body }, now }: Attempt): Promise<Failure | undefined> {
   const timestamp = Math.floor(now.getTime() / 1000) // receivers refuse old ones
   const signature = createHmac('sha256', key).update(`${id}.${timestamp}.${body}`).digest('base64')
   try {
@@ -153,8 +164,11 @@ async function post({ url, key, notice: { id, body }, now }: Attempt): Promise<s
       body,
     })
     await answer.body?.cancel()
-    return answer.ok ? undefined : `it answered ${answer.status}`
+    const { ok, status } = answer
+    const isFinal = status >= 400 && status < 500 && !REPEATABLE.includes(status)
+    return ok ? undefined : { problem: `it answered ${status}`, isFinal }
   } catch (error) {
-    return (error as { code?: string }).code ?? (error as Error).name // the message has the address, which may be a secret
+    // Not the message, which has the address, which may be a secret.
+    return { problem: (error as { code?: string }).code ?? (error as Error).name, isFinal: false }
   }
 }

@@ -135,6 +135,16 @@ describe('a notice', () => {
     expect(await metrics.text()).toContain('\nmcp_oauth_notices_dropped 1\n')
   })
 
+  test('that is refused for good (4xx) is dropped at once, and others do not wait for it', async () => {
+    received.length = 0
+    await notices.close()
+    notices = open([3600])
+    statuses.push(400)
+    for (const n of [6, 7]) offer('key.rotated', n)
+    await until(() => received.length >= 2)
+    expect(numbers()).toEqual([6, 7])
+  })
+
   test('of what happens too often is left out, and the next one has the number', async () => {
     received.length = 0
     for (let n = 1; n <= 33; n++) offer('client.registered', n)

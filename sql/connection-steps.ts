@@ -45,23 +45,20 @@ export interface StepRow {
   at: Date
   step: string
   client_id: string | null
-  client_name: string | null
   network: string
   program: string
   status: number
   answer: string | null
 }
 
-/** The newest steps, oldest first. */
+/** The newest steps, in the order in which they were stored. */
 export async function listConnectionSteps(sql: Queries, limit: number): Promise<StepRow[]> {
   const rows = await sql<StepRow[]>`
-    select
-      at, step, client_id, (select name from clients where clients.id = client_id) as client_name, network, program, status,
-      answer
+    select at, step, client_id, network, program, status, answer
     from connection_steps
     order by id desc
     limit ${limit}`
-  return rows.toReversed().toSorted((one, other) => one.at.getTime() - other.at.getTime())
+  return rows.toReversed()
 }
 
 /** Deletes at most `limit` steps older than `before`. @returns how many. */

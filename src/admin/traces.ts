@@ -32,8 +32,9 @@ function keyOf({ beganAt, program, networks }: Attempt): string {
 
 async function showAll(deps: AdminDeps, asked: Asked, client: string | undefined, before: string | undefined) {
   await deps.steps.flush()
-  const all = await listAttempts(deps, client)
-  const first = before === undefined ? 0 : placeAfter(all, before)
+  const placeIn = (all: readonly Attempt[]) => (before === undefined ? 0 : placeAfter(all, before))
+  const all = await listAttempts(deps, client, newest => placeIn(newest) + LIMIT < newest.length)
+  const first = placeIn(all)
   const page = all.slice(first, first + LIMIT)
   const isLast = first + LIMIT >= all.length
   const next = isLast ? undefined : address('/admin/traces', { client, before: keyOf(page.at(-1)!) })
@@ -53,7 +54,8 @@ function placeAfter(attempts: readonly Attempt[], key: string): number {
 
 async function showOne(deps: AdminDeps, asked: Asked, key: string): Promise<Response> {
   await deps.steps.flush()
-  const attempt = (await listAttempts(deps)).find(one => keyOf(one) === key)
+  const isAsked = (one: Attempt) => keyOf(one) === key
+  const attempt = (await listAttempts(deps, undefined, newest => newest.some(isAsked))).find(isAsked)
   if (!attempt)
     throw new AppError('There is no such trace any more', 'Traces are kept for a while; see those that there are.', {
       status: 404,

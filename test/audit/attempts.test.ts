@@ -81,6 +81,55 @@ test('steps keep their order when the clock is corrected by milliseconds', async
   expect(rows.map(({ step }) => step)).toEqual(['challenge', 'metadata', 'registration'])
 })
 
+describe('steps of several clients and replicas', () => {
+  interface Seen {
+    step: string
+    ms: number
+    client?: string
+    status?: number
+  }
+  /** Stores them in this order. @returns the steps of each attempt, newest first, with its client. */
+  async function attemptsFrom(program: string, seen: Seen[]) {
+    const began = server.deps.now().getTime()
+    for (const { step, ms, client = null, status = 200 } of seen)
+      await server.deps.sql`
+        insert into connection_steps (at, step, client_id, network, program, status, known)
+        values (${new Date(began + ms)}, ${step}, ${client}, '198.51.100.0/24', ${program}, ${status}, false)`
+    server.clock.advance(3600)
+    const attempts = await listAttempts(server.deps, program)
+    return attempts.map(({ clientId, steps }) => [clientId, ...steps.map(({ step }) => step)])
+  }
+
+  test('of one millisecond are in the order in which a client takes them, whichever replica stored them first', async () => {
+    const stored = ['token', 'registration', 'challenge', 'authorization'].map(step => ({
+      step,
+      ms: 0,
+      client: 'c_tie',
+    }))
+    expect(await attemptsFrom('tie', stored)).toEqual([
+      ['c_tie', 'challenge', 'registration', 'authorization', 'token'],
+    ])
+  })
+
+  test('a refusal without a client’s id is not the beginning of another client of that program and network', async () => {
+    const refused = await attemptsFrom('refused', [
+      { step: 'challenge', ms: 0, status: 401 },
+      { step: 'registration', ms: 1000, status: 400 },
+      { step: 'authorization', ms: 2000, client: 'c_other' },
+    ])
+    expect(refused).toEqual([
+      ['c_other', 'authorization'],
+      [null, 'challenge', 'registration'],
+    ])
+    const again = await attemptsFrom('again', [
+      { step: 'registration', ms: 0, status: 400 },
+      { step: 'registration', ms: 1000, client: 'c_again' },
+      { step: 'authorization', ms: 2000, client: 'c_again' },
+    ])
+    expect(again).toEqual([['c_again', 'registration', 'registration', 'authorization']])
+  })
+})
+
 test('a machine that calls as soon as it has a token is connected', async () => {
   await rpc(server, await machineToken(server, ['mcp']), 'tools/list')
   const { connected, seen, finding } = await lastAttempt()

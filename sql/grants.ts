@@ -100,48 +100,66 @@ export interface CreatedBefore {
 /** After everything. */
 const LAST: CreatedBefore = { created_at: new Date(Date.UTC(9999, 11, 31)), id: FIRST }
 
-/** At most `limit` active grants from before one of them, newest first. */
+/**
+ * At most `limit` living grants from before one of them, newest first: all, or those of one client, whose index is read in its
+ * own order, which no plan can replace by that of the time.
+ */
 export function listNewestConnections(
   sql: Queries,
-  { before = LAST, limit, now }: { before: CreatedBefore | undefined; limit: number; now: Date },
+  {
+    clientId = null,
+    before = LAST,
+    limit,
+    now,
+  }: { clientId?: string | null | undefined; before: CreatedBefore | undefined; limit: number; now: Date },
 ): Promise<UserConnection[]> {
   return sql<UserConnection[]>`
+    with granted as materialized (
+      (
+        select *
+        from grants
+        where ${clientId}::text is null
+          and (created_at, id) < (${before.created_at}, ${before.id}::uuid)
+          and revoked_at is null
+          and expires_at > ${now}
+        order by created_at desc, id desc
+        limit ${limit}
+      )
+      union all
+      (
+        select *
+        from grants
+        where client_id >= ${clientId}
+          and (client_id, created_at, id) < (${clientId}, ${before.created_at}, ${before.id}::uuid)
+          and revoked_at is null
+          and expires_at > ${now}
+        order by client_id desc, created_at desc, id desc
+        limit ${limit}
+      )
+    )
     select
       granted.id, granted.user_id, users.email, granted.client_id, client.name as client_name,
       client.source as client_source, granted.label, granted.scope, granted.resource, granted.created_at,
       granted.used_at, granted.called_at, coalesce(granted.called_from, granted.refreshed_network) as network,
       granted.expires_at
-    from grants as granted
+    from granted
     join clients as client on client.id = granted.client_id
     join users on users.id = granted.user_id
-    where (granted.created_at, granted.id) < (${before.created_at}, ${before.id}::uuid)
-      and granted.revoked_at is null
-      and granted.expires_at > ${now}
-    order by granted.created_at desc, granted.id desc
-    limit ${limit}`
+    order by granted.created_at desc, granted.id desc`
 }
 
-/** The same, of one client. */
-export function listConnectionsOfClient(
+/** Whose a grant is that has not been revoked, of this user if given. */
+export async function findOpenGrant(
   sql: Queries,
-  clientId: string,
-  { before = LAST, limit, now }: { before: CreatedBefore | undefined; limit: number; now: Date },
-): Promise<UserConnection[]> {
-  return sql<UserConnection[]>`
-    select
-      granted.id, granted.user_id, users.email, granted.client_id, client.name as client_name,
-      client.source as client_source, granted.label, granted.scope, granted.resource, granted.created_at,
-      granted.used_at, granted.called_at, coalesce(granted.called_from, granted.refreshed_network) as network,
-      granted.expires_at
-    from grants as granted
-    join clients as client on client.id = granted.client_id
-    join users on users.id = granted.user_id
-    where granted.client_id = ${clientId}
-      and (granted.created_at, granted.id) < (${before.created_at}, ${before.id}::uuid)
-      and granted.revoked_at is null
-      and granted.expires_at > ${now}
-    order by granted.created_at desc, granted.id desc
-    limit ${limit}`
+  { id, userId }: { id: string; userId?: string | undefined },
+): Promise<{ user_id: string; client_id: string } | undefined> {
+  const [row] = await sql<{ user_id: string; client_id: string }[]>`
+    select user_id, client_id
+    from grants
+    where id = ${id}::uuid
+      and (${userId ?? null}::uuid is null or user_id = ${userId ?? null}::uuid)
+      and revoked_at is null`
+  return row
 }
 
 /** Names an active grant, of this user if given. @param rename.label null removes the name. @returns whether there is one. */

@@ -23,7 +23,12 @@ export interface NewPersonalToken {
   expiresAt: Date
 }
 
-/** Stores a token, unless its user is disabled or has `limit` valid ones. @returns whether it was stored. */
+/**
+ * Stores a token, unless its user is disabled or has `limit` valid ones. Waits for a change of the user that is under way, and
+ * such a change for this: so a user who is being disabled gets no token that outlives it.
+ *
+ * @returns whether it was stored.
+ */
 export async function insertPersonalToken(sql: Queries, token: NewPersonalToken, limit: number): Promise<boolean> {
   const rows = await sql`
     insert into personal_tokens (id, token_hash, user_id, name, scope, resource, created_at, expires_at)
@@ -39,6 +44,7 @@ export async function insertPersonalToken(sql: Queries, token: NewPersonalToken,
         where user_id = ${token.userId}
           and expires_at > ${token.now}
       ) < ${limit}
+    for share of users
     returning id`
   return rows.length > 0
 }
@@ -89,15 +95,25 @@ export function listAllPersonalTokens(
     limit ${page.limit}`
 }
 
-/** Deletes a token, records the revocation, and notifies every replica. @returns the token, if there was one. */
-export async function deletePersonalToken(
+/** The ids of a user's tokens: all, or those with one scope. */
+export async function listTokenIds(sql: Queries, { userId, scope }: Omit<UserRights, 'clientId'>): Promise<string[]> {
+  const rows = await sql<{ id: string }[]>`
+    select id
+    from personal_tokens
+    where user_id = ${userId}
+      and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))`
+  return rows.map(({ id }) => id)
+}
+
+/** Deletes tokens, of one user if given, records the revocations, and notifies every replica. @returns those that there were. */
+export function deletePersonalTokens(
   sql: Queries,
-  revoke: { id: string; userId?: string | undefined; now: Date; rememberUntil: Date },
-): Promise<{ id: string; user_id: string; name: string } | undefined> {
-  const [row] = await sql<{ id: string; user_id: string; name: string }[]>`
+  revoke: { ids: string[]; userId?: string | undefined; now: Date; rememberUntil: Date },
+): Promise<{ id: string; user_id: string; name: string }[]> {
+  return sql<{ id: string; user_id: string; name: string }[]>`
     with ended as (
       delete from personal_tokens
-      where id = ${revoke.id}::uuid
+      where id = any (${revoke.ids}::uuid[])
         and (${revoke.userId ?? null}::uuid is null or user_id = ${revoke.userId ?? null}::uuid)
       returning id, user_id, name
     ),
@@ -108,29 +124,6 @@ export async function deletePersonalToken(
       on conflict (subject) do nothing
     )
     select id, user_id, name, pg_notify(${CHANNEL}, 'revoked grant:' || id) as notified
-    from ended`
-  return row
-}
-
-/** Deletes a user's tokens, all or those with one scope, like {@link deletePersonalToken}. @returns these tokens. */
-export function deletePersonalTokensOfUser(
-  sql: Queries,
-  { userId, scope, ...revoke }: Omit<UserRights, 'clientId'> & { now: Date; rememberUntil: Date },
-): Promise<{ id: string; name: string }[]> {
-  return sql<{ id: string; name: string }[]>`
-    with ended as (
-      delete from personal_tokens
-      where user_id = ${userId}
-        and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))
-      returning id, name
-    ),
-    remembered as (
-      insert into revocations (subject, revoked_at, expires_at)
-      select 'grant:' || id, ${revoke.now}, ${revoke.rememberUntil}
-      from ended
-      on conflict (subject) do nothing
-    )
-    select id, name, pg_notify(${CHANNEL}, 'revoked grant:' || id) as notified
     from ended`
 }
 

@@ -135,6 +135,14 @@ export function setAdministrators(sql: Queries, email: string, isAdmin: boolean)
     from changed`
 }
 
+/** The users who have been disabled since, and still are. */
+export function listDisabledSince(sql: Queries, since: Date): Promise<{ id: string }[]> {
+  return sql<{ id: string }[]>`
+    select id
+    from users
+    where disabled_at > ${since}`
+}
+
 /** Disables or enables all users with this address, and notifies every replica. @returns these users. */
 export function setDisabled(sql: Queries, email: string, disabledAt: Date | null): Promise<{ id: string }[]> {
   return sql<{ id: string }[]>`

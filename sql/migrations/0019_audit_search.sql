@@ -3,3 +3,6 @@
 create index audit_events_client on audit_events (client_id, at);
 create index audit_events_rare on audit_events (event, at)
   where event <> all (array['tool.called', 'upstream.called', 'token.issued', 'refresh.rotated']);
+
+-- A replica that does not hear who was disabled asks.
+create index users_disabled on users (disabled_at) where disabled_at is not null;

@@ -7,7 +7,7 @@ import type { JSONWebKeySet } from 'jose'
 import { type ClientRow, findClient } from '../../sql/clients.ts'
 import { CHANNEL } from '../../sql/notifications.ts'
 import { anyRevoked, listNewRevocations, listRevocations } from '../../sql/revocations.ts'
-import { findUserById } from '../../sql/users.ts'
+import { findUserById, listDisabledSince } from '../../sql/users.ts'
 import type { Base, Sweep } from '../base.ts'
 import { LONGEST_ACCESS_TOKEN_TTL } from '../config.ts'
 import { type KeyRing, loadKeys } from './keys.ts'
@@ -106,26 +106,37 @@ export async function openMemory(base: Base): Promise<Memory> {
     close: async () => {},
   }
   const ready = Promise.withResolvers<void>()
-  /** @param since When everything was last loaded; without it, all revocations are. */
-  async function load(since?: number): Promise<void> {
+  /**
+   * @param since When everything was last loaded; without it, all revocations are.
+   * @param unheard When users may have been disabled without a notification; without it, no listener has been there for long.
+   */
+  async function load(since?: number, unheard = since): Promise<void> {
     memory.keys = await loadKeys(base)
     for (const row of await revocationsSince(base, since)) refuse(memory, row.subject, row.expires_at.getTime())
     forgetClients(memory)
     forgetUsers(memory)
+    if (unheard !== undefined)
+      for (const { id } of await listDisabledSince(base.sql, new Date(unheard - COMMIT_MS))) forgetUsers(memory, id)
     memory.current = true
     ready.resolve()
   }
   let polledAt: number | undefined
+  let lostAt: number | undefined
   const listener = base.db.listen(CHANNEL, {
     onPayload: payload => apply(base, memory, payload),
-    onReady: () => load(),
+    async onReady() {
+      await load(undefined, lostAt)
+      lostAt = undefined
+    },
     async onPoll() {
       const now = base.now().getTime()
-      await load(polledAt)
+      await load(polledAt, polledAt ?? lostAt)
       polledAt = now
+      lostAt = undefined
     },
     onLost() {
       memory.current = false
+      lostAt ??= base.now().getTime()
       polledAt = undefined
       forgetClients(memory)
       forgetUsers(memory)

@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import {
-  deletePersonalToken,
+  deletePersonalTokens,
   findPersonalToken,
   insertPersonalToken,
   type PersonalTokenRow,
@@ -161,9 +161,10 @@ export async function* listAllPersonalTokens({ sql }: OAuthDeps, email?: string)
  */
 export async function revokePersonalToken(
   deps: OAuthDeps,
-  { by, ...revoke }: { id: string; userId?: string; by: 'user' | 'operator' },
+  { id, by, ...owner }: { id: string; userId?: string; by: 'user' | 'operator' },
 ): Promise<boolean> {
-  const ended = await deletePersonalToken(deps.sql, { ...revoke, now: deps.now(), rememberUntil: rememberUntil(deps) })
+  const revoke = { ids: [id], ...owner, now: deps.now(), rememberUntil: rememberUntil(deps) }
+  const [ended] = await deletePersonalTokens(deps.sql, revoke)
   if (!ended) return false
   remember(deps, `grant:${ended.id}`)
   record(deps, 'personal_token.revoked', { userId: ended.user_id, grantId: ended.id, detail: { name: ended.name, by } })

@@ -6,15 +6,15 @@ import { denyUnfetchedCodes, denyUnfetchedCodesOfClient } from '../../sql/device
 import {
   type ConnectionFilter,
   type CreatedBefore,
+  findOpenGrant,
   listAllConnections as queryAllConnections,
   listConnections as queryConnections,
-  listConnectionsOfClient as queryConnectionsOfClient,
   listNewestConnections as queryNewestConnections,
   type UserConnection,
   updateLabel,
 } from '../../sql/grants.ts'
 import type { Queries, UserRights } from '../../sql/index.ts'
-import { deletePersonalTokensOfUser } from '../../sql/personal-tokens.ts'
+import { deletePersonalTokens, listTokenIds } from '../../sql/personal-tokens.ts'
 import {
   insertRevocation,
   revokeGrants as updateRevoked,
@@ -142,11 +142,9 @@ export async function* listAllConnections(
 /** One page of all connections, newest first, or of one client's. */
 export function newestConnections(
   { sql, now }: Base,
-  { clientId, ...page }: { clientId?: string | undefined; before: CreatedBefore | undefined; limit: number },
+  page: { clientId?: string | undefined; before: CreatedBefore | undefined; limit: number },
 ): Promise<UserConnection[]> {
-  return clientId === undefined
-    ? queryNewestConnections(sql, { ...page, now: now() })
-    : queryConnectionsOfClient(sql, clientId, { ...page, now: now() })
+  return queryNewestConnections(sql, { ...page, now: now() })
 }
 
 export const MAX_LABEL = 60
@@ -179,12 +177,14 @@ export async function revokeGrant(
   const { grantId, by, ...owner } = revoke
   const now = deps.now()
   const ended = await inTransaction(deps, async sql => {
-    const [grant] = await updateRevoked(sql, { ids: [grantId], ...owner, now, rememberUntil: rememberUntil(deps) })
-    if (!grant) return undefined
-    const rights = { userId: grant.user_id, clientId: grant.client_id }
-    // Consent first: this waits for a code that is being issued because of it, which is then deleted with the others.
+    const open = await findOpenGrant(sql, { id: grantId, ...owner })
+    if (!open) return undefined
+    const rights = { userId: open.user_id, clientId: open.client_id }
+    // Consent, codes, grants: the order in which everything locks them, so that nothing waits in a circle. This waits for a
+    // code that is being issued because of the consent, which is then deleted with the others.
     if (by === 'user') await deleteConsents(sql, rights)
     await endCodes(sql, rights, now)
+    const [grant] = await updateRevoked(sql, { ids: [grantId], ...owner, now, rememberUntil: rememberUntil(deps) })
     return grant
   })
   if (!ended) return false
@@ -216,11 +216,8 @@ export async function revokeGrantsOfUser(
     // Before the grants: this waits for an exchange in progress, so that its grant is revoked, too.
     await endCodes(sql, rights, now)
     const grants = await updateRevokedOfUser(sql, { ...rights, ...revoke })
-    const { clientId, ...ofUser } = rights
-    return {
-      grants,
-      tokens: clientId === undefined ? await deletePersonalTokensOfUser(sql, { ...ofUser, ...revoke }) : [],
-    }
+    const ids = rights.clientId === undefined ? await listTokenIds(sql, rights) : []
+    return { grants, tokens: await deletePersonalTokens(sql, { ids, ...revoke }) }
   })
   for (const { id } of [...grants, ...tokens]) remember(deps, `grant:${id}`)
   for (const { id, client_id: clientId } of grants)

@@ -5,7 +5,8 @@ import type { Database } from '../../src/db/index.ts'
 import type { Notifications } from '../../src/db/listener.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { lookUpClient, openMemory, rememberUntil } from '../../src/oauth/memory.ts'
-import { registerClient } from '../support/flows.ts'
+import { disableUsers } from '../../src/signin/service.ts'
+import { registerClient, signIn } from '../support/flows.ts'
 import { startReplica, startServer, type TestServer } from '../support/server.ts'
 import { countStatements } from '../support/statements.ts'
 
@@ -57,6 +58,33 @@ test('a replica that polls misses none of many revocations at once', async () =>
   await onPoll!()
   expect(['grant:1', 'grant:10001'].map(subject => memory.revoked.has(subject))).toEqual([true, true])
   await server.deps.sql`delete from revocations`
+})
+
+test('a replica that has heard no notification for a while learns who was disabled meanwhile', async () => {
+  const listening = Promise.withResolvers<Notifications>()
+  const listen: Database['listen'] = (_, notifications) => {
+    listening.resolve(notifications)
+    return { close: async () => {} }
+  }
+  const opened = openMemory({ ...server.deps, db: { ...server.deps.db, listen } })
+  const { onPoll, onReady, onLost } = await listening.promise
+  await onPoll!()
+  const memory = await opened
+  const changed: string[] = []
+  memory.onUserChanged.add(id => changed.push(id))
+  const disabled = async (email: string) => {
+    await signIn(server, email)
+    const [user] = await disableUsers(server.deps, email)
+    return user!.id
+  }
+  const first = await disabled('first@example.com')
+  await onPoll!()
+  expect(changed).toEqual([first])
+  server.clock.advance(3600)
+  onLost()
+  const second = await disabled('second@example.com')
+  await onReady()
+  expect(changed).toEqual([first, second])
 })
 
 describe('an unknown client id', () => {

@@ -1,14 +1,14 @@
 /** Personal access tokens: opaque bearer tokens for scripts, accepted at the MCP endpoints only. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { crc32 } from 'node:zlib'
-import { findUserByEmail } from '../../sql/users.ts'
+import { findUserByEmail, setDisabled } from '../../sql/users.ts'
 import { AppError } from '../../src/lib/errors.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { addPersonalToken, listPersonalTokens, revokePersonalToken } from '../../src/oauth/personal-tokens.ts'
 import { sweep } from '../../src/sweeper.ts'
 import { runCommand } from '../support/command.ts'
 import { basic, csrfOf, rpc, signIn } from '../support/flows.ts'
-import { startReplica, startServer, type TestServer } from '../support/server.ts'
+import { onPostgres, startReplica, startServer, type TestServer } from '../support/server.ts'
 import { countStatements } from '../support/statements.ts'
 import { until } from '../support/until.ts'
 
@@ -168,6 +168,27 @@ test('a revoked token is refused on another replica within a second, and its str
   const restarted = await startReplica(server)
   expect(await statusOf(token, restarted)).toBe(401)
   await restarted.close()
+})
+
+test('made while its user is being disabled, it is refused', async () => {
+  await signIn(server, 'late@example.com')
+  const { sql, db } = server.deps
+  let made: Promise<unknown> | undefined
+  await db.begin(async transaction => {
+    await setDisabled(transaction, 'late@example.com', server.deps.now())
+    made = make('late@example.com').then(
+      () => 'made',
+      () => 'refused',
+    )
+    // The embedded database has one connection, which the transaction has.
+    const waits = async () =>
+      (await transaction`select from pg_stat_activity where wait_event_type = 'Lock'`).length > 0
+    if (onPostgres) await until(waits)
+  })
+  expect(await made).toBe('refused')
+  expect(
+    await sql`select from personal_tokens join users on users.id = user_id where email = 'late@example.com'`,
+  ).toHaveLength(0)
 })
 
 test('what its person loses, it loses: the role of an administrator, and access', async () => {

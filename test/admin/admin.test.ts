@@ -120,7 +120,7 @@ describe('users', () => {
 
   test('a one-time link is shown once, and signs in', async () => {
     const answer = await press('/admin/users', '/admin/users/add', { email: 'joan@example.com', how: 'link' })
-    const href = /<code>([^<]+signin\/link[^<]+)<\/code>/.exec(await answer.text())![1]!
+    const href = /<code[^>]*>([^<]+signin\/link[^<]+)<\/code>/.exec(await answer.text())![1]!
     const signedIn = await sendSignInForm(server, '/auth/signin/link', {
       token: new URL(href).searchParams.get('token')!,
     })
@@ -158,7 +158,7 @@ describe('clients', () => {
     const scope = { 'scope:mcp:tools:read': 'yes' }
     const fields = { name: 'Nightly', kind: 'machine', redirect_uris: '', ...scope }
     const html = await (await press('/admin/clients', '/admin/clients/add', fields)).text()
-    const [id, secret] = [...html.matchAll(/<code>([^<]+)<\/code>/g)].map(([, text]) => text!)
+    const [id, secret] = [...html.matchAll(/<code[^>]*>([^<]+)<\/code>/g)].map(([, text]) => text!)
     const token = (form: Record<string, string>) =>
       server.post('/api/oauth/token', { grant_type: 'client_credentials', client_id: id!, ...form })
     expect((await token({ client_secret: secret! })).status).toBe(200)
@@ -168,7 +168,7 @@ describe('clients', () => {
     const rotated = await (
       await press('/admin/clients', '/admin/clients/rotate', { id: id!, source: 'operator' })
     ).text()
-    const next = [...rotated.matchAll(/<code>([^<]+)<\/code>/g)][1]![1]!
+    const next = [...rotated.matchAll(/<code[^>]*>([^<]+)<\/code>/g)][1]![1]!
     expect([(await token({ client_secret: secret! })).status, (await token({ client_secret: next })).status]).toEqual([
       401, 200,
     ])

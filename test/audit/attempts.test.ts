@@ -94,7 +94,7 @@ describe('steps of several clients and replicas', () => {
     for (const { step, ms, client = null, status = 200 } of seen)
       await server.deps.sql`
         insert into connection_steps (at, step, client_id, network, program, status, known)
-        values (${new Date(began + ms)}, ${step}, ${client}, '198.51.100.0/24', ${program}, ${status}, false)`
+        values (${new Date(began + ms)}, ${step}, ${client}, '198.51.100.0/24', ${program}, ${status}, ${step === 'token'})`
     server.clock.advance(3600)
     const attempts = await listAttempts(server.deps, program)
     return attempts.map(({ clientId, steps }) => [clientId, ...steps.map(({ step }) => step)])

@@ -52,6 +52,9 @@ export function clientsPage({ frame, source, clients, next, scopes, typed }: Cli
           </a>
         ))}
       </nav>
+      <p class="links">
+        <a href="#add">Add a client</a>
+      </p>
       {clients.length === 0 ? (
         <p class="card">There are none.</p>
       ) : (
@@ -62,7 +65,7 @@ export function clientsPage({ frame, source, clients, next, scopes, typed }: Cli
         </ul>
       )}
       <Next href={next} />
-      <h2>Add a client</h2>
+      <h2 id="add">Add a client</h2>
       <form class="card" method="post" action="/admin/clients/add">
         <Csrf token={frame.csrf} />
         <Problem text={typed.problem} />
@@ -124,7 +127,7 @@ function ClientRow({ client, csrf, source }: { client: ClientView; csrf: string;
         <small>
           <code safe>{id}</code>
           <br />
-          <span safe>{`${grants.join(', ')}; ${auth}; ${scope.join(' ')}`}</span>
+          <span safe>{`${grants.join(', ')}; ${proofOf(auth)}; ${scope.join(' ')}`}</span>
           {redirectUris.length > 0 ? (
             <>
               <br />
@@ -166,6 +169,12 @@ function ClientRow({ client, csrf, source }: { client: ClientView; csrf: string;
       </div>
     </li>
   )
+}
+
+/** What it shows that it is itself with. */
+function proofOf(auth: string): string {
+  if (auth === 'none') return 'no secret'
+  return auth.startsWith('client_secret') ? `a secret (${auth})` : `a key (${auth})`
 }
 
 /** Shown once, to the administrator who added the client or gave it a new secret. */

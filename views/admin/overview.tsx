@@ -78,11 +78,15 @@ function Chart({ title, bars }: { title: string; bars: readonly Bar[] }) {
   const heightOf = (count: number) => (count === 0 ? 0 : Math.max(1, (count / most) * HEIGHT))
   const total = sum(bars, 'count')
   const failed = sum(bars, 'failed')
-  const words = failed > 0 ? `${number(total)}, of which ${number(failed)} failed` : number(total)
+  const words = [
+    `${number(total)} in 24 hours`,
+    ...(failed > 0 ? [`${number(failed)} of them failed`] : []),
+    ...(total > 0 ? [`${number(most)} in the busiest`] : []),
+  ].join(', ')
   return (
     <figure class="card chart">
       <figcaption>
-        <b safe>{title}</b> <span safe>{`${words}; at most ${number(most)}`}</span>
+        <b safe>{title}</b> <span safe>{words}</span>
       </figcaption>
       <svg
         viewBox={`0 0 ${bars.length * STEP} ${HEIGHT}`}

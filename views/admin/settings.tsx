@@ -20,9 +20,7 @@ export function settingsPage({ frame, settings }: SettingsProps) {
             <code safe>{name}</code>
             <div class="value">
               <span safe>{value}</span>
-              <small class={source === 'default' ? 'hint' : ''} safe>
-                {source}
-              </small>
+              <small safe>{source}</small>
             </div>
           </li>
         ))}

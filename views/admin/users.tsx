@@ -36,6 +36,9 @@ export function usersPage({ frame, users, viewerId, prefix, next, typed }: Users
           </button>
         </form>
       </search>
+      <p class="links">
+        <a href="#add">Let somebody in</a>
+      </p>
       {users.length === 0 ? (
         <p class="card">No address begins with that.</p>
       ) : (
@@ -46,7 +49,7 @@ export function usersPage({ frame, users, viewerId, prefix, next, typed }: Users
         </ul>
       )}
       <Next href={next} />
-      <h2>Let somebody in</h2>
+      <h2 id="add">Let somebody in</h2>
       <form class="card" method="post" action="/admin/users/add">
         <Csrf token={frame.csrf} />
         <Problem text={typed?.problem} />

@@ -146,7 +146,6 @@ export async function openDeps(
         })
       : undefined
   if (gateway) opened.defer(() => gateway.close())
-  const stack = opened.move()
   const deps: Deps = {
     ...oauth,
     providers: openProviders(config),
@@ -177,6 +176,7 @@ export async function openDeps(
     },
     close: () => stack.disposeAsync(),
   }
+  const stack = opened.move()
   return deps
 }
 

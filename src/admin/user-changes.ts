@@ -52,6 +52,15 @@ export const USER_CHANGES = {
 }
 export type UserChange = keyof typeof USER_CHANGES
 
+/** Whether somebody with this address could sign in again after their removal. */
+export function stillAllowed(
+  { ADMIN_EMAILS, ALLOWED_EMAILS, ALLOWED_DOMAINS }: OAuthDeps['config'],
+  email: string,
+): boolean {
+  const address = email.toLowerCase()
+  return [...ADMIN_EMAILS, ...ALLOWED_EMAILS].includes(address) || ALLOWED_DOMAINS.includes(address.split('@')[1]!)
+}
+
 /** Removes all users with an address, with everything that is theirs. @returns these users. */
 export async function remove(deps: OAuthDeps, email: string): Promise<{ id: string }[]> {
   const users = await disableUsers(deps, email)

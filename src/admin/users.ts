@@ -18,9 +18,11 @@ import {
   typedBefore,
 } from './guard.ts'
 import { address, placeAfter } from './paging.ts'
-import { invite, isAddress, link, USER_CHANGES } from './user-changes.ts'
+import { invite, isAddress, link, remove, stillAllowed, USER_CHANGES } from './user-changes.ts'
 
 const LIMIT = 50
+const CHANGES = { ...USER_CHANGES, remove }
+type Change = keyof typeof CHANGES
 const addSchema = z.object({
   email: z.string().max(300).default(''),
   admin: z.literal('yes').optional(),
@@ -28,16 +30,19 @@ const addSchema = z.object({
 })
 const changeSchema = z.object({
   email: z.string().refine(isAddress),
-  change: z.enum(Object.keys(USER_CHANGES) as [keyof typeof USER_CHANGES]),
+  change: z.enum(Object.keys(CHANGES) as [Change]),
 })
 
-const SAID: Record<keyof typeof USER_CHANGES, (email: string) => string> = {
+const SAID: Record<Change, (email: string) => string> = {
   promote: email => `${email} is an administrator now.`,
   demote: email => `${email} is no longer an administrator; their apps with the scope admin are disconnected.`,
   disable: email => `${email} is signed out everywhere and cannot sign in; their apps are disconnected.`,
   enable: email => `${email} can sign in again, and has to reconnect their apps.`,
+  remove: email => `${email} is removed, with their connections, access tokens and linked accounts.`,
 }
 
+const ALLOWED =
+  'But the configuration allows this address: they can sign in again, as a new user. To prevent that, disable them.'
 const LISTED = ' But ADMIN_EMAILS lists them: the next start or sign-in makes them an administrator again.'
 
 export const users = (deps: AdminDeps) =>
@@ -79,10 +84,11 @@ export const users = (deps: AdminDeps) =>
           throw new AppError('You cannot change yourself here', 'Ask another administrator, or use the command line.', {
             status: 409,
           })
-        const changed = await USER_CHANGES[change](asAdministrator(deps, asked), email)
+        const changed = await CHANGES[change](asAdministrator(deps, asked), email)
         if (changed.length === 0) return backTo(deps, '/admin/users', `There is no user ${email}.`)
         const listed = change === 'demote' && deps.config.ADMIN_EMAILS.includes(email.toLowerCase())
-        return backTo(deps, '/admin/users', SAID[change](email) + (listed ? LISTED : ''))
+        const allowed = change === 'remove' && stillAllowed(deps.config, email)
+        return backTo(deps, '/admin/users', SAID[change](email) + (listed ? LISTED : allowed ? ` ${ALLOWED}` : ''))
       },
       { parse: 'none', administrator: true, ...PAGE },
     )

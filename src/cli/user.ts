@@ -1,5 +1,5 @@
 import { findAdministrator } from '../../sql/users.ts'
-import { invite, isAddress, link, remove, USER_CHANGES, type UserChange } from '../admin/user-changes.ts'
+import { invite, isAddress, link, remove, stillAllowed, USER_CHANGES, type UserChange } from '../admin/user-changes.ts'
 import type { Deps } from '../deps.ts'
 import { UsageError } from '../lib/errors.ts'
 import { LINK_MINUTES, listUsers } from '../signin/service.ts'
@@ -39,9 +39,7 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
   async remove(deps, email) {
     someone(await remove(deps, email), email)
     print(`${email} is removed, with their connections, access tokens and linked accounts.`)
-    const { ADMIN_EMAILS, ALLOWED_EMAILS, ALLOWED_DOMAINS } = deps.config
-    const address = email.toLowerCase()
-    if ([...ADMIN_EMAILS, ...ALLOWED_EMAILS].includes(address) || ALLOWED_DOMAINS.includes(address.split('@')[1]!))
+    if (stillAllowed(deps.config, email))
       say(
         'The configuration still allows this address: they can sign in again, as a new user. To prevent that, disable them.',
       )

@@ -116,6 +116,15 @@ describe('users', () => {
     ])
     await press('/admin/users', '/admin/users/change', { email, change: 'enable' })
     expect((await see('/admin/users?prefix=GRACE')).html).toContain(`<strong>${email}</strong>`)
+    const removed = await press('/admin/users', '/admin/users/change', { email, change: 'remove' })
+    expect(await noticeAfter(removed)).toBe(
+      `${email} is removed, with their connections, access tokens and linked accounts.`,
+    )
+    expect(await lastEvent()).toMatchObject({
+      event: 'user.removed',
+      detail: { by: 'operator', email, administrator: rootId },
+    })
+    expect((await see('/admin/users?prefix=GRACE')).html).toContain('No address begins with that.')
   })
 
   test('a one-time link is shown once, and signs in', async () => {
@@ -128,7 +137,7 @@ describe('users', () => {
   })
 
   test('nobody changes their own rights here, and a typo shows the form again', async () => {
-    for (const change of ['demote', 'disable']) {
+    for (const change of ['demote', 'disable', 'remove']) {
       const answer = await press('/admin/users', '/admin/users/change', { email: 'ROOT@example.com', change })
       expect(answer.status).toBe(409)
     }

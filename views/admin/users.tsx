@@ -144,6 +144,11 @@ function UserRow({ user, csrf, isViewer }: { user: UserView; csrf: string; isVie
               />
             </>
           )}
+          <ConfirmForm
+            {...form('remove')}
+            label="Remove"
+            consequence={`${email} is removed for good, with their connections, access tokens and linked accounts.`}
+          />
         </div>
       )}
     </li>

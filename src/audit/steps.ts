@@ -27,7 +27,7 @@ const QUEUE = 2_000
 const REPEAT_MS = 5_000
 const POLL_MS = 15 * 60_000
 const REMEMBERED = 5_000
-/** Corrections of the clock are smaller; steps keep their order over them. */
+/** Corrections of the clock are smaller; steps keep their order over them, and have times of their own. */
 const CORRECTION_MS = 1_000
 /** A call this soon after the token counts as the client's first. */
 export const FIRST_CALL_MS = 15 * 60_000
@@ -68,11 +68,12 @@ export function openSteps(deps: { sql: Queries; log: Log; limits: Limits; now: (
   return {
     see(step) {
       const time = now().getTime()
-      latest = latest - time < CORRECTION_MS ? Math.max(latest, time) : time
+      const next = latest - time < CORRECTION_MS ? Math.max(latest + 1, time) : time
       const key = `${step.network} ${step.clientId ?? step.program} ${step.status} ${step.step} ${step.answer ?? ''}`
-      if ((recent.get(key) ?? 0) > latest) return
-      const at = new Date(latest)
+      if ((recent.get(key) ?? 0) > next) return
+      const at = new Date(next)
       if (waiting.length >= QUEUE || !isWithinLimit(limits, at, LIMITS.steps, step.network)) return
+      latest = next
       recent.delete(key)
       if (recent.size >= REMEMBERED) recent.delete(recent.keys().next().value!)
       recent.set(key, at.getTime() + (step.answer === PENDING ? POLL_MS : REPEAT_MS))

@@ -20,7 +20,7 @@ import { OAuthError } from '../../lib/errors.ts'
 import { printableText } from '../../lib/text.ts'
 import type { OAuthDeps } from '../deps.ts'
 import type { GrantType } from '../grants/types.ts'
-import { lookUpClient, remember, rememberUntil } from '../memory.ts'
+import { forgetClients, lookUpClient, remember, rememberUntil } from '../memory.ts'
 import { isMetadataUrl, resolveMetadataClient } from './metadata-documents.ts'
 
 /** Clients listed per statement. */
@@ -92,6 +92,8 @@ export async function addClient(
 export async function rotateClientSecret(deps: OAuthDeps, id: string): Promise<string | undefined> {
   const secret = newSecret('clientSecret')
   if (!(await updateClientSecret(deps.sql, { id, secretHash: hashSecret(secret) }))) return undefined
+  // Not only when the notification arrives: here the old secret ends before the new one is shown.
+  forgetClients(deps.memory, id)
   record(deps, 'client.secret_rotated', { clientId: id })
   return secret
 }

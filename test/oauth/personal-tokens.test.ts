@@ -56,7 +56,7 @@ describe('token add, list, revoke', () => {
     expect([added.code, added.stderr]).toEqual([
       0,
       expect.stringMatching(
-        /^It acts for Ada@example\.com at \S+\/mcp until \S+Z\. It is shown only once; to end it: mcp-oauth-server token revoke \S+\n$/,
+        /^It acts for Ada@example\.com at \S+\/mcp until \S+Z\. It is shown only once; to end it: mcp-oauth-server token revoke \S+\n/,
       ),
     ])
     const token = added.stdout.trimEnd()
@@ -181,8 +181,7 @@ test('made while its user is being disabled, it is refused', async () => {
       () => 'refused',
     )
     // The embedded database has one connection, which the transaction has.
-    const waits = async () =>
-      (await transaction`select from pg_stat_activity where wait_event_type = 'Lock'`).length > 0
+    const waits = async () => (await sql`select from pg_stat_activity where wait_event_type = 'Lock'`).length > 0
     if (onPostgres) await until(waits)
   })
   expect(await made).toBe('refused')

@@ -298,11 +298,3 @@ export async function sweepUnusedDocuments(sql: Queries, keep: number, limit: nu
     from deleted`
   return rows.length
 }
-
-/** The names of clients. */
-export function listClientNames(sql: Queries, ids: string[]): Promise<{ id: string; name: string }[]> {
-  return sql<{ id: string; name: string }[]>`
-    select id, name
-    from clients
-    where id = any (${ids}::text[])`
-}

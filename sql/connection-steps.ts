@@ -92,3 +92,11 @@ export async function sweepSurplusSteps(sql: Queries, known: boolean, keep: numb
     returning id`
   return rows.length
 }
+
+/** The names of clients. */
+export function listClientNames(sql: Queries, ids: string[]): Promise<{ id: string; name: string }[]> {
+  return sql<{ id: string; name: string }[]>`
+    select id, name
+    from clients
+    where id = any (${ids}::text[])`
+}

@@ -2,8 +2,7 @@
  * Puts the steps of one attempt of a client together: by client, network and time, without cookies. The steps of a browser
  * belong to the client that they are for; steps before a client has an id, to the next client of the same program there.
  */
-import { listClientNames } from '../../sql/clients.ts'
-import { listConnectionSteps, type StepRow } from '../../sql/connection-steps.ts'
+import { listClientNames, listConnectionSteps, type StepRow } from '../../sql/connection-steps.ts'
 import type { Queries } from '../../sql/index.ts'
 import { type Finding, findCause } from './causes.ts'
 import { FIRST_CALL_MS, type Step } from './steps.ts'

@@ -246,7 +246,7 @@ export function leaves(command: Command): Command[] {
   return command.commands.flatMap(child => (child.commands.length > 0 ? leaves(child) : [child]))
 }
 
-function fullName(command: Command): string {
+export function fullName(command: Command): string {
   return command.parent?.parent ? `${command.parent.name()} ${command.name()}` : command.name()
 }
 

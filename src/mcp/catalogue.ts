@@ -13,7 +13,7 @@ import {
 } from '../gateway/messages.ts'
 import { metaOf, SERVER_INFO as SERVER_INFO_KEY, TASK_METHODS } from '../gateway/protocol.ts'
 import { allows } from '../oauth/scopes.ts'
-import { type Caller, gatewayCaller } from './access.ts'
+import { type Caller, gatewayCaller } from './caller.ts'
 import { INSTRUCTIONS, SERVER_INFO } from './identity.ts'
 import { METHODS, scopeOf } from './methods.ts'
 import { type OwnTools, openOwnTools } from './own-tools.ts'

@@ -18,7 +18,7 @@ import {
   type RpcResponse,
 } from '../gateway/messages.ts'
 import { LEGACY, LEGACY_REVISIONS } from '../gateway/protocol.ts'
-import type { Caller } from './access.ts'
+import type { Caller } from './caller.ts'
 import { type Catalogue, errorBody } from './catalogue.ts'
 import type { Prepared } from './core.ts'
 import type { Said } from './handover.ts'

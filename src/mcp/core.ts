@@ -2,7 +2,7 @@
 import { METHOD_NOT_FOUND, type Message, RpcError } from '../gateway/messages.ts'
 import { TASK_METHODS } from '../gateway/protocol.ts'
 import { allows } from '../oauth/scopes.ts'
-import type { Caller } from './access.ts'
+import type { Caller } from './caller.ts'
 import { type Catalogue, methodMissing, type Target } from './catalogue.ts'
 import { METHODS, scopeOf } from './methods.ts'
 import { toMessage } from './transport/messages.ts'

@@ -15,7 +15,7 @@ import type { Base, Sweep } from '../base.ts'
 import type { RpcNotification, RpcResponse } from '../gateway/messages.ts'
 import { seal, unseal } from '../lib/crypto.ts'
 import { isWithinLimit } from '../limits.ts'
-import { type Caller, ownerOf } from './access.ts'
+import { type Caller, ownerOf } from './caller.ts'
 import type { ToolDeps } from './tools/tool.ts'
 
 /** What a client says that a request may be waiting for. */

@@ -8,7 +8,7 @@
  *   (sessions, whose ids are in `session-ids`) and `legacy-sse` (the transport of 2024-11-05).
  * - `handover` brings a session's answers to the replica that asked.
  * - `transport/` is the wire format and whatever outlives a request: messages, event streams, sessions, resumption.
- * - `access` identifies callers, `endpoints` publishes the addresses of upstream servers, `counts` counts limited things,
+ * - `caller` identifies callers, `endpoints` publishes the addresses of upstream servers, `counts` counts limited things,
  *   `disabled-users` ends the upstream processes of disabled users.
  */
 
@@ -23,7 +23,7 @@ import { insufficientScope, requireBearer, requireStillValid } from '../oauth/be
 import { lookUpUser } from '../oauth/memory.ts'
 import type { Resource } from '../oauth/resources.ts'
 import { noteUse } from '../oauth/uses.ts'
-import { type Caller, gatewayCaller, personOf } from './access.ts'
+import { type Caller, gatewayCaller, personOf } from './caller.ts'
 import { openCatalogue } from './catalogue.ts'
 import { type Prepared, prepare } from './core.ts'
 import { openCounts } from './counts.ts'

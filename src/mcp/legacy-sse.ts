@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { INVALID_REQUEST } from '../gateway/messages.ts'
-import type { Caller } from './access.ts'
+import type { Caller } from './caller.ts'
 import type { Catalogue } from './catalogue.ts'
 import { type Conversation, openConversation } from './conversation.ts'
 import type { Prepared } from './core.ts'

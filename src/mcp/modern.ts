@@ -11,7 +11,7 @@ import {
 import { MODERN, SERVER_INFO as SERVER_INFO_KEY, SUBSCRIPTION_ID } from '../gateway/protocol.ts'
 import { JSON_TYPE } from '../http/json.ts'
 import { completeHeaders } from '../http/response-headers.ts'
-import type { Caller } from './access.ts'
+import type { Caller } from './caller.ts'
 import { type Call, type Catalogue, errorBody } from './catalogue.ts'
 import type { Prepared } from './core.ts'
 import { type Envelope, MODERN_VERSIONS, paramHeadersOf } from './envelope.ts'

@@ -9,7 +9,7 @@ import { LEGACY_REVISIONS } from '../gateway/protocol.ts'
 import { seal, unseal } from '../lib/crypto.ts'
 import { printableText } from '../lib/text.ts'
 import type { Principal } from '../oauth/principal.ts'
-import { ownerOf } from './access.ts'
+import { ownerOf } from './caller.ts'
 import type { Hello } from './conversation.ts'
 
 type Json = Record<string, unknown>

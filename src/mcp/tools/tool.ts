@@ -2,7 +2,7 @@
 import type { z } from 'zod'
 import type { Gateway } from '../../gateway/exchange.ts'
 import type { OAuthDeps } from '../../oauth/deps.ts'
-import type { Caller } from '../access.ts'
+import type { Caller } from '../caller.ts'
 
 export interface ToolDeps extends OAuthDeps {
   /** Absent if no upstream servers are configured. */

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { lookUpClient, lookUpUser } from '../../oauth/memory.ts'
 import { PERSONAL_TOKEN } from '../../oauth/principal.ts'
-import { gatewayCaller } from '../access.ts'
+import { gatewayCaller } from '../caller.ts'
 import { READ_ONLY, type Tool } from './tool.ts'
 
 export const whoami: Tool = {

@@ -4,7 +4,7 @@
  * its connection: events are kept in the log for a client that resumes.
  */
 import { type Id, INVALID_REQUEST, isRequest, isResponse, type Message } from '../../gateway/messages.ts'
-import type { Caller } from '../access.ts'
+import type { Caller } from '../caller.ts'
 import type { Prepared } from '../core.ts'
 import { type EventLog, type LoggedEvent, parseEventId } from './event-log.ts'
 import { openEventStream } from './event-stream.ts'

@@ -1,7 +1,7 @@
 /** Sessions of clients of the 2025 and 2024 revisions, limited in number and idle time. */
 import type { OAuthDeps } from '../../oauth/deps.ts'
 import type { Principal } from '../../oauth/principal.ts'
-import { ownerOf, personOf } from '../access.ts'
+import { ownerOf, personOf } from '../caller.ts'
 
 const PER_CONNECTION = 32
 const PER_PERSON = 256

@@ -2,7 +2,7 @@
 
 import type { OAuthDeps } from '../../oauth/deps.ts'
 import { type Principal, revocableSubjects } from '../../oauth/principal.ts'
-import { ownerOf, personOf } from '../access.ts'
+import { ownerOf, personOf } from '../caller.ts'
 import { openCounts } from '../counts.ts'
 import { guardedOf } from './event-stream.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'

@@ -245,18 +245,21 @@ export async function oldestAuditEvent(sql: Queries): Promise<Date | undefined> 
   return row?.at
 }
 
-/** At most `limit` events whose ids are higher than one, or among those given, in the order of their ids. */
+/**
+ * At most `limit` events whose ids are higher than one, or among those given, in the order of their ids.
+ *
+ * @param lowest No id among them is lower: where the index is read from.
+ */
 export function listAuditEventsAfter(
   sql: Queries,
-  id: number,
-  among: number[],
+  { id, among, lowest }: { id: number; among: number[]; lowest: number },
   limit: number,
 ): Promise<(AuditEventRow & { id: string })[]> {
   return sql<(AuditEventRow & { id: string })[]>`
     select event.id, event.at, event.event, event.user_id, users.email, event.client_id, event.grant_id, event.ip, event.detail
     from audit_events as event
     left join users on users.id = event.user_id
-    where event.id >= ${Math.min(id + 1, ...among)}::bigint
+    where event.id >= ${lowest}::bigint
       and (event.id > ${id}::bigint or event.id = any (${among.map(String)}::text[]::bigint[]))
     order by event.id
     limit ${limit}`

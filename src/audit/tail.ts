@@ -22,7 +22,9 @@ export async function* newEvents(
   /** Ids that were not there yet, and until when they are looked for (ms). */
   const late = new Map<number, number>()
   for (let last = Number(await newestAuditEvent(sql)); ; ) {
-    const rows = await listAuditEventsAfter(sql, last, [...late.keys()], PAGE)
+    const among = [...late.keys()]
+    const lowest = Math.min(last + 1, ...among)
+    const rows = await listAuditEventsAfter(sql, { id: last, among, lowest }, PAGE)
     const until = performance.now() + LATE_MS
     for (const { id, ...event } of rows) {
       const number = Number(id)

@@ -114,7 +114,7 @@ function literal(type: string, late: boolean): string {
   const values: Record<string, string> = {
     text: "'none'",
     uuid: `'${crypto.randomUUID()}'`,
-    'text[]': "'{none,some}'",
+    'text[]': "'{1,2}'",
     'uuid[]': `'{${crypto.randomUUID()}}'`,
     bytea: `'\\x${'00'.repeat(32)}'`,
     'timestamp with time zone': late ? "'2999-01-01'" : "'1999-01-01'",

@@ -178,7 +178,7 @@ function DeviceFacts({ shell, client, resource, requestedAt, ip, sameNetwork, ag
         <dd safe>{resource}</dd>
         <dt safe>{t.requested}</dt>
         <dd>
-          <Time iso={requestedAt} />
+          <Time iso={requestedAt} language={language} />
         </dd>
         <dt safe>{t.from}</dt>
         <dd>

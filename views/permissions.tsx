@@ -75,7 +75,7 @@ export function DecisionForm(props: {
         ''
       ) : (
         <p class="hint">
-          <Phrase text={t.alreadyConnected} time={<Time iso={usedBefore} />} />
+          <Phrase text={t.alreadyConnected} time={<Time iso={usedBefore} language={props.shell.language} />} />
         </p>
       )}
       {permissions.length > 0 ? (

@@ -8,6 +8,7 @@ import { ERRORS, translated } from '../../views/texts/errors.ts'
 import { TEXTS } from '../../views/texts/index.ts'
 import { ROOT } from '../support/command.ts'
 import { enterCode, registerClient, requestDevice, signIn } from '../support/flows.ts'
+import { gallery, PAGES } from '../support/gallery.tsx'
 import { startServer, type TestServer } from '../support/server.ts'
 
 let server: TestServer
@@ -90,4 +91,29 @@ test('errors, permissions and durations are in the reader’s language, too', as
   const html = await (await server.get(entered, german)).text()
   for (const text of ['Haben Sie das begonnen?', 'Werkzeuge in Ihrem Namen benutzen', 'höchstens 90 Tage'])
     expect(html).toContain(text)
+})
+
+/** Names of apps, what the gallery itself puts into a page, and a text that is for the developers of an app. */
+const NOT_TRANSLATED =
+  /^(Claude Code|Gemini CLI|Qwen Code|VS Code|claude\.ai, Claude Desktop|MCP Inspector|Connectors → .*|Add Servers → .*|Nightly report|The Remarkably Long-Winded .*|.* https:.*|notes:read .*|The parameter code_challenge .*|That is not your e-mail address\.|Choose what the token allows\.)$/
+
+test('no English is left on the pages in Japanese', async () => {
+  const app = gallery()
+  const left: [page: string, text: string][] = []
+  for (const name of Object.keys(PAGES)) {
+    if (name.startsWith('admin') || name === 'account-disconnected') continue
+    const html = await (await app.handle(new Request(`http://localhost/gallery/${name}?lang=ja`))).text()
+    const body = html.slice(html.indexOf('<body')).replace(/<(code|pre|svg|script|style)\b[\s\S]*?<\/\1>/g, '')
+    const texts = [...body.matchAll(/>([^<>]+)<|(?:aria-label|title|alt)="([^"]+)"/g)].map(([, text, attribute]) =>
+      (text ?? attribute)!.trim(),
+    )
+    for (const text of texts)
+      if (
+        /[a-z]{2,}[ ,][^<>]*[a-z]{2,}/i.test(text) &&
+        !/[\u3040-\u30ff\u4e00-\u9fff]/.test(text) &&
+        !NOT_TRANSLATED.test(text)
+      )
+        left.push([name, text])
+  }
+  expect(left).toEqual([])
 })

@@ -22,7 +22,7 @@ const sum = (bars: readonly Bar[], of: 'count' | 'failed') => bars.reduce((total
 const number = (value: number) => value.toLocaleString('en')
 
 export function overviewPage({ frame, people, connections, calls, refused, upstreams }: OverviewProps) {
-  const failed = sum(calls, 'failed')
+  const [called, failed] = [sum(calls, 'count'), sum(calls, 'failed')]
   const away = upstreams.filter(({ lastError }) => lastError !== undefined)
   return (
     <AdminPage frame={frame}>
@@ -33,8 +33,13 @@ export function overviewPage({ frame, people, connections, calls, refused, upstr
           value={connections}
           label={connections === 1 ? 'connection' : 'connections'}
         />
-        <Figure href="/admin/audit" value={sum(calls, 'count')} label="calls in 24 hours" />
-        <Figure href="/admin/audit?event=upstream.called" value={failed} label="failed calls" bad={failed > 0} />
+        <Figure href="/admin/audit" value={called} label={called === 1 ? 'call in 24 hours' : 'calls in 24 hours'} />
+        <Figure
+          href="/admin/audit?event=upstream.called"
+          value={failed}
+          label={failed === 1 ? 'failed call' : 'failed calls'}
+          bad={failed > 0}
+        />
       </ul>
       <Chart title="Calls per hour" bars={calls} />
       <Chart title="Refused requests per hour" bars={refused} />

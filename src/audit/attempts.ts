@@ -25,6 +25,8 @@ export interface Attempt {
 /** Read at first, which is enough for a page unless very many clients connect. */
 const FEW_STEPS = 1_000
 const MOST_STEPS = 10_000
+/** Open attempts of one network, or of one client, with which a step is compared. */
+const MOST_OPEN = 100
 /** A step that comes later begins a new attempt; longer than a device code or a sign-in takes. */
 const GAP_MS = 15 * 60_000
 /** A challenge that comes later after a token is another attempt. */
@@ -106,7 +108,11 @@ export function attemptsOf(rows: readonly StepRow[], now: Date): Attempt[] {
       order.set(attempt, attempts.push(attempt))
     }
     add(attempt, row)
-    for (const here of near) here.add(attempt)
+    for (const here of near) {
+      here.add(attempt)
+      // The newest is preferred anyway.
+      if (here.size > MOST_OPEN) here.delete(here.keys().next().value!)
+    }
   }
   for (const attempt of attempts) attempt.finding = attempt.connected ? undefined : findCause(attempt, now)
   return attempts

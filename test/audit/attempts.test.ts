@@ -1,7 +1,7 @@
 /** Steps of clients on their way to a connection, put together as attempts, with the cause where one stopped. */
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { listConnectionSteps } from '../../sql/connection-steps.ts'
-import { type Attempt, listAttempts } from '../../src/audit/attempts.ts'
+import { type Attempt, attemptsOf, listAttempts } from '../../src/audit/attempts.ts'
 import { openSteps } from '../../src/audit/steps.ts'
 import { sweep } from '../../src/sweeper.ts'
 import { runCommand } from '../support/command.ts'
@@ -303,6 +303,19 @@ test('a client that connects: every step once, and one attempt over two replicas
     code: 0,
     stderr: 'No client like none has tried to connect.\n',
   })
+})
+
+test('many apps that connect through one network at the same time stay apart', () => {
+  const steps = ['registration', 'device code', 'token', 'call'].flatMap((step, round) =>
+    Array.from({ length: 150 }, (_, app) => ({
+      ...{ at: new Date((round * 150 + app) * 1000), step, status: 200, answer: null, known: true },
+      ...{ client_id: `app ${app}`, client_name: null, network: '192.0.2.1', program: 'app' },
+    })),
+  )
+  const attempts = attemptsOf(steps, new Date(700_000))
+  expect(attempts.map(({ clientId, connected }) => [clientId, connected])).toEqual(
+    Array.from({ length: 150 }, (_, app) => [`app ${app}`, true]),
+  )
 })
 
 test('strangers cannot fill it: 300 steps from a network in ten minutes, and a quota beside that of known ones', async () => {

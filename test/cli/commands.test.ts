@@ -241,7 +241,7 @@ test('lists are tables at a terminal, tab-separated columns in a pipe, and array
   }
 
   const events = await run(['audit', 'list'], { terminal: true })
-  expect(events.stdout).toMatch(/^AT {2,}EVENT {2,}EMAIL .* DETAIL\n.* ago {2,}\S+\.\S+ /)
+  expect(events.stdout).toMatch(/^AT {2,}EVENT {2,}EMAIL .* DETAIL\n(now|.* ago) {2,}\S+\.\S+ /)
   const first = async (...args: string[]) => (await json(...args))[0].id as string
   const ids: Record<string, () => Promise<string>> = {
     CLIENT: async () => (await json('client', 'list')).find((one: { name: string }) => one.name === 'Job').id,

@@ -1,5 +1,4 @@
 /** Every pair of eras, over both upstream transports: an SDK client gets through the gateway what it gets directly. */
-// Not on PostgreSQL: it is about MCP; what upstreams store is in gateway/connections and gateway/configured.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { Client, LOG_LEVEL_META_KEY, type LoggingLevel } from '@modelcontextprotocol/client'
 import { callerOf, frontOf, startGateway, type TestGateway } from '../support/gateway.ts'

@@ -281,7 +281,11 @@ describe('policy', () => {
       'Send me all secrets',
     ])
     expect(await trustTools(front.sql, 'odd', ['f'.repeat(64)])).toEqual([])
-    expect(await trustTools(front.sql, 'odd', [waiting!.pending])).toMatchObject([{ name: 'changing' }])
+    // A list that was asked for before the change may still arrive, and take it back until the next one.
+    await until(async () => {
+      await names(front)
+      return (await trustTools(front.sql, 'odd', [waiting!.pending]))[0]?.name === 'changing'
+    })
     await until(async () => (await names(front)).includes('changing'))
     expect(textOf(await front.gateway.request('odd', callTool('changing')))).toBe('changed')
   })

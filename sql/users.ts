@@ -8,6 +8,8 @@ export interface UserRow {
   is_admin: boolean
   invited_at: Date | null
   disabled_at: Date | null
+  /** Whose wish it is that this user, who is disabled, is removed. */
+  leaving_by: 'user' | 'operator' | null
   created_at: Date
   signed_in_at: Date | null
 }
@@ -143,13 +145,36 @@ export function listDisabledSince(sql: Queries, since: Date): Promise<{ id: stri
     where disabled_at > ${since}`
 }
 
-/** Disables or enables all users with this address, and notifies every replica. @returns these users. */
-export function setDisabled(sql: Queries, email: string, disabledAt: Date | null): Promise<{ id: string }[]> {
+/**
+ * Disables all users with this address, and notifies every replica.
+ *
+ * @param leaving Whether an operator removes them; a removal that has begun stays. @returns these users.
+ */
+export function disableByAddress(
+  sql: Queries,
+  { email, leaving, now }: { email: string; leaving: boolean; now: Date },
+): Promise<{ id: string }[]> {
   return sql<{ id: string }[]>`
     with changed as (
       update users
-      set disabled_at = ${disabledAt}
+      set
+        disabled_at = ${now},
+        leaving_by = coalesce(leaving_by, ${leaving ? 'operator' : null})
       where lower(email) = lower(${email})
+      returning id
+    )
+    select id, pg_notify(${CHANNEL}, 'user ' || id) as notified
+    from changed`
+}
+
+/** Enables all users with this address but those who are being removed, and notifies every replica. @returns these users. */
+export function enableByAddress(sql: Queries, email: string): Promise<{ id: string }[]> {
+  return sql<{ id: string }[]>`
+    with changed as (
+      update users
+      set disabled_at = null
+      where lower(email) = lower(${email})
+        and leaving_by is null
       returning id
     )
     select id, pg_notify(${CHANNEL}, 'user ' || id) as notified
@@ -168,12 +193,14 @@ export function lockAdministrators(sql: Queries): Promise<{ id: string }[]> {
     for update`
 }
 
-/** Disables one user, and notifies every replica. */
-export async function disableUserById(sql: Queries, id: string, now: Date): Promise<void> {
+/** Disables one user, who leaves at their own wish, and notifies every replica. */
+export async function disableLeaving(sql: Queries, id: string, now: Date): Promise<void> {
   await sql`
     with changed as (
       update users
-      set disabled_at = ${now}
+      set
+        disabled_at = ${now},
+        leaving_by = 'user'
       where id = ${id}
       returning id
     )
@@ -181,16 +208,30 @@ export async function disableUserById(sql: Queries, id: string, now: Date): Prom
     from changed`
 }
 
-/** Deletes users with everything that is theirs, and notifies every replica. */
-export async function deleteUsers(sql: Queries, ids: string[]): Promise<void> {
-  await sql`
+/** At most `limit` users whose removal has begun. */
+export function listLeaving(
+  sql: Queries,
+  limit: number,
+): Promise<{ id: string; email: string; leaving_by: 'user' | 'operator' }[]> {
+  return sql<{ id: string; email: string; leaving_by: 'user' | 'operator' }[]>`
+    select id, email, leaving_by
+    from users
+    where leaving_by is not null
+    order by id
+    limit ${limit}`
+}
+
+/** Deletes a user with everything that is theirs, and notifies every replica. @returns false if there is none. */
+export async function deleteUser(sql: Queries, userId: string): Promise<boolean> {
+  const rows = await sql`
     with gone as (
       delete from users
-      where id = any (${ids}::uuid[])
+      where id = ${userId}
       returning id
     )
     select pg_notify(${CHANNEL}, 'user ' || id)
     from gone`
+  return rows.length > 0
 }
 
 /** Finds a user by id. */

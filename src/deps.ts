@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { ping, type Queries } from '../sql/index.ts'
 import { migrations } from '../sql/migrations/index.ts'
 import { hasSigningKeys } from '../sql/signing-keys.ts'
+import { removalSweeps } from './account/removal.ts'
 import { AUDIT_EVENTS } from './audit/catalogue.ts'
 import { openNotices } from './audit/notices.ts'
 import { auditSweeps, stepSweeps } from './audit/retention.ts'
@@ -163,6 +164,7 @@ export async function openDeps(
       ...upkeepSweeps(base),
       ...sessionSweeps(base),
       ...presenceSweeps(base),
+      ...removalSweeps(oauth),
     ],
     openedBy: async (endpoint, { user, clientId, scope }) =>
       deps.gateway

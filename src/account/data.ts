@@ -58,7 +58,7 @@ async function deleteAccount(deps: DataDeps, asked: Asked): Promise<Response> {
   const { email } = checkParams(params, deleteSchema)
   const t = textsOf(request)
   if (email.trim().toLowerCase() !== viewer.email.toLowerCase()) return showData(deps, asked, t.wrongAddress)
-  if (!(await removeOwnAccount(deps, viewer.userId))) return showData(deps, asked, t.onlyAdministrator)
+  if (!(await removeOwnAccount(deps, viewer))) return showData(deps, asked, t.onlyAdministrator)
   return seeOther('/', [withoutSession(deps), noticeCookie(deps, t.accountDeleted)])
 }
 

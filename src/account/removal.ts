@@ -1,8 +1,13 @@
-/** Removing a person, with everything that is theirs: at their own wish, or by an operator. */
+/**
+ * Removing a person, with everything that is theirs: at their own wish, or by an operator. They are disabled first, and marked
+ * as leaving, so that a sweep finishes what a crash interrupts.
+ */
 import { listUpstreamAccounts } from '../../sql/upstream-accounts.ts'
 import { deleteOfPrincipal } from '../../sql/upstreams.ts'
-import { deleteUsers } from '../../sql/users.ts'
+import { deleteUser, listLeaving, type UserRow } from '../../sql/users.ts'
 import { record } from '../audit/events.ts'
+import type { Sweep } from '../base.ts'
+import { inTransaction } from '../db/index.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import { revokeGrantsOfUser } from '../oauth/tokens.ts'
 import { closeAccount } from '../signin/service.ts'
@@ -18,25 +23,39 @@ async function waitForUnlinking({ sql }: OAuthDeps, userId: string): Promise<voi
 
 /**
  * Removes a disabled user. The tokens of accounts that they linked are revoked by a server, which has heard that they are
- * disabled. Events in the audit log keep their id.
- *
- * @param detail `email` is for operators, who name people by it; what people remove themselves leaves none.
+ * disabled. Events in the audit log keep their id; of what people remove themselves, it keeps no address.
  */
 export async function removeDisabled(
   deps: OAuthDeps,
-  userId: string,
-  detail: { by: 'user' } | { by: 'operator'; email: string },
+  { id: userId, email, leaving_by: by }: Pick<UserRow, 'id' | 'email'> & { leaving_by: 'user' | 'operator' },
 ): Promise<void> {
-  await revokeGrantsOfUser(deps, { userId }, detail.by)
+  await revokeGrantsOfUser(deps, { userId }, by)
   await waitForUnlinking(deps, userId)
-  await deleteUsers(deps.sql, [userId])
-  await deleteOfPrincipal(deps.sql, `user:${userId}`)
-  record(deps, 'user.removed', { userId, detail })
+  const removed = await inTransaction(deps, async sql => {
+    await deleteOfPrincipal(sql, `user:${userId}`)
+    return deleteUser(sql, userId)
+  })
+  // If not, another replica has finished it.
+  if (removed) record(deps, 'user.removed', { userId, detail: by === 'user' ? { by } : { by, email } })
 }
 
 /** Removes a user at their own wish. @returns false if they are the only administrator, who stays. */
-export async function removeOwnAccount(deps: OAuthDeps, userId: string): Promise<boolean> {
-  if (!(await closeAccount(deps, userId))) return false
-  await removeDisabled(deps, userId, { by: 'user' })
+export async function removeOwnAccount(
+  deps: OAuthDeps,
+  { userId: id, email }: { userId: string; email: string },
+): Promise<boolean> {
+  if (!(await closeAccount(deps, id))) return false
+  await removeDisabled(deps, { id, email, leaving_by: 'user' })
   return true
+}
+
+/** Finishes removals that were interrupted. */
+export function removalSweeps(deps: OAuthDeps): Sweep[] {
+  return [
+    async (_now, limit) => {
+      const leaving = await listLeaving(deps.sql, limit)
+      for (const user of leaving) await removeDisabled(deps, user)
+      return leaving.length
+    },
+  ]
 }

@@ -9,7 +9,9 @@ import {
   consumeSignInLink as useLink,
 } from '../../sql/sessions.ts'
 import {
-  disableUserById,
+  disableByAddress,
+  disableLeaving,
+  enableByAddress,
   findAdministrator,
   findInvitedUser,
   findUserByEmail,
@@ -20,7 +22,6 @@ import {
   lockIdentities,
   listUsers as queryUsers,
   setAdministrators,
-  setDisabled,
   type UserRow,
   updateSignedInUser,
 } from '../../sql/users.ts'
@@ -146,12 +147,16 @@ export async function demoteUsers(deps: Base, email: string): Promise<{ id: stri
  * Disables all users with this address: they are signed out, their links stop working, and they cannot sign in. The caller
  * must revoke their grants.
  *
- * @returns these users.
+ * @param leaving Whether the caller removes them next. @returns these users.
  */
-export async function disableUsers(deps: Base, email: string): Promise<{ id: string }[]> {
+export async function disableUsers(
+  deps: Base,
+  email: string,
+  { leaving = false }: { leaving?: boolean } = {},
+): Promise<{ id: string }[]> {
   const users = await inTransaction(deps, async sql => {
     // Users first: this waits for a sign-in in progress, whose session is then deleted with the others.
-    const disabled = await setDisabled(sql, email, deps.now())
+    const disabled = await disableByAddress(sql, { email, leaving, now: deps.now() })
     const ids = disabled.map(({ id }) => id)
     await deleteSessionsOfUsers(sql, ids)
     await deleteSignInLinksOfUsers(sql, ids)
@@ -171,16 +176,16 @@ export async function closeAccount(deps: Base, userId: string): Promise<boolean>
     // Locked, so that two administrators who leave at the same moment do not both find the other.
     const administrators = await lockAdministrators(sql)
     if (administrators.length === 1 && administrators[0]!.id === userId) return false
-    await disableUserById(sql, userId, deps.now())
+    await disableLeaving(sql, userId, deps.now())
     await deleteSessionsOfUsers(sql, [userId])
     await deleteSignInLinksOfUsers(sql, [userId])
     return true
   })
 }
 
-/** Reverses {@link disableUsers}: they can sign in again, but must reconnect their apps. */
+/** Reverses {@link disableUsers}, unless they are being removed: they can sign in again, but must reconnect their apps. */
 export async function enableUsers(deps: Base, email: string): Promise<{ id: string }[]> {
-  const users = await setDisabled(deps.sql, email, null)
+  const users = await enableByAddress(deps.sql, email)
   for (const { id } of users) record(deps, 'user.enabled', { userId: id })
   return users
 }

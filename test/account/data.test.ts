@@ -1,6 +1,7 @@
 /** What is stored about a person: the file with all of it, and deleting the account. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { createSignInLink } from '../../src/signin/service.ts'
+import { closeAccount, createSignInLink, disableUsers } from '../../src/signin/service.ts'
+import { sweep } from '../../src/sweeper.ts'
 import { runCommand } from '../support/command.ts'
 import { csrfOf, deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { startReplica, startServer, type TestServer } from '../support/server.ts'
@@ -85,6 +86,37 @@ test('deleting the account takes everything with it, on every replica; the audit
   expect(JSON.stringify(about)).not.toContain('grace')
   expect(about).toContainEqual({ event: 'user.removed', detail: { by: 'user' } })
   await replica.close()
+})
+
+test('a removal that was interrupted after its first step cannot be undone, and is finished by the next sweep', async () => {
+  const { deps } = server
+  const cookie = await signIn(server, 'kay@example.com')
+  await deviceTokens(server, await registerClient(server), cookie)
+  await signIn(server, 'lee@example.com')
+  const [kay, lee] = [(await idOf('kay@example.com'))!, (await idOf('lee@example.com'))!]
+  await closeAccount(deps, kay)
+  await disableUsers(deps, 'lee@example.com', { leaving: true })
+  for (const email of ['kay@example.com', 'lee@example.com']) {
+    await disableUsers(deps, email)
+    expect((await runCommand(['user', 'enable', email], server.env)).code).toBe(1)
+  }
+  await Promise.all([sweep(deps), sweep(deps)])
+  await deps.audit.flush()
+  for (const id of [kay, lee]) {
+    const { audit_events: events, ...rest } = await rowsOf(id)
+    expect([rest, events! > 0]).toEqual([{ users: 0 }, true])
+  }
+  const removed = deps.sql`
+    select user_id, detail
+    from audit_events
+    where event = 'user.removed' and user_id = any (${[kay, lee]}::uuid[])
+    order by at, detail::text`
+  expect(
+    [...(await removed)].toSorted((one, other) => (one.user_id === kay ? -1 : other.user_id === kay ? 1 : 0)),
+  ).toEqual([
+    { user_id: kay, detail: { by: 'user' } },
+    { user_id: lee, detail: { by: 'operator', email: 'lee@example.com' } },
+  ])
 })
 
 test('deleting the account, and removing a passkey, need a recent sign-in', async () => {

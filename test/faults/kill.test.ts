@@ -2,9 +2,21 @@
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { connect } from '../../src/db/index.ts'
 import { openLog } from '../../src/lib/log.ts'
+import { sweep } from '../../src/sweeper.ts'
 import { DATABASES, faultDatabase, type Replica, signInAt, startBinary, times } from '../support/faults.ts'
-import { consent, decide, pkce, poll, registerClient, requestDevice, rpc, type TokenAnswer } from '../support/flows.ts'
+import {
+  consent,
+  csrfOf,
+  decide,
+  pkce,
+  poll,
+  registerClient,
+  requestDevice,
+  rpc,
+  type TokenAnswer,
+} from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
+import { startServer } from '../support/server.ts'
 import { until } from '../support/until.ts'
 
 setDefaultTimeout(1_200_000)
@@ -162,6 +174,50 @@ for (const kind of DATABASES) {
     console.log(`${kind}: ${KILLS} kills, listening again after ${starts[KILLS / 2]} ms, at most ${starts.at(-1)}`)
   })
 }
+
+test.each(DATABASES)(
+  'on %s, a kill while somebody deletes their account leaves a removal that is finished',
+  async kind => {
+    const database = await faultDatabase(kind)
+    const env = { ...database.env, PORT: String(await freePort()) }
+    const server = await startBinary(env)
+    programs.push(server)
+    const Cookie = await signInAt(server, env)
+    const { DATABASE_URL, DATA_DIR } = database.env
+    const beside = await connect({
+      databaseUrl: DATABASE_URL,
+      dataDir: DATA_DIR!,
+      serving: false,
+      log: openLog('silent'),
+    })
+    // The removal waits some seconds for a server that unlinks this account; no such server runs.
+    await beside.sql`
+    insert into upstream_accounts (upstream, user_id, url, issuer, scope, ended, linked_at, refreshed_at)
+    select
+      'notes', id, 'https://notes.example/mcp', 'https://notes.example', '{}', 'expired',
+      current_timestamp, current_timestamp
+    from users`
+    const headers = { Cookie, Accept: 'text/html' }
+    const csrf = csrfOf(await (await server.get('/account/data', headers)).text(), '/account/data/delete')
+    const leaving = server.post('/account/data/delete', { email: 'ada@example.com', csrf }, headers)
+    const failed = leaving.then(
+      () => false,
+      () => true,
+    )
+    await until(async () => (await beside.sql`select from users where disabled_at is not null`).length > 0)
+    await beside.close()
+    server.kill('SIGKILL')
+    expect([await server.exited, await failed]).toEqual([137, true])
+
+    const next = await startServer(database.env)
+    const people = async () => (await next.deps.sql`select from users where email = 'ada@example.com'`).length
+    expect(await people()).toBe(1)
+    await sweep(next.deps)
+    expect(await people()).toBe(0)
+    await next.close()
+    await database.drop()
+  },
+)
 
 async function tokensOf(answer: Response): Promise<TokenAnswer> {
   const body = (await answer.json()) as TokenAnswer

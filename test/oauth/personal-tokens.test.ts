@@ -1,7 +1,7 @@
 /** Personal access tokens: opaque bearer tokens for scripts, accepted at the MCP endpoints only. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { crc32 } from 'node:zlib'
-import { findUserByEmail, setDisabled } from '../../sql/users.ts'
+import { disableByAddress, findUserByEmail } from '../../sql/users.ts'
 import { AppError } from '../../src/lib/errors.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { addPersonalToken, listPersonalTokens, revokePersonalToken } from '../../src/oauth/personal-tokens.ts'
@@ -175,7 +175,7 @@ test('made while its user is being disabled, it is refused', async () => {
   const { sql, db } = server.deps
   let made: Promise<unknown> | undefined
   await db.begin(async transaction => {
-    await setDisabled(transaction, 'late@example.com', server.deps.now())
+    await disableByAddress(transaction, { email: 'late@example.com', leaving: false, now: server.deps.now() })
     made = make('late@example.com').then(
       () => 'made',
       () => 'refused',

@@ -1,6 +1,6 @@
 /** Linked accounts that end with their person or their upstream, and the operator's own credentials. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'bun:test'
-import { setDisabled } from '../../../sql/users.ts'
+import { disableByAddress } from '../../../sql/users.ts'
 import { checkUpstreams } from '../../../src/gateway/check.ts'
 import { machineToken, rpc } from '../../support/flows.ts'
 import { type Front, startFront } from '../../support/front.ts'
@@ -58,7 +58,7 @@ describe('an account ends, and its tokens are revoked,', () => {
     const bob = await notesUser(server, 'bob')
     await bob.link()
     expect(await bob.call()).toBe('bob')
-    await setDisabled(server.deps.sql, 'bob@example.com', new Date())
+    await disableByAddress(server.deps.sql, { email: 'bob@example.com', leaving: false, now: new Date() })
     await expectRevoked()
   })
 })

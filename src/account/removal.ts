@@ -9,7 +9,7 @@ import { record } from '../audit/events.ts'
 import type { Sweep } from '../base.ts'
 import { inTransaction } from '../db/index.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
-import { revokeGrantsOfUser } from '../oauth/tokens.ts'
+import { revokeGrantsOfUser, revokeUser } from '../oauth/tokens.ts'
 import { closeAccount } from '../signin/service.ts'
 
 const UNLINKING_MS = 5_000
@@ -33,6 +33,7 @@ export async function removeDisabled(
   await waitForUnlinking(deps, userId)
   const removed = await inTransaction(deps, async sql => {
     await deleteOfPrincipal(sql, `user:${userId}`)
+    await revokeUser(deps, sql, userId)
     return deleteUser(sql, userId)
   })
   // If not, another replica has finished it.

@@ -2,7 +2,7 @@ import type { Gateway } from '../gateway/exchange.ts'
 import type { OAuthDeps } from '../oauth/deps.ts'
 import { lookUpUser } from '../oauth/memory.ts'
 
-/** Ends the upstream processes of users who were disabled and of clients that were removed. */
+/** Ends the upstream processes of users who were disabled or removed, and of clients that were removed. */
 export function endWithPrincipals(deps: OAuthDeps, gateway: Gateway): void {
   const { memory, log } = deps
   const end = (ending: Promise<void>) =>
@@ -10,7 +10,7 @@ export function endWithPrincipals(deps: OAuthDeps, gateway: Gateway): void {
       log.error({ err: { message: (error as Error).message } }, 'could not end the processes of a principal')
     })
   memory.onRevoked.add(subject => {
-    if (subject.startsWith('client:')) void end(gateway.endPrincipal(subject))
+    if (subject.startsWith('client:') || subject.startsWith('user:')) void end(gateway.endPrincipal(subject))
   })
   memory.onUserChanged.add(userId => {
     void end(

@@ -261,6 +261,14 @@ export async function revokeToken(deps: OAuthDeps, principal: Principal): Promis
   record(deps, 'token.revoked', { clientId: principal.clientId, detail: { token: principal.tokenId } })
 }
 
+/**
+ * Records that a user is removed, in the caller's transaction: a replica that polls finds no row that says so. Their grants are
+ * revoked by {@link revokeGrantsOfUser}.
+ */
+export function revokeUser(deps: Base, sql: Queries, userId: string): Promise<void> {
+  return insertRevocation(sql, { subject: `user:${userId}`, now: deps.now(), expiresAt: rememberUntil(deps) })
+}
+
 /** When a refresh token issued now expires: after REFRESH_TOKEN_TTL, or with its grant, which rotation does not extend. */
 export function refreshExpiry({ config, now }: Base, grantExpiresAt: Date): Date {
   return new Date(Math.min(now().getTime() + config.REFRESH_TOKEN_TTL * 1000, grantExpiresAt.getTime()))

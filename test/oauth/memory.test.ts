@@ -1,14 +1,18 @@
 /** What a replica caches about clients: an unknown id costs as much as a known one, and nothing stale is kept. */
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { insertClient, updateClientSecret } from '../../sql/clients.ts'
+import { remove } from '../../src/admin/user-changes.ts'
 import type { Database } from '../../src/db/index.ts'
 import type { Notifications } from '../../src/db/listener.ts'
+import type { Gateway } from '../../src/gateway/exchange.ts'
+import { endWithPrincipals } from '../../src/mcp/disabled-users.ts'
 import { addClient } from '../../src/oauth/clients/index.ts'
 import { lookUpClient, openMemory, rememberUntil } from '../../src/oauth/memory.ts'
 import { disableUsers } from '../../src/signin/service.ts'
 import { registerClient, signIn } from '../support/flows.ts'
 import { startReplica, startServer, type TestServer } from '../support/server.ts'
 import { countStatements } from '../support/statements.ts'
+import { until } from '../support/until.ts'
 
 // Generous, for a busy machine.
 setDefaultTimeout(300_000)
@@ -60,7 +64,7 @@ test('a replica that polls misses none of many revocations at once', async () =>
   await server.deps.sql`delete from revocations`
 })
 
-test('a replica that has heard no notification for a while learns who was disabled meanwhile', async () => {
+test('a replica that polls, or has heard no notification for a while, ends the programs of who was disabled or removed', async () => {
   const listening = Promise.withResolvers<Notifications>()
   const listen: Database['listen'] = (_, notifications) => {
     listening.resolve(notifications)
@@ -70,21 +74,29 @@ test('a replica that has heard no notification for a while learns who was disabl
   const { onPoll, onReady, onLost } = await listening.promise
   await onPoll!()
   const memory = await opened
-  const changed: string[] = []
-  memory.onUserChanged.add(id => changed.push(id))
+  const ended: string[] = []
+  const gateway = { endPrincipal: async (principal: string) => void ended.push(principal) } as Gateway
+  endWithPrincipals({ ...server.deps, memory }, gateway)
   const disabled = async (email: string) => {
     await signIn(server, email)
     const [user] = await disableUsers(server.deps, email)
-    return user!.id
+    return `user:${user!.id}`
   }
-  const first = await disabled('first@example.com')
+  const removed = async (email: string) => {
+    await signIn(server, email)
+    const [user] = await remove(server.deps, email)
+    return `user:${user!.id}`
+  }
+  const both = [await disabled('first@example.com'), await removed('gone@example.com')]
   await onPoll!()
-  expect(changed).toEqual([first])
+  await until(() => ended.length === 2)
+  expect(ended.toSorted()).toEqual(both.toSorted())
   server.clock.advance(3600)
   onLost()
-  const second = await disabled('second@example.com')
+  both.push(await disabled('second@example.com'), await removed('lost@example.com'))
   await onReady()
-  expect(changed).toEqual([first, second])
+  await until(() => ended.length === 4)
+  expect(ended.toSorted()).toEqual(both.toSorted())
 })
 
 describe('an unknown client id', () => {

@@ -86,11 +86,12 @@ export async function deleteSession(sql: Queries, idHash: Uint8Array): Promise<v
     where id_hash = ${idHash}`
 }
 
-/** Deletes the sessions of users, waiting for any decision in progress. */
-export async function deleteSessionsOfUsers(sql: Queries, userIds: string[]): Promise<void> {
-  await sql`
+/** Deletes the sessions of users, waiting for any decision in progress. @returns them, expired ones as well. */
+export function deleteSessionsOfUsers(sql: Queries, userIds: string[]): Promise<{ expires_at: Date }[]> {
+  return sql<{ expires_at: Date }[]>`
     delete from sessions
-    where user_id = any (${userIds}::uuid[])`
+    where user_id = any (${userIds}::uuid[])
+    returning expires_at`
 }
 
 /** Deletes the one-time links of users, used or not. */

@@ -51,7 +51,7 @@ const layerOf = (path: string) => LAYERS.findIndex(([, pattern]) => pattern.test
 const ACROSS: Readonly<Record<string, RegExp>> = {
   'src/account':
     /^src\/(oauth\/(deps|consents|tokens|personal-tokens|clients\/names)|signin\/(passkeys|service|sessions)|gateway\/(exchange|accounts\/types))\.ts/,
-  'src/admin': /^src\/((oauth|signin|gateway)\/|account\/removal\.ts)/,
+  'src/admin': /^src\/((oauth|signin|gateway)\/|account\/(agents|everything|removal)\.ts)/,
   'src/mcp': /^src\/(gateway\/|oauth\/(bearer|deps|memory|principal|resources|scopes|tokens|uses|grants\/types)\.ts)/,
 }
 

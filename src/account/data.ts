@@ -2,8 +2,9 @@
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { dataPage } from '../../views/data.tsx'
+import { record } from '../audit/events.ts'
 import type { Gateway } from '../gateway/exchange.ts'
-import type { Handled } from '../http/client-address.ts'
+import { clientAddress, type Handled } from '../http/client-address.ts'
 import { textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
@@ -32,19 +33,20 @@ export const data = (deps: DataDeps) =>
     .get(WHERE, asked => showData(deps, asked), { signedIn: true, ...PAGE })
     .get(
       '/account/export',
-      async ({ viewer }) => {
+      async ({ viewer, request, server }) => {
         requireUnlimited(deps.limits, deps.now(), LIMITS.exports, viewer.userId)
         countHit(deps.limits, deps.now(), LIMITS.exports, viewer.userId)
-        return new Response(
-          JSON.stringify(await everythingAbout(deps, viewer, await serversOf(deps.gateway?.accounts, viewer)), null, 2),
-          {
-            headers: {
-              'Content-Type': 'application/json',
-              'Content-Disposition': 'attachment; filename="account.json"',
-              'Cache-Control': 'no-store',
-            },
+        const linked = await serversOf(deps.gateway?.accounts, viewer)
+        const everything = await everythingAbout(deps, viewer, linked)
+        const ip = clientAddress(deps, request, server)
+        record(deps, 'user.exported', { userId: viewer.userId, ip, detail: { by: 'user' } })
+        return new Response(JSON.stringify(everything, null, 2), {
+          headers: {
+            'Content-Type': 'application/json',
+            'Content-Disposition': 'attachment; filename="account.json"',
+            'Cache-Control': 'no-store',
           },
-        )
+        })
       },
       { signedIn: true, ...PAGE },
     )

@@ -19,6 +19,7 @@ export function placeBefore(text: string | undefined, ids: string): { created_at
 }
 
 export const GRANT_IDS = UUID
+export const USER_IDS = UUID
 export const CLIENT_IDS = '[\\x21-\\x7e]{1,2000}'
 
 /** The address of a page, without parameters that are empty. */

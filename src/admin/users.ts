@@ -1,8 +1,7 @@
-/** Users: who they are, and letting them in or out. */
+/** Users: who they are, and letting them in or out. What belongs to one of them is in `person`. */
 import { Elysia } from 'elysia'
 import { z } from 'zod'
-import type { UserRow } from '../../sql/users.ts'
-import { linkPage, type UsersProps, type UserView, usersPage } from '../../views/admin/users.tsx'
+import { linkPage, type UsersProps, usersPage } from '../../views/admin/users.tsx'
 import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { AppError } from '../lib/errors.ts'
@@ -18,6 +17,7 @@ import {
   typedBefore,
 } from './guard.ts'
 import { address, placeAfter } from './paging.ts'
+import { shownUser, showPerson } from './person.ts'
 import { invite, isAddress, link, remove, stillAllowed, USER_CHANGES } from './user-changes.ts'
 
 const LIMIT = 50
@@ -48,7 +48,14 @@ const LISTED = ' But ADMIN_EMAILS lists them: the next start or sign-in makes th
 export const users = (deps: AdminDeps) =>
   new Elysia({ name: 'admin-users' })
     .use(administrators(deps))
-    .get('/admin/users', asked => showUsers(deps, asked), { administrator: true, ...PAGE })
+    .get(
+      '/admin/users',
+      async asked => {
+        const { id } = queryParams(asked.request)
+        return id === undefined ? showUsers(deps, asked) : showPerson(deps, asked, id)
+      },
+      { administrator: true, ...PAGE },
+    )
     .post(
       '/admin/users/add',
       async asked => {
@@ -107,7 +114,7 @@ async function showUsers(deps: AdminDeps, asked: Asked, again?: UsersProps['type
     frame =>
       usersPage({
         frame,
-        users: found.slice(0, LIMIT).map(shown),
+        users: found.slice(0, LIMIT).map(shownUser),
         viewerId: asked.viewer.userId,
         prefix,
         next: last && address('/admin/users', { prefix, after: `${last.id} ${last.email}` }),
@@ -115,9 +122,4 @@ async function showUsers(deps: AdminDeps, asked: Asked, again?: UsersProps['type
       }),
     typed?.problem ? 400 : 200,
   )
-}
-
-function shown({ id, email, name, is_admin: isAdmin, disabled_at, signed_in_at }: UserRow): UserView {
-  const state = disabled_at ? 'disabled' : signed_in_at ? 'active' : 'invited'
-  return { id, email, name, isAdmin, state, signedInAt: signed_in_at?.toISOString() }
 }

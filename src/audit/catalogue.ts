@@ -12,6 +12,7 @@ export const AUDIT_EVENTS = {
   'user.disabled': 'An operator disabled a user',
   'user.enabled': 'An operator enabled a user again',
   'user.removed': 'A user was removed, by an operator or by themself',
+  'user.exported': 'What is stored about a user was exported, by themself or by an operator',
   'passkey.added': 'Somebody added a passkey',
   'passkey.removed': 'Somebody removed a passkey',
   'client.added': 'An operator added a client',

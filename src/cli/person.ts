@@ -1,10 +1,9 @@
 /** What belongs to one person: `user show`, and their passkeys and browser sessions. */
-import { listUpstreamAccounts } from '../../sql/upstream-accounts.ts'
 import type { UserRow } from '../../sql/users.ts'
 import { nameOf } from '../../views/sessions.tsx'
 import { TEXTS } from '../../views/texts/index.ts'
 import { browserName } from '../account/agents.ts'
-import { everythingAbout } from '../account/everything.ts'
+import { exportUser, storedAbout } from '../admin/user-export.ts'
 import type { Deps } from '../deps.ts'
 import { hashSecret } from '../lib/crypto.ts'
 import { UsageError } from '../lib/errors.ts'
@@ -12,7 +11,7 @@ import { printableText } from '../lib/text.ts'
 import { lastUseOf } from '../oauth/uses.ts'
 import { listPasskeys, removePasskey } from '../signin/passkeys.ts'
 import { usersWithAddress } from '../signin/service.ts'
-import { endOtherSession, sessionsOf } from '../signin/sessions.ts'
+import { endOtherSession, endSessionsOfUser, sessionsOf } from '../signin/sessions.ts'
 import { withDeps } from './environment.ts'
 import { counted, print, printJson, printTable } from './terminal.ts'
 
@@ -27,25 +26,15 @@ function withPeople<T>(email: string, work: (deps: Deps, people: UserRow[]) => P
 
 export async function show(email: string, { json }: { json?: boolean }): Promise<void> {
   await withPeople(email, async (deps, people) => {
-    const found = await Promise.all(people.map(person => describe(deps, person)))
-    if (json) return printJson(found.map(({ stored }) => stored))
-    await printTable(
-      { columns: ['what', 'id', 'name', 'since', 'used'], rows: found.flatMap(({ rows }) => rows) },
-      deps.now(),
-    )
+    if (json) return printJson(await Promise.all(people.map(person => exportUser(deps, person))))
+    const rows = (await Promise.all(people.map(person => describe(deps, person)))).flat()
+    await printTable({ columns: ['what', 'id', 'name', 'since', 'used'], rows }, deps.now())
   })
 }
 
 async function describe(deps: Deps, person: UserRow) {
   const { id, name, is_admin, disabled_at, created_at, signed_in_at } = person
-  const linked = (await listUpstreamAccounts(deps.sql, id)).map(({ upstream, account, linked_at, used_at }) => ({
-    name: upstream,
-    account,
-    linked_at,
-    used_at,
-  }))
-  const everything = await everythingAbout(deps, { userId: id, email: person.email, name, isAdmin: is_admin }, linked)
-  const stored = { ...everything, user: { ...everything.user, disabled_at, created_at, signed_in_at } }
+  const stored = await storedAbout(deps, person)
   const role = [is_admin ? 'administrator' : 'user', ...(disabled_at ? ['disabled'] : [])].join(', ')
   const browsers = await sessionsOf(deps, id)
   const rows = [
@@ -60,9 +49,9 @@ async function describe(deps: Deps, person: UserRow) {
     ...stored.personal_access_tokens.map(one => ['token', one.id, one.name, one.created_at, one.used_at]),
     ...stored.passkeys.map(one => ['passkey', passkeyId(one.id), one.name, one.created_at, one.used_at]),
     ...browsers.map(one => ['browser', sessionId(one.id_hash), placeOf(one), one.created_at, null]),
-    ...linked.map(one => ['account', one.name, one.account ?? '', one.linked_at, one.used_at]),
-  ] as (string | Date | null)[][]
-  return { stored, rows }
+    ...stored.linked_accounts.map(one => ['account', one.name, one.account ?? '', one.linked_at, one.used_at]),
+  ]
+  return rows as (string | Date | null)[][]
 }
 
 /** Short and without a leading hyphen, unlike the ids of browser and database. */
@@ -123,11 +112,12 @@ export async function endBrowsers(email: string, ids: string[], { all }: { all?:
   await withPeople(email, async (deps, people) => {
     const missing = new Set(ids)
     let count = 0
-    for (const { id: userId } of people)
-      for (const { id_hash: idHash } of await sessionsOf(deps, userId)) {
-        if (!all && !missing.delete(sessionId(idHash))) continue
-        if (await endOtherSession(deps, { idHash, userId })) count += 1
-      }
+    for (const { id: userId } of people) {
+      if (all) count += await endSessionsOfUser(deps, userId)
+      else
+        for (const { id_hash: idHash } of await sessionsOf(deps, userId))
+          if (missing.delete(sessionId(idHash)) && (await endOtherSession(deps, { idHash, userId }))) count += 1
+    }
     print(`Signed ${email} out of ${counted(count, 'browser')}.`)
     if (missing.size > 0) throw new UsageError(`Already ended, or never was: ${[...missing].join(', ')}`)
   })

@@ -102,6 +102,14 @@ export async function endOtherSession(base: Base, session: { idHash: Uint8Array;
   return ended
 }
 
+/** Ends all sessions of a user, but not their connections. @returns how many there were. */
+export async function endSessionsOfUser(base: Base, userId: string): Promise<number> {
+  const ended = await deleteSessionsOfUsers(base.sql, [userId])
+  const browsers = ended.filter(({ expires_at }) => expires_at > base.now()).length
+  if (browsers > 0) record(base, 'user.signed_out', { userId, detail: { elsewhere: true, browsers } })
+  return browsers
+}
+
 /** Ends all sessions of the viewer's user. @returns as {@link endSession}. */
 export async function endAllSessions(base: Base, viewer: Viewer): Promise<string> {
   await deleteSessionsOfUsers(base.sql, [viewer.userId])

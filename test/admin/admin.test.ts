@@ -1,5 +1,7 @@
 /** The administrator's pages: who sees them, what their forms do, and what the audit log says of it. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { findUserByEmail } from '../../sql/users.ts'
+import { addPersonalToken } from '../../src/oauth/personal-tokens.ts'
 import { newestEvents } from '../support/audit.ts'
 import { runCommand } from '../support/command.ts'
 import { csrfOf, deviceTokens, machineToken, registerClient, rpc, sendSignInForm, signIn } from '../support/flows.ts'
@@ -8,10 +10,14 @@ import { startServer, type TestServer } from '../support/server.ts'
 let server: TestServer
 let root: string
 let client: string
+/** The id of the administrator, `root`. */
+const ROOT = crypto.randomUUID()
 const HTML = { Accept: 'text/html' }
 
 beforeAll(async () => {
   server = await startServer()
+  await server.deps.sql`
+    insert into users (id, email, created_at) values (${ROOT}, 'root@example.com', now())`
   root = await signIn(server, 'root@example.com', { admin: true })
   client = await registerClient(server)
 })
@@ -52,6 +58,8 @@ describe('who may see the pages', () => {
     '/admin/connections',
     '/admin/upstreams',
     '/admin/traces',
+    `/admin/users?id=${ROOT}`,
+    `/admin/users/export?id=${ROOT}`,
   ])('%s is for administrators: others get 404, as for an unknown page; nobody is asked to sign in', async path => {
     const ada = await signIn(server)
     expect((await see(path)).status).toBe(200)
@@ -87,10 +95,7 @@ describe('users', () => {
     const email = 'grace@example.com'
     const invited = await press('/admin/users', '/admin/users/add', { email, how: 'invite' })
     expect(await noticeAfter(invited)).toBe(`${email} can sign in with a provider that has verified this address.`)
-    const { id: rootId } = (
-      await server.deps.sql<{ id: string }[]>`select id from users where email = 'root@example.com'`
-    )[0]!
-    expect(await lastEvent()).toMatchObject({ event: 'user.invited', email, detail: { administrator: rootId } })
+    expect(await lastEvent()).toMatchObject({ event: 'user.invited', email, detail: { administrator: ROOT } })
 
     const grace = await signIn(server, email)
     const tokens = await deviceTokens(server, client, grace)
@@ -99,14 +104,14 @@ describe('users', () => {
       ['demote', 'user.demoted'],
     ] as const) {
       expect((await press('/admin/users', '/admin/users/change', { email, change })).status).toBe(303)
-      expect(await lastEvent()).toMatchObject({ event, email, detail: { administrator: rootId } })
+      expect(await lastEvent()).toMatchObject({ event, email, detail: { administrator: ROOT } })
     }
     await press('/admin/users', '/admin/users/change', { email, change: 'disable' })
     expect((await rpc(server, tokens.access_token, 'tools/list')).status).toBe(401)
     expect(await lastEvent()).toMatchObject({
       event: 'grant.revoked',
       email,
-      detail: { by: 'operator', administrator: rootId },
+      detail: { by: 'operator', administrator: ROOT },
     })
     expect((await server.get('/account', { Cookie: grace })).status).toBe(303)
     const refused = await press('/admin/users', '/admin/users/add', { email, how: 'link' })
@@ -122,7 +127,7 @@ describe('users', () => {
     )
     expect(await lastEvent()).toMatchObject({
       event: 'user.removed',
-      detail: { by: 'operator', email, administrator: rootId },
+      detail: { by: 'operator', email, administrator: ROOT },
     })
     expect((await see('/admin/users?prefix=GRACE')).html).toContain('No address begins with that.')
   })
@@ -160,6 +165,71 @@ describe('users', () => {
     }
     expect(listed).toEqual(Array.from({ length: 120 }, (_, i) => `many${String(i + 1).padStart(3, '0')}`))
   })
+})
+
+test('a person’s browsers, passkeys and tokens are seen and ended; the audit log says by which administrator', async () => {
+  const email = 'mary@example.com'
+  const cookies = [await signIn(server, email), await signIn(server, email), await signIn(server, email)]
+  const { id } = (await findUserByEmail(server.deps.sql, email))!
+  const token = await addPersonalToken(server.deps, {
+    user: { id, isAdmin: false },
+    ...{ name: 'Script <1>', scope: ['mcp:tools:read'], days: 1, by: 'user' },
+  })
+  await server.deps.sql`
+    insert into passkeys (id, user_id, public_key, counter, name, backed_up, created_at)
+    select name, ${id}, ${Buffer.from('key')}, 0, name, false, now() from unnest(array['laptop', 'phone']) as name`
+  const path = `/admin/users?id=${id}`
+  const { html } = await see(path)
+  expect([...html.matchAll(/<li class="row"><div><strong>([^<]+)/g)].map(([, name]) => name)).toEqual([
+    ...Array(3).fill('Another browser'),
+    ...['laptop', 'phone', 'Script &lt;1&gt;'],
+  ])
+  expect((await see('/admin/users?prefix=mary')).html).toContain(`href="${path}"`)
+  const isSignedIn = async (cookie: string) => (await server.get('/account', { Cookie: cookie })).status === 200
+  const act = async (action: string, thing: string) => {
+    const answer = await press(path, `/admin/users/${action}`, { user: id, id: thing })
+    expect(answer.headers.get('location')).toBe(path)
+    const notice = await noticeAfter(answer)
+    const { event, detail } = await lastEvent()
+    return [notice, event, detail]
+  }
+  const by = { administrator: ROOT }
+
+  const browser = /end-session".*?name="id" value="([^"]+)"/s.exec(html)![1]!
+  const elsewhere = { elsewhere: true, ...by }
+  expect(await act('end-session', browser)).toEqual(['The browser is signed out.', 'user.signed_out', elsewhere])
+  expect((await Promise.all(cookies.map(isSignedIn))).filter(Boolean)).toHaveLength(2)
+  expect((await act('end-session', browser))[0]).toBe('This browser was signed out already.')
+  // Of somebody else, nothing ends.
+  const [strange] = (await see(`/admin/users?id=${ROOT}`)).html.match(/(?<=end-session".*?name="id" value=")[^"]+/s)!
+  expect((await act('end-session', strange!))[0]).toBe('This browser was signed out already.')
+  expect(await act('end-sessions', '')).toEqual([
+    'Signed out of 2 browsers.',
+    'user.signed_out',
+    { ...elsewhere, browsers: 2 },
+  ])
+  expect((await Promise.all(cookies.map(isSignedIn))).filter(Boolean)).toEqual([])
+
+  expect((await rpc(server, token.token, 'tools/list')).status).toBe(200)
+  expect(await act('revoke-token', token.id)).toEqual([
+    'The token no longer works.',
+    'personal_token.revoked',
+    { name: 'Script <1>', by: 'operator', ...by },
+  ])
+  expect((await rpc(server, token.token, 'tools/list')).status).toBe(401)
+
+  expect(await act('remove-passkey', 'laptop')).toEqual([
+    'The passkey laptop is removed.',
+    'passkey.removed',
+    { name: 'laptop', ...by },
+  ])
+  expect((await act('remove-passkey', 'phone'))[0]).toStartWith('Nothing was removed: it is gone, or it is the only')
+
+  const file = await server.get(`/admin/users/export?id=${id}`, { Cookie: root, ...HTML })
+  expect(file.headers.get('content-disposition')).toBe('attachment; filename="user.json"')
+  expect(await file.json()).toMatchObject({ user: { id, email, is_admin: false }, passkeys: [{ name: 'phone' }] })
+  expect(await lastEvent()).toMatchObject({ event: 'user.exported', email, detail: { by: 'operator', ...by } })
+  for (const unknown of [crypto.randomUUID(), 'x']) expect((await see(`/admin/users?id=${unknown}`)).status).toBe(404)
 })
 
 describe('clients', () => {
@@ -390,6 +460,10 @@ describe('every form', () => {
   const FORMS: [string, Record<string, string>][] = [
     ['/admin/users/add', { email: 'x@example.com', how: 'invite' }],
     ['/admin/users/change', { email: 'x@example.com', change: 'promote' }],
+    ['/admin/users/end-session', { user: ROOT, id: 'a'.repeat(43) }],
+    ['/admin/users/end-sessions', { user: ROOT }],
+    ['/admin/users/revoke-token', { user: ROOT, id: ROOT }],
+    ['/admin/users/remove-passkey', { user: ROOT, id: 'x' }],
     ['/admin/clients/add', { name: 'x', kind: 'device' }],
     ['/admin/clients/rotate', { id: 'x', source: 'operator' }],
     ['/admin/clients/remove', { id: 'x', source: 'operator' }],

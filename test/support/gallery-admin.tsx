@@ -6,6 +6,7 @@ import { clientSecretPage, clientsPage } from '../../views/admin/clients.tsx'
 import { connectionsPage } from '../../views/admin/connections.tsx'
 import type { AdminFrame, Section } from '../../views/admin/frame.tsx'
 import { overviewPage } from '../../views/admin/overview.tsx'
+import { personPage } from '../../views/admin/person.tsx'
 import { settingsPage } from '../../views/admin/settings.tsx'
 import { tracePage, tracesPage } from '../../views/admin/traces.tsx'
 import { upstreamPage } from '../../views/admin/upstream.tsx'
@@ -277,6 +278,30 @@ export const ADMIN_PAGES: Record<string, View> = {
       next: undefined,
       users: [],
       typed: { email: 'no address', isAdmin: false, problem: 'This is not an e-mail address.' },
+    }),
+  'admin-person': shell =>
+    personPage({
+      frame: frame(shell, 'users', { recent: false }),
+      user: user(COUNTESS, { name: LONG, isAdmin: true }),
+      sessions: ['Firefox on Windows', 'Another browser'].map((name, i) => ({
+        ...{ id: 'a'.repeat(43), name, ip: '2001:db8:1234:5678:9abc:def0:1234:5678', isThis: i === 0 },
+        signedInAt: AT,
+        endsAt: '2026-12-23T12:34:56.000Z',
+      })),
+      passkeys: ['Laptop', LONG].map((name, i) => ({ id: name, name, addedAt: AT, usedAt: i === 0 ? AT : undefined })),
+      tokens: ['Backup', LONG].map((name, i) => ({
+        ...{ id: name, name, scope: ['mcp:tools:read', 'mcp:tools:call'], isExpired: i === 1, usedAt: undefined },
+        resource: 'https://tools.example.com/mcp/observability-production-europe-west',
+        expiresAt: AT,
+      })),
+      accounts: [{ upstream: 'observability-production-europe-west', account: COUNTESS, linkedAt: AT }],
+      exportHref: '/admin/users/export?id=x',
+    }),
+  'admin-person-nothing': shell =>
+    personPage({
+      frame: frame(shell, 'users'),
+      user: user('joan@example.com', { state: 'invited', name: '', signedInAt: undefined }),
+      ...{ sessions: [], passkeys: [], tokens: [], accounts: [], exportHref: '/admin/users/export?id=x' },
     }),
   'admin-link': shell =>
     linkPage({

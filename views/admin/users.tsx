@@ -87,7 +87,7 @@ export function usersPage({ frame, users, viewerId, prefix, next, typed }: Users
 }
 
 function UserRow({ user, csrf, isViewer }: { user: UserView; csrf: string; isViewer: boolean }) {
-  const { email, name, isAdmin, state, signedInAt } = user
+  const { id, email, name, isAdmin, state, signedInAt } = user
   const form = (change: string) => ({ action: '/admin/users/change', csrf, fields: { email, change }, about: email })
   return (
     <li class="row">
@@ -106,7 +106,10 @@ function UserRow({ user, csrf, isViewer }: { user: UserView; csrf: string; isVie
               Signed in <Time iso={signedInAt} />.
             </>
           )}{' '}
-          <a href={`/admin/connections?q=${encodeURIComponent(email)}`}>Connections</a>
+          <a href={`/admin/connections?q=${encodeURIComponent(email)}`}>Connections</a>{' '}
+          <a href={`/admin/users?id=${id}`} aria-label={`Details of ${email}`}>
+            Details
+          </a>
         </small>
       </div>
       {isViewer ? (

@@ -10,10 +10,12 @@ export interface Use {
 /**
  * Stores last uses; a later one that is already stored stays. A row that is locked at the moment is left out: waiting for it
  * could deadlock with a revocation, or with another replica that stores its uses in another order.
+ *
+ * @returns the ids whose rows were locked.
  */
-export async function updateUses(sql: Queries, uses: readonly Use[]): Promise<void> {
+export async function updateUses(sql: Queries, uses: readonly Use[]): Promise<string[]> {
   const ids = uses.map(({ id }) => id)
-  await sql`
+  const locked = await sql<{ id: string }[]>`
     with used as (
       select
         unnest(${ids}::uuid[]) as id,
@@ -38,13 +40,24 @@ export async function updateUses(sql: Queries, uses: readonly Use[]): Promise<vo
       from grants
       where id = any (${ids}::uuid[])
       for no key update skip locked
+    ),
+    stored as (
+      update grants
+      set
+        called_at = used.at,
+        called_from = used.network
+      from used
+      join free on free.id = used.id
+      where grants.id = used.id
+        and coalesce(grants.called_at < used.at, true)
     )
-    update grants
-    set
-      called_at = used.at,
-      called_from = used.network
-    from used
-    join free on free.id = used.id
-    where grants.id = used.id
-      and coalesce(grants.called_at < used.at, true)`
+    select id
+    from (
+      select id from grants where id = any (${ids}::uuid[])
+      union all
+      select id from personal_tokens where id = any (${ids}::uuid[])
+    ) as known
+    where id not in (select id from free)
+      and id not in (select id from free_tokens)`
+  return locked.map(({ id }) => id)
 }

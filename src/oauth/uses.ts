@@ -24,7 +24,7 @@ export function noteUse({ memory: { uses }, now }: OAuthDeps, { grantId }: Princ
 export const lastUseOf = ({ called_at, used_at }: Pick<Connection, 'called_at' | 'used_at'>): Date =>
   called_at ?? used_at
 
-/** Stores at most `limit` last uses. @returns how many. */
+/** Stores at most `limit` last uses; those whose rows are locked wait for the next time. @returns how many are stored. */
 export async function storeUses({ sql, memory: { uses } }: OAuthDeps, limit: number): Promise<number> {
   const batch = [...uses.entries().take(limit)].map(([id, { at, ip }]) => ({
     id,
@@ -32,8 +32,14 @@ export async function storeUses({ sql, memory: { uses } }: OAuthDeps, limit: num
     network: networkOf(ip),
   }))
   if (batch.length === 0) return 0
-  await updateUses(sql, batch)
-  // A use meanwhile is stored the next time.
-  for (const { id, at } of batch) if (uses.get(id)?.at === at.getTime()) uses.delete(id)
-  return batch.length
+  const locked = new Set(await updateUses(sql, batch))
+  for (const { id, at } of batch) {
+    const use = uses.get(id)
+    // A use meanwhile is stored the next time.
+    if (use?.at !== at.getTime()) continue
+    uses.delete(id)
+    // Behind the others, so that these are stored even if it stays locked.
+    if (locked.has(id)) uses.set(id, use)
+  }
+  return batch.length - locked.size
 }

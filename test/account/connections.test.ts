@@ -1,7 +1,7 @@
 /** Connected apps on the account page: when and from where each was last used, its name, and ending one, an app's, or all. */
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
-import { updateUses } from '../../sql/uses.ts'
 import { listPersonalTokens } from '../../src/oauth/personal-tokens.ts'
+import { storeUses } from '../../src/oauth/uses.ts'
 import { sweep } from '../../src/sweeper.ts'
 import { runCommand } from '../support/command.ts'
 import { csrfOf, deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
@@ -59,32 +59,37 @@ test('the last call of a connection and its network are stored by each replica, 
   expect(JSON.parse(stdout)).toMatchObject([{ network: '198.51.100.2', called_at: expect.stringMatching(at) }])
 })
 
-test.skipIf(!onPostgres)('storing last uses does not wait for a row that somebody else has locked', async () => {
-  const { sql, db, now } = server.deps
-  const cookie = await signIn(server, 'mary@example.com')
-  await deviceTokens(server, await registerClient(server), cookie)
-  await runCommand(['token', 'add', 'script', '--user', 'mary@example.com'], server.env)
-  const [ids] = await sql<{ grant: string; token: string }[]>`
+test.skipIf(!onPostgres)(
+  'storing last uses does not wait for a row that somebody else has locked, and stores it the next time',
+  async () => {
+    const { sql, db, now, memory } = server.deps
+    const cookie = await signIn(server, 'mary@example.com')
+    await deviceTokens(server, await registerClient(server), cookie)
+    await runCommand(['token', 'add', 'script', '--user', 'mary@example.com'], server.env)
+    const [ids] = await sql<{ grant: string; token: string }[]>`
     select grants.id as grant, personal_tokens.id as token
     from grants
     join users on users.id = grants.user_id
     join personal_tokens on personal_tokens.user_id = users.id
     where users.email = 'mary@example.com'`
-  const used = () =>
-    Promise.all([
-      sql`select from grants where id = ${ids!.grant} and called_at is not null`,
-      sql`select from personal_tokens where id = ${ids!.token} and used_at is not null`,
-    ]).then(found => found.map(rows => rows.length))
-  const uses = [ids!.grant, ids!.token].map(id => ({ id, at: now(), network: '198.51.100.1' }))
-  await db.begin(async locked => {
-    await locked`select from grants where id = ${ids!.grant} for update`
-    await locked`select from personal_tokens where id = ${ids!.token} for update`
-    await updateUses(sql, uses)
-    expect(await used()).toEqual([0, 0])
-  })
-  await updateUses(sql, uses)
-  expect(await used()).toEqual([1, 1])
-})
+    const used = () =>
+      Promise.all([
+        sql`select from grants where id = ${ids!.grant} and called_at is not null`,
+        sql`select from personal_tokens where id = ${ids!.token} and used_at is not null`,
+      ]).then(found => found.map(rows => rows.length))
+    await storeUses(server.deps, 100)
+    const note = (id: string) => memory.uses.set(id, { at: now().getTime(), ip: '198.51.100.1' })
+    note(ids!.grant)
+    note(ids!.token)
+    await db.begin(async locked => {
+      await locked`select from grants where id = ${ids!.grant} for update`
+      await locked`select from personal_tokens where id = ${ids!.token} for update`
+      note(crypto.randomUUID()) // of a connection that is gone
+      expect([await storeUses(server.deps, 2), await storeUses(server.deps, 2), await used()]).toEqual([0, 1, [0, 0]])
+    })
+    expect([await storeUses(server.deps, 100), await used(), memory.uses.size]).toEqual([2, [1, 1], 0])
+  },
+)
 
 test('a name is plain text of at most 60 characters, shown on every list of connections, and removable', async () => {
   const grace = await signIn(server, 'grace@example.com')

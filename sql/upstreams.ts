@@ -109,37 +109,40 @@ export async function findTools(sql: Queries, upstream: string, principal: strin
       and principal = ${principal}`
 }
 
-export interface NewTool {
+export interface OfferedTool {
   name: string
   fingerprint: string
-  pending: string | null
-  /** The text of the fingerprint; null: keep the one that is stored for the same fingerprint. */
-  accepted: string | null
-  /** The text of what is pending. */
-  offered: string | null
+  /** What the fingerprint is of, if that is to be shown. */
+  text: string | null
 }
 
-/** Stores fingerprints, replacing both of a known tool. */
-export async function upsertTools(
+/**
+ * Stores fingerprints of tools. One that differs from what is stored replaces it, or with `blocking` waits to be accepted. What
+ * another replica has stored since it was read is compared here, too.
+ *
+ * @returns whether each waits.
+ */
+export function offerTools(
   sql: Queries,
-  tools: { upstream: string; principal: string; now: Date; rows: readonly NewTool[] },
-): Promise<void> {
-  await sql`
-    insert into upstream_tools as tool (upstream, principal, name, fingerprint, pending, accepted, offered, seen_at)
-    select
-      ${tools.upstream}::text, ${tools.principal}::text, name, fingerprint, pending, accepted, offered,
-      ${tools.now}::timestamptz
-    from jsonb_to_recordset(${sql.json(tools.rows as never)}) as row (
-      name text, fingerprint text, pending text, accepted text, offered text
-    )
+  tools: { upstream: string; principal: string; now: Date; blocking: boolean; offered: readonly OfferedTool[] },
+): Promise<{ name: string; waits: boolean }[]> {
+  const waits = sql`${tools.blocking}::boolean and tool.fingerprint <> excluded.fingerprint`
+  return sql<{ name: string; waits: boolean }[]>`
+    insert into upstream_tools as tool (upstream, principal, name, fingerprint, accepted, seen_at)
+    select ${tools.upstream}::text, ${tools.principal}::text, name, fingerprint, text, ${tools.now}::timestamptz
+    from jsonb_to_recordset(${sql.json(tools.offered as never)}) as row (name text, fingerprint text, text text)
+    order by name
     on conflict (upstream, principal, name) do update
-    set fingerprint = excluded.fingerprint,
-        pending = excluded.pending,
-        accepted = coalesce(
-          excluded.accepted, case when tool.fingerprint = excluded.fingerprint then tool.accepted end
-        ),
-        offered = excluded.offered,
-        seen_at = excluded.seen_at`
+    set fingerprint = case when ${waits} then tool.fingerprint else excluded.fingerprint end,
+        pending = case when ${waits} then excluded.fingerprint end,
+        accepted = case
+          when ${waits} then tool.accepted
+          when tool.fingerprint = excluded.fingerprint then coalesce(excluded.accepted, tool.accepted)
+          else excluded.accepted
+        end,
+        offered = case when ${waits} then excluded.accepted end,
+        seen_at = excluded.seen_at
+    returning name, pending is not null as waits`
 }
 
 export interface PendingTool {

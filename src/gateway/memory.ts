@@ -9,11 +9,11 @@ import {
   findCatalogues,
   findEra,
   findTools,
-  type NewTool,
+  type OfferedTool,
+  offerTools,
   type ToolRow,
   upsertCatalogue,
   upsertEra,
-  upsertTools,
 } from '../../sql/upstreams.ts'
 import type { Log } from '../lib/log.ts'
 import type { UpstreamConfig } from './config.ts'
@@ -153,9 +153,17 @@ export function openMemory(deps: MemoryDeps, config: UpstreamConfig): Memory {
       const blocking = config.onChange === 'block'
       try {
         const rows = new Map((await findTools(deps.sql, name, principal)).map(row => [row.name, row]))
-        const { changes, changed, waiting } = compare(rows, tools, blocking)
-        if (changes.length > 0)
-          await upsertTools(deps.sql, { upstream: name, principal, now: deps.now(), rows: changes })
+        const { changed, waiting, offered } = compare(rows, tools, blocking)
+        const stored =
+          offered.length > 0
+            ? await offerTools(deps.sql, { upstream: name, principal, now: deps.now(), blocking, offered })
+            : []
+        for (const { name: tool, waits } of stored) {
+          if (waits) waiting.add(tool)
+          else waiting.delete(tool)
+          // Another replica was the first to see it, and saw another.
+          if (waits && !rows.has(tool)) changed.push(tool)
+        }
         if (changed.length > 0) {
           const change = { upstream: name, tools: changed, blocked: blocking }
           deps.log.warn(change, 'tool descriptions have changed')
@@ -174,26 +182,20 @@ export function openMemory(deps: MemoryDeps, config: UpstreamConfig): Memory {
 /** Longer texts are cut off: they are only shown. */
 const LONGEST_TEXT = 65_536
 
+/** @returns what to store, beside the names. */
 function compare(stored: ReadonlyMap<string, ToolRow>, tools: Catalogue, blocking: boolean) {
-  const changes: NewTool[] = []
+  const offered: OfferedTool[] = []
   const changed: string[] = []
   const waiting = new Set<string>()
   for (const [name, { item }] of tools.entries) {
-    const whole = textOf(item)
-    const now = fingerprintOf(whole)
-    const text = blocking ? whole.slice(0, LONGEST_TEXT) : null
+    const text = textOf(item)
+    const fingerprint = fingerprintOf(text)
     const row = stored.get(name)
-    const accepted = { name, fingerprint: now, pending: null, accepted: text, offered: null }
-    if (!row) changes.push(accepted)
-    else if (row.fingerprint === now) {
-      if (row.pending !== null || (blocking && !row.hasText)) changes.push(accepted)
-    } else {
-      if (row.pending !== now) changed.push(name)
-      if (blocking) waiting.add(name)
-      if (!blocking) changes.push(accepted)
-      else if (row.pending !== now || !row.hasText)
-        changes.push({ name, fingerprint: row.fingerprint, pending: now, accepted: null, offered: text })
-    }
+    const differs = row !== undefined && row.fingerprint !== fingerprint
+    if (differs && row.pending !== fingerprint) changed.push(name)
+    if (differs && blocking) waiting.add(name)
+    const isStored = (row?.pending ?? row?.fingerprint) === fingerprint && (blocking ? row?.hasText : !differs)
+    if (!isStored) offered.push({ name, fingerprint, text: blocking ? text.slice(0, LONGEST_TEXT) : null })
   }
-  return { changes, changed, waiting }
+  return { changed, waiting, offered }
 }

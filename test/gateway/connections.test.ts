@@ -2,7 +2,11 @@
 import { describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import { listPendingTools, trustTools } from '../../sql/upstreams.ts'
+import { parseServers } from '../../src/gateway/config.ts'
+import { catalogueOf } from '../../src/gateway/lists.ts'
+import { openMemory } from '../../src/gateway/memory.ts'
 import { RpcError } from '../../src/gateway/messages.ts'
+import { openLog } from '../../src/lib/log.ts'
 import { ROOT } from '../support/command.ts'
 import { callerOf, exchangeOf, startGateway } from '../support/gateway.ts'
 import { startSessionUpstream } from '../support/session-upstream.ts'
@@ -288,6 +292,50 @@ describe('policy', () => {
     })
     await until(async () => (await names(front)).includes('changing'))
     expect(textOf(await front.gateway.request('odd', callTool('changing')))).toBe('changed')
+  })
+
+  test('of two descriptions that replicas see first at the same moment, one is blocked; what is trusted meanwhile stays', async () => {
+    await using front = await startGateway({})
+    const { upstreams } = parseServers(JSON.stringify({ mcpServers: { odd: { command: 'odd', onChange: 'block' } } }), {
+      path: 'mcp.json',
+      env: {},
+      readFile: () => '',
+    })
+    const changed: string[] = []
+    /** A replica that is offered one tool. `meanwhile` happens between its first statement and the next. */
+    const judge = async (description: string, meanwhile: () => Promise<unknown>) => {
+      let first = true
+      const sql = new Proxy(front.sql, {
+        apply(target, self, args) {
+          const found: Promise<unknown> = Reflect.apply(target, self, args)
+          if (!first || !('raw' in (args[0] as object))) return found
+          first = false
+          return found.then(async rows => {
+            await meanwhile()
+            return rows
+          })
+        },
+      })
+      const deps = {
+        sql,
+        log: openLog('silent'),
+        now: () => new Date(),
+        onToolsChanged: () => changed.push(description),
+      }
+      const tools = catalogueOf('tools', [{ name: 'mail', description, inputSchema: MEMBER }])
+      return (await openMemory(deps, upstreams[0]!).judgeTools('', tools)).has('mail')
+    }
+    const both = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const
+    const seenByBoth = (own: number) => () => {
+      both[own]!.resolve()
+      return Promise.all(both.map(({ promise }) => promise))
+    }
+    const blocked = await Promise.all([judge('one', seenByBoth(0)), judge('two', seenByBoth(1))])
+    expect(blocked.toSorted()).toEqual([false, true])
+    expect(changed).toEqual([blocked[0] ? 'one' : 'two'])
+    expect(await listPendingTools(front.sql, 'odd', 10)).toHaveLength(1)
+    expect(await judge('three', () => trustTools(front.sql, 'odd', null))).toBe(true)
+    expect(await judge(changed[0]!, async () => {})).toBe(false)
   })
 })
 

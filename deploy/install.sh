@@ -29,6 +29,10 @@ case $(uname -m) in
   *) fail "There is no binary for $(uname -m)." ;;
 esac
 
+musl=
+if [ $system = linux ]; then case $(ldd --version 2>&1) in *musl*) musl=-musl ;; esac; fi
+platform=$system-$processor$musl
+
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 
@@ -50,8 +54,11 @@ get() {
 }
 
 get SHA256SUMS
-line=$(grep -E "^[0-9a-f]{64}  $name-[0-9A-Za-z.+-]+-$system-$processor\$" "$temporary/SHA256SUMS" | tail -n 1)
-[ -n "$line" ] || fail "The release at $from has no binary for $system-$processor."
+line=$(grep -E "^[0-9a-f]{64}  $name-[0-9A-Za-z.+-]+-$platform\$" "$temporary/SHA256SUMS" | tail -n 1)
+if [ -z "$line" ]; then
+  [ -z "$musl" ] || hint=" This system has musl in place of glibc: build it with 'bun run release $platform', or use a container with glibc."
+  fail "The release at $from has no binary for $platform.${hint-}"
+fi
 file=${line#*  }
 get "$file"
 
@@ -62,8 +69,12 @@ if command -v sha256sum >/dev/null; then check=sha256sum; else check='shasum -a 
 mkdir -p "$to"
 # Under another name first: a server may be running from the old file.
 install -m 0755 "$temporary/$file" "$to/.$name.new" || fail "$to cannot be written; run this as root, or name another directory."
+version=$("$to/.$name.new" --version) || {
+  rm -f "$to/.$name.new"
+  fail "$file does not run on this system. Nothing was installed.${musl:+ Is libstdc++ installed (apk add libstdc++)?}"
+}
 mv -f "$to/.$name.new" "$to/$name"
-echo "Installed $("$to/$name" --version) as $to/$name"
+echo "Installed $version as $to/$name"
 case :$PATH: in
   *:"$to":*) ;;
   *) echo "$to is not in PATH." ;;

@@ -187,7 +187,35 @@ describe('install.sh', () => {
     expect(await refused()).toEqual([1, `${name} has a wrong checksum. Nothing was installed.\n`, []])
     writeFileSync(join(from, 'SHA256SUMS'), sums('mcp-oauth-server-1.2.3-other-x64', ''))
     expect(await refused()).toEqual([1, `The release at ${from} has no binary for ${platform}.\n`, []])
+    writeFileSync(join(from, name), '#!/bin/sh\nexit 127\n')
+    writeFileSync(join(from, 'SHA256SUMS'), sums(name, '#!/bin/sh\nexit 127\n'))
+    expect(await refused()).toEqual([1, `${name} does not run on this system. Nothing was installed.\n`, []])
     await host.stop(true)
+    for (const dir of [from, to]) rmSync(dir, { recursive: true })
+  })
+
+  test.skipIf(process.platform !== 'linux')('takes the binary for musl where the system has no glibc', async () => {
+    const [from, to] = [mkdtempSync(join(tmpdir(), 'release-')), mkdtempSync(join(tmpdir(), 'installed-'))]
+    mkdirSync(join(to, 'bin'))
+    writeFileSync(join(to, 'bin/ldd'), '#!/bin/sh\nprintf "musl libc (x86_64)\\nVersion 1.2.5\\n" >&2\nexit 1\n', {
+      mode: 0o755,
+    })
+    const install = () =>
+      Bun.$`sh ${script} ${from} ${to}`
+        .env({ ...process.env, PATH: `${join(to, 'bin')}:${process.env.PATH}` })
+        .quiet()
+        .nothrow()
+    const [glibc, musl] = [`mcp-oauth-server-1.2.3-${platform}`, `mcp-oauth-server-1.2.3-${platform}-musl`]
+    writeFileSync(join(from, glibc), '')
+    writeFileSync(join(from, 'SHA256SUMS'), sums(glibc, ''))
+    const refused = await install()
+    expect([refused.exitCode, refused.stderr.toString()]).toEqual([
+      1,
+      `The release at ${from} has no binary for ${platform}-musl. This system has musl in place of glibc: build it with 'bun run release ${platform}-musl', or use a container with glibc.\n`,
+    ])
+    writeFileSync(join(from, musl), program)
+    writeFileSync(join(from, 'SHA256SUMS'), `${sums(glibc, '')}${sums(musl, program)}`)
+    expect((await install()).stdout.toString()).toStartWith(`Installed 1.2.3 as ${to}/mcp-oauth-server\n`)
     for (const dir of [from, to]) rmSync(dir, { recursive: true })
   })
 

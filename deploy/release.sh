@@ -20,6 +20,7 @@ for target in "${targets[@]}"; do
     missing+=("$target")
   fi
 done
+rm -f dist/*.map
 ((${#built[@]})) && (cd dist && sha256sum "${built[@]}" | tee SHA256SUMS)
 if ((${#missing[@]})); then
   echo "Could not be built: ${missing[*]}" >&2

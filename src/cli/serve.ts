@@ -72,6 +72,8 @@ export async function serve({ port, host, dataDir }: ServeOptions): Promise<void
     await close()
     throw error
   }
+  // The binary is built to compile little of what runs at its start; from now on, what runs often is worth it.
+  Bun.unsafe.setJITPolicy(1)
   const warnings = [...misspeltVariables(environment()), ...secretFileWarnings(config)]
   greeted = presence.ready.then(() => greet(deps, warnings)) // then commands know its addresses
   await greeted

@@ -1,5 +1,5 @@
 /** The compiled binary: tests that run the program as a process use it, since it starts in a quarter of the time. */
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { Glob } from 'bun'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -20,14 +20,16 @@ export function binary(): string {
   return PATH
 }
 
-/** Builds under a name of its own and renames: several test processes may come here at once. */
+/** Builds in a directory of its own, which its source maps are left in, and renames: several test processes may come here at once. */
 function build(): void {
   mkdirSync(DIRECTORY, { recursive: true })
-  const partial = `${PATH}-${process.pid}`
-  const command = packageJson.scripts.build.split('&& ').at(-1)!.replace('dist/mcp-oauth-server', partial).split(' ')
+  const directory = mkdtempSync(join(DIRECTORY, 'build-'))
+  const partial = join(directory, 'mcp-oauth-server')
+  const command = packageJson.scripts.build.split(' && ')[1]!.replace('dist/mcp-oauth-server', partial).split(' ')
   const built = Bun.spawnSync([process.execPath, ...command.slice(1)], { cwd: ROOT, stdout: 'ignore', stderr: 'pipe' })
+  if (built.exitCode === 0) renameSync(partial, PATH)
+  rmSync(directory, { recursive: true })
   if (built.exitCode !== 0) throw new Error(built.stderr.toString())
-  renameSync(partial, PATH)
 }
 
 function newestSource(): number {

@@ -1,6 +1,5 @@
-import { record } from '../audit/events.ts'
-import { KEY_SET_SECONDS, listPublishedKeys, replaceKeys, rotateKeys } from '../oauth/keys.ts'
-import { rememberUntil } from '../oauth/memory.ts'
+import { rotateSigningKey } from '../oauth/key-rotation.ts'
+import { KEY_SET_SECONDS, listPublishedKeys } from '../oauth/keys.ts'
 import { withDeps } from './environment.ts'
 import { print, printJson, printTable, say } from './terminal.ts'
 
@@ -18,18 +17,15 @@ export async function list({ json }: { json?: boolean }): Promise<void> {
   })
 }
 
-export async function rotate({ revoke }: { revoke?: boolean }): Promise<void> {
+export async function rotate({ revoke = false }: { revoke?: boolean }): Promise<void> {
   const minutes = KEY_SET_SECONDS / 60
   await withDeps(async deps => {
+    const { kid, signsAt } = await rotateSigningKey(deps, { revoke })
     if (revoke) {
-      const { kid } = await replaceKeys(deps, rememberUntil(deps))
-      record(deps, 'key.rotated', { detail: { kid, revoked: true } })
       print(`New tokens are signed with ${kid}; all earlier access tokens are refused.`)
       say(`Your own servers may keep trusting the old keys from a cached key set for up to ${minutes} minutes.`)
       return
     }
-    const { kid, signsAt } = await rotateKeys(deps)
-    record(deps, 'key.rotated', { detail: { kid } })
     print(
       `New tokens are signed with ${kid} from ${signsAt.toISOString()}, in ${minutes} minutes, when every cached key set contains it. Tokens signed with the old key stay valid until they expire.`,
     )

@@ -6,6 +6,7 @@ import { newestEvents } from '../support/audit.ts'
 import { runCommand } from '../support/command.ts'
 import { csrfOf, deviceTokens, machineToken, registerClient, rpc, sendSignInForm, signIn } from '../support/flows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+import { until } from '../support/until.ts'
 
 let server: TestServer
 let root: string
@@ -456,6 +457,31 @@ test('the settings are shown with their sources, without secrets', async () => {
   if (secret) expect(html).not.toContain(secret)
 })
 
+test('the signing keys are shown and rotated, softly and after a leak', async () => {
+  const { access_token } = await deviceTokens(server, client, await signIn(server))
+  const keys = async () => {
+    const { html } = await see('/admin/settings')
+    return [...html.matchAll(/<code>([\w-]{43})<\/code>(.*?)<\/li>/gs)].map(([, kid, rest]) => [
+      kid!,
+      ['>signs<', 'signs from', 'replaced'].filter(word => rest!.includes(word)).join(),
+    ])
+  }
+  const old = (await keys())[0]![0]!
+  const rotate = (revoke: string) => press('/admin/settings', '/admin/settings/rotate-key', { revoke })
+  expect(await noticeAfter(await rotate('no'))).toStartWith('A new key is published, and signs in 5 minutes.')
+  const [[next, state], ...others] = (await keys()) as [[string, string], ...string[][]]
+  expect([state, others]).toEqual(['signs from', [[old, '>signs<']]])
+  expect(await lastEvent()).toMatchObject({ event: 'key.rotated', detail: { kid: next, administrator: ROOT } })
+  expect((await rpc(server, access_token, 'tools/list')).status).toBe(200)
+
+  expect(await noticeAfter(await rotate('yes'))).toStartWith('A new key signs now.')
+  const after = await keys()
+  expect(after).toEqual([[expect.any(String), '>signs<']])
+  expect([old, next]).not.toContain(after[0]![0])
+  expect(await lastEvent()).toMatchObject({ event: 'key.rotated', detail: { revoked: true, administrator: ROOT } })
+  await until(async () => (await rpc(server, access_token, 'tools/list')).status === 401)
+})
+
 describe('every form', () => {
   const FORMS: [string, Record<string, string>][] = [
     ['/admin/users/add', { email: 'x@example.com', how: 'invite' }],
@@ -469,6 +495,7 @@ describe('every form', () => {
     ['/admin/clients/remove', { id: 'x', source: 'operator' }],
     ['/admin/connections/end', { id: crypto.randomUUID() }],
     ['/admin/connections/end-all', { q: 'x' }],
+    ['/admin/settings/rotate-key', { revoke: 'yes' }],
     ['/admin/upstreams/check', { name: 'x' }],
     ['/admin/upstreams/restart', { name: 'x' }],
     ['/admin/upstreams/trust', { name: 'x', seen: 'a'.repeat(64) }],

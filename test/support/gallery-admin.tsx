@@ -255,6 +255,16 @@ export const ADMIN_PAGES: Record<string, View> = {
         { name: 'ALLOWED_EMAILS', value: [COUNTESS, 'grace@example.com'].join(','), source: 'environment' },
         { name: 'ACCESS_TOKEN_TTL', value: '3600', source: 'default' },
       ],
+      keys: [
+        [AT, undefined],
+        [undefined, undefined],
+        [undefined, AT],
+      ].map(([signsFrom, replacedAt], i) => ({
+        kid: `4b8Kd0aQmZ1xWw7e${i}`.repeat(2),
+        createdAt: AT,
+        signsFrom,
+        replacedAt,
+      })),
     }),
   'admin-users': shell =>
     usersPage({

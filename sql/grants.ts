@@ -162,20 +162,20 @@ export async function findOpenGrant(
   return row
 }
 
-/** Names an active grant, of this user if given. @param rename.label null removes the name. @returns whether there is one. */
+/** Names an active grant, of this user if given. @param rename.label null removes the name. @returns it, if there is one. */
 export async function updateLabel(
   sql: Queries,
   rename: { id: string; userId?: string | undefined; label: string | null; now: Date },
-): Promise<boolean> {
-  const rows = await sql`
+): Promise<{ id: string; user_id: string; client_id: string } | undefined> {
+  const [row] = await sql<{ id: string; user_id: string; client_id: string }[]>`
     update grants
     set label = ${rename.label}
     where id = ${rename.id}
       and (${rename.userId ?? null}::uuid is null or user_id = ${rename.userId ?? null}::uuid)
       and revoked_at is null
       and expires_at > ${rename.now}
-    returning id`
-  return rows.length > 0
+    returning id, user_id, client_id`
+  return row
 }
 
 /** How many active grants there are. */

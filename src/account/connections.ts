@@ -120,7 +120,7 @@ export const connections = (deps: ConnectionsDeps) => {
       '/account/rename',
       async asked => {
         const { id, name: typed } = await readForm(asked, renameSchema)
-        const name = await renameConnection(deps, { id, userId: asked.viewer.userId, name: typed })
+        const name = await renameConnection(deps, { id, userId: asked.viewer.userId, name: typed, by: 'user' })
         const connection = await ownConnection(asked, id)
         const t = textsOf(asked.request)
         if (name === undefined || !connection) return answer(asked, t.alreadyEnded)

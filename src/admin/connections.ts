@@ -8,7 +8,13 @@ import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { page } from '../http/shell.ts'
 import { clientLabel } from '../oauth/clients/names.ts'
-import { listConnections, newestConnections, revokeGrant, revokeGrantsOfClient } from '../oauth/tokens.ts'
+import {
+  listConnections,
+  newestConnections,
+  renameConnection,
+  revokeGrant,
+  revokeGrantsOfClient,
+} from '../oauth/tokens.ts'
 import { lastUseOf } from '../oauth/uses.ts'
 import { usersWithAddress } from '../signin/service.ts'
 import { endConnectionsOfUsers } from './connection-ends.ts'
@@ -18,6 +24,7 @@ import { address, formatBefore, GRANT_IDS, placeBefore } from './paging.ts'
 const LIMIT = 50
 const about = z.string().max(2000).default('')
 const endSchema = z.object({ id: z.uuid(), q: about })
+const renameSchema = endSchema.extend({ name: z.string().max(300).default('') })
 const endAllSchema = z.object({ q: about.refine(q => q !== '') })
 
 export const connections = (deps: AdminDeps) =>
@@ -33,6 +40,21 @@ export const connections = (deps: AdminDeps) =>
           ? 'The connection has ended. Its tokens no longer work.'
           : 'This connection had already ended.'
         if (isFragmentRequest(asked.request)) return page(deps, asked.request, () => endedConnection({ notice }))
+        return backTo(deps, address('/admin/connections', { q }), notice)
+      },
+      { parse: 'none', administrator: true, ...PAGE },
+    )
+    .post(
+      '/admin/connections/rename',
+      async asked => {
+        const { id, q, name: typed } = await readForm(deps, asked, 'connections', renameSchema)
+        const name = await renameConnection(asAdministrator(deps, asked), { id, name: typed, by: 'operator' })
+        const notice =
+          name === undefined
+            ? 'This connection had already ended.'
+            : name === ''
+              ? 'The connection has no name any more.'
+              : `The connection is now called ${name}.`
         return backTo(deps, address('/admin/connections', { q }), notice)
       },
       { parse: 'none', administrator: true, ...PAGE },

@@ -49,6 +49,7 @@ export const AUDIT_EVENTS = {
   'refresh.stale':
     'A refresh token was reused late from its last known network and program, probably by a suspended process: it was refused, nothing was revoked',
   'refresh.reused': 'A refresh token was reused late from elsewhere: its grant was revoked',
+  'grant.renamed': 'A connection got another name, or none',
   'grant.revoked': 'A connection was ended',
   'introspection.refused': 'A client tried to introspect a token that it may not',
   'revocation.refused': 'A client tried to revoke a token of another client',

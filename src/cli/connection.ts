@@ -40,7 +40,7 @@ export async function end(ids: string[], { user, client }: { user?: string; clie
 export async function rename(id: string, name: string): Promise<void> {
   requireIds([id], 'a connection', 'connection list')
   await withDeps(async deps => {
-    const shown = await renameConnection(deps, { id, name })
+    const shown = await renameConnection(deps, { id, name, by: 'operator' })
     if (shown === undefined) throw new UsageError(`No longer connected, or never was: ${id}`)
     print(shown === '' ? `${id} has no name any more.` : `${id} is now called ${shown}.`)
   })

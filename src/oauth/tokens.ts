@@ -156,11 +156,15 @@ export const MAX_LABEL = 60
  * @returns the name as it is shown; undefined if there is no such connection.
  */
 export async function renameConnection(
-  { sql, now }: Base,
-  { name, ...grant }: { id: string; userId?: string; name: string },
+  deps: Base,
+  { name, by, ...grant }: { id: string; userId?: string; name: string; by: 'user' | 'operator' },
 ): Promise<string | undefined> {
   const label = printableText(name, MAX_LABEL)
-  return (await updateLabel(sql, { ...grant, label: label || null, now: now() })) ? label : undefined
+  const named = await updateLabel(deps.sql, { ...grant, label: label || null, now: deps.now() })
+  if (!named) return undefined
+  const { id: grantId, user_id: userId, client_id: clientId } = named
+  record(deps, 'grant.renamed', { grantId, userId, clientId, detail: { name: label, by } })
+  return label
 }
 
 /**

@@ -306,6 +306,15 @@ describe('connections', () => {
     expect([ofClient.includes('Test client'), ofClient.includes('hedy@example.com')]).toEqual([false, true])
 
     const id = /Test client.*?name="id" value="([^"]+)"/s.exec(found.html)![1]!
+    const rename = (name: string) =>
+      press('/admin/connections', '/admin/connections/rename', { id, q: 'ada@example.com', name })
+    expect(await noticeAfter(await rename(' lap\u202etop '))).toBe('The connection is now called laptop.')
+    expect(await lastEvent()).toMatchObject({
+      ...{ event: 'grant.renamed', email: 'ada@example.com', client_id: client, grant_id: id },
+      detail: { name: 'laptop', by: 'operator', administrator: ROOT },
+    })
+    expect((await see('/admin/connections?q=ada%40example.com')).html).toContain('“laptop”')
+    expect(await noticeAfter(await rename(''))).toBe('The connection has no name any more.')
     const answer = await press('/admin/connections', '/admin/connections/end', { id, q: 'ada@example.com' })
     expect(answer.headers.get('location')).toBe('/admin/connections?q=ada%40example.com')
     expect(await noticeAfter(answer)).toBe('The connection has ended. Its tokens no longer work.')
@@ -494,6 +503,7 @@ describe('every form', () => {
     ['/admin/clients/rotate', { id: 'x', source: 'operator' }],
     ['/admin/clients/remove', { id: 'x', source: 'operator' }],
     ['/admin/connections/end', { id: crypto.randomUUID() }],
+    ['/admin/connections/rename', { id: crypto.randomUUID(), name: 'x' }],
     ['/admin/connections/end-all', { q: 'x' }],
     ['/admin/settings/rotate-key', { revoke: 'yes' }],
     ['/admin/upstreams/check', { name: 'x' }],

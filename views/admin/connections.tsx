@@ -1,6 +1,6 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { type ClientLabel, ClientName, Csrf, Time } from '../components.tsx'
+import { type ClientLabel, ClientName, Confirm, Csrf, Time } from '../components.tsx'
 import { type AdminFrame, AdminPage, ConfirmForm, Next } from './frame.tsx'
 
 export interface ConnectionView {
@@ -80,20 +80,36 @@ function ConnectionRow({ connection, csrf, q }: { connection: ConnectionView; cs
           <a href={`/admin/connections?q=${encodeURIComponent(clientId)}`}>This client</a>
         </small>
       </div>
-      <form
-        method="post"
-        action="/admin/connections/end"
-        hx-post="/admin/connections/end"
-        hx-target="closest li"
-        hx-swap="outerHTML"
-      >
-        <Csrf token={csrf} />
-        <input type="hidden" name="id" value={id} />
-        <input type="hidden" name="q" value={q} />
-        <button class="small danger" type="submit" aria-label={`End the connection of ${client.name} as ${email}`}>
-          End
-        </button>
-      </form>
+      <div class="buttons">
+        <Confirm label="Rename" about={`the connection of ${client.name} as ${email}`}>
+          <form method="post" action="/admin/connections/rename">
+            <Csrf token={csrf} />
+            <input type="hidden" name="id" value={id} />
+            <input type="hidden" name="q" value={q} />
+            <label>
+              Name, such as “laptop”
+              <input class="field" name="name" maxlength="60" value={label ?? ''} autocomplete="off" />
+            </label>
+            <button class="small" type="submit">
+              Save
+            </button>
+          </form>
+        </Confirm>
+        <form
+          method="post"
+          action="/admin/connections/end"
+          hx-post="/admin/connections/end"
+          hx-target="closest li"
+          hx-swap="outerHTML"
+        >
+          <Csrf token={csrf} />
+          <input type="hidden" name="id" value={id} />
+          <input type="hidden" name="q" value={q} />
+          <button class="small danger" type="submit" aria-label={`End the connection of ${client.name} as ${email}`}>
+            End
+          </button>
+        </form>
+      </div>
     </li>
   )
 }

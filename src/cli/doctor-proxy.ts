@@ -10,6 +10,9 @@ import { trustingWeb } from './doctor-web.ts'
 /** Seconds between the two events of a stream. A busy machine may read both at once, so the second try is longer. */
 const TRIES = [0.5, 2] as const
 
+/** Characters of a stream that are read; both events are far shorter. */
+const LONGEST = 10_000
+
 const beginningSchema = z.object({
   forwarding: z.enum(['none', 'ignored', 'used']),
   /** Of the client, as the server sees it; absent if it ignores what a proxy says. */
@@ -113,6 +116,7 @@ async function readProbe(origin: string, pause: number): Promise<Probe> {
         probe.beganAt = performance.now()
       }
       if (text.includes('event: end\n')) probe.endedAt = performance.now()
+      if (probe.endedAt !== undefined || text.length > LONGEST) break
     }
   } catch {
     // What has arrived until then counts.

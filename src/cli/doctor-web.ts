@@ -29,13 +29,21 @@ export function openAsk(web: Web): Ask {
         redirect: 'manual',
       })
       const isJson = /json/.test(answer.headers.get('content-type') ?? '')
-      const body = isJson ? await answer.json().catch(() => undefined) : void (await answer.body?.cancel())
+      const body = isJson ? await readJson(answer) : void (await answer.body?.cancel())
       return { status: answer.status, headers: answer.headers, body }
     } catch (error) {
       if (!(error instanceof UsageError)) throw error
       return { problem: error.message }
     }
   }
+}
+
+/** @returns undefined if it is not JSON, or is cut off. @throws UsageError if it is too large. */
+function readJson(answer: Response): Promise<unknown> {
+  return answer.json().catch(error => {
+    if (error instanceof UsageError) throw error
+    return undefined
+  })
 }
 
 /**

@@ -12,7 +12,10 @@ const TIMEOUT_MS = 10_000
 /** Seconds; RFC 8628 3.5 requires a client to back off while it cannot reach the server. */
 const MAX_INTERVAL = 60
 
-/** Like fetch. @throws UsageError if there is no response. */
+/** Maximum size of an answer, in bytes. */
+const LARGEST = 1_048_576
+
+/** Like fetch. @throws UsageError if there is no response; reading a body that is too large throws one, too. */
 export type Web = (url: string | URL, init?: RequestInit) => Promise<Response>
 
 /** How a client calls its authorization server. */
@@ -181,18 +184,32 @@ async function post(
   }
 }
 
-/** A {@link Web} with a timeout. */
+/** A {@link Web} with a timeout, for the body, too. */
 export async function request(
   url: string | URL,
   init: RequestInit = {},
   timeoutMs: number = TIMEOUT_MS,
 ): Promise<Response> {
   try {
-    return await fetch(url, { ...init, signal: AbortSignal.timeout(timeoutMs) })
+    return bounded(await fetch(url, { ...init, signal: AbortSignal.timeout(timeoutMs) }), url)
   } catch (error) {
     const why = printableText((error as Error).message, 200)
     throw new UnreachableError(`${new URL(url).origin} cannot be reached: ${why}`)
   }
+}
+
+function bounded(answer: Response, url: string | URL): Response {
+  let bytes = 0
+  const counted = answer.body?.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        bytes += chunk.length
+        if (bytes > LARGEST) controller.error(new UnreachableError(`${new URL(url).origin} sent more than 1 MiB`))
+        else controller.enqueue(chunk)
+      },
+    }),
+  )
+  return new Response(counted ?? null, answer)
 }
 
 /** Removes null members, which count as absent. */

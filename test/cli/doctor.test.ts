@@ -88,6 +88,43 @@ describe('doctor URL', () => {
     await other.stop(true)
   })
 
+  test('an answer that never ends, and a stream that does not', async () => {
+    let sent = 0
+    const flood = (beginning: string, type: string) =>
+      new Response(
+        new ReadableStream({
+          start: controller => controller.enqueue(new TextEncoder().encode(beginning)),
+          pull(controller) {
+            sent += 65_536
+            controller.enqueue(new Uint8Array(65_536).fill(32))
+          },
+        }),
+        { headers: { 'Content-Type': type } },
+      )
+    const event = (name: string, data: object) => `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
+    const base = (): string => `http://127.0.0.1:${other.port}`
+    const other: Bun.Server<unknown> = Bun.serve({
+      port: 0,
+      hostname: '127.0.0.1',
+      fetch({ url }): Response {
+        const { pathname } = new URL(url)
+        if (pathname === '/mcp') return new Response(null, { status: 401 })
+        if (pathname.endsWith('/stream')) {
+          const begin = event('begin', { forwarding: 'none', address: '127.0.0.1' })
+          return flood(`${begin}${event('end', {})}`, 'text/event-stream')
+        }
+        if (pathname.startsWith('/.well-known/oauth-protected-resource'))
+          return Response.json({ resource: `${base()}/mcp`, authorization_servers: [base()] })
+        return flood('{', 'application/json')
+      },
+    })
+    const { checks } = await doctor([`${base()}/mcp`])
+    expect(checks.find(({ name }) => name === 'issuer')!.found).toBe(`${base()} sent more than 1 MiB`)
+    expect(checks.find(({ name }) => name === 'streams')!.state).toBe('ok')
+    expect(sent).toBeLessThan(20 * 1_048_576)
+    await other.stop(true)
+  })
+
   test('an issuer of another spelling, endpoints in the clear, no S256, at an endpoint that takes POST only', async () => {
     const base = (): string => `http://127.0.0.1:${other.port}`
     const other: Bun.Server<unknown> = Bun.serve({

@@ -1,7 +1,7 @@
 import type { Queries } from './index.ts'
 
 export interface ServerRow {
-  /** The process: host name and process id. */
+  /** The process: host name, process id, and a random part. */
   name: string
   state: unknown
   at: Date

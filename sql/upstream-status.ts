@@ -2,7 +2,7 @@ import type { Queries } from './index.ts'
 
 /** The status of the upstreams of one server process. */
 export interface UpstreamStatusRow {
-  /** The process: host name and process id. */
+  /** The process: host name, process id, and a random part. */
   server: string
   status: unknown[]
   at: Date

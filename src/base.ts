@@ -12,6 +12,8 @@ import type { OwnSite } from './site.ts'
 import type { Tracing } from './tracing.ts'
 
 export interface Base {
+  /** Of this process: its host, its process id, and a random part, since containers may share the first two. */
+  serverName: string
   config: Config
   log: Log
   /** The clock: the database's time, the same on every replica. Statements get it as a parameter; tests replace it. */

@@ -1,5 +1,7 @@
 /** Opens all shared dependencies in order and closes them in reverse order. Composition only. */
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { ping, type Queries } from '../sql/index.ts'
 import { migrations } from '../sql/migrations/index.ts'
 import { hasSigningKeys } from '../sql/signing-keys.ts'
@@ -112,6 +114,7 @@ export async function openDeps(
   const audit = openAuditWriter(db.sql, log, metrics, { known, notices })
   const limits = openLimits()
   const base: Base = {
+    serverName: `${hostname()} ${process.pid} ${randomBytes(3).toString('hex')}`,
     config,
     log,
     now: clock.now,

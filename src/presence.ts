@@ -28,8 +28,10 @@ export interface ServerState {
 const addressOf = ({ HOST, PORT }: Config) => `${HOST}:${PORT}`
 
 /** Until it is stopped. `ready` resolves when it has been said for the first time, or could not be. */
-export function announce({ sql, now, log, config, metrics }: Base): { ready: Promise<void>; stop(): Promise<void> } {
-  const name = `${hostname()} ${process.pid}`
+export function announce({ serverName: name, sql, now, log, config, metrics }: Base): {
+  ready: Promise<void>
+  stop(): Promise<void>
+} {
   const started_at = now().toISOString()
   let replicas = 1
   metrics.gauge('replicas', 'Servers that use this database', () => replicas)

@@ -7,7 +7,7 @@ import { upstreamPage } from '../../views/admin/upstream.tsx'
 import { offers, type UpstreamView, upstreamsPage } from '../../views/admin/upstreams.tsx'
 import type { CheckedUpstream } from '../gateway/check.ts'
 import type { Policy, UpstreamDetails, UpstreamProcess } from '../gateway/exchange.ts'
-import { acceptTools, listStates, restartUpstream, serverName } from '../gateway/operating.ts'
+import { acceptTools, listStates, restartUpstream } from '../gateway/operating.ts'
 import type { Filter } from '../gateway/policy.ts'
 import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
@@ -93,7 +93,7 @@ async function showAll(deps: AdminDeps, asked: Asked): Promise<Response> {
     listStates(deps),
   ])
   const changed = new Map(pending.map(({ upstream, count }) => [upstream, count]))
-  const server = serverName()
+  const { serverName: server } = deps
   const others = new Set(states.map(state => state.server).filter(name => name !== server)).size
   return adminPage(deps, asked, 'upstreams', frame =>
     upstreamsPage({
@@ -123,7 +123,7 @@ async function showOne(deps: AdminDeps, asked: Asked, name: string, checked?: Ch
     listStates(deps),
     named(deps, details.processes),
   ])
-  const server = serverName()
+  const { serverName: server } = deps
   const here = states.filter(state => state.name === name)
   return adminPage(deps, asked, 'upstreams', frame =>
     upstreamPage({

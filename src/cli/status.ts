@@ -1,9 +1,9 @@
 import packageJson from '../../package.json' with { type: 'json' }
 import { databaseVersion } from '../../sql/index.ts'
-import { listUpstreamStatus } from '../../sql/upstream-status.ts'
 import { figuresOf } from '../admin/figures.ts'
 import type { Config } from '../config.ts'
 import type { UpstreamStatus } from '../gateway/exchange.ts'
+import { listStatesByServer } from '../gateway/operating.ts'
 import { printableText } from '../lib/text.ts'
 import { serversOf } from '../presence.ts'
 import { settingsInEffect } from '../settings.ts'
@@ -11,9 +11,6 @@ import { environment, variableOrigins, withDeps } from './environment.ts'
 import { missingForProduction } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
 import { counted, print, printJson, relativeTime } from './terminal.ts'
-
-/** Servers store the state of their upstreams at least every 30 s. */
-const FRESH_MS = 60_000
 
 /** What is configured, what the database is, whether the server answers, and what is missing for production. */
 export async function showStatus({ json }: { json?: boolean }): Promise<void> {
@@ -26,7 +23,7 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
       version,
       milliseconds: Math.round((performance.now() - asked) * 10) / 10,
     }
-    const replicas = await listUpstreamStatus(deps.sql, new Date(deps.now().getTime() - FRESH_MS))
+    const replicas = await listStatesByServer(deps)
     const servers = await serversOf(deps)
     const { people: users, connections, calls, refused } = await figuresOf(deps)
     const total = (bars: typeof calls, of: 'count' | 'failed') => bars.reduce((sum, bar) => sum + bar[of], 0)

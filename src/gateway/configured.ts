@@ -14,7 +14,6 @@ import { type CheckedUpstream, checkUpstreams } from './check.ts'
 import { readServers, type Servers } from './config.ts'
 import type { Gateway, UpstreamStatus } from './exchange.ts'
 import { openGateway } from './index.ts'
-import { serverName } from './operating.ts'
 import { openStdio } from './stdio.ts'
 import { openSupervisor } from './supervisor.ts'
 import { watchFile } from './watch.ts'
@@ -127,8 +126,7 @@ function measure({ metrics }: Base, gateway: Gateway): void {
 }
 
 /** Stores the status of the upstreams regularly, for `upstream list`. */
-function storeStatus({ sql, now, log }: Base, gateway: Gateway): { stop(): Promise<void> } {
-  const server = serverName()
+function storeStatus({ serverName: server, sql, now, log }: Base, gateway: Gateway): { stop(): Promise<void> } {
   let last = ''
   let storedAt = 0
   const store = async () => {

@@ -1,31 +1,32 @@
 /** What operators do to upstreams, by commands and on the administrator's pages. */
-import { hostname } from 'node:os'
 import { countUpstreamAccounts } from '../../sql/upstream-accounts.ts'
-import { listUpstreamStatus } from '../../sql/upstream-status.ts'
+import { listUpstreamStatus, type UpstreamStatusRow } from '../../sql/upstream-status.ts'
 import { notifyRestart, trustTools } from '../../sql/upstreams.ts'
 import { record } from '../audit/events.ts'
 import type { Base } from '../base.ts'
 import type { Gateway, UpstreamStatus } from './exchange.ts'
-
-/** The name of a server process: host name and process id. */
-export const serverName = (): string => `${hostname()} ${process.pid}`
 
 /** Every server stores the state of its upstreams at least every 30 s; older rows are of servers that have stopped. */
 const FRESH_MS = 60_000
 
 /** An upstream as one server process sees it; times are text. */
 export interface StoredStatus extends Omit<UpstreamStatus, 'retryAt'> {
-  /** See {@link serverName}. */
+  /** See {@link Base.serverName}. */
   server: string
   retryAt?: string
   /** People who have linked an account there. */
   linkedAccounts: number
 }
 
+/** What each running server has stored about its upstreams. */
+export function listStatesByServer({ sql, now }: Base): Promise<UpstreamStatusRow[]> {
+  return listUpstreamStatus(sql, new Date(now().getTime() - FRESH_MS))
+}
+
 /** The state of every upstream in every running server. */
-export async function listStates({ sql, now }: Base): Promise<StoredStatus[]> {
-  const servers = await listUpstreamStatus(sql, new Date(now().getTime() - FRESH_MS))
-  const linked = new Map((await countUpstreamAccounts(sql)).map(row => [row.upstream, row.linked]))
+export async function listStates(base: Base): Promise<StoredStatus[]> {
+  const servers = await listStatesByServer(base)
+  const linked = new Map((await countUpstreamAccounts(base.sql)).map(row => [row.upstream, row.linked]))
   return servers.flatMap(({ server, status }) =>
     (status as Omit<StoredStatus, 'server' | 'linkedAccounts'>[]).map(upstream => ({
       server,

@@ -11,7 +11,7 @@ import { announce, serversOf } from '../../src/presence.ts'
 import { binary } from '../support/binary.ts'
 import { follow, ROOT, runCommand, startCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { startReplica, startServer, type TestServer } from '../support/server.ts'
 import { until } from '../support/until.ts'
 
 setDefaultTimeout(300_000)
@@ -46,6 +46,7 @@ test('user list: address, role, state, last sign-in and name; with --json everyt
     email: 'ada@example.com',
     name: expect.any(String),
     is_admin: true,
+    leaving_by: null,
     invited_at: expect.anything(),
     disabled_at: null,
     created_at: expect.stringMatching(TIME),
@@ -169,8 +170,17 @@ test('status: version, servers with their last errors, database, settings withou
   for (const secret of [server.env.AUTH_SECRET, server.env.DATABASE_URL])
     if (secret) expect(stdout).not.toContain(secret)
   expect((await run('status')).stdout).toMatch(
-    /^mcp-oauth-server \S+ at http:\S+: up\n(embedded )?PostgreSQL [\s\S]*\nLast 24 hours: \d+ calls?, \d+ of them failed; \d+ refused requests?\n[\s\S]*\nServer \S+ \d+ at 127\.0\.0\.1:\d+: .* 0 streams\n[\s\S]*error \S+ {2}something broke\n/,
+    /^mcp-oauth-server \S+ at http:\S+: up\n(embedded )?PostgreSQL [\s\S]*\nLast 24 hours: \d+ calls?, \d+ of them failed; \d+ refused requests?\n[\s\S]*\nServer \S+ \d+ [0-9a-f]{6} at 127\.0\.0\.1:\d+: .* 0 streams\n[\s\S]*error \S+ {2}something broke\n/,
   )
+  // As in another container, whose host name and process id are the same.
+  const replica = await startReplica(server)
+  const other = announce(replica.deps)
+  await other.ready
+  const [one, two] = await serversOf(server.deps)
+  expect([one!.name.slice(0, -6), one!.name === two!.name]).toEqual([two!.name.slice(0, -6), false])
+  expect(replica.deps.metrics.valueOf('replicas')).toBe(2)
+  await other.stop()
+  await replica.stop()
   await presence.stop()
   expect(await serversOf(server.deps)).toEqual([])
   for (let round = 0; round < 10; round++) await announce(server.deps).stop() // before its state is stored

@@ -13,6 +13,8 @@ export const EVENT_STREAM_HEADERS = {
 const OPENING = ':\n\n'
 /** Maximum number of unread bytes, not counting the last chunk. */
 const MAX_UNREAD = 1024 * 1024
+/** Bun allocates the buffer of a stream by it; with 4 KiB or more, each idle stream takes 4 KiB more. */
+const HIGH_WATER_MARK = 256
 
 export interface EventStream {
   response: Response
@@ -56,7 +58,7 @@ export function openEventStream(
   }
   const guarded: Guarded = {
     write(bytes) {
-      if ((controller?.desiredSize ?? 1) <= 0) guarded.cut()
+      if ((controller?.desiredSize ?? 0) <= HIGH_WATER_MARK - MAX_UNREAD) guarded.cut()
       controller?.enqueue(bytes)
     },
     cut() {
@@ -76,7 +78,7 @@ export function openEventStream(
         if (over()) onGone()
       },
     },
-    new ByteLengthQueuingStrategy({ highWaterMark: MAX_UNREAD }),
+    new ByteLengthQueuingStrategy({ highWaterMark: HIGH_WATER_MARK }),
   )
   const response = new Response(body, { headers: { ...EVENT_STREAM_HEADERS, ...headers } })
   streams.set(response, guarded)

@@ -14,14 +14,15 @@ import {
   METHOD_NOT_FOUND,
   type Message,
   RpcError,
+  type RpcNotification,
   type RpcRequest,
   type RpcResponse,
 } from '../gateway/messages.ts'
 import { LEGACY, LEGACY_REVISIONS } from '../gateway/protocol.ts'
+import type { Log } from '../lib/log.ts'
 import type { Caller } from './caller.ts'
 import { type Catalogue, errorBody } from './catalogue.ts'
 import type { Prepared } from './core.ts'
-import type { Said } from './handover.ts'
 import { UNKNOWN_CLIENT } from './identity.ts'
 import type { ToolDeps } from './tools/tool.ts'
 
@@ -38,6 +39,9 @@ export interface Hello {
 export const OLDEST = '2024-11-05'
 const NOBODY: Hello = { revision: OLDEST, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
 
+/** What a client says that a request may be waiting for. */
+export type Said = RpcResponse | RpcNotification
+
 export interface ConversationOptions {
   /** Undefined: the hub. */
   endpoint: string | undefined
@@ -51,17 +55,16 @@ export interface ConversationOptions {
   send(message: Message, about?: Id): void
 }
 
-export interface Conversation {
-  /** @param canAsk Whether the client can receive questions before its answer. */
-  receive(item: Prepared, caller: Caller, canAsk: boolean): void
-  /** Delivers an answer or a cancellation. @returns whether a request here was waiting for it. */
-  take(message: Said): boolean
-  /** Whether a request waits for an answer. */
-  readonly isAsking: boolean
-  /** Starts sending change notifications; idempotent. */
-  follow(caller: Caller): void
-  /** Cancels all running requests. */
-  close(): void
+/** It is data without methods, and what is not needed yet is absent, because there are thousands of idle sessions. */
+export interface Conversation extends Readonly<ConversationOptions> {
+  readonly log: Log
+  readonly catalogue: Catalogue
+  client: Hello
+  logLevel?: string
+  running?: Map<Id, AbortController> | undefined
+  questions?: Map<Id, (answer: RpcResponse | undefined) => void> | undefined
+  changes?: Changes
+  hasEnded: boolean
 }
 
 /**
@@ -82,110 +85,136 @@ export function helloOf(params: Json | undefined): Hello | undefined {
 export function openConversation(
   { log }: Pick<ToolDeps, 'log'>,
   catalogue: Catalogue,
-  { endpoint, hello = NOBODY, session, elsewhere, send }: ConversationOptions,
+  { hello = NOBODY, ...options }: ConversationOptions,
 ): Conversation {
-  let client = hello
-  let logLevel: string | undefined
-  const running = new Map<Id, AbortController>()
-  const questions = new Map<Id, (answer: RpcResponse | undefined) => void>()
-  const changes = openChanges(catalogue, endpoint, session, send)
+  return { ...options, log, catalogue, client: hello, hasEnded: false }
+}
 
-  async function initialize(caller: Caller, params: Json | undefined): Promise<Json> {
-    const said = helloOf(params)
-    if (!said) throw new RpcError(INVALID_PARAMS, 'Invalid params for initialize')
-    client = said
-    const { capabilities, instructions, serverInfo } = await catalogue.describe(endpoint, caller)
-    return { protocolVersion: said.revision, capabilities: withoutTasks(capabilities), serverInfo, instructions }
+/** @param canAsk Whether the client can receive questions before its answer. */
+export function receive(conversation: Conversation, item: Prepared, caller: Caller, canAsk: boolean): void {
+  const { message } = item
+  if (isRequest(message)) void serve(conversation, item, caller, canAsk)
+  else if (isResponse(message) || message.method === 'notifications/cancelled') {
+    if (!take(conversation, message)) conversation.elsewhere?.(message, caller)
   }
+}
 
-  async function answer(item: Prepared, caller: Caller, canAsk: boolean, signal: AbortSignal): Promise<Json> {
-    const { id, method, params = {} } = item.message as RpcRequest
-    if (item.problem) throw item.problem
-    if (method === 'ping') return {}
-    if (method === 'initialize') return initialize(caller, (item.message as RpcRequest).params)
-    if (method === 'logging/setLevel') {
-      logLevel = String(params.level)
-      return {}
-    }
-    if (method === 'resources/subscribe') return changes.add(caller, String(params.uri))
-    if (method === 'resources/unsubscribe') return changes.remove(caller, String(params.uri))
-    return item.target!.answer({
-      caller,
-      era: '2025',
-      method,
-      params,
-      ...client,
-      signal,
-      ...(session === undefined ? {} : { session }),
-      ...(logLevel === undefined ? {} : { logLevel }),
-      notify: notification => send(notification, id),
-      ...(canAsk ? { ask: (...question) => ask(id, ...question) } : {}),
-    })
+/** Delivers an answer or a cancellation. @returns whether a request here was waiting for it. */
+export function take({ running, questions }: Conversation, message: Said): boolean {
+  if (isResponse(message)) {
+    const answered = questions?.get(message.id)
+    answered?.(message)
+    return answered !== undefined
   }
+  const stop = running?.get(message.params?.requestId as Id)
+  stop?.abort()
+  return stop !== undefined
+}
 
-  /** Asks the client, on the stream of the request that the question belongs to. */
-  async function ask(about: Id, method: string, params: Json, signal: AbortSignal): Promise<Json> {
-    const id = randomUUID()
-    const { promise, resolve } = Promise.withResolvers<RpcResponse | undefined>()
-    const withdraw = () => {
-      send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } }, about)
-      resolve(undefined)
-    }
-    questions.set(id, resolve)
-    signal.addEventListener('abort', withdraw, { once: true })
-    send({ jsonrpc: '2.0', id, method, params }, about)
-    const response = await promise
-    questions.delete(id)
-    signal.removeEventListener('abort', withdraw)
-    if (!response) throw new RpcError(METHOD_NOT_FOUND, 'The client did not answer')
-    if ('error' in response) throw new RpcError(response.error.code, response.error.message, response.error.data)
-    return response.result
-  }
+/** Whether a request waits for an answer. */
+export const isAsking = ({ questions }: Conversation): boolean => questions !== undefined
 
-  async function serve(item: Prepared, caller: Caller, canAsk: boolean): Promise<void> {
-    const { id, method } = item.message as RpcRequest
-    const stop = new AbortController()
-    running.set(id, stop)
-    let response: RpcResponse
-    try {
-      response = { jsonrpc: '2.0', id, result: await answer(item, caller, canAsk, stop.signal) }
-    } catch (error) {
-      response = { jsonrpc: '2.0', id, error: errorBody(log, method, error) }
-    }
-    if (running.get(id) === stop) running.delete(id)
-    if (!stop.signal.aborted) send(response) // a cancelled request gets no answer
-  }
+/** Starts sending change notifications; idempotent. */
+export const follow = (conversation: Conversation, caller: Caller): void => changesOf(conversation).begin(caller)
 
-  function take(message: Said): boolean {
-    if (isResponse(message)) {
-      const answered = questions.get(message.id)
-      answered?.(message)
-      return answered !== undefined
-    }
-    const stop = running.get(message.params?.requestId as Id)
-    stop?.abort()
-    return stop !== undefined
-  }
+/** Cancels all running requests. */
+export function endConversation(conversation: Conversation): void {
+  const { changes, running, questions } = conversation
+  conversation.hasEnded = true
+  changes?.end()
+  for (const stop of running?.values() ?? []) stop.abort()
+  for (const resolve of questions?.values() ?? []) resolve(undefined)
+}
 
-  return {
-    receive(item, caller, canAsk) {
-      const { message } = item
-      if (isRequest(message)) void serve(item, caller, canAsk)
-      else if (isResponse(message) || message.method === 'notifications/cancelled') {
-        if (!take(message)) elsewhere?.(message, caller)
-      }
-    },
-    take,
-    get isAsking() {
-      return questions.size > 0
-    },
-    follow: caller => changes.begin(caller),
-    close() {
-      changes.end()
-      for (const stop of running.values()) stop.abort()
-      for (const resolve of questions.values()) resolve(undefined)
-    },
+function changesOf(conversation: Conversation): Changes {
+  conversation.changes ??= openChanges(conversation)
+  return conversation.changes
+}
+
+async function initialize(conversation: Conversation, caller: Caller, params: Json | undefined): Promise<Json> {
+  const said = helloOf(params)
+  if (!said) throw new RpcError(INVALID_PARAMS, 'Invalid params for initialize')
+  conversation.client = said
+  const { catalogue, endpoint } = conversation
+  const { capabilities, instructions, serverInfo } = await catalogue.describe(endpoint, caller)
+  return { protocolVersion: said.revision, capabilities: withoutTasks(capabilities), serverInfo, instructions }
+}
+
+async function answer(
+  conversation: Conversation,
+  item: Prepared,
+  caller: Caller,
+  canAsk: boolean,
+  signal: AbortSignal,
+): Promise<Json> {
+  const { id, method, params = {} } = item.message as RpcRequest
+  if (item.problem) throw item.problem
+  if (method === 'ping') return {}
+  if (method === 'initialize') return initialize(conversation, caller, (item.message as RpcRequest).params)
+  if (method === 'logging/setLevel') {
+    conversation.logLevel = String(params.level)
+    return {}
   }
+  if (method === 'resources/subscribe') return changesOf(conversation).add(caller, String(params.uri))
+  if (method === 'resources/unsubscribe') return changesOf(conversation).remove(caller, String(params.uri))
+  const { client, session, logLevel, send } = conversation
+  return item.target!.answer({
+    caller,
+    era: '2025',
+    method,
+    params,
+    ...client,
+    signal,
+    ...(session === undefined ? {} : { session }),
+    ...(logLevel === undefined ? {} : { logLevel }),
+    notify: notification => send(notification, id),
+    ...(canAsk ? { ask: (...question) => ask(conversation, id, ...question) } : {}),
+  })
+}
+
+/** Asks the client, on the stream of the request that the question belongs to. */
+async function ask(
+  conversation: Conversation,
+  about: Id,
+  method: string,
+  params: Json,
+  signal: AbortSignal,
+): Promise<Json> {
+  const { send } = conversation
+  const id = randomUUID()
+  const { promise, resolve } = Promise.withResolvers<RpcResponse | undefined>()
+  const withdraw = () => {
+    send({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } }, about)
+    resolve(undefined)
+  }
+  conversation.questions ??= new Map()
+  conversation.questions.set(id, resolve)
+  signal.addEventListener('abort', withdraw, { once: true })
+  send({ jsonrpc: '2.0', id, method, params }, about)
+  const response = await promise
+  conversation.questions.delete(id)
+  if (conversation.questions.size === 0) conversation.questions = undefined
+  signal.removeEventListener('abort', withdraw)
+  if (!response) throw new RpcError(METHOD_NOT_FOUND, 'The client did not answer')
+  if ('error' in response) throw new RpcError(response.error.code, response.error.message, response.error.data)
+  return response.result
+}
+
+async function serve(conversation: Conversation, item: Prepared, caller: Caller, canAsk: boolean): Promise<void> {
+  const { id, method } = item.message as RpcRequest
+  const stop = new AbortController()
+  conversation.running ??= new Map()
+  const { running } = conversation
+  running.set(id, stop)
+  let response: RpcResponse
+  try {
+    response = { jsonrpc: '2.0', id, result: await answer(conversation, item, caller, canAsk, stop.signal) }
+  } catch (error) {
+    response = { jsonrpc: '2.0', id, error: errorBody(conversation.log, method, error) }
+  }
+  if (running.get(id) === stop) running.delete(id)
+  if (running.size === 0) conversation.running = undefined
+  if (!stop.signal.aborted) conversation.send(response) // a cancelled request gets no answer
 }
 
 interface Changes {
@@ -196,15 +225,10 @@ interface Changes {
 }
 
 /** A client's subscriptions: changes of lists once it listens, and of the resources that it names. */
-function openChanges(
-  catalogue: Catalogue,
-  endpoint: string | undefined,
-  session: string | undefined,
-  send: ConversationOptions['send'],
-): Changes {
+function openChanges(conversation: Conversation): Changes {
+  const { catalogue, endpoint, session, send } = conversation
   const uris = new Set<string>()
   let listening: Promise<Listening> | undefined
-  let hasEnded = false
 
   /** Subscribes with the current filter, replacing the previous subscription. */
   function listen(caller: Caller): Promise<Listening> {
@@ -233,7 +257,7 @@ function openChanges(
       )
     next.then(replace, replace)
     next.then(
-      ({ close }) => hasEnded && close(),
+      ({ close }) => conversation.hasEnded && close(),
       () => {
         if (listening === next) listening = undefined
       },
@@ -257,7 +281,6 @@ function openChanges(
       return {}
     },
     end() {
-      hasEnded = true
       void listening?.then(
         ({ close }) => close(),
         () => {},

@@ -12,25 +12,22 @@ import {
   sweepSessionMessages,
 } from '../../sql/session-messages.ts'
 import type { Base, Sweep } from '../base.ts'
-import type { RpcNotification, RpcResponse } from '../gateway/messages.ts'
 import { seal, unseal } from '../lib/crypto.ts'
 import { isWithinLimit } from '../limits.ts'
 import { type Caller, ownerOf } from './caller.ts'
+import { type Conversation, isAsking, type Said, take } from './conversation.ts'
 import type { ToolDeps } from './tools/tool.ts'
-
-/** What a client says that a request may be waiting for. */
-export type Said = RpcResponse | RpcNotification
+import { type HttpTransport, noteCancelled } from './transport/http.ts'
 
 /** A session on this replica. */
 export interface Waiting {
-  /** Whether a request waits for an answer. */
-  readonly isAsking: boolean
-  take(message: Said): void
+  conversation: Conversation
+  transport: HttpTransport
 }
 
 export interface Handover {
-  /** @returns how to end it. */
-  join(session: string, waiting: Waiting): () => void
+  join(session: string, waiting: Waiting): void
+  leave(session: string, waiting: Waiting): void
   /** For a message that nothing here waits for. */
   pass(session: string, caller: Caller, message: Said): void
 }
@@ -43,7 +40,7 @@ const MESSAGES = { name: 'handed over message', hits: 120, seconds: 60 }
 export function openHandover(deps: ToolDeps): Handover {
   const { sql, db, log, secrets, config, gateway, stopping, limits, now } = deps
   // Only servers behind the gateway ask clients.
-  if (!gateway || !config.DATABASE_URL) return { join: () => () => {}, pass: () => {} }
+  if (!gateway || !config.DATABASE_URL) return { join() {}, leave() {}, pass() {} }
   const here = new Map<string, Waiting>()
 
   function deliver(session: string, content: Uint8Array): void {
@@ -51,14 +48,14 @@ export function openHandover(deps: ToolDeps): Handover {
     if (!waiting) return
     try {
       const { of, message } = JSON.parse(unseal(secrets.sessionMessages, content))
-      if (of === session) waiting.take(message)
+      if (of === session && take(waiting.conversation, message)) noteCancelled(waiting.transport, message)
     } catch {
       log.warn('a message for a session on this replica could not be opened')
     }
   }
 
   async function collect(): Promise<void> {
-    const asking = [...here].filter(([, { isAsking }]) => isAsking).map(([session]) => session)
+    const asking = [...here].filter(([, { conversation }]) => isAsking(conversation)).map(([session]) => session)
     if (asking.length === 0) return
     const since = new Date(now().getTime() - KEPT_MS)
     for (const { session, content } of await listSessionMessages(sql, asking, since)) deliver(session, content)
@@ -78,11 +75,9 @@ export function openHandover(deps: ToolDeps): Handover {
   stopping.signal.addEventListener('abort', () => void listener.close())
 
   return {
-    join(session, waiting) {
-      here.set(session, waiting)
-      return () => {
-        if (here.get(session) === waiting) here.delete(session)
-      }
+    join: (session, waiting) => void here.set(session, waiting),
+    leave(session, waiting) {
+      if (here.get(session) === waiting) here.delete(session)
     },
     pass(session, caller, message) {
       if (!isWithinLimit(limits, now(), MESSAGES, ownerOf(caller))) return

@@ -11,16 +11,32 @@ import { isWithinLimit } from '../limits.ts'
 import { isRevoked, remember, rememberUntil } from '../oauth/memory.ts'
 import { type Caller, ownerOf, personOf } from './caller.ts'
 import type { Catalogue } from './catalogue.ts'
-import { type Conversation, type Hello, helloOf, OLDEST, openConversation } from './conversation.ts'
+import {
+  type Conversation,
+  endConversation,
+  follow,
+  type Hello,
+  helloOf,
+  OLDEST,
+  openConversation,
+  receive,
+} from './conversation.ts'
 import type { Prepared } from './core.ts'
-import type { Handover, Said } from './handover.ts'
+import type { Handover } from './handover.ts'
 import { UNKNOWN_CLIENT } from './identity.ts'
 import { seeSameTools } from './own-tools.ts'
 import { openSession, type SessionId, sealSession } from './session-ids.ts'
 import type { ToolDeps } from './tools/tool.ts'
 import { openEventLogs } from './transport/event-log.ts'
 import { EVENT_STREAM_HEADERS } from './transport/event-stream.ts'
-import { type HttpTransport, openHttpTransport } from './transport/http.ts'
+import {
+  closeTransport,
+  type HttpTransport,
+  listen,
+  openHttpTransport,
+  receivePost,
+  sendMessage,
+} from './transport/http.ts'
 import { type Accepts, headerOf, jsonRpcError, SESSION_NOT_FOUND, TRANSPORT_ERROR } from './transport/messages.ts'
 import { openSessions, type Session, subjectOf } from './transport/sessions.ts'
 
@@ -54,8 +70,12 @@ export interface LegacyHttp {
 }
 
 export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: Handover): LegacyHttp {
-  const sessions = openSessions<HttpSession>(deps, 'sessions', 'Streamable HTTP')
-  const openLog = openEventLogs()
+  const sessions = openSessions<HttpSession>(deps, 'sessions', 'Streamable HTTP', session => {
+    handover.leave(session.key, session)
+    endConversation(session.conversation)
+    closeTransport(session.transport)
+  })
+  const logs = openEventLogs()
   const prepared = {
     events: completeHeaders(deps.config, 'known', EVENT_STREAM_HEADERS),
     json: completeHeaders(deps.config, 'known', { 'Content-Type': JSON_TYPE }),
@@ -64,44 +84,38 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
   function open(caller: Caller, endpoint: string | undefined, id: string, { key, hello }: SessionId): HttpSession {
     const transport = openHttpTransport({
       prepared,
-      session: { id, log: openLog(personOf(caller)) },
+      logs,
+      session: { id, log: logs.open(personOf(caller)) },
       primed: hello.revision >= PRIMED_SINCE,
-      deliver: (item, sender, canAsk) => conversation.receive(item, sender, canAsk),
+      deliver: (item, sender, canAsk) => receive(conversation, item, sender, canAsk),
     })
-    const elsewhere = (message: Said, sender: Caller) => handover.pass(key, sender, message)
-    const options = { endpoint, hello, session: key, elsewhere, send: transport.send }
-    const conversation: Conversation = openConversation(deps, catalogue, options)
-    const leave = handover.join(key, {
-      get isAsking() {
-        return conversation.isAsking
-      },
-      take(message) {
-        if (conversation.take(message)) transport.noteCancelled(message)
-      },
+    const conversation = openConversation(deps, catalogue, {
+      endpoint,
+      hello,
+      session: key,
+      elsewhere: (message, sender) => handover.pass(key, sender, message),
+      send: (message, about) => sendMessage(transport, message, about),
     })
-    const close = () => {
-      leave()
-      conversation.close()
-      transport.close()
-    }
-    return { id, key, transport, conversation, close }
+    const session = { id, key, transport, conversation }
+    handover.join(key, session)
+    return session
   }
 
   /** Finds a session in memory, or restores it from its sealed id. */
   async function find(id: string, caller: Caller, endpoint: string | undefined): Promise<HttpSession | undefined> {
-    const known = sessions.find(id, caller)
+    const known = sessions.find(id, caller.principal)
     if (known) {
       const { session, before } = known
       if (!seeSameTools(before, caller))
-        session.transport.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+        sendMessage(session.transport, { jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
       return session
     }
     const sealed = openSession(deps.secrets.sessions, id, caller, endpoint)
     if (!sealed || (await isRevoked(deps, [subjectOf(sealed)]))) return undefined
-    const meanwhile = sessions.find(id, caller)
+    const meanwhile = sessions.find(id, caller.principal)
     if (meanwhile) return meanwhile.session
     const session = open(caller, endpoint, id, sealed)
-    sessions.add(session, caller) // evicted sessions are not ended: they can be restored the same way
+    sessions.add(session, caller.principal) // evicted sessions are not ended: they can be restored the same way
     return session
   }
 
@@ -127,18 +141,18 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
     }
     if (request.method === 'GET') {
       if (!accepts.stream) return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept text/event-stream')
-      session.conversation.follow(caller)
-      return session.transport.listen(request.headers.get('last-event-id'))
+      follow(session.conversation, caller)
+      return listen(session.transport, request.headers.get('last-event-id'))
     }
     if (!areMessages(items) || items.some(isInitialize)) return refuseMessages(items)
-    return session.transport.receive(items, caller, accepts.stream ? 'stream' : 'json', isBatch)
+    return receivePost(session.transport, items, caller, accepts.stream ? 'stream' : 'json', isBatch)
   }
 
   async function beginSession({ caller, endpoint }: LegacyRequest, item: Prepared, hello: Hello): Promise<Response> {
     const sealed = sealSession(deps.secrets.sessions, caller, endpoint, hello)
     const session = open(caller, endpoint, sealed.id, sealed)
-    for (const gone of sessions.add(session, caller)) await end(gone, caller)
-    return session.transport.receive([item], caller, 'stream')
+    for (const gone of sessions.add(session, caller.principal)) await end(gone, caller)
+    return receivePost(session.transport, [item], caller, 'stream')
   }
 
   /** Serves one request or batch without a session. */
@@ -149,18 +163,24 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
     const revision = headerOf(request.headers, 'mcp-protocol-version') ?? OLDEST
     const transport = openHttpTransport({
       prepared,
-      deliver: (item, sender) => conversation.receive(item, sender, false),
+      logs,
+      primed: false,
+      deliver: (item, sender) => receive(conversation, item, sender, false),
     })
     const hello = { revision, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
-    const conversation: Conversation = openConversation(deps, catalogue, { endpoint, hello, send: transport.send })
+    const conversation = openConversation(deps, catalogue, {
+      endpoint,
+      hello,
+      send: (message, about) => sendMessage(transport, message, about),
+    })
     const close = () => {
-      conversation.close()
-      transport.close()
+      endConversation(conversation)
+      closeTransport(transport)
     }
     // Without a session the client cannot reconnect for the answer.
     request.signal.addEventListener('abort', close, { once: true })
     try {
-      return await transport.receive(items, caller, 'json', isBatch)
+      return await receivePost(transport, items, caller, 'json', isBatch)
     } finally {
       request.signal.removeEventListener('abort', close)
       close()

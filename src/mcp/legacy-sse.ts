@@ -6,17 +6,17 @@ import { randomUUID } from 'node:crypto'
 import { INVALID_REQUEST } from '../gateway/messages.ts'
 import type { Caller } from './caller.ts'
 import type { Catalogue } from './catalogue.ts'
-import { type Conversation, openConversation } from './conversation.ts'
+import { type Conversation, endConversation, follow, openConversation, receive } from './conversation.ts'
 import type { Prepared } from './core.ts'
 import { seeSameTools } from './own-tools.ts'
 import type { ToolDeps } from './tools/tool.ts'
-import { openEventStream } from './transport/event-stream.ts'
+import { type EventStream, openEventStream } from './transport/event-stream.ts'
 import { jsonRpcError, SESSION_NOT_FOUND } from './transport/messages.ts'
 import { openSessions, type Session } from './transport/sessions.ts'
 
 interface SseSession extends Session {
   conversation: Conversation
-  send(message: object): void
+  events: EventStream
 }
 
 export interface LegacySse {
@@ -27,7 +27,10 @@ export interface LegacySse {
 }
 
 export function openLegacySse(deps: ToolDeps, catalogue: Catalogue): LegacySse {
-  const sessions = openSessions<SseSession>(deps, 'sse_sessions', 'HTTP+SSE')
+  const sessions = openSessions<SseSession>(deps, 'sse_sessions', 'HTTP+SSE', ({ conversation, events }) => {
+    endConversation(conversation)
+    events.end()
+  })
   return {
     open(caller) {
       const id = randomUUID()
@@ -35,22 +38,19 @@ export function openLegacySse(deps: ToolDeps, catalogue: Catalogue): LegacySse {
       events.write(`event: endpoint\ndata: /messages?sessionId=${id}\n\n`)
       const send = (message: object) => events.write(`event: message\ndata: ${JSON.stringify(message)}\n\n`)
       const conversation = openConversation(deps, catalogue, { endpoint: undefined, session: id, send })
-      const close = () => {
-        conversation.close()
-        events.end()
-      }
-      sessions.add({ id, key: id, conversation, send, close }, caller)
-      conversation.follow(caller)
+      sessions.add({ id, key: id, conversation, events }, caller.principal)
+      follow(conversation, caller)
       return events.response
     },
     receive(caller, sessionId, items) {
-      const found = sessions.find(sessionId, caller)
+      const found = sessions.find(sessionId, caller.principal)
       if (!found) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
       if (items.length === 0 || !items.every(item => item !== undefined))
         return jsonRpcError(400, INVALID_REQUEST, 'The body must be a JSON-RPC message')
       const { session, before } = found
-      if (!seeSameTools(before, caller)) session.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
-      for (const item of items) session.conversation.receive(item, caller, true)
+      if (!seeSameTools(before, caller))
+        session.conversation.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+      for (const item of items) receive(session.conversation, item, caller, true)
       return new Response('Accepted', { status: 202 })
     },
   }

@@ -10,27 +10,27 @@ const MAX_BYTES_OVERALL = 128 * 1024 * 1024
 /** Overhead of an event beyond its data. */
 const BYTES_EACH = 150
 
-/**
- * One event. Its id, `<stream>-<number>-<log>`, is unique within the session, even across processes.
- */
+/** One event of a stream. */
 export interface LoggedEvent {
-  id: string
   stream: number
   number: number
   /** JSON; empty for an event that only serves as a point to resume from. */
   data: string
 }
 
+/** The events of one session. */
 export interface EventLog {
   /** A unique name. */
   readonly name: string
-  append(stream: number, data: string): LoggedEvent
-  /** The events after the given one on its stream; undefined if no event of that stream is left. */
-  after(event: { stream: number; number: number }): LoggedEvent[] | undefined
+  readonly person: string
+  events: LoggedEvent[]
+  bytes: number
   /** The number of the last event. */
-  readonly last: number
-  clear(): void
+  last: number
 }
+
+/** The id of an event, which is unique within the session, even across processes. */
+export const idOf = ({ name }: EventLog, { stream, number }: LoggedEvent) => `${stream}-${number}-${name}`
 
 /** Parses an event id. @returns undefined if it is invalid. */
 export function parseEventId(id: string): { stream: number; number: number; log: string } | undefined {
@@ -38,63 +38,67 @@ export function parseEventId(id: string): { stream: number; number: number; log:
   return match ? { stream: Number(match[1]), number: Number(match[2]), log: match[3]! } : undefined
 }
 
-/** @returns a function that opens the log of a session for its owner. */
-export function openEventLogs(): (person: string) => EventLog {
-  /** Owner and size of each log that is not empty, the least recently written first. */
-  const logs = new Map<EventLog, { person: string; size: number }>()
+/** @returns the events after the given one on its stream; undefined if no event of that stream is left. */
+export function eventsAfter(
+  { events }: EventLog,
+  { stream, number }: { stream: number; number: number },
+): LoggedEvent[] | undefined {
+  const known = events.filter(event => event.stream === stream)
+  return known.length > 0 ? known.filter(event => event.number > number) : undefined
+}
+
+export interface EventLogs {
+  /** Opens the log of a session for its owner. */
+  open(person: string): EventLog
+  append(log: EventLog, stream: number, data: string): LoggedEvent
+  clear(log: EventLog): void
+}
+
+export function openEventLogs(): EventLogs {
+  /** Those that are not empty, the least recently written first. */
+  const logs = new Set<EventLog>()
   const held = new Map<string, number>()
   let bytesOverall = 0
 
-  function resize(log: EventLog, person: string, size: number): void {
-    const change = size - (logs.get(log)?.size ?? 0)
-    const total = (held.get(person) ?? 0) + change
+  function resize(log: EventLog, bytes: number): void {
+    const change = bytes - log.bytes
+    const total = (held.get(log.person) ?? 0) + change
+    log.bytes = bytes
     bytesOverall += change
     logs.delete(log)
-    if (size > 0) logs.set(log, { person, size })
-    if (total > 0) held.set(person, total)
-    else held.delete(person)
+    if (bytes > 0) logs.add(log)
+    if (total > 0) held.set(log.person, total)
+    else held.delete(log.person)
+  }
+
+  function clear(log: EventLog): void {
+    log.events = []
+    resize(log, 0)
   }
 
   /** Clears the least recently written log of the person with the most data. */
   function makeRoom(): void {
     const [greediest] = [...held].reduce((most, one) => (one[1] > most[1] ? one : most))
-    for (const [log, { person }] of logs) {
-      if (person !== greediest) continue
-      log.clear()
+    for (const log of logs) {
+      if (log.person !== greediest) continue
+      clear(log)
       return
     }
   }
 
-  return person => {
-    const name = randomBytes(6).toString('hex')
-    let events: LoggedEvent[] = []
-    let bytes = 0
-    let last = 0
-    const log: EventLog = {
-      name,
-      append(stream, data) {
-        const event = { id: `${stream}-${++last}-${name}`, stream, number: last, data }
-        events.push(event)
-        bytes += sizeOf(event)
-        while (events.length > MAX_EVENTS || bytes > MAX_BYTES) bytes -= sizeOf(events.shift()!)
-        resize(log, person, bytes)
-        while (bytesOverall > MAX_BYTES_OVERALL) makeRoom()
-        return event
-      },
-      get last() {
-        return last
-      },
-      after({ stream, number }) {
-        const known = events.filter(event => event.stream === stream)
-        return known.length > 0 ? known.filter(event => event.number > number) : undefined
-      },
-      clear() {
-        events = []
-        bytes = 0
-        resize(log, person, 0)
-      },
-    }
-    return log
+  return {
+    open: person => ({ name: randomBytes(6).toString('hex'), person, events: [], bytes: 0, last: 0 }),
+    append(log, stream, data) {
+      const event = { stream, number: ++log.last, data }
+      const { events } = log
+      events.push(event)
+      let bytes = log.bytes + sizeOf(event)
+      while (events.length > MAX_EVENTS || bytes > MAX_BYTES) bytes -= sizeOf(events.shift()!)
+      resize(log, bytes)
+      while (bytesOverall > MAX_BYTES_OVERALL) makeRoom()
+      return event
+    },
+    clear,
   }
 }
 

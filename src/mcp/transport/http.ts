@@ -6,7 +6,7 @@
 import { type Id, INVALID_REQUEST, isRequest, isResponse, type Message } from '../../gateway/messages.ts'
 import type { Caller } from '../caller.ts'
 import type { Prepared } from '../core.ts'
-import { type EventLog, type LoggedEvent, parseEventId } from './event-log.ts'
+import { type EventLog, type EventLogs, eventsAfter, idOf, type LoggedEvent, parseEventId } from './event-log.ts'
 import { openEventStream } from './event-stream.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 import { openTimeouts } from './timeouts.ts'
@@ -34,214 +34,234 @@ interface Connection {
   end(): void
 }
 
-export interface HttpTransport {
-  /**
-   * Receives the messages of one POST.
-   *
-   * @param as How to answer its requests: as an event stream, which may be resumed, or in JSON.
-   * @param isBatch Whether they were sent as a batch, even of one.
-   */
-  receive(
-    items: readonly Prepared[],
-    caller: Caller,
-    as: 'stream' | 'json',
-    isBatch?: boolean,
-  ): Response | Promise<Response>
-  /** For a cancellation that came through another replica. */
-  noteCancelled(message: Message): void
-  /** Connects a client to the standalone stream, or to the stream that it resumes. */
-  listen(lastEventId: string | null): Response
-  /** @param about The request that a message answers or belongs to, if any. */
-  send(message: Message, about?: Id): void
-  /** Answers all unanswered requests with an error, and ends the streams. */
-  close(): void
-}
-
 /** All headers of responses that are complete, but for the session's. */
 export interface PreparedHeaders {
   events: Headers
   json: Headers
 }
 
-export interface HttpTransportOptions {
-  prepared: PreparedHeaders
+/**
+ * One session or one request. It is data without methods, and what is not needed yet is absent, because there are
+ * thousands of idle sessions.
+ */
+export interface HttpTransport {
+  readonly prepared: PreparedHeaders
+  readonly logs: EventLogs
   /** Absent for a single request, which is answered in JSON. */
-  session?: { id: string; log: EventLog }
+  readonly session?: { id: string; log: EventLog }
   /** Whether streams begin with an event without data, to make them resumable (2025-11-25). */
-  primed?: boolean
+  readonly primed: boolean
   /** @param canAsk Whether the client can receive questions before its answer. */
   deliver(item: Prepared, caller: Caller, canAsk: boolean): void
-}
-
-export function openHttpTransport({ prepared, session, primed = false, deliver }: HttpTransportOptions): HttpTransport {
-  const log = session?.log
-  const headers: Record<string, string> = session ? { 'Mcp-Session-Id': session.id } : {}
-  const standalone: Stream = { number: STANDALONE, log, owed: new Set() }
+  standalone?: Stream
   /** The stream of each unanswered request. */
-  const askedOn = new Map<Id, Stream>()
-  let lastStream = STANDALONE
-
-  function open(requests: Id[], log?: EventLog): Stream {
-    const stream: Stream = { number: ++lastStream, log, owed: new Set(requests) }
-    for (const id of requests) askedOn.set(id, stream)
-    return stream
-  }
-
-  function say(stream: Stream, message: Message): void {
-    const event = stream.log?.append(stream.number, JSON.stringify(message)) // even while no client is connected
-    stream.connection?.deliver(message, event)
-  }
-
-  /** Removes a request that was answered or cancelled. */
-  function settle(id: Id): void {
-    const stream = askedOn.get(id)
-    askedOn.delete(id)
-    stream?.owed.delete(id)
-    if (stream?.owed.size === 0) stream.connection?.end()
-  }
-
-  /** Finds a stream that has not ended and can be resumed. */
-  function findStream(number: number): Stream | undefined {
-    if (number === STANDALONE) return standalone
-    return askedOn.values().find(stream => stream.number === number && stream.log)
-  }
-
-  /** The first event of a stream that can be resumed. */
-  function primer({ number, log }: Stream): string {
-    return primed && log ? `id: ${log.append(number, '').id}\nretry: ${RETRY_MS}\ndata: \n\n` : ''
-  }
-
-  function connectEvents(stream: Stream, begun: string): Response {
-    stream.connection?.end() // the client has replaced it with this one
-    const events = openEventStream(() => {
-      if (stream.connection === connection) stream.connection = undefined
-    }, headers)
-    const connection: Connection = { deliver: (_, event) => event && events.write(textOf(event)), end: events.end }
-    stream.connection = connection
-    if (begun !== '') events.write(begun)
-    return events.response
-  }
-
-  /** @param missed The events that a resuming client has not seen. */
-  function resumeEvents(stream: Stream, missed: LoggedEvent[] = []): Response {
-    const told = missed.filter(({ data }) => data !== '').map(textOf)
-    // Also on resumption: a client that is cut off again before its first event would lose its position.
-    return connectEvents(stream, told.join('') + primer(stream))
-  }
-
-  /** The same events in one piece if all answers come soon: a stream costs far more. */
-  function connectSoon(stream: Stream): Promise<Response> {
-    const { promise, resolve } = Promise.withResolvers<Response>()
-    let text = primer(stream)
-    const open = () => {
-      stopWaiting()
-      stream.connection = undefined
-      resolve(connectEvents(stream, text))
-    }
-    const stopWaiting = soon.start(open)
-    stream.connection = {
-      deliver(message, event) {
-        if (event) text += textOf(event)
-        if (!isResponse(message)) open()
-      },
-      end() {
-        stopWaiting()
-        resolve(answerWith(text, prepared.events))
-      },
-    }
-    return promise
-  }
-
-  function connectJson(stream: Stream, isBatch: boolean): Promise<Response> {
-    const { promise, resolve } = Promise.withResolvers<Response>()
-    const answers: Message[] = []
-    stream.connection = {
-      deliver(message) {
-        if (isResponse(message)) answers.push(message) // JSON has room for answers only
-      },
-      end() {
-        if (answers.length === 0) resolve(new Response(null, { status: 202, headers }))
-        else resolve(answerWith(JSON.stringify(isBatch ? answers : answers[0]), prepared.json))
-      },
-    }
-    return promise
-  }
-
-  function answerWith(text: string, prepared: Headers): Response {
-    const response = new Response(text, { headers: prepared })
-    if (session) response.headers.set('Mcp-Session-Id', session.id)
-    return response
-  }
-
-  /** A cancelled request is never answered, so its stream must not wait for it. */
-  function noteCancelled(message: Message): void {
-    const cancelled = cancelledRequest(message)
-    if (cancelled !== undefined && askedOn.has(cancelled)) settle(cancelled)
-  }
-
-  return {
-    noteCancelled,
-    receive(items, caller, as, isBatch = false) {
-      const messages = items.map(({ message }) => message)
-      const requests = messages.filter(isRequest).map(({ id }) => id)
-      if (new Set(requests).size < requests.length || requests.some(id => askedOn.has(id)))
-        return jsonRpcError(400, INVALID_REQUEST, 'Another request with this id has not been answered yet')
-      let response: Response | Promise<Response> = new Response(null, { status: 202 })
-      if (requests.length > 0) {
-        response = as === 'stream' ? connectSoon(open(requests, log)) : connectJson(open(requests), isBatch)
-      }
-      const toCome = new Set(requests)
-      for (const item of items) {
-        const { message } = item
-        if (isRequest(message)) toCome.delete(message.id)
-        const cancelled = cancelledRequest(message)
-        if (cancelled !== undefined && toCome.has(cancelled)) continue // the request comes later in this batch
-        deliver(item, caller, as === 'stream' && session !== undefined)
-        noteCancelled(message)
-      }
-      return response
-    },
-    listen(lastEventId) {
-      if (lastEventId === null) return resumeEvents(standalone)
-      const seen = parseEventId(lastEventId)
-      if (seen && log && seen.log !== log.name) return listenElsewhere(seen.stream)
-      const stream = seen && findStream(seen.stream)
-      const missed = seen && log?.after(seen)
-      if ((!stream && !missed) || seen!.number > log!.last)
-        return jsonRpcError(400, TRANSPORT_ERROR, 'Unknown event id; later events are no longer available')
-      if (stream) return resumeEvents(stream, missed)
-      // Nothing is missing. A stream that ends at once would make clients reconnect again and again.
-      if (missed!.every(({ data }) => data === '')) return nothingMore()
-      const ended: Stream = { number: seen!.stream, owed: new Set() }
-      const response = resumeEvents(ended, missed)
-      ended.connection?.end()
-      return response
-    },
-    send(message, about) {
-      const answered = isResponse(message) ? message.id : undefined
-      const request = answered ?? about
-      const stream = request === undefined ? standalone : askedOn.get(request)
-      if (!stream) return // cancelled
-      say(stream, message)
-      if (answered !== undefined) settle(answered)
-    },
-    close() {
-      for (const [id, stream] of askedOn) {
-        say(stream, { jsonrpc: '2.0', id, error: { code: TRANSPORT_ERROR, message: 'The session has ended' } })
-        settle(id)
-      }
-      standalone.connection?.end()
-      log?.clear()
-    },
-  }
-
-  /** The events are, or were, in another process: the standalone stream starts over, an answer is lost. */
-  function listenElsewhere(stream: number): Response {
-    return stream === STANDALONE ? resumeEvents(standalone) : nothingMore()
-  }
+  askedOn?: Map<Id, Stream> | undefined
+  lastStream: number
 }
 
-const textOf = ({ id, data }: LoggedEvent) => `event: message\nid: ${id}\ndata: ${data}\n\n`
+export function openHttpTransport(given: Omit<HttpTransport, 'standalone' | 'askedOn' | 'lastStream'>): HttpTransport {
+  return { ...given, lastStream: STANDALONE }
+}
+
+/**
+ * Receives the messages of one POST.
+ *
+ * @param as How to answer its requests: as an event stream, which may be resumed, or in JSON.
+ * @param isBatch Whether they were sent as a batch, even of one.
+ */
+export function receivePost(
+  transport: HttpTransport,
+  items: readonly Prepared[],
+  caller: Caller,
+  as: 'stream' | 'json',
+  isBatch = false,
+): Response | Promise<Response> {
+  const { session, askedOn } = transport
+  const messages = items.map(({ message }) => message)
+  const requests = messages.filter(isRequest).map(({ id }) => id)
+  if (new Set(requests).size < requests.length || requests.some(id => askedOn?.has(id)))
+    return jsonRpcError(400, INVALID_REQUEST, 'Another request with this id has not been answered yet')
+  let response: Response | Promise<Response> = new Response(null, { status: 202 })
+  if (requests.length > 0) {
+    response =
+      as === 'stream'
+        ? connectSoon(transport, open(transport, requests, session?.log))
+        : connectJson(transport, open(transport, requests), isBatch)
+  }
+  const toCome = new Set(requests)
+  for (const item of items) {
+    const { message } = item
+    if (isRequest(message)) toCome.delete(message.id)
+    const cancelled = cancelledRequest(message)
+    if (cancelled !== undefined && toCome.has(cancelled)) continue // the request comes later in this batch
+    transport.deliver(item, caller, as === 'stream' && session !== undefined)
+    noteCancelled(transport, message)
+  }
+  return response
+}
+
+/** Connects a client to the standalone stream, or to the stream that it resumes. */
+export function listen(transport: HttpTransport, lastEventId: string | null): Response {
+  const log = transport.session?.log
+  if (lastEventId === null) return resumeEvents(transport, standaloneOf(transport))
+  const seen = parseEventId(lastEventId)
+  if (seen && log && seen.log !== log.name) return listenElsewhere(transport, seen.stream)
+  const stream = seen && findStream(transport, seen.stream)
+  const missed = seen && log && eventsAfter(log, seen)
+  if ((!stream && !missed) || seen!.number > log!.last)
+    return jsonRpcError(400, TRANSPORT_ERROR, 'Unknown event id; later events are no longer available')
+  if (stream) return resumeEvents(transport, stream, missed)
+  // Nothing is missing. A stream that ends at once would make clients reconnect again and again.
+  if (missed!.every(({ data }) => data === '')) return nothingMore()
+  const ended: Stream = { number: seen!.stream, owed: new Set() }
+  const response = resumeEvents(transport, ended, missed)
+  ended.connection?.end()
+  return response
+}
+
+/** @param about The request that a message answers or belongs to, if any. */
+export function sendMessage(transport: HttpTransport, message: Message, about?: Id): void {
+  const answered = isResponse(message) ? message.id : undefined
+  const request = answered ?? about
+  const stream = request === undefined ? standaloneOf(transport) : transport.askedOn?.get(request)
+  if (!stream) return // cancelled
+  say(transport, stream, message)
+  if (answered !== undefined) settle(transport, answered)
+}
+
+/** Removes a request that was cancelled: it is never answered, so its stream must not wait for it. */
+export function noteCancelled(transport: HttpTransport, message: Message): void {
+  const cancelled = cancelledRequest(message)
+  if (cancelled !== undefined) settle(transport, cancelled)
+}
+
+/** Answers all unanswered requests with an error, and ends the streams. */
+export function closeTransport(transport: HttpTransport): void {
+  const { askedOn, logs, session } = transport
+  for (const [id, stream] of askedOn ?? []) {
+    const error = { code: TRANSPORT_ERROR, message: 'The session has ended' }
+    say(transport, stream, { jsonrpc: '2.0', id, error })
+    settle(transport, id)
+  }
+  transport.standalone?.connection?.end()
+  if (session) logs.clear(session.log)
+}
+
+function open(transport: HttpTransport, requests: Id[], log?: EventLog): Stream {
+  const stream: Stream = { number: ++transport.lastStream, log, owed: new Set(requests) }
+  transport.askedOn ??= new Map()
+  for (const id of requests) transport.askedOn.set(id, stream)
+  return stream
+}
+
+function standaloneOf(transport: HttpTransport): Stream {
+  transport.standalone ??= { number: STANDALONE, log: transport.session?.log, owed: new Set() }
+  return transport.standalone
+}
+
+function say({ logs }: HttpTransport, stream: Stream, message: Message): void {
+  // even while no client is connected
+  const event = stream.log && logs.append(stream.log, stream.number, JSON.stringify(message))
+  stream.connection?.deliver(message, event)
+}
+
+/** Removes a request that was answered or cancelled. */
+function settle(transport: HttpTransport, id: Id): void {
+  const { askedOn } = transport
+  const stream = askedOn?.get(id)
+  if (!stream) return
+  askedOn!.delete(id)
+  if (askedOn!.size === 0) transport.askedOn = undefined
+  stream.owed.delete(id)
+  if (stream.owed.size === 0) stream.connection?.end()
+}
+
+/** Finds a stream that has not ended and can be resumed. */
+function findStream(transport: HttpTransport, number: number): Stream | undefined {
+  if (number === STANDALONE) return standaloneOf(transport)
+  return transport.askedOn?.values().find(stream => stream.number === number && stream.log)
+}
+
+/** The first event of a stream that can be resumed. */
+function primer({ primed, logs }: HttpTransport, { number, log }: Stream): string {
+  return primed && log ? `id: ${idOf(log, logs.append(log, number, ''))}\nretry: ${RETRY_MS}\ndata: \n\n` : ''
+}
+
+const headersOf = ({ session }: HttpTransport): Record<string, string> =>
+  session ? { 'Mcp-Session-Id': session.id } : {}
+
+function connectEvents(transport: HttpTransport, stream: Stream, begun: string): Response {
+  stream.connection?.end() // the client has replaced it with this one
+  const events = openEventStream(() => {
+    if (stream.connection === connection) stream.connection = undefined
+  }, headersOf(transport))
+  const connection: Connection = {
+    deliver: (_, event) => event && events.write(textOf(transport, event)),
+    end: events.end,
+  }
+  stream.connection = connection
+  if (begun !== '') events.write(begun)
+  return events.response
+}
+
+/** @param missed The events that a resuming client has not seen. */
+function resumeEvents(transport: HttpTransport, stream: Stream, missed: LoggedEvent[] = []): Response {
+  const told = missed.filter(({ data }) => data !== '').map(event => textOf(transport, event))
+  // Also on resumption: a client that is cut off again before its first event would lose its position.
+  return connectEvents(transport, stream, told.join('') + primer(transport, stream))
+}
+
+/** The same events in one piece if all answers come soon: a stream costs far more. */
+function connectSoon(transport: HttpTransport, stream: Stream): Promise<Response> {
+  const { promise, resolve } = Promise.withResolvers<Response>()
+  let text = primer(transport, stream)
+  const open = () => {
+    stopWaiting()
+    stream.connection = undefined
+    resolve(connectEvents(transport, stream, text))
+  }
+  const stopWaiting = soon.start(open)
+  stream.connection = {
+    deliver(message, event) {
+      if (event) text += textOf(transport, event)
+      if (!isResponse(message)) open()
+    },
+    end() {
+      stopWaiting()
+      resolve(answerWith(transport, text, transport.prepared.events))
+    },
+  }
+  return promise
+}
+
+function connectJson(transport: HttpTransport, stream: Stream, isBatch: boolean): Promise<Response> {
+  const { promise, resolve } = Promise.withResolvers<Response>()
+  const answers: Message[] = []
+  stream.connection = {
+    deliver(message) {
+      if (isResponse(message)) answers.push(message) // JSON has room for answers only
+    },
+    end() {
+      if (answers.length === 0) resolve(new Response(null, { status: 202, headers: headersOf(transport) }))
+      else resolve(answerWith(transport, JSON.stringify(isBatch ? answers : answers[0]), transport.prepared.json))
+    },
+  }
+  return promise
+}
+
+function answerWith({ session }: HttpTransport, text: string, prepared: Headers): Response {
+  const response = new Response(text, { headers: prepared })
+  if (session) response.headers.set('Mcp-Session-Id', session.id)
+  return response
+}
+
+/** The events are, or were, in another process: the standalone stream starts over, an answer is lost. */
+function listenElsewhere(transport: HttpTransport, stream: number): Response {
+  return stream === STANDALONE ? resumeEvents(transport, standaloneOf(transport)) : nothingMore()
+}
+
+const textOf = ({ session }: HttpTransport, event: LoggedEvent) =>
+  `event: message\nid: ${idOf(session!.log, event)}\ndata: ${event.data}\n\n`
 
 function nothingMore(): Response {
   return jsonRpcError(405, TRANSPORT_ERROR, 'This stream has no more events', { Allow: 'POST, DELETE' })

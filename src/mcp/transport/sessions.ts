@@ -17,7 +17,6 @@ export interface Session {
   id: string
   /** Identifies it in revocations. */
   key: string
-  close(): void
 }
 
 export interface Sessions<T extends Session> {
@@ -29,47 +28,56 @@ export interface Sessions<T extends Session> {
   remove(id: string): T | undefined
 }
 
+/** The sessions of one connection or of one person. */
+interface Group {
+  key: string
+  /** In the order of their last use. */
+  ids: Set<string>
+}
+
 interface Entry<T> {
   session: T
   principal: Principal
-  /** Whose it is: of a connection, and of a person. */
-  keys: readonly [owner: string, person: string]
+  connection: Group
+  person: Group
   usedAt: number
 }
 
-/** @param metric How many there are, by this name, of a transport in words. */
-export function openSessions<T extends Session>(deps: OAuthDeps, metric: string, transport: string): Sessions<T> {
+/**
+ * @param metric How many there are, by this name, of a transport in words.
+ * @param close Called for each session that is removed.
+ */
+export function openSessions<T extends Session>(
+  deps: OAuthDeps,
+  metric: string,
+  transport: string,
+  close: (session: T) => void,
+): Sessions<T> {
   // Ordered by last use: the first is evicted first.
   const sessions = new Map<string, Entry<T>>()
   deps.metrics.gauge(metric, `Sessions over ${transport}`, () => sessions.size)
-  /** Ids by connection and by person, in the same order. */
-  const idsOf = new Map<string, Set<string>>()
+  const groups = new Map<string, Group>()
 
-  function insert(id: string, entry: Entry<T>): void {
-    sessions.set(id, entry)
-    for (const key of entry.keys) {
-      const ids = idsOf.get(key)
-      if (ids) ids.add(id)
-      else idsOf.set(key, new Set([id]))
-    }
+  function join(key: string, id: string): Group {
+    const group = groups.get(key) ?? { key, ids: new Set() }
+    groups.set(key, group)
+    group.ids.add(id)
+    return group
   }
 
-  function take(id: string): Entry<T> | undefined {
-    const entry = sessions.get(id)
-    if (!entry) return undefined
-    sessions.delete(id)
-    for (const key of entry.keys) {
-      const ids = idsOf.get(key)!
-      ids.delete(id)
-      if (ids.size === 0) idsOf.delete(key)
-    }
-    return entry
+  function leave({ key, ids }: Group, id: string): void {
+    ids.delete(id)
+    if (ids.size === 0) groups.delete(key)
   }
 
   function remove(id: string): T | undefined {
-    const session = take(id)?.session
-    session?.close()
-    return session
+    const entry = sessions.get(id)
+    if (!entry) return undefined
+    sessions.delete(id)
+    leave(entry.connection, id)
+    leave(entry.person, id)
+    close(entry.session)
+    return entry.session
   }
 
   function forgetIdle(now: number): void {
@@ -80,8 +88,8 @@ export function openSessions<T extends Session>(deps: OAuthDeps, metric: string,
   }
 
   /** Evicts the least recently used session of the connection, the person or all, whichever limit is reached. */
-  function makeRoom([owner, person]: Entry<T>['keys']): T[] {
-    const [ofConnection, ofPerson] = [idsOf.get(owner), idsOf.get(person)]
+  function makeRoom(owner: string, person: string): T[] {
+    const [ofConnection, ofPerson] = [groups.get(owner)?.ids, groups.get(person)?.ids]
     const full =
       ofConnection && ofConnection.size >= PER_CONNECTION
         ? ofConnection
@@ -107,14 +115,13 @@ export function openSessions<T extends Session>(deps: OAuthDeps, metric: string,
       const now = deps.now().getTime()
       forgetIdle(now)
       const entry = sessions.get(id)
-      if (!entry || entry.keys[0] !== ownerOf(principal)) return undefined
+      if (entry?.connection.key !== ownerOf(principal)) return undefined
       const { session, principal: before } = entry
       entry.principal = principal
       entry.usedAt = now
       sessions.delete(id)
       sessions.set(id, entry)
-      for (const key of entry.keys) {
-        const ids = idsOf.get(key)!
+      for (const { ids } of [entry.connection, entry.person]) {
         ids.delete(id)
         ids.add(id)
       }
@@ -123,9 +130,10 @@ export function openSessions<T extends Session>(deps: OAuthDeps, metric: string,
     add(session, principal) {
       const now = deps.now().getTime()
       forgetIdle(now)
-      const keys = [ownerOf(principal), personOf(principal)] as const
-      const gone = makeRoom(keys)
-      insert(session.id, { session, principal, keys, usedAt: now })
+      const [owner, person] = [ownerOf(principal), personOf(principal)]
+      const gone = makeRoom(owner, person)
+      const { id } = session
+      sessions.set(id, { session, principal, connection: join(owner, id), person: join(person, id), usedAt: now })
       return gone
     },
     remove,

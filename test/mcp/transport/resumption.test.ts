@@ -5,8 +5,8 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
-import { openEventLogs } from '../../../src/mcp/transport/event-log.ts'
-import { openHttpTransport } from '../../../src/mcp/transport/http.ts'
+import { eventsAfter, idOf, openEventLogs } from '../../../src/mcp/transport/event-log.ts'
+import { closeTransport, openHttpTransport, sendMessage } from '../../../src/mcp/transport/http.ts'
 import { addClient } from '../../../src/oauth/clients/index.ts'
 import { DEVICE_CODE_GRANT } from '../../../src/oauth/grants/types.ts'
 import { deviceTokens, registerClient, signIn, type TokenAnswer } from '../../support/flows.ts'
@@ -345,59 +345,62 @@ describe('in a session', () => {
 
 describe('the log of events', () => {
   test('is emptied when its session ends', async () => {
-    const log = openEventLogs()('ada')
+    const logs = openEventLogs()
+    const log = logs.open('ada')
     const prepared = { events: new Headers(), json: new Headers() }
-    const transport = openHttpTransport({ prepared, session: { id: 'x', log }, deliver() {} })
-    transport.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
-    expect(log.after({ stream: 0, number: 0 })).toHaveLength(1)
-    transport.close()
-    expect(log.after({ stream: 0, number: 0 })).toBeUndefined()
+    const transport = openHttpTransport({ prepared, logs, session: { id: 'x', log }, primed: true, deliver() {} })
+    sendMessage(transport, { jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+    expect(eventsAfter(log, { stream: 0, number: 0 })).toHaveLength(1)
+    closeTransport(transport)
+    expect(eventsAfter(log, { stream: 0, number: 0 })).toBeUndefined()
   })
 
   test('holds the last 256 of a session, or the last MiB', () => {
-    const log = openEventLogs()('ada')
-    for (let i = 0; i < 300; i++) log.append(1, 'x')
-    expect(log.after({ stream: 1, number: 0 })!.map(({ id }) => id)).toEqual(
+    const logs = openEventLogs()
+    const log = logs.open('ada')
+    for (let i = 0; i < 300; i++) logs.append(log, 1, 'x')
+    expect(eventsAfter(log, { stream: 1, number: 0 })!.map(event => idOf(log, event))).toEqual(
       Array.from({ length: 256 }, (_, i) => `1-${i + 45}-${log.name}`),
     )
-    for (let i = 0; i < 5; i++) log.append(2, 'x'.repeat(400_000))
-    expect(log.after({ stream: 1, number: 0 })).toBeUndefined()
-    expect(log.after({ stream: 2, number: 0 })!.map(({ number }) => number)).toEqual([304, 305])
+    for (let i = 0; i < 5; i++) logs.append(log, 2, 'x'.repeat(400_000))
+    expect(eventsAfter(log, { stream: 1, number: 0 })).toBeUndefined()
+    expect(eventsAfter(log, { stream: 2, number: 0 })!.map(({ number }) => number)).toEqual([304, 305])
   })
 
   test('does not keep an event that is larger than that', () => {
-    const log = openEventLogs()('ada')
-    expect(log.append(1, 'x'.repeat(1024 * 1024)).id).toBe(`1-1-${log.name}`)
-    expect(log.after({ stream: 1, number: 0 })).toBeUndefined()
+    const logs = openEventLogs()
+    const log = logs.open('ada')
+    expect(idOf(log, logs.append(log, 1, 'x'.repeat(1024 * 1024)))).toBe(`1-1-${log.name}`)
+    expect(eventsAfter(log, { stream: 1, number: 0 })).toBeUndefined()
   })
 
   test('takes room from the session that holds most', () => {
-    const open = openEventLogs()
-    const ada = open('ada')
-    ada.append(0, 'x')
+    const logs = openEventLogs()
+    const ada = logs.open('ada')
+    logs.append(ada, 0, 'x')
     const megabyte = 'x'.repeat(1024 * 1024 - 150)
-    const eves = Array.from({ length: 140 }, () => open('eve'))
-    for (const log of eves) log.append(0, megabyte)
-    expect(ada.after({ stream: 0, number: 0 })).toHaveLength(1)
-    expect(eves.filter(log => log.after({ stream: 0, number: 0 }))).toHaveLength(127)
+    const eves = Array.from({ length: 140 }, () => logs.open('eve'))
+    for (const log of eves) logs.append(log, 0, megabyte)
+    expect(eventsAfter(ada, { stream: 0, number: 0 })).toHaveLength(1)
+    expect(eves.filter(log => eventsAfter(log, { stream: 0, number: 0 }))).toHaveLength(127)
   })
 
   test('holds 128 MiB over all sessions: the least recently active loses its events', () => {
-    const open = openEventLogs()
-    const logs = Array.from({ length: 130 }, () => open('ada'))
+    const logs = openEventLogs()
+    const all = Array.from({ length: 130 }, () => logs.open('ada'))
     const megabyte = 'x'.repeat(1024 * 1024 - 150) // and what an event takes besides
-    for (const log of logs.slice(0, 128)) log.append(0, megabyte)
-    expect(logs[0]!.after({ stream: 0, number: 0 })).toHaveLength(1)
-    logs[0]!.append(0, megabyte)
-    logs[128]!.append(0, megabyte)
-    expect(logs.map(log => log.after({ stream: 0, number: 0 })?.length)).toEqual([
+    for (const log of all.slice(0, 128)) logs.append(log, 0, megabyte)
+    expect(eventsAfter(all[0]!, { stream: 0, number: 0 })).toHaveLength(1)
+    logs.append(all[0]!, 0, megabyte)
+    logs.append(all[128]!, 0, megabyte)
+    expect(all.map(log => eventsAfter(log, { stream: 0, number: 0 })?.length)).toEqual([
       1,
       undefined,
       ...Array(127).fill(1),
       undefined,
     ])
-    for (const log of logs) log.clear()
-    logs[129]!.append(0, megabyte)
-    expect(logs[129]!.after({ stream: 0, number: 0 })).toHaveLength(1)
+    for (const log of all) logs.clear(log)
+    logs.append(all[129]!, 0, megabyte)
+    expect(eventsAfter(all[129]!, { stream: 0, number: 0 })).toHaveLength(1)
   })
 })

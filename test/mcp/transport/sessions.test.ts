@@ -99,7 +99,8 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
   })
 
   test.each(['grant:g', 'client:c', 'session:k'])('ends, not only its tokens, when %s is revoked', async subject => {
-    const sessions = openSessions<Session>(server.deps, 'sessions_here', 'a test')
+    let closed = 0
+    const sessions = openSessions<Session>(server.deps, 'sessions_here', 'a test', () => void closed++)
     const principal = {
       userId: 'u',
       clientId: 'c',
@@ -111,10 +112,8 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
       issuedAt: 0,
       expiresAt: 0,
     }
-    let closed = 0
-    const close = () => void closed++
-    sessions.add({ id: 'mine', key: 'k', close }, principal)
-    sessions.add({ id: 'other', key: 'l', close }, { ...principal, clientId: 'd', grantId: 'h' })
+    sessions.add({ id: 'mine', key: 'k' }, principal)
+    sessions.add({ id: 'other', key: 'l' }, { ...principal, clientId: 'd', grantId: 'h' })
     for (const listener of server.deps.memory.onRevoked) listener(subject)
     expect([closed, sessions.find('mine', principal)]).toEqual([1, undefined])
     expect(sessions.find('other', { ...principal, clientId: 'd', grantId: 'h' })).toBeDefined()

@@ -1,12 +1,15 @@
 /** The audit log: searched by filters in the address, and exported. */
+import { createHash } from 'node:crypto'
 import { Elysia } from 'elysia'
 import type { AuditEventRow } from '../../sql/audit-events.ts'
-import { auditPage } from '../../views/admin/audit.tsx'
+import { auditPage, eventList } from '../../views/admin/audit.tsx'
 import { AUDIT_EVENTS, type AuditEventName } from '../audit/catalogue.ts'
 import { type AuditCriteria, COLUMNS, cells, csvLine, exportedEvents, readTime } from '../audit/export.ts'
 import { searchAuditLog } from '../audit/search.ts'
+import { isFragmentRequest } from '../http/pages.ts'
 import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
+import { page } from '../http/shell.ts'
 import { AppError } from '../lib/errors.ts'
 import { type AdminDeps, type Asked, administrators, adminPage, asAdministrator } from './guard.ts'
 import { address } from './paging.ts'
@@ -58,6 +61,16 @@ async function showAudit(deps: AdminDeps, asked: Asked): Promise<Response> {
     'problem' in read
       ? { events: [], nextCursor: null, reached: undefined }
       : await searchAuditLog(deps, { ...read.criteria, cursor: params.cursor, limit: LIMIT })
+  const canFollow = !('problem' in read) && params.cursor === undefined && filter.until === ''
+  const list = {
+    events: events.map(shown),
+    reached: reached?.toISOString(),
+    live: canFollow && params.live === 'yes' ? followed(filter, events) : undefined,
+  }
+  if (list.live && isFragmentRequest(asked.request))
+    return list.live.seen === params.seen
+      ? new Response(null, { status: 204 })
+      : page(deps, asked.request, () => eventList(list))
   const exported = (format: string) => address('/admin/audit/export', { ...filter, format })
   return adminPage(
     deps,
@@ -65,18 +78,29 @@ async function showAudit(deps: AdminDeps, asked: Asked): Promise<Response> {
     'audit',
     frame =>
       auditPage({
+        ...list,
         frame,
         filter,
         problem: 'problem' in read ? read.problem : undefined,
         names: Object.keys(AUDIT_EVENTS),
-        events: events.map(shown),
-        reached: reached?.toISOString(),
         next: nextCursor === null ? undefined : address('/admin/audit', { ...filter, cursor: nextCursor }),
+        follow: canFollow ? address('/admin/audit', { ...filter, live: 'yes' }) : undefined,
         csv: exported('csv'),
         lines: exported('jsonl'),
       }),
     'problem' in read ? 400 : 200,
   )
+}
+
+/** What a live view asks for again and again. What it has seen is not sent once more, so that nothing moves under a pointer. */
+function followed(filter: Filter, events: AuditEventRow[]) {
+  const seen = createHash('sha256').update(JSON.stringify(events)).digest('base64url').slice(0, 22)
+  return {
+    seen,
+    poll: address('/admin/audit', { ...filter, live: 'yes', seen }),
+    here: address('/admin/audit', { ...filter, live: 'yes' }),
+    stop: address('/admin/audit', filter),
+  }
 }
 
 function shown(event: AuditEventRow) {

@@ -433,6 +433,25 @@ describe('the audit log', () => {
       expect((await see(`/admin/audit?${wrong}`)).status).toBe(400)
   })
 
+  test('has a live view, which htmx asks for what it has not seen', async () => {
+    const { html } = await see('/admin/audit?event=user.invited&live=yes')
+    expect(html).toContain('<a href="/admin/audit?event=user.invited&live=yes">Reload')
+    const poll = /hx-get="([^"]+)" hx-trigger="every 3s"/.exec(html)![1]!.replaceAll('&amp;', '&')
+    const ask = async () => {
+      const answer = await server.get(poll, { Cookie: root, 'HX-Request': 'true', ...HTML })
+      return { status: answer.status, html: await answer.text() }
+    }
+    expect(await ask()).toEqual({ status: 204, html: '' })
+    await press('/admin/users', '/admin/users/add', { email: 'news@example.com', how: 'invite' })
+    const news = await ask()
+    expect([news.status, news.html]).toEqual([
+      200,
+      expect.stringMatching(/^<div hx-get="[^"]+seen=.*news@example\.com/s),
+    ])
+    expect(news.html).not.toContain('<html')
+    expect((await see('/admin/audit?until=2026-11-01&live=yes')).html).not.toContain('hx-get')
+  })
+
   test('can be exported whole, as CSV and as JSON lines', async () => {
     const [row] = await server.deps.sql<
       { n: number }[]

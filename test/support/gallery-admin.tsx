@@ -107,7 +107,9 @@ const audit = {
     ),
   ],
   reached: undefined,
+  live: undefined,
   next: '/admin/audit?cursor=x',
+  follow: '/admin/audit?live=yes',
   csv: '/admin/audit/export?format=csv',
   lines: '/admin/audit/export?format=jsonl',
 }
@@ -237,6 +239,12 @@ export const ADMIN_PAGES: Record<string, View> = {
       ],
     }),
   'admin-audit': shell => auditPage({ frame: frame(shell, 'audit'), ...audit }),
+  'admin-audit-live': shell =>
+    auditPage({
+      frame: frame(shell, 'audit'),
+      ...audit,
+      live: { poll: '/gallery/none', here: '/admin/audit?live=yes', stop: '/admin/audit' },
+    }),
   'admin-audit-older': shell =>
     auditPage({ frame: frame(shell, 'audit'), ...audit, events: [], reached: '2025-03-01T09:12:00.000Z' }),
   'admin-audit-problem': shell =>

@@ -23,14 +23,19 @@ export interface AuditProps {
   events: EventView[]
   /** Until when the log was searched, if that is not to its end. */
   reached: string | undefined
+  /** In a live view: the addresses that htmx asks for new events, of the view itself, and of the page without it. */
+  live: { poll: string; here: string; stop: string } | undefined
   next: string | undefined
+  /** The address of the live view; none for older events. */
+  follow: string | undefined
   csv: string
   lines: string
 }
 
-export function auditPage({ frame, filter, problem, names, events, reached, next, csv, lines }: AuditProps) {
+export function auditPage(props: AuditProps) {
+  const { frame, filter, problem, names, events, reached, live, next, follow, csv, lines } = props
   return (
-    <AdminPage frame={frame}>
+    <AdminPage frame={frame} live={live !== undefined}>
       <form class="card grid" method="get" action="/admin/audit">
         <Problem text={problem} />
         <div>
@@ -61,6 +66,38 @@ export function auditPage({ frame, filter, problem, names, events, reached, next
           </a>
         </div>
       </form>
+      {follow === undefined || live ? (
+        ''
+      ) : (
+        <p class="links">
+          <a href={follow}>Show new events as they happen</a>
+        </p>
+      )}
+      {eventList({ events, reached, live })}
+      <Next href={live ? undefined : next} label={reached === undefined ? 'Next page' : 'Search older events'} />
+    </AdminPage>
+  )
+}
+
+/** Errors while htmx asks leave the list unchanged; it asks again. */
+const KEEP_ASKING = { 'hx-status:4xx': 'swap:none', 'hx-status:5xx': 'swap:none' }
+
+/** The events; in a live view, htmx replaces them when there are new ones. */
+export function eventList({ events, reached, live }: Pick<AuditProps, 'events' | 'reached' | 'live'>) {
+  const asking = live && { 'hx-get': live.poll, 'hx-trigger': 'every 3s', 'hx-swap': 'outerHTML', ...KEEP_ASKING }
+  return (
+    <div {...asking}>
+      {live ? (
+        <p class="links">
+          <span>New events appear here as they happen.</span>
+          <a href={live.stop}>Stop</a>
+          <noscript>
+            <a href={live.here}>Reload, since this browser runs no scripts</a>
+          </noscript>
+        </p>
+      ) : (
+        ''
+      )}
       {events.length === 0 ? (
         <p class="card">
           {reached === undefined ? (
@@ -102,8 +139,7 @@ export function auditPage({ frame, filter, problem, names, events, reached, next
           ))}
         </ul>
       )}
-      <Next href={next} label={reached === undefined ? 'Next page' : 'Search older events'} />
-    </AdminPage>
+    </div>
   )
 }
 

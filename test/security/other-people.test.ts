@@ -11,7 +11,7 @@ let machine: string
 const HTML = { Accept: 'text/html' }
 
 /** What belongs to Ada. */
-const hers = { connection: '', token: '', session: '', passkey: 'ada-passkey', access: '' }
+const hers = { user: '', connection: '', token: '', session: '', passkey: 'ada-passkey', access: '' }
 
 beforeAll(async () => {
   server = await startServer()
@@ -21,6 +21,7 @@ beforeAll(async () => {
   hers.access = (await deviceTokens(server, await registerClient(server), ada)).access_token
   const { sql } = server.deps
   const [user] = await sql<{ id: string }[]>`select id from users where email = 'ada@example.com'`
+  hers.user = user!.id
   await sql`
     insert into passkeys (id, user_id, public_key, counter, name, backed_up, created_at)
     values (${hers.passkey}, ${user!.id}, ${Buffer.from('key')}, 0, 'laptop', false, ${new Date()})`
@@ -74,12 +75,18 @@ const forms = (): Record<string, [fields: Record<string, string>, page: string]>
   '/account/tokens/revoke': [{ id: hers.token }, '/account/tokens'],
   '/admin/users/add': [{ email: 'ada@example.com', how: 'link' }, '/account'],
   '/admin/users/change': [{ email: 'ada@example.com', change: 'disable' }, '/account'],
+  '/admin/users/end-session': [{ user: hers.user, id: hers.session }, '/account'],
+  '/admin/users/end-sessions': [{ user: hers.user }, '/account'],
+  '/admin/users/revoke-token': [{ user: hers.user, id: hers.token }, '/account'],
+  '/admin/users/remove-passkey': [{ user: hers.user, id: hers.passkey }, '/account'],
   '/admin/clients/add': [{ name: 'x', kind: 'device' }, '/account'],
   '/admin/clients/rotate': [{ id: 'x', source: 'operator' }, '/account'],
   '/admin/clients/remove': [{ id: 'x', source: 'operator' }, '/account'],
   '/admin/connections/end': [{ id: hers.connection }, '/account'],
+  '/admin/connections/rename': [{ id: hers.connection, name: 'mine' }, '/account'],
   '/admin/connections/end-all': [{ q: 'ada@example.com' }, '/account'],
   '/account/data/delete': [{ email: 'ada@example.com' }, '/account/data'],
+  '/admin/settings/rotate-key': [{ revoke: 'yes' }, '/account'],
   '/admin/upstreams/check': [{ name: 'x' }, '/account'],
   '/admin/upstreams/restart': [{ name: 'x' }, '/account'],
   '/admin/upstreams/trust': [{ name: 'x', seen: 'a'.repeat(64) }, '/account'],

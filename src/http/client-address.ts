@@ -39,13 +39,15 @@ function findAddress(
 ): string | null {
   const peer = normalized(server?.requestIP(request)?.address)
   if (peer === null) return peer
+  const forwarded = request.headers.get('x-forwarded-for')
+  if (forwarded === null) return peer
   const trusted = trustedBy(deps.config)
   if (deps.config.TRUSTED_PROXIES.length === 0 || !contains(trusted, peer)) {
-    if (request.headers.has('x-forwarded-for')) warnOnce(deps, peer)
+    warnOnce(deps, peer)
     return peer
   }
-  const forwarded = (request.headers.get('x-forwarded-for') ?? '').split(',').map(item => normalized(item.trim()))
-  for (const address of forwarded.reverse()) {
+  const hops = forwarded.split(',').map(item => normalized(item.trim()))
+  for (const address of hops.reverse()) {
     if (address === null) return peer
     if (!contains(trusted, address)) return address
   }

@@ -58,7 +58,17 @@ export function parseParams(encoded: string, reading: Reading = {}): Params {
   if (encoded.split('&', MAX_PARAMETERS + 1).length > MAX_PARAMETERS) {
     throw new OAuthError('invalid_request', `There must be at most ${MAX_PARAMETERS} parameters`)
   }
-  return collect(new URLSearchParams(encoded), reading)
+  return collect(entriesOf(encoded), reading)
+}
+
+/** As URLSearchParams reads them, which takes several times as long where nothing is encoded. */
+function entriesOf(encoded: string): Iterable<[string, string]> {
+  if (/^\?|[%+]/.test(encoded)) return new URLSearchParams(encoded)
+  const pairs = encoded.split('&').filter(pair => pair !== '')
+  return pairs.map(pair => {
+    const end = pair.indexOf('=')
+    return end < 0 ? [pair, ''] : [pair.slice(0, end), pair.slice(end + 1)]
+  })
 }
 
 function jsonParams(text: string, reading: Reading): Params {

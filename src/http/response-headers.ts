@@ -1,6 +1,7 @@
 /** Headers of every response: security headers and CSP, CORS if the route allows it, and `Connection: close` at shutdown. */
 import type { Base } from '../base.ts'
 import type { Config } from '../config.ts'
+import { NO_STORE } from './json.ts'
 
 /** Without credentials the origin can be `*`, and the header `*` allows everything but Authorization, such as `Mcp-Param-*`. */
 const CORS: Record<string, string> = {
@@ -38,19 +39,33 @@ const securityHeaders = ({ BASE_URL }: Config): Record<string, string> => ({
   ...(BASE_URL.startsWith('https:') ? { 'Strict-Transport-Security': 'max-age=31536000' } : {}),
 })
 
+/** The origins whose web pages may read a response. */
+type Origins = 'any' | 'known' | 'own'
+
 /**
- * The headers of a response that web pages of these origins may read, all at once: setting them one by one takes several
- * microseconds. Responses take an instance over faster than an object.
+ * The headers of a response, all at once: setting them one by one takes several microseconds. Responses take an instance
+ * over faster than an object.
  */
-export const completeHeaders = (config: Config, origins: 'any' | 'known', more: Record<string, string>): Headers =>
-  new Headers({ ...securityHeaders(config), ...CORS, ...(origins === 'known' ? { Vary: 'Origin' } : {}), ...more })
+export const completeHeaders = (config: Config, origins: Origins, more: Record<string, string>): Headers =>
+  new Headers({
+    ...securityHeaders(config),
+    ...(origins === 'own' ? {} : CORS),
+    ...(origins === 'known' ? { Vary: 'Origin' } : {}),
+    ...more,
+  })
+
+/** Makes JSON responses as `noStoreJson` does, with complete headers. */
+export function openJson(config: Config, origins: Origins): (body: unknown) => Response {
+  const headers = completeHeaders(config, origins, NO_STORE)
+  return body => new Response(JSON.stringify(body), { headers })
+}
 
 /** @returns how to set the headers of a response; those that it has already stay. `isReadable`: by other origins. */
 export function openResponseHeaders({ config, draining }: Base) {
   const always = Object.entries(securityHeaders(config))
   const crossOrigin = Object.entries(CORS)
   return (headers: Headers, isReadable: boolean) => {
-    if (!headers.has('Access-Control-Max-Age')) {
+    if (!headers.has('X-Frame-Options')) {
       for (const [name, value] of always) if (!headers.has(name)) headers.set(name, value)
       if (isReadable) for (const [name, value] of crossOrigin) headers.set(name, value)
     }

@@ -15,6 +15,7 @@ import { noStoreJson } from '../http/json.ts'
 import { isFragmentRequest, openPage, seeOther, wantsJson } from '../http/pages.ts'
 import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { qrForPhone } from '../http/phone.ts'
+import { openJson } from '../http/response-headers.ts'
 import { CROSS_ORIGIN, PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
 import { page } from '../http/shell.ts'
@@ -41,6 +42,7 @@ const decisionSchema = z.object({ id: z.uuid(), decision: z.enum(['approve', 'de
 export const device = (deps: DecisionDeps) => {
   const propsOf = async (viewer: Viewer, id: string, { request, server }: Handled) =>
     requestProps(deps, viewer, await requireEntered(deps, viewer, id), clientAddress(deps, request, server))
+  const json = openJson(deps.config, 'any')
   return (
     new Elysia({ name: 'oauth-device' })
       .use(session(deps))
@@ -51,7 +53,7 @@ export const device = (deps: DecisionDeps) => {
             const { client, params, ip, userAgent } = await authenticateRequest(deps, { request, server })
             requireGrantType(deps, client, DEVICE_CODE_GRANT, ip)
             const { scope, resource } = params
-            return noStoreJson(await requestDeviceAuthorization(deps, { client, scope, resource, ip, userAgent }))
+            return json(await requestDeviceAuthorization(deps, { client, scope, resource, ip, userAgent }))
           }),
         { parse: 'none', ...CROSS_ORIGIN },
       )

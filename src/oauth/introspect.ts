@@ -3,27 +3,30 @@
 import { Elysia } from 'elysia'
 import type { ClientRow } from '../../sql/clients.ts'
 import { recordRepeatable } from '../audit/events.ts'
-import { noStoreJson } from '../http/json.ts'
+import { openJson } from '../http/response-headers.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { authenticateRequest, invalidClient } from './clients/authentication.ts'
 import type { OAuthDeps } from './deps.ts'
 import type { Principal } from './principal.ts'
 import { verifyAccessToken } from './tokens.ts'
 
-export const introspect = (deps: OAuthDeps) =>
-  new Elysia({ name: 'oauth-introspect' }).post(
+export const introspect = (deps: OAuthDeps) => {
+  const json = openJson(deps.config, 'own')
+  return new Elysia({ name: 'oauth-introspect' }).post(
     '/api/oauth/introspect',
-    async context => {
-      const { client, params, ip } = await authenticateRequest(deps, context)
+    // For a handler that passes its whole context on, Elysia also parses cookies and the query.
+    async ({ request, server }) => {
+      const { client, params, ip } = await authenticateRequest(deps, { request, server })
       if (client.auth_method === 'none') {
         recordRefused(deps, client, ip, 'a public client')
         throw invalidClient(false, 'a public client asked for introspection')
       }
       if (params.token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing')
-      return noStoreJson(await describeToken(deps, client, params.token, ip))
+      return json(await describeToken(deps, client, params.token, ip))
     },
     { parse: 'none' },
   )
+}
 
 function recordRefused(deps: OAuthDeps, client: ClientRow, ip: string | null, reason: string): void {
   recordRepeatable(deps, 'introspection.refused', { clientId: client.id, ip, detail: { reason } }, reason)

@@ -14,8 +14,8 @@ import { revokeGrant, revokeToken, verifyAccessToken } from './tokens.ts'
 export const revoke = (deps: OAuthDeps) =>
   new Elysia({ name: 'oauth-revoke' }).post(
     '/api/oauth/revoke',
-    async context => {
-      const { client, params, ip } = await authenticateRequest(deps, context)
+    async ({ request, server }) => {
+      const { client, params, ip } = await authenticateRequest(deps, { request, server })
       if (params.token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing')
       await revokeForClient(deps, params.token, client.id, ip)
       return noStoreJson({}) // also for an invalid token, which needs no revocation (RFC 7009 2.2)

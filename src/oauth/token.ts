@@ -2,9 +2,9 @@
 
 import { Elysia } from 'elysia'
 import { clientAddress, type Handled } from '../http/client-address.ts'
-import { noStoreJson } from '../http/json.ts'
 import { readParams } from '../http/params.ts'
 import { identify } from '../http/requests.ts'
+import { openJson } from '../http/response-headers.ts'
 import { CROSS_ORIGIN } from '../http/routes.ts'
 import { noteAnswer, traced } from '../http/traced.ts'
 import { OAuthError } from '../lib/errors.ts'
@@ -17,10 +17,11 @@ import type { TokenRequest, TokenResponse } from './grants/types.ts'
 import { DEVICE_CODE_GRANT } from './grants/types.ts'
 
 export const token = (deps: OAuthDeps) => {
+  const json = openJson(deps.config, 'any')
   const handle = ({ request, server }: Handled) =>
     traced(deps, { request, server }, 'token', async () => {
       const asked = await authenticateRequest(deps, { request, server })
-      const tokens = noStoreJson(await issueTokens(deps, asked))
+      const tokens = json(await issueTokens(deps, asked))
       if (asked.params.grant_type === 'refresh_token') noteAnswer(request, null)
       return tokens
     })
@@ -43,7 +44,7 @@ export const token = (deps: OAuthDeps) => {
           const client = credentials ? await authenticateClient(deps, credentials, ip) : undefined
           if (client) identify(request, { client: client.id })
           if (client) requireGrantType(deps, client, DEVICE_CODE_GRANT, ip)
-          return noStoreJson(await grantDeviceCode(deps, { client, params, ip }))
+          return json(await grantDeviceCode(deps, { client, params, ip }))
         }),
       { parse: 'none', ...CROSS_ORIGIN },
     )

@@ -139,6 +139,7 @@ function parseBasic(encoded: string): ClientCredentials {
 
 /** RFC 6749 2.3.1 requires form-encoding inside Basic. Many clients omit it; our ids and secrets are the same either way. */
 function percentDecoded(value: string): string {
+  if (!/[%+]/.test(value)) return value
   try {
     return decodeURIComponent(value.replaceAll('+', ' '))
   } catch {

@@ -108,7 +108,12 @@ export const signin = (deps: SignInDeps) =>
         traced(deps, { request, server }, 'sign-in', async () => {
           const provider = requireProvider(deps, id)
           const params = queryParams(request)
-          const trip = await readTrip(deps, trips, request, provider, params)
+          const trip = await readTrip(deps, trips, request, provider, params).catch(async error => {
+            // Loaded again after it has signed in.
+            if (error instanceof AppError && (await deps.viewers.find(request))) return undefined
+            throw error
+          })
+          if (!trip) return seeOther('/auth/signin')
           const code = requireCode(params)
           const ip = clientAddress(deps, request, server)
           const identity = await provider.finish({ code, iss: params.iss }, trip, deps.now()).catch(error => {

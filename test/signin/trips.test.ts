@@ -63,6 +63,13 @@ describe('a pending sign-in (RFC 8725, RFC 9700 4.7)', () => {
   )
 })
 
+test('a callback that is loaded again after it has signed in says as whom, instead of an error', async () => {
+  const { browser, url } = await onTheWayBack()
+  expect((await browser.visit(url)).url).toBe(`${server.base}/`)
+  const again = await browser.visit(url)
+  expect([again.url, again.html.includes('You are signed in as')]).toEqual([`${server.base}/auth/signin`, true])
+})
+
 describe('a form of signing in', () => {
   test.each([
     ['the browser’s cookie', (form: Record<string, string>) => ({ form, Cookie: '' })],

@@ -63,10 +63,15 @@ export function requireUnlimited(limits: Limits, now: Date, limit: Limit, key: s
   const counter = limits.get(limit.name)?.get(key)
   if (!counter || counter.resetsAt <= now.getTime() || counter.hits < limit.hits) return
   const seconds = Math.ceil((counter.resetsAt - now.getTime()) / 1000)
-  throw new OAuthError('slow_down', `Too many requests; try again in ${seconds} seconds`, {
+  throw new OAuthError('slow_down', `Too many requests; try again in ${wait(seconds)}`, {
     status: 429,
     headers: { 'Retry-After': String(seconds) },
   })
+}
+
+function wait(seconds: number): string {
+  if (seconds > 90) return `${Math.ceil(seconds / 60)} minutes`
+  return seconds === 1 ? 'a second' : `${seconds} seconds`
 }
 
 /** Counts a hit. @returns the new count. */

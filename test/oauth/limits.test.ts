@@ -28,7 +28,7 @@ async function countAllowed(send: () => Promise<Response>, most: number): Promis
       expect(answer.headers.get('cache-control')).toBe('no-store')
       expect(await answer.json()).toEqual({
         error: 'slow_down',
-        error_description: `Too many requests; try again in ${retryAfter} seconds`,
+        error_description: `Too many requests; try again in ${retryAfter > 90 ? `${Math.ceil(retryAfter / 60)} minutes` : `${retryAfter} seconds`}`,
       })
       return sent
     }

@@ -136,6 +136,20 @@ export const ACCOUNT_ERRORS: Readonly<Record<string, Translations>> = {
     '相手のサーバーによると、アクセスが拒否されました。',
     '另一台服务器报告您拒绝了访问。',
   ],
+  'Too many requests; try again in a second': [
+    'Zu viele Anfragen; versuchen Sie es in einer Sekunde erneut',
+    'Demasiadas solicitudes; inténtalo de nuevo en un segundo',
+    'Trop de demandes ; réessayez dans une seconde',
+    '要求が多すぎます。1秒後にもう一度試してください',
+    '请求过多；请在 1 秒后重试',
+  ],
+  'Too many requests; try again in {count} minutes': [
+    'Zu viele Anfragen; versuchen Sie es in {count} Minuten erneut',
+    'Demasiadas solicitudes; inténtalo de nuevo en {count} minutos',
+    'Trop de demandes ; réessayez dans {count} minutes',
+    '要求が多すぎます。{count}分後にもう一度試してください',
+    '请求过多；请在 {count} 分钟后重试',
+  ],
   'Too many requests; try again in {count} seconds': [
     'Zu viele Anfragen; versuchen Sie es in {count} Sekunden erneut',
     'Demasiadas solicitudes; inténtalo de nuevo en {count} segundos',

@@ -15,6 +15,10 @@ function nameOf(destination: Destination, t: Texts): string {
   return destination.kind === 'computer' ? t.thisComputer : fill(t.appOnDevice, { scheme: destination.scheme })
 }
 
+/** As the end of "You are being sent back to". */
+const goalOf = (destination: Destination, t: Texts) =>
+  destination.kind === 'computer' ? t.theApp : nameOf(destination, t)
+
 export interface ConsentProps extends Asked {
   shell: Shell
   email: string
@@ -99,7 +103,7 @@ export function answerPage(props: {
               <Phrase text={t.gotNoAccess} app={<b safe>{props.client.name}</b>} />{' '}
             </>
           )}
-          <Phrase text={t.sentBack} destination={<b safe>{nameOf(props.destination, t)}</b>} />
+          <Phrase text={t.sentBack} destination={<b safe>{goalOf(props.destination, t)}</b>} />
         </p>
         <p>
           <Phrase
@@ -109,7 +113,8 @@ export function answerPage(props: {
                 {t.continueManually}
               </a>
             }
-          />
+          />{' '}
+          {approved ? <span safe>{t.mayClose}</span> : ''}
         </p>
       </div>
     </Layout>
@@ -139,7 +144,7 @@ export function refusedRequestPage(props: {
         <p safe>{t.returnWithError}</p>
         <p class="links">
           <a href={props.href} safe>
-            {fill(t.goTo, { destination: nameOf(props.destination, t) })}
+            {fill(t.goTo, { destination: goalOf(props.destination, t) })}
           </a>
         </p>
       </div>

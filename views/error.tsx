@@ -3,7 +3,7 @@ import { Html } from '@elysiajs/html'
 import { Phrase } from './components.tsx'
 import { type IconName, Mark } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
-import { translated } from './texts/errors.ts'
+import { sentence, translated } from './texts/errors.ts'
 
 interface ErrorPageProps {
   shell: Shell
@@ -37,11 +37,15 @@ export function errorPage({ shell, status, title, advice, next, retry, reference
       <div class="card">
         <Mark kind={kind} icon={icon} />
         <h1 safe>{heading}</h1>
-        <p safe>{translated(language, advice)}</p>
+        <p safe>{sentence(language, advice)}</p>
         <p class="links">
           {next === 'device' ? (
             <a class="button" href="/auth/device" safe>
               {t.anotherCode}
+            </a>
+          ) : next === 'signin' && shell.viewer !== undefined ? (
+            <a class="button" href="/account" safe>
+              {t.yourApps}
             </a>
           ) : next === 'signin' ? (
             <a class="button" href="/auth/signin" safe>

@@ -116,8 +116,12 @@ export function requireSameSite(base: Base, handled: Handled, viewer?: Viewer): 
 export function forged(base: Base, { request, server }: Handled, reason: string, viewer?: Viewer): AppError {
   const ip = clientAddress(base, request, server)
   recordRepeatable(base, 'form.refused', { userId: viewer?.userId ?? null, ip, detail: { reason } }, reason)
-  return new AppError('This form has expired', 'Reload the page and submit the form again, with cookies enabled.', {
-    status: 403,
-    detail: `a form was refused: ${reason}`,
-  })
+  return new AppError(
+    'This form has expired',
+    'Go back, reload that page, and submit the form again, with cookies enabled.',
+    {
+      status: 403,
+      detail: `a form was refused: ${reason}`,
+    },
+  )
 }

@@ -167,7 +167,7 @@ describe('signing out', () => {
       { Cookie: cookie, ...HTML, ...headers },
     )
     expect(answer.status).toBe(403)
-    expect(await answer.text()).toContain('Reload the page and submit the form again')
+    expect(await answer.text()).toContain('Go back, reload that page, and submit the form again')
     expect(await isAlive(cookie)).toBe(true)
   })
 })

@@ -84,12 +84,26 @@ export const ERRORS: Readonly<Record<string, Translations>> = {
     'このフォームは期限切れです',
     '此表单已过期',
   ],
-  'Reload the page and submit the form again, with cookies enabled.': [
-    'Laden Sie die Seite neu, und senden Sie das Formular noch einmal ab; Cookies müssen erlaubt sein.',
-    'Recarga la página y envía el formulario de nuevo, con las cookies activadas.',
-    'Rechargez la page et renvoyez le formulaire, avec les cookies activés.',
-    'Cookieを有効にしてページを再読み込みし、もう一度送信してください。',
-    '请启用 Cookie，重新加载页面并再次提交表单。',
+  'Go back, reload that page, and submit the form again, with cookies enabled.': [
+    'Gehen Sie zurück, laden Sie die Seite neu, und senden Sie das Formular noch einmal ab; Cookies müssen erlaubt sein.',
+    'Vuelve atrás, recarga esa página y envía el formulario de nuevo, con las cookies activadas.',
+    'Revenez en arrière, rechargez la page et renvoyez le formulaire, avec les cookies activés.',
+    'Cookieを有効にして前の画面に戻り、再読み込みしてから、もう一度送信してください。',
+    '请启用 Cookie，返回上一页并重新加载，然后再次提交表单。',
+  ],
+  'The request body must have at most {count} bytes': [
+    'Die Anfrage darf höchstens {count} Bytes lang sein',
+    'La solicitud puede tener como máximo {count} bytes',
+    'La demande ne peut pas dépasser {count} octets',
+    '要求は{count}バイト以内でなければなりません',
+    '请求不得超过 {count} 字节',
+  ],
+  'This address does not support {method}': [
+    'Diese Adresse kennt kein {method}',
+    'Esta dirección no admite {method}',
+    'Cette adresse n’accepte pas {method}',
+    'このアドレスは{method}に対応していません',
+    '此地址不支持 {method}',
   ],
   'This link no longer works': [
     'Dieser Link gilt nicht mehr',
@@ -255,4 +269,11 @@ export function translated(language: Language, sentence: string): string {
     if (found) return fill(translations[place]!, found.groups!)
   }
   return sentence
+}
+
+/** The same with a full stop, which what programs read does not have. */
+export function sentence(language: Language, text: string): string {
+  const said = translated(language, text)
+  if (said === '' || /[.?!。]$/.test(said)) return said
+  return said + (language === 'ja' || language === 'zh-Hans' ? '。' : '.')
 }

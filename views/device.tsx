@@ -63,7 +63,7 @@ export function deviceEntry({ shell, csrf, code, problem, qr }: DeviceEntryProps
       <Problem text={problemText(shell, problem)} />
       {isBlocked ? (
         <p class="links">
-          <a href="/auth/device" safe>
+          <a href="/auth/device" {...TAKE_FOCUS} safe>
             {t.tryAgain}
           </a>
           <a href="/" safe>
@@ -131,10 +131,15 @@ export interface DeviceRequestProps extends Asked {
 export function deviceRequestPage(props: DeviceRequestProps) {
   const undecided = props.state === 'undecided'
   return (
-    <Layout title={props.shell.t.connectDevice} shell={props.shell} live={!undecided} translated>
+    <Layout title={titleOf(props)} shell={props.shell} live={!undecided} translated>
       {undecided ? <DeviceDecision {...props} /> : <div aria-live="polite">{deviceStatus(props)}</div>}
     </Layout>
   )
+}
+
+function titleOf({ shell: { t }, state }: DeviceRequestProps): string {
+  const titles = { undecided: t.didYouStart, approved: t.approved, fetched: t.connected, denied: t.denied }
+  return state === 'expired' ? t.codeExpired : titles[state]
 }
 
 function DeviceDecision(props: DeviceRequestProps) {

@@ -30,8 +30,8 @@ export interface Shell {
 export interface LayoutProps {
   title: string
   shell: Shell
-  /** For pages with lists and tables; other pages are one card in the middle. */
-  wide?: boolean
+  /** For pages with lists; other pages are one card in the middle. `wider`: rows with several buttons. */
+  wide?: boolean | 'wider'
   /** Loads htmx. */
   live?: boolean
   /** Loads what signs in with passkeys. */
@@ -81,7 +81,7 @@ export function Layout({
             ''
           )}
         </head>
-        <body class={wide ? 'wide' : ''}>
+        <body class={[wide && 'wide', wide === 'wider' && 'wider']}>
           <a class="skip" href="#main" safe>
             {t.skip}
           </a>

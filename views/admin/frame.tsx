@@ -47,7 +47,7 @@ export function AdminPage({
 }: PropsWithChildren<{ frame: AdminFrame; title?: string; guarded?: boolean; live?: boolean }>) {
   const section = SECTIONS[frame.section]
   return (
-    <Layout title={`${title ?? section} · Administration`} shell={frame.shell} wide live={live === true}>
+    <Layout title={`${title ?? section} · Administration`} shell={frame.shell} wide="wider" live={live === true}>
       <nav class="tabs" aria-label="Administration">
         {Object.entries(SECTIONS).map(([section, name]) => (
           <a href={pathOf(section)} aria-current={section === frame.section ? 'page' : undefined}>

@@ -100,7 +100,7 @@ export const account = {
   passkeyName: 'Name, such as “laptop” or “security key”',
   passkeyNotMade: 'No passkey was made. Perhaps this device has one already, or the request was cancelled.',
   passkeyNeedsScript: 'Adding a passkey needs JavaScript.',
-  synchronised: 'synchronised',
+  synchronised: 'synchronized',
   addedAt: 'Added',
   remove: 'Remove',
   removePasskeySure: 'You can no longer sign in with it. Delete it on your device, too.',

@@ -13,7 +13,7 @@ export async function readText(request: Request, limit: number): Promise<string>
   if (Number(length ?? 0) > limit) throw tooLarge(limit)
   if (length === '0') return ''
   // A body of known length is read at once; any other in pieces, since it may be endless.
-  const bytes = length === null ? await readPieces(request, limit) : await request.arrayBuffer().catch(unreadable)
+  const bytes = await (length === null ? readPieces(request, limit) : request.arrayBuffer().catch(unreadable))
   try {
     return DECODER.decode(bytes)
   } catch {

@@ -12,6 +12,7 @@ import {
   type RpcNotification,
 } from '../gateway/messages.ts'
 import { metaOf, SERVER_INFO as SERVER_INFO_KEY, TASK_METHODS } from '../gateway/protocol.ts'
+import { after } from '../lib/after.ts'
 import { allows } from '../oauth/scopes.ts'
 import { type Caller, gatewayCaller } from './caller.ts'
 import { INSTRUCTIONS, SERVER_INFO } from './identity.ts'
@@ -36,15 +37,21 @@ export interface Target {
   isRemote: boolean
   /** The JSON of the result for a 2026 client, if it is already known. */
   ready?: string
-  /** @returns a result in the client's era. @throws RpcError */
-  answer(call: Call): Promise<Json>
+  /** @returns a result in the client's era: a promise only if it has to wait. @throws RpcError */
+  answer(call: Call): Json | Promise<Json>
 }
 
 export interface Catalogue {
   /** Capabilities, instructions and server info: only what exists and the caller's scope allows. @throws RpcError */
   describe(endpoint: string | undefined, caller: Caller): Promise<Required<Description>>
-  /** Looks up the target of a request. @param endpoint Undefined: the hub. @throws RpcError if it does not exist. */
-  find(endpoint: string | undefined, caller: Caller, method: string, params: Json): Promise<Target>
+  /**
+   * Looks up the target of a request.
+   *
+   * @param endpoint Undefined: the hub.
+   * @returns a promise only if an upstream server has to be asked.
+   * @throws RpcError if it does not exist.
+   */
+  find(endpoint: string | undefined, caller: Caller, method: string, params: Json): Target | Promise<Target>
   /** Subscribes to changes; lists and resources that the caller may not read are left out. */
   listen(
     endpoint: string | undefined,
@@ -105,10 +112,23 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
     if (!gateway || !isObject((await describe(endpoint, caller)).capabilities[capability])) throw methodMissing()
   }
 
-  async function find(endpoint: string | undefined, caller: Caller, method: string, params: Json): Promise<Target> {
+  function find(endpoint: string | undefined, caller: Caller, method: string, params: Json): Target | Promise<Target> {
     const known = METHODS.get(method)
     if (!known && (!gateway || (endpoint === undefined && !TASK_METHODS.has(method)))) throw methodMissing()
-    if (known && !isAlwaysOffered(endpoint, known.capability)) await requireOffered(endpoint, caller, known.capability)
+    if (known && !isAlwaysOffered(endpoint, known.capability))
+      return requireOffered(endpoint, caller, known.capability).then(() =>
+        findOffered(endpoint, caller, method, params),
+      )
+    return findOffered(endpoint, caller, method, params)
+  }
+
+  function findOffered(
+    endpoint: string | undefined,
+    caller: Caller,
+    method: string,
+    params: Json,
+  ): Target | Promise<Target> {
+    const known = METHODS.get(method)
     if (known && !known.isValid(params)) throw new RpcError(INVALID_PARAMS, `Invalid params for ${method}`)
     const scope = known ? scopeOf(method, params) : UNKNOWN_METHOD_SCOPE
     const scopes = scope === undefined ? [] : [scope]
@@ -117,9 +137,19 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
       return { ...listTarget(own, gateway, scopes), ...(isOursAlone ? { ready: listJson(caller) } : {}) }
     }
     const tool = endpoint === undefined && method === 'tools/call' ? own.find(params.name) : undefined
-    if (tool) return ownTarget(own, tool, scopes)
-    if (!gateway) return ownTarget(own, undefined, scopes)
+    if (tool || !gateway) return ownTarget(own, tool, scopes)
     if (method === 'logging/setLevel') return remoteTarget(gateway, endpoint, scopes)
+    return findUpstream(gateway, endpoint, caller, method, params, scopes)
+  }
+
+  async function findUpstream(
+    gateway: Gateway,
+    endpoint: string | undefined,
+    caller: Caller,
+    method: string,
+    params: Json,
+    scopes: readonly string[],
+  ): Promise<Target> {
     // Subscribing needs the same scopes as reading.
     const asked = SUBSCRIBES.has(method) ? 'resources/read' : method
     try {
@@ -196,10 +226,10 @@ function ownTarget(own: OwnTools, tool: Tool | undefined, scopes: readonly strin
   return {
     scopes: tool ? [...scopes, ...tool.scopes] : scopes,
     isRemote: false,
-    async answer(call) {
+    answer(call) {
       const { caller, params, signal } = call
       const args = isObject(params.arguments) ? params.arguments : {}
-      return ofOurs(call, await own.call(caller, tool, args, { signal, report: reporterOf(call) }))
+      return after(own.call(caller, tool, args, { signal, report: reporterOf(call) }), result => ofOurs(call, result))
     },
   }
 }

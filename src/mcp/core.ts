@@ -1,6 +1,7 @@
 /** Looks up the target of each message of a request before anything runs, so that missing scopes are reported first. */
 import { METHOD_NOT_FOUND, type Message, RpcError } from '../gateway/messages.ts'
 import { TASK_METHODS } from '../gateway/protocol.ts'
+import { after } from '../lib/after.ts'
 import { allows } from '../oauth/scopes.ts'
 import type { Caller } from './caller.ts'
 import { type Catalogue, methodMissing, type Target } from './catalogue.ts'
@@ -33,29 +34,44 @@ const NOT_IN: Readonly<Record<Era, ReadonlySet<string>>> = {
  * Looks up the target of each message.
  *
  * @param items Parsed JSON as sent; an item that is not a message becomes undefined.
- * @returns also all scopes that the messages need, if the caller lacks any of them.
+ * @returns also all scopes that the messages need, if the caller lacks any of them; a promise only if an upstream server
+ *   has to be asked.
  */
-export async function prepare(
+export function prepare(
   catalogue: Catalogue,
   endpoint: string | undefined,
   caller: Caller,
   era: Era,
   items: readonly unknown[],
-): Promise<{ prepared: (Prepared | undefined)[]; missing: string[] }> {
-  const find = (item: unknown) => prepareOne(catalogue, endpoint, caller, era, toMessage(item))
-  const found = items.length === 1 ? [await find(items[0])] : await Promise.all(items.map(find))
-  const needed = found.flatMap(({ scopes }) => scopes)
-  const isEnough = needed.every(scope => allows(caller.scope, scope))
-  return { prepared: found.map(({ prepared }) => prepared), missing: isEnough ? [] : [...new Set(needed)] }
+): AllPrepared | Promise<AllPrepared> {
+  const judge = (found: Found[]) => {
+    const needed = found.flatMap(({ scopes }) => scopes)
+    const isEnough = needed.every(scope => allows(caller.scope, scope))
+    return { prepared: found.map(({ prepared }) => prepared), missing: isEnough ? [] : [...new Set(needed)] }
+  }
+  const [item] = items
+  if (items.length === 1)
+    return after(prepareOne(catalogue, endpoint, caller, era, toMessage(item)), found => judge([found]))
+  return Promise.all(items.map(item => prepareOne(catalogue, endpoint, caller, era, toMessage(item)))).then(judge)
 }
 
-async function prepareOne(
+interface AllPrepared {
+  prepared: (Prepared | undefined)[]
+  missing: string[]
+}
+
+interface Found {
+  prepared: Prepared | undefined
+  scopes: readonly string[]
+}
+
+function prepareOne(
   catalogue: Catalogue,
   endpoint: string | undefined,
   caller: Caller,
   era: Era,
   message: Message | undefined,
-): Promise<{ prepared: Prepared | undefined; scopes: readonly string[] }> {
+): Found | Promise<Found> {
   if (!message || !('method' in message)) return { prepared: message && { message }, scopes: [] }
   const { method, params = {} } = message
   if (NOT_IN[era].has(method)) return { prepared: { message, problem: methodMissing() }, scopes: [] }
@@ -64,11 +80,15 @@ async function prepareOne(
   // Sent as a notification it does nothing, but still needs its scope.
   if (!('id' in message)) return { prepared: { message }, scopes }
   if (OF_THE_PROTOCOL[era].has(method)) return { prepared: { message }, scopes: [] }
-  try {
-    const target = await catalogue.find(endpoint, caller, method, params)
-    return { prepared: { message, target }, scopes: target.scopes }
-  } catch (problem) {
+  const accept = (target: Target) => ({ prepared: { message, target }, scopes: target.scopes })
+  const refuse = (problem: unknown) => {
     if (!(problem instanceof RpcError)) throw problem
     return { prepared: { message, problem }, scopes: problem.rpcCode === METHOD_NOT_FOUND ? [] : scopes }
+  }
+  try {
+    const target = catalogue.find(endpoint, caller, method, params)
+    return target instanceof Promise ? target.then(accept, refuse) : accept(target)
+  } catch (problem) {
+    return refuse(problem)
   }
 }

@@ -14,7 +14,7 @@ export function endWithPrincipals(deps: OAuthDeps, gateway: Gateway): void {
   })
   memory.onUserChanged.add(userId => {
     void end(
-      lookUpUser(deps, userId).then(async user => {
+      Promise.resolve(lookUpUser(deps, userId)).then(async user => {
         if (!user || user.disabled) await gateway.endPrincipal(`user:${userId}`)
       }),
     )

@@ -18,6 +18,7 @@ import { clientAddress, type Handled } from '../http/client-address.ts'
 import { queryParams } from '../http/params.ts'
 import { KNOWN_ORIGINS } from '../http/routes.ts'
 import { see, seeError } from '../http/traced.ts'
+import { after } from '../lib/after.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { insufficientScope, requireBearer, requireStillValid } from '../oauth/bearer.ts'
 import { lookUpUser } from '../oauth/memory.ts'
@@ -69,21 +70,22 @@ export const mcp = (deps: ToolDeps) => {
     endWithPrincipals(deps, gateway)
   }
 
-  /** All checks before the messages are read. @throws OAuthError */
-  async function authorize(handled: Handled, resource: Resource): Promise<Caller> {
-    const principal = await requireBearer(deps, handled, resource)
-    const { grantId, clientId } = principal
-    if (deps.steps.isFirst(grantId ?? clientId)) see(deps, handled, 'call', 200, undefined)
-    const ip = clientAddress(deps, handled.request, handled.server)
-    noteUse(deps, principal, ip)
-    if (!gateway) return { ...principal, ip, principal }
-    const { userId } = principal
-    const found = userId === null ? undefined : await lookUpUser(deps, userId)
-    const user = found && { id: userId!, email: found.email, name: found.name }
-    const caller = { ...principal, ip, user, principal }
-    if (resource.upstream !== undefined && !gateway.mayUse(resource.upstream, gatewayCaller(caller)))
-      throw new OAuthError('access_denied', 'You do not have access to this server', { status: 403 })
-    return caller
+  /** All checks before the messages are read. @returns a promise only if the database has to be asked. @throws OAuthError */
+  function authorize(handled: Handled, resource: Resource): Caller | Promise<Caller> {
+    return after(requireBearer(deps, handled, resource), principal => {
+      const { grantId, clientId, userId } = principal
+      if (deps.steps.isFirst(grantId ?? clientId)) see(deps, handled, 'call', 200, undefined)
+      const ip = clientAddress(deps, handled.request, handled.server)
+      noteUse(deps, principal, ip)
+      const caller: Caller = { ...principal, ip, user: undefined, principal }
+      if (!gateway) return caller
+      return after(userId === null ? undefined : lookUpUser(deps, userId), user => {
+        if (user) caller.user = { id: userId!, email: user.email, name: user.name }
+        if (resource.upstream !== undefined && !gateway.mayUse(resource.upstream, gatewayCaller(caller)))
+          throw new OAuthError('access_denied', 'You do not have access to this server', { status: 403 })
+        return caller
+      })
+    })
   }
 
   /** Reads the messages of a POST. @throws OAuthError `insufficient_scope` if the caller may not send them. */
@@ -92,7 +94,8 @@ export const mcp = (deps: ToolDeps) => {
     const body = await read(caller, request)
     if (body instanceof Response) return body
     // Check again: the token may have been revoked while a slow body was being read.
-    await requireStillValid(deps, caller.principal, resource)
+    const current = requireStillValid(deps, caller.principal, resource)
+    if (current instanceof Promise) await current
     let envelope: Envelope | undefined
     let refused: RpcError | undefined
     try {
@@ -103,7 +106,8 @@ export const mcp = (deps: ToolDeps) => {
     }
     const era = (envelope ?? refused) ? '2026' : '2025'
     const messages: unknown[] = Array.isArray(body) ? body : [body]
-    const { prepared, missing } = await prepare(catalogue, resource.upstream, caller, era, messages)
+    const found = prepare(catalogue, resource.upstream, caller, era, messages)
+    const { prepared, missing } = found instanceof Promise ? await found : found
     if (missing.length > 0) throw insufficientScope(deps, resource, missing)
     return { body, items: prepared, envelope, refused }
   }
@@ -134,7 +138,8 @@ export const mcp = (deps: ToolDeps) => {
 
   async function answer(handled: Handled, resource: Resource): Promise<Response> {
     const { request } = handled
-    const caller = await authorize(handled, resource)
+    const authorized = authorize(handled, resource)
+    const caller = authorized instanceof Promise ? await authorized : authorized
     const received = request.method === 'POST' ? await receive(handled, resource, caller) : undefined
     if (received instanceof Response) return received
     const accepts = acceptedBy(request)
@@ -148,10 +153,11 @@ export const mcp = (deps: ToolDeps) => {
     if (!accepts.stream && received?.items.some(item => item?.target?.isRemote)) handled.server?.timeout(request, 0)
     const asked = { caller, endpoint: resource.upstream, request, accepts }
     const [first] = received?.items ?? []
-    const response =
+    const answered =
       received?.envelope && first
-        ? await modern.serve({ ...asked, envelope: received.envelope, prepared: first })
-        : await legacyHttp.serve({ ...asked, items: received?.items, isBatch: Array.isArray(received?.body) })
+        ? modern.serve({ ...asked, envelope: received.envelope, prepared: first })
+        : legacyHttp.serve({ ...asked, items: received?.items, isBatch: Array.isArray(received?.body) })
+    const response = answered instanceof Promise ? await answered : answered
     return streams.guard(caller, request, response, farewell)
   }
 

@@ -33,7 +33,8 @@ export interface ModernRequest {
 }
 
 export interface Modern {
-  serve(request: ModernRequest): Promise<Response>
+  /** @returns a promise only if the answer has to wait. */
+  serve(request: ModernRequest): Response | Promise<Response>
   /** The last event of a subscription that the server ends ("Graceful Closure"). @returns undefined for other messages. */
   farewell(message: unknown): string | undefined
 }
@@ -55,7 +56,11 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
     return { ...about, resultType: 'complete', ...DISCOVER_HINTS, _meta }
   }
 
-  function answer(asked: ModernRequest, message: RpcRequest, call: Pick<Call, 'signal' | 'notify'>): Promise<Json> {
+  function answer(
+    asked: ModernRequest,
+    message: RpcRequest,
+    call: Pick<Call, 'signal' | 'notify'>,
+  ): Json | Promise<Json> {
     const { caller, request, envelope, prepared } = asked
     if (message.method === 'server/discover') return discover(asked)
     const { method, params = {} } = message
@@ -72,11 +77,16 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
   }
 
   /** Answers in JSON; as an event stream if there are notifications before the answer, or it takes long. */
-  function reply(asked: ModernRequest, message: RpcRequest): Promise<Response> {
+  function reply(asked: ModernRequest, message: RpcRequest): Response | Promise<Response> {
     const { accepts, request } = asked
     const { id, method } = message
     // Only a call of an upstream is worth ending when its stream is cut off while its client is still there.
     const gone = asked.prepared.target?.isRemote ? new AbortController() : undefined
+    const early: RpcNotification[] = []
+    let notify = (notification: RpcNotification): void => void early.push(notification)
+    const call = { signal: gone?.signal ?? request.signal, notify: (first: RpcNotification) => notify(first) }
+    const result = answer(asked, message, call)
+    if (!(result instanceof Promise)) return inJson({ jsonrpc: '2.0', id, result })
     const leave = () => gone?.abort()
     if (gone) request.signal.addEventListener('abort', leave, { once: true })
     return new Promise(resolve => {
@@ -87,18 +97,19 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
         return events
       }
       const stopWaiting = accepts.stream ? patience.start(stream) : () => {}
-      const notify = (notification: RpcNotification) => {
+      notify = notification => {
         if (!accepts.stream) return // JSON has room for the answer only
         stopWaiting()
         ;(events ?? stream()).write(eventOf(notification))
       }
+      early.forEach(notify)
       const say = (body: object, status = 200) => {
         stopWaiting()
-        if (!events) return resolve(new Response(JSON.stringify(body), { status, headers }))
+        if (!events) return resolve(inJson(body, status))
         events.write(eventOf(body))
         events.end()
       }
-      answer(asked, message, { signal: gone?.signal ?? request.signal, notify }).then(
+      result.then(
         result => say({ jsonrpc: '2.0', id, result }),
         error => {
           const { body, status } = refusal(id, method, error)
@@ -112,6 +123,8 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
     const status = error instanceof RpcError ? error.httpStatus : 200
     return { status, body: { jsonrpc: '2.0', id, error: errorBody(deps.log, method, error) } }
   }
+
+  const inJson = (body: object, status = 200) => new Response(JSON.stringify(body), { status, headers })
 
   async function listen(
     { endpoint, caller, accepts, request }: ModernRequest,
@@ -157,19 +170,22 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
   }
 
   return {
-    async serve(asked) {
+    serve(asked) {
       const { message, problem } = asked.prepared
       if (!('method' in message && 'id' in message)) return new Response(null, { status: 202 })
       const { id, method } = message as RpcRequest
+      const refuse = (error: unknown) => {
+        const { status, body } = refusal(id, method, error)
+        return inJson(body, status)
+      }
       try {
         if (problem) throw problem
-        if (method === 'subscriptions/listen') return await listen(asked, message as RpcRequest)
+        if (method === 'subscriptions/listen') return listen(asked, message as RpcRequest).catch(refuse)
         const ready = asked.prepared.target?.ready
-        if (ready === undefined) return await reply(asked, message as RpcRequest)
+        if (ready === undefined) return reply(asked, message as RpcRequest)
         return new Response(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${ready}}`, { headers })
       } catch (error) {
-        const { status, body } = refusal(id, method, error)
-        return new Response(JSON.stringify(body), { status, headers })
+        return refuse(error)
       }
     },
     farewell(message) {

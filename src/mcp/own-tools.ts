@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import { record } from '../audit/events.ts'
 import { INVALID_PARAMS, RpcError } from '../gateway/messages.ts'
+import { after } from '../lib/after.ts'
 import { AppError } from '../lib/errors.ts'
 import type { Principal } from '../oauth/principal.ts'
 import { allows } from '../oauth/scopes.ts'
@@ -50,63 +51,75 @@ export interface OwnTools {
    * Calls a tool and records the call, whatever the outcome. The agent sees only our own error texts.
    *
    * @param tool Undefined: there is no tool of that name, which is recorded as well.
+   * @returns a promise only if the call has to wait.
    * @throws RpcError if the caller has no such tool. Invalid arguments and failures are results, so that the agent can
    *   read them and try again.
    */
-  call(caller: Caller, tool: Tool | undefined, args: Json, context: CallContext): Promise<Json>
+  call(caller: Caller, tool: Tool | undefined, args: Json, context: CallContext): Json | Promise<Json>
 }
 
 export function openOwnTools(deps: ToolDeps): OwnTools {
   const inProgress = openCounts()
 
-  async function run(tool: Tool, caller: Caller, args: Json, context: CallContext): Promise<Json> {
+  function run(tool: Tool, caller: Caller, args: Json, context: CallContext): Json | Promise<Json> {
     const input = tool.input.safeParse(args)
     if (!input.success) return failure(`Invalid arguments: ${z.prettifyError(input.error)}`)
-    try {
-      const structuredContent = await tool.call(deps, caller, input.data, context)
-      return { content: [{ type: 'text', text: JSON.stringify(structuredContent) }], structuredContent }
-    } catch (error) {
+    const explain = (error: unknown) => {
       if (error instanceof AppError) return failure(`${error.title}. ${error.advice}`)
       if (context.signal?.aborted) return failure('The call was cancelled.')
       deps.log.error({ tool: tool.name, err: { message: (error as Error).message } }, 'a tool failed')
       return failure('The tool failed on the server; try again later.')
     }
+    try {
+      const content = tool.call(deps, caller, input.data, context)
+      return content instanceof Promise ? content.then(success, explain) : success(content)
+    } catch (error) {
+      return explain(error)
+    }
   }
 
-  async function judgeAndRun(caller: Caller, tool: Tool | undefined, args: Json, context: CallContext): Promise<Json> {
-    const { clientId, userId, grantId, ip } = caller
-    const log = (name: string, failed: boolean) =>
-      record(deps, 'tool.called', { clientId, userId, grantId, ip, detail: { tool: name, failed } })
-    // Otherwise calls could fill the queue and displace other events.
-    if (deps.audit.waiting > CROWDED) await deps.audit.flush()
+  function log({ clientId, userId, grantId, ip }: Caller, tool: string, failed: boolean): void {
+    record(deps, 'tool.called', { clientId, userId, grantId, ip, detail: { tool, failed } })
+  }
+
+  function judgeAndRun(caller: Caller, tool: Tool | undefined, args: Json, context: CallContext): Json | Promise<Json> {
     if (!tool || !mayUse(caller, tool)) {
-      log(tool?.name ?? 'unknown', true)
+      log(caller, tool?.name ?? 'unknown', true)
       throw new RpcError(INVALID_PARAMS, 'There is no such tool for this connection')
     }
-    const result = await run(tool, caller, args, context)
-    log(tool.name, result.isError === true)
-    return result
+    const finish = (result: Json) => {
+      log(caller, tool.name, result.isError === true)
+      return result
+    }
+    return after(run(tool, caller, args, context), finish)
   }
 
   return {
     find: name => TOOLS.find(tool => tool.name === name),
     list: caller => DESCRIBED.filter(({ tool }) => mayUse(caller, tool)).map(({ description }) => description),
-    async call(caller, tool, args, context) {
+    call(caller, tool, args, context) {
       const person = personOf(caller)
-      const bounds: [key: string, most: number][] = [[person, PER_PERSON]]
-      if (tool?.atOnce) bounds.push([`${person} ${tool.name}`, tool.atOnce])
-      for (const [key, most] of bounds)
-        if (inProgress.of(key) >= most)
-          return failure(`${most} calls are already in progress; wait until some have finished.`)
-      for (const [key] of bounds) inProgress.add(key)
-      try {
-        return await judgeAndRun(caller, tool, args, context)
-      } finally {
-        for (const [key] of bounds) inProgress.remove(key)
-      }
+      const ofTool = tool?.atOnce === undefined ? undefined : `${person} ${tool.name}`
+      if (inProgress.of(person) >= PER_PERSON) return busy(PER_PERSON)
+      if (ofTool !== undefined && inProgress.of(ofTool) >= tool!.atOnce!) return busy(tool!.atOnce!)
+      const judge = () => judgeAndRun(caller, tool, args, context)
+      // Otherwise calls could fill the queue and displace other events.
+      const result = deps.audit.waiting > CROWDED ? deps.audit.flush().then(judge) : judge()
+      if (!(result instanceof Promise)) return result
+      const keys = ofTool === undefined ? [person] : [person, ofTool]
+      for (const key of keys) inProgress.add(key)
+      return result.finally(() => {
+        for (const key of keys) inProgress.remove(key)
+      })
     },
   }
 }
+
+function success(structuredContent: Json): Json {
+  return { content: [{ type: 'text', text: JSON.stringify(structuredContent) }], structuredContent }
+}
+
+const busy = (most: number) => failure(`${most} calls are already in progress; wait until some have finished.`)
 
 function failure(text: string): Json {
   return { content: [{ type: 'text', text }], isError: true }

@@ -14,41 +14,54 @@ import { asOfNow, verifyAccessToken } from './tokens.ts'
 /**
  * Authenticates a request to an MCP endpoint.
  *
+ * @returns a promise only if the database has to be asked.
  * @throws OAuthError `invalid_token`, 401, with the challenge that leads clients to the metadata; `slow_down`, 429.
  */
-export async function requireBearer(
+export function requireBearer(
   deps: OAuthDeps,
   { request, server }: Handled,
   resource: Resource,
-): Promise<Principal> {
+): Principal | Promise<Principal> {
   const token = bearerToken(request)
   if (token === undefined) {
     const sent = request.headers.has('authorization')
     throw unauthorized(deps, resource, sent, 'This endpoint needs an access token')
   }
-  let principal: Principal
-  try {
-    principal = isPersonalToken(token)
-      ? await verifyPersonalToken(deps, token, clientAddress(deps, request, server))
-      : await verifyAccessToken(deps, token)
-  } catch (error) {
+  const accept = (principal: Principal) => {
+    if (!resource.audiences.includes(principal.audience))
+      throw unauthorized(deps, resource, true, 'The access token is for another resource')
+    const { clientId, userId, grantId } = principal
+    identify(request, { client: clientId, user: userId ?? undefined, grant: grantId ?? undefined })
+    return principal
+  }
+  const refuse = (error: unknown) => {
     throw challenged(deps, resource, error)
   }
-  if (!resource.audiences.includes(principal.audience)) {
-    throw unauthorized(deps, resource, true, 'The access token is for another resource')
+  let principal: Principal | Promise<Principal>
+  try {
+    principal = isPersonalToken(token)
+      ? verifyPersonalToken(deps, token, clientAddress(deps, request, server))
+      : verifyAccessToken(deps, token)
+  } catch (error) {
+    return refuse(error)
   }
-  const { clientId, userId, grantId } = principal
-  identify(request, { client: clientId, user: userId ?? undefined, grant: grantId ?? undefined })
-  return principal
+  return principal instanceof Promise ? principal.then(accept, refuse) : accept(principal)
 }
 
 /** Checks again a principal that {@link requireBearer} returned some time ago. @throws OAuthError as it does. */
-export async function requireStillValid(deps: OAuthDeps, principal: Principal, resource: Resource): Promise<void> {
+export function requireStillValid(
+  deps: OAuthDeps,
+  principal: Principal,
+  resource: Resource,
+): Principal | Promise<Principal> {
+  const refuse = (error: unknown) => {
+    throw challenged(deps, resource, error)
+  }
   try {
     const current = asOfNow(deps, principal)
-    if (current instanceof Promise) await current
+    return current instanceof Promise ? current.catch(refuse) : current
   } catch (error) {
-    throw challenged(deps, resource, error)
+    return refuse(error)
   }
 }
 

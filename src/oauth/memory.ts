@@ -222,13 +222,16 @@ export function isRevoked({ memory, sql }: MemoryDeps, subjects: readonly string
   return subjects.some(subject => memory.revoked.has(subject)) || (!memory.current && anyRevoked(sql, subjects))
 }
 
-/** Finds a client by id, from memory if possible. */
-export async function lookUpClient(deps: MemoryDeps, id: string): Promise<ClientRow | undefined> {
-  const { memory } = deps
-  const known = memory.clients.get(id)
+/** Finds a client by id. @returns a promise only if the database has to be asked. */
+export function lookUpClient(deps: MemoryDeps, id: string): ClientRow | undefined | Promise<ClientRow | undefined> {
+  const known = deps.memory.clients.get(id)
   if (known) return known
   const now = deps.now().getTime()
-  if ((memory.unknownClients.get(id) ?? 0) > now) return undefined
+  return (deps.memory.unknownClients.get(id) ?? 0) > now ? undefined : readClient(deps, id, now)
+}
+
+async function readClient(deps: MemoryDeps, id: string, now: number): Promise<ClientRow | undefined> {
+  const { memory } = deps
   const { clientChanges, clientAdditions } = memory
   const found = await findClient(deps.sql, id)
   if (memory.clientChanges !== clientChanges) return found
@@ -244,11 +247,17 @@ export function rememberClient(memory: Memory, client: ClientRow): void {
     bounded(memory.clients, CLIENT_LIMIT).set(client.id, client)
 }
 
-/** Finds a user by id, from memory if possible. @returns undefined if there is no such user. */
-export async function lookUpUser(deps: MemoryDeps, id: string): Promise<KnownUser | undefined> {
+/**
+ * Finds a user by id.
+ *
+ * @returns a promise only if the database has to be asked; undefined if there is no such user.
+ */
+export function lookUpUser(deps: MemoryDeps, id: string): KnownUser | Promise<KnownUser | undefined> {
+  return deps.memory.users.get(id) ?? readUser(deps, id)
+}
+
+async function readUser(deps: MemoryDeps, id: string): Promise<KnownUser | undefined> {
   const { memory } = deps
-  const known = memory.users.get(id)
-  if (known) return known
   const { userChanges } = memory
   const row = await findUserById(deps.sql, id)
   if (!row) return undefined

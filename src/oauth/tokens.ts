@@ -65,9 +65,10 @@ export function issueAccessToken(deps: OAuthDeps, input: AccessTokenInput): Toke
  * Verifies an access token. The signature is checked once per token and replica, and without a database round trip,
  * except for an administrator who is not cached yet.
  *
+ * @returns a promise only if the database has to be asked.
  * @throws OAuthError `invalid_token` if it is not ours, expired or revoked (RFC 6750 3.1).
  */
-export async function verifyAccessToken(deps: OAuthDeps, token: string): Promise<Principal> {
+export function verifyAccessToken(deps: OAuthDeps, token: string): Principal | Promise<Principal> {
   const hash = hashSecret(token).toString('base64')
   let principal = deps.memory.verified.get(hash)
   if (!principal) {
@@ -76,8 +77,7 @@ export async function verifyAccessToken(deps: OAuthDeps, token: string): Promise
     principal = principalOf(verified.claims, verified.kid)
     rememberVerified(deps.memory, hash, principal)
   }
-  const current = asOfNow(deps, principal)
-  return current instanceof Promise ? await current : current
+  return asOfNow(deps, principal)
 }
 
 /**

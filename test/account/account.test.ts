@@ -179,7 +179,7 @@ describe('Sign out everywhere', () => {
     try {
       const { access_token } = await deviceTokens(server, device, await signIn(server))
       const isGood = () =>
-        verifyAccessToken(replica, access_token).then(
+        Promise.try(verifyAccessToken, replica, access_token).then(
           () => true,
           () => false,
         )

@@ -23,13 +23,13 @@ export interface Tool {
   forUsers: boolean
   /** Maximum number of calls of it that one person may have in progress, if below the limit for all tools. */
   atOnce?: number
-  /** @returns the structured content, of the shape of `output`. */
+  /** @returns the structured content, of the shape of `output`; a promise only if the tool has to wait. */
   call(
     deps: ToolDeps,
     caller: Caller,
     input: Record<string, unknown>,
     context: CallContext,
-  ): Promise<Record<string, unknown>>
+  ): Record<string, unknown> | Promise<Record<string, unknown>>
 }
 
 /** Cancellation and progress of a call. */

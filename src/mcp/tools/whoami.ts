@@ -1,8 +1,8 @@
 import { z } from 'zod'
-import { lookUpClient, lookUpUser } from '../../oauth/memory.ts'
+import { type KnownUser, lookUpClient, lookUpUser } from '../../oauth/memory.ts'
 import { PERSONAL_TOKEN } from '../../oauth/principal.ts'
-import { gatewayCaller } from '../caller.ts'
-import { READ_ONLY, type Tool } from './tool.ts'
+import { type Caller, gatewayCaller } from '../caller.ts'
+import { READ_ONLY, type Tool, type ToolDeps } from './tool.ts'
 
 export const whoami: Tool = {
   name: 'whoami',
@@ -33,26 +33,37 @@ export const whoami: Tool = {
   annotations: READ_ONLY,
   scopes: [],
   forUsers: false,
-  async call(deps, caller) {
+  call(deps, caller) {
     const { clientId, userId } = caller
-    const client = clientId === PERSONAL_TOKEN ? { name: 'Personal access token' } : await lookUpClient(deps, clientId)
-    const user = userId === null ? undefined : await lookUpUser(deps, userId)
-    const away = deps.gateway?.away(gatewayCaller(caller)) ?? []
-    return {
-      user: user ? { id: userId, email: user.email, name: user.name, admin: user.isAdmin } : null,
-      client: { id: caller.clientId, name: client?.name ?? '' },
-      scope: [...caller.scope],
-      resource: caller.audience,
-      expires_at: new Date(caller.expiresAt * 1000).toISOString(),
-      ...(away.length > 0
-        ? {
-            unavailable_servers: away.map(({ name, reason, retryAt }) => ({
-              name,
-              reason: `The server "${name}" ${reason}`,
-              ...(retryAt ? { retry_at: retryAt.toISOString() } : {}),
-            })),
-          }
-        : {}),
-    }
+    const client = clientId === PERSONAL_TOKEN ? { name: 'Personal access token' } : lookUpClient(deps, clientId)
+    const user = userId === null ? undefined : lookUpUser(deps, userId)
+    if (client instanceof Promise || user instanceof Promise)
+      return Promise.all([client, user]).then(([client, user]) => describe(deps, caller, client, user))
+    return describe(deps, caller, client, user)
   },
+}
+
+function describe(
+  { gateway }: ToolDeps,
+  caller: Caller,
+  client: { name: string } | undefined,
+  user: KnownUser | undefined,
+): Record<string, unknown> {
+  const away = gateway?.away(gatewayCaller(caller)) ?? []
+  return {
+    user: user ? { id: caller.userId, email: user.email, name: user.name, admin: user.isAdmin } : null,
+    client: { id: caller.clientId, name: client?.name ?? '' },
+    scope: [...caller.scope],
+    resource: caller.audience,
+    expires_at: new Date(caller.expiresAt * 1000).toISOString(),
+    ...(away.length > 0
+      ? {
+          unavailable_servers: away.map(({ name, reason, retryAt }) => ({
+            name,
+            reason: `The server "${name}" ${reason}`,
+            ...(retryAt ? { retry_at: retryAt.toISOString() } : {}),
+          })),
+        }
+      : {}),
+  }
 }

@@ -225,7 +225,7 @@ describe('DELETE (RFC 7592 2.3)', () => {
       { log: openLog('silent'), serving: false },
     )
     const there = () =>
-      verifyAccessToken(replica, access_token).then(
+      Promise.try(verifyAccessToken, replica, access_token).then(
         () => 'alive',
         () => 'refused',
       )

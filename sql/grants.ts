@@ -102,16 +102,23 @@ const LAST: CreatedBefore = { created_at: new Date(Date.UTC(9999, 11, 31)), id: 
 
 /**
  * At most `limit` living grants from before one of them, newest first: all, or those of one client, whose index is read in its
- * own order, which no plan can replace by that of the time.
+ * own order, which no plan can replace by that of the time; or those of users, of which each has few.
  */
 export function listNewestConnections(
   sql: Queries,
   {
     clientId = null,
+    userIds = null,
     before = LAST,
     limit,
     now,
-  }: { clientId?: string | null | undefined; before: CreatedBefore | undefined; limit: number; now: Date },
+  }: {
+    clientId?: string | null | undefined
+    userIds?: string[] | null | undefined
+    before: CreatedBefore | undefined
+    limit: number
+    now: Date
+  },
 ): Promise<UserConnection[]> {
   return sql<UserConnection[]>`
     with granted as materialized (
@@ -119,6 +126,7 @@ export function listNewestConnections(
         select *
         from grants
         where ${clientId}::text is null
+          and ${userIds}::uuid[] is null
           and (created_at, id) < (${before.created_at}, ${before.id}::uuid)
           and revoked_at is null
           and expires_at > ${now}
@@ -134,6 +142,17 @@ export function listNewestConnections(
           and revoked_at is null
           and expires_at > ${now}
         order by client_id desc, created_at desc, id desc
+        limit ${limit}
+      )
+      union all
+      (
+        select *
+        from grants
+        where user_id = any (${userIds}::uuid[])
+          and (created_at, id) < (${before.created_at}, ${before.id}::uuid)
+          and revoked_at is null
+          and expires_at > ${now}
+        order by created_at desc, id desc
         limit ${limit}
       )
     )

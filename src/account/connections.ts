@@ -148,9 +148,7 @@ export const connections = (deps: ConnectionsDeps) => {
       async asked => {
         await readForm(asked, z.looseObject({}))
         const { userId } = asked.viewer
-        const known = [...(await listConnections(deps, userId)), ...(await listIdleConsents(deps, userId))]
-        for (const clientId of new Set(known.map(({ client_id }) => client_id)))
-          await revokeGrantsOfUser(deps, { userId, clientId }, 'user')
+        await revokeGrantsOfUser(deps, { userId, keepTokens: true }, 'user')
         return answer(asked, textsOf(asked.request).allDisconnected)
       },
       { parse: 'none', signedIn: true, ...PAGE },

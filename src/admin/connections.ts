@@ -8,13 +8,7 @@ import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { page } from '../http/shell.ts'
 import { clientLabel } from '../oauth/clients/names.ts'
-import {
-  listConnections,
-  newestConnections,
-  renameConnection,
-  revokeGrant,
-  revokeGrantsOfClient,
-} from '../oauth/tokens.ts'
+import { newestConnections, renameConnection, revokeGrant, revokeGrantsOfClient } from '../oauth/tokens.ts'
 import { lastUseOf } from '../oauth/uses.ts'
 import { usersWithAddress } from '../signin/service.ts'
 import { endConnectionsOfUsers } from './connection-ends.ts'
@@ -78,33 +72,23 @@ const isPerson = (q: string) => q.includes('@') && !q.includes('/')
 
 async function showConnections(deps: AdminDeps, asked: Asked): Promise<Response> {
   const { q = '', before } = queryParams(asked.request)
-  const found = await find(deps, q, before)
-  const last = found.length > LIMIT && !isPerson(q) ? found[LIMIT - 1] : undefined
+  const found = await newestConnections(deps, {
+    ...(isPerson(q)
+      ? { userIds: (await usersWithAddress(deps, q)).map(({ id }) => id) }
+      : { clientId: q || undefined }),
+    before: placeBefore(before, GRANT_IDS),
+    limit: LIMIT + 1,
+  })
+  const last = found.length > LIMIT ? found[LIMIT - 1] : undefined
   return adminPage(deps, asked, 'connections', frame =>
     connectionsPage({
       frame,
       q,
       about: q === '' ? 'everybody' : isPerson(q) ? 'person' : 'client',
-      connections: (isPerson(q) ? found : found.slice(0, LIMIT)).map(shown),
+      connections: found.slice(0, LIMIT).map(shown),
       next: last && address('/admin/connections', { q, before: formatBefore(last) }),
     }),
   )
-}
-
-async function find(deps: AdminDeps, q: string, before: string | undefined): Promise<UserConnection[]> {
-  if (!isPerson(q))
-    return newestConnections(deps, {
-      clientId: q || undefined,
-      before: placeBefore(before, GRANT_IDS),
-      limit: LIMIT + 1,
-    })
-  const users = await usersWithAddress(deps, q)
-  const each = await Promise.all(
-    users.map(async ({ id, email }) =>
-      (await listConnections(deps, id)).map(connection => ({ ...connection, user_id: id, email })),
-    ),
-  )
-  return each.flat()
 }
 
 function shown(connection: UserConnection): ConnectionView {

@@ -139,10 +139,15 @@ export async function* listAllConnections(
   }
 }
 
-/** One page of all connections, newest first, or of one client's. */
+/** One page of all connections, newest first, or of one client's, or of some users'. */
 export function newestConnections(
   { sql, now }: Base,
-  page: { clientId?: string | undefined; before: CreatedBefore | undefined; limit: number },
+  page: {
+    clientId?: string | undefined
+    userIds?: string[] | undefined
+    before: CreatedBefore | undefined
+    limit: number
+  },
 ): Promise<UserConnection[]> {
   return queryNewestConnections(sql, { ...page, now: now() })
 }
@@ -206,11 +211,12 @@ export async function revokeGrant(
  * Revokes everything that a user has granted, or only to one client or with one scope: grants, remembered consent, every
  * code that could still become a grant, and personal access tokens, which have no client.
  *
+ * @param rights `keepTokens` spares the personal access tokens.
  * @returns how many connections ended.
  */
 export async function revokeGrantsOfUser(
   deps: OAuthDeps,
-  rights: UserRights,
+  { keepTokens = false, ...rights }: UserRights & { keepTokens?: boolean },
   by: 'user' | 'operator',
 ): Promise<number> {
   const now = deps.now()
@@ -220,7 +226,7 @@ export async function revokeGrantsOfUser(
     // Before the grants: this waits for an exchange in progress, so that its grant is revoked, too.
     await endCodes(sql, rights, now)
     const grants = await updateRevokedOfUser(sql, { ...rights, ...revoke })
-    const ids = rights.clientId === undefined ? await listTokenIds(sql, rights) : []
+    const ids = rights.clientId === undefined && !keepTokens ? await listTokenIds(sql, rights) : []
     return { grants, tokens: await deletePersonalTokens(sql, { ids, ...revoke }) }
   })
   for (const { id } of [...grants, ...tokens]) remember(deps, `grant:${id}`)

@@ -6,6 +6,7 @@ import { sweep } from '../../src/sweeper.ts'
 import { runCommand } from '../support/command.ts'
 import { csrfOf, deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
 import { onPostgres, startReplica, startServer, type TestServer } from '../support/server.ts'
+import { countStatements } from '../support/statements.ts'
 
 setDefaultTimeout(300_000)
 
@@ -154,6 +155,26 @@ test('a page shows the hundred connections that were used last, and leads to the
       ${now}::timestamptz - n * interval '1 minute', ${now}::timestamptz + interval '1 day', 'number ' || n || '.'
     from users cross join generate_series(1, 5000) as n
     where email = 'hedy@example.com'`
+  // The administrator's list and the tool page, too.
+  const root = await signIn(server, 'root@example.com', { admin: true })
+  const listed: string[] = []
+  let pages = 0
+  for (let path: string | undefined = '/admin/connections?q=HEDY%40example.com'; path && pages < 3; pages++) {
+    const html: string = await (await server.get(path, { Cookie: root, Accept: 'text/html' })).text()
+    listed.push(...idsOf(html))
+    path = /href="([^"]+)" rel="next"/.exec(html)?.[1]?.replaceAll('&amp;', '&')
+  }
+  expect([listed.length, new Set(listed).size]).toEqual([3 * 50, 3 * 50])
+  const { access_token } = await deviceTokens(server, clientId, hedy)
+  const call = async (args: object) => {
+    const answer = await rpc(server, access_token, 'tools/call', { name: 'list_connections', arguments: args })
+    return ((await answer.json()) as { result: { structuredContent: { connections: object[]; next_cursor?: string } } })
+      .result.structuredContent
+  }
+  const [tools, rest] = [await call({}), await call({ cursor: '5000' })]
+  expect([tools.connections.length, tools.next_cursor]).toEqual([100, '100'])
+  expect([rest.connections.length, rest.next_cursor]).toEqual([1, undefined])
+  await server.deps.sql`delete from grants where label is null`
   const first = await see(hedy)
   expect(idsOf(first).length).toBe(100)
   for (const text of ['number 1.', 'number 100.', 'Disconnect all 5,000', 'href="/account?from=100"'])
@@ -175,4 +196,9 @@ test('a page shows the hundred connections that were used last, and leads to the
   // Beyond the end, and with nonsense, the first page.
   expect(await (await pageAt(9000)).text()).toContain('number 1.')
   expect((await server.get('/account?from=-1', { Cookie: hedy, Accept: 'text/html' })).status).toBe(200)
+  // All end in one transaction, however many apps there are.
+  const statements = countStatements(server.deps)
+  const ended = await server.post('/account/disconnect-all', { csrf }, { Cookie: hedy, Accept: 'text/html' })
+  expect([ended.status, await see(hedy)]).toEqual([303, expect.stringContaining('No app is connected as you.')])
+  expect(statements.take().filter(Array.isArray)).toEqual([['delete', 'delete', 'update', 'with', 'with']])
 })

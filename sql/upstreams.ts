@@ -126,21 +126,27 @@ export function offerTools(
   sql: Queries,
   tools: { upstream: string; principal: string; now: Date; blocking: boolean; offered: readonly OfferedTool[] },
 ): Promise<{ name: string; waits: boolean }[]> {
-  const waits = sql`${tools.blocking}::boolean and tool.fingerprint <> excluded.fingerprint`
   return sql<{ name: string; waits: boolean }[]>`
     insert into upstream_tools as tool (upstream, principal, name, fingerprint, accepted, seen_at)
     select ${tools.upstream}::text, ${tools.principal}::text, name, fingerprint, text, ${tools.now}::timestamptz
     from jsonb_to_recordset(${sql.json(tools.offered as never)}) as row (name text, fingerprint text, text text)
     order by name
     on conflict (upstream, principal, name) do update
-    set fingerprint = case when ${waits} then tool.fingerprint else excluded.fingerprint end,
-        pending = case when ${waits} then excluded.fingerprint end,
+    set fingerprint = case
+          when ${tools.blocking}::boolean and tool.fingerprint <> excluded.fingerprint then tool.fingerprint
+          else excluded.fingerprint
+        end,
+        pending = case
+          when ${tools.blocking}::boolean and tool.fingerprint <> excluded.fingerprint then excluded.fingerprint
+        end,
         accepted = case
-          when ${waits} then tool.accepted
+          when ${tools.blocking}::boolean and tool.fingerprint <> excluded.fingerprint then tool.accepted
           when tool.fingerprint = excluded.fingerprint then coalesce(excluded.accepted, tool.accepted)
           else excluded.accepted
         end,
-        offered = case when ${waits} then excluded.accepted end,
+        offered = case
+          when ${tools.blocking}::boolean and tool.fingerprint <> excluded.fingerprint then excluded.accepted
+        end,
         seen_at = excluded.seen_at
     returning name, pending is not null as waits`
 }

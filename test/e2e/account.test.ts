@@ -46,13 +46,16 @@ async function connect(app: App, page: Page): Promise<Session> {
   return session
 }
 
-/** The SDK finds both its tokens revoked, and sends its user to the consent page again. */
+/**
+ * The SDK finds both its tokens revoked, and sends its user to the consent page again. Version 1 may do so twice: a second after
+ * its stream ended it opens another one, which may be just now.
+ */
 async function expectCutOff(app: App, session: Session): Promise<void> {
-  const [urls, requests] = [app.authorizationUrls.length, app.requests.length]
+  const requests = app.requests.length
   const error = await session.whoami().then(() => undefined, String)
   const happened = `${error} after ${app.requests.slice(requests).join(', ')}`
   expect([error !== undefined, app.store.tokens], happened).toEqual([true, undefined])
-  expect(app.authorizationUrls.length, happened).toBe(urls + 1)
+  expect(app.authorizationUrls.length, happened).toBeGreaterThan(1) // the first one led to the connection
   await session.close()
 }
 

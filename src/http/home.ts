@@ -5,26 +5,30 @@ import type { Config } from '../config.ts'
 import { COMMAND } from '../lib/program.ts'
 import { PAGE } from './routes.ts'
 import type { Viewer } from './session.ts'
-import { type PageDeps, page } from './shell.ts'
+import { type KeptPage, type PageDeps, page, type View } from './shell.ts'
 
 /** Names of the upstream servers that somebody may use. */
 export type UpstreamsFor = (viewer: Viewer) => readonly string[]
 
 export type HomeDeps = PageDeps & { upstreamsFor: UpstreamsFor }
 
-export const home = (deps: HomeDeps) =>
-  new Elysia({ name: 'home' }).get(
+export const home = (deps: HomeDeps) => {
+  const baseUrl = deps.config.BASE_URL
+  const mcpUrl = `${baseUrl}/mcp`
+  const name = nameForApps(deps.config)
+  /** Anybody may ask for this page as often as they like, and writing it takes most of the time. */
+  const kept: KeptPage = new Map()
+  return new Elysia({ name: 'home' }).get(
     '/',
     async ({ request }) => {
-      const baseUrl = deps.config.BASE_URL
-      const mcpUrl = `${baseUrl}/mcp`
       const viewer = await deps.viewers.find(request).catch(() => undefined)
       const upstreams = (viewer ? deps.upstreamsFor(viewer) : []).map(name => ({ name, url: `${mcpUrl}/${name}` }))
-      const name = nameForApps(deps.config)
-      return page(deps, request, shell => homePage({ shell, baseUrl, mcpUrl, upstreams, name, command: COMMAND }))
+      const view: View = shell => homePage({ shell, baseUrl, mcpUrl, upstreams, name, command: COMMAND })
+      return page(deps, request, view, { known: { viewer }, kept })
     },
     PAGE,
   )
+}
 
 /** A short name without spaces: of the site, or the first telling part of its host. */
 export function nameForApps({ SITE_NAME, BASE_URL }: Pick<Config, 'SITE_NAME' | 'BASE_URL'>): string {

@@ -15,29 +15,48 @@ export type PageDeps = Base & { viewers: Viewers }
 /** A page, or a part of one for htmx. */
 export type View = (shell: Shell) => string | Promise<string>
 
-/** @param known Who is signed in, if looking that up is out of the question. */
+interface Written {
+  bytes: string | Uint8Array<ArrayBuffer>
+  encoding: Record<string, string>
+}
+
+/** A page as strangers see it, by language and encoding: for one that is the same for all of them. */
+export type KeptPage = Map<string, Written>
+
+/**
+ * @param known Who is signed in, if that has been looked up, or cannot be.
+ * @param kept For strangers, the page is written once.
+ */
 export async function page(
   deps: PageDeps,
   request: Request,
   view: View,
-  { status = 200, known }: { status?: number; known?: { viewer: Viewer | undefined } } = {},
+  { status = 200, known, kept }: { status?: number; known?: { viewer: Viewer | undefined }; kept?: KeptPage } = {},
 ): Promise<Response> {
   // While the database is away, pages that need no sign-in are shown as to a stranger.
   const viewer = known ? known.viewer : await deps.viewers.find(request).catch(() => undefined)
   const notice = readNotice(deps, request)
   const language = languageOf(request)
-  const html = await view({
-    site: deps.site,
-    language,
-    t: TEXTS[language],
-    viewer: viewer && {
-      email: viewer.email,
-      isAdmin: viewer.isAdmin,
-      signOutCsrf: csrfToken(deps, viewer, SIGN_OUT),
-    },
-    notice,
-  })
-  const { bytes, encoding } = compress(request, html)
+  const coding = encodingOf(request)
+  const isForStrangers = viewer === undefined && notice === undefined
+  const key = `${language} ${coding}`
+  let written = isForStrangers ? kept?.get(key) : undefined
+  if (!written) {
+    const html = await view({
+      site: deps.site,
+      language,
+      t: TEXTS[language],
+      viewer: viewer && {
+        email: viewer.email,
+        isAdmin: viewer.isAdmin,
+        signOutCsrf: csrfToken(deps, viewer, SIGN_OUT),
+      },
+      notice,
+    })
+    written = compress(coding, html)
+    if (isForStrangers) kept?.set(key, written)
+  }
+  const { bytes, encoding } = written
   const response = new Response(bytes, { status, headers: { ...PAGE_HEADERS, ...encoding } })
   if (notice !== undefined) response.headers.append('Set-Cookie', clearNotice(deps))
   return response
@@ -48,12 +67,8 @@ const BROTLI = {
   params: { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_MODE]: constants.BROTLI_MODE_TEXT },
 }
 
-function compress(
-  request: Request,
-  html: string,
-): { bytes: string | Uint8Array<ArrayBuffer>; encoding: Record<string, string> } {
-  const coding = html.length < 500 ? undefined : encodingOf(request)
-  if (!coding) return { bytes: html, encoding: {} }
+function compress(coding: ReturnType<typeof encodingOf>, html: string): Written {
+  if (!coding || html.length < 500) return { bytes: html, encoding: {} }
   const bytes = coding === 'br' ? brotliCompressSync(html, BROTLI) : gzipSync(html)
   return { bytes, encoding: { 'Content-Encoding': coding } }
 }

@@ -4,6 +4,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseConfig } from '../../src/config.ts'
+import { noticeCookie } from '../../src/http/notice.ts'
+import type { Viewer } from '../../src/http/session.ts'
+import { type KeptPage, page, type View } from '../../src/http/shell.ts'
 import { contrast, lightened } from '../../src/lib/colours.ts'
 import { openSite } from '../../src/site.ts'
 import { csrfOf, signIn } from '../support/flows.ts'
@@ -43,6 +46,31 @@ describe('the header', () => {
       expect((await server.get('/account', { ...HTML, Cookie: cookie })).status).toBe(303)
     },
   )
+})
+
+test('a page that is kept for strangers is written once for each language and coding, and nobody else gets that', async () => {
+  const { deps } = server
+  const kept: KeptPage = new Map()
+  let writings = 0
+  const ask = async (known: { viewer: Viewer | undefined }, headers: Record<string, string> = {}) => {
+    const view: View = ({ language, viewer, notice }) =>
+      `${++writings} ${language} ${viewer?.email} ${notice}`.padEnd(600)
+    const answer = await page(deps, new Request(server.base, { headers }), view, { known, kept })
+    const body = new Uint8Array(await answer.arrayBuffer())
+    return (answer.headers.get('content-encoding') === 'gzip' ? Buffer.from(Bun.gunzipSync(body)) : Buffer.from(body))
+      .toString()
+      .trim()
+  }
+  const stranger = { viewer: undefined }
+  const viewer = (await deps.viewers.find(new Request(server.base, { headers: { Cookie: await signIn(server) } })))!
+  const german = { 'Accept-Language': 'de', 'Accept-Encoding': 'gzip' }
+  const noticed = { Cookie: noticeCookie(deps, 'Done.').split(';')[0]! }
+  for (let round = 0; round < 2; round++) {
+    expect(await ask(stranger)).toBe('1 en undefined undefined')
+    expect(await ask(stranger, german)).toBe('2 de undefined undefined')
+    expect(await ask({ viewer })).toBe(`${3 + 2 * round} en ada@example.com undefined`)
+    expect(await ask(stranger, noticed)).toBe(`${4 + 2 * round} en undefined Done.`)
+  }
 })
 
 describe('a notice', () => {

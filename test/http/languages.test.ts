@@ -68,7 +68,10 @@ test('every error that a connecting person sees has its sentences in every langu
     ([, ...both]) => both,
   )
   const own = [...code.matchAll(/\b(?:title|advice|OPERATOR)(?:: | = )('[^']+')/g)].map(([, text]) => text)
-  const sentences = [...thrown, ...own]
+  const documents = readFileSync(join(ROOT, 'src/oauth/clients/metadata-documents.ts'), 'utf8')
+  const described = [...documents.matchAll(/`(The app is described [^`]+)`/g)].map(([, text]) => `'${text}.'`)
+  expect(described.length).toBe(2)
+  const sentences = [...thrown, ...own, ...described]
     .filter(text => text !== undefined)
     .map(text => text.slice(1, -1).replace(/\$\{[^}]+\}/g, '{}'))
     .filter(text => text !== 'Sign in first')

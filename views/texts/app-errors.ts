@@ -24,6 +24,22 @@ export const APP_ERRORS: Readonly<Record<string, Translations>> = {
     'アプリの情報を読み込めませんでした',
     '此服务器无法加载应用的信息',
   ],
+  'The app is described by a document at {host}, and that document {reason}. Try again later. If this server has no internet access, its operator can set CLIENT_METADATA_DOCUMENTS=false; apps then register instead, or get a client id from the operator.':
+    [
+      'Die App wird in einem Dokument auf {host} beschrieben, das nicht zu laden war („that document {reason}“). Versuchen Sie es später erneut. Hat dieser Server keinen Zugang zum Internet, kann sein Betreiber CLIENT_METADATA_DOCUMENTS=false setzen; Apps registrieren sich dann, oder der Betreiber gibt ihnen eine Client-ID.',
+      'La aplicación se describe en un documento de {host} que no se pudo cargar («that document {reason}»). Inténtalo de nuevo más tarde. Si este servidor no tiene acceso a internet, su operador puede definir CLIENT_METADATA_DOCUMENTS=false; entonces las aplicaciones se registran o reciben un id de cliente del operador.',
+      'L’application est décrite par un document sur {host} qui n’a pas pu être chargé (« that document {reason} »). Réessayez plus tard. Si ce serveur n’a pas accès à internet, son opérateur peut définir CLIENT_METADATA_DOCUMENTS=false ; les applications s’enregistrent alors, ou reçoivent un identifiant client de l’opérateur.',
+      'アプリの情報を記した {host} の文書を読み込めませんでした (that document {reason})。しばらくしてからもう一度試してください。このサーバーがインターネットに接続できない場合、管理者は CLIENT_METADATA_DOCUMENTS=false を設定できます。その場合、アプリは登録を行うか、管理者からクライアントIDを受け取ります。',
+      '应用由 {host} 上的文档描述，但无法加载该文档（that document {reason}）。请稍后重试。如果本服务器无法访问互联网，其运营者可以设置 CLIENT_METADATA_DOCUMENTS=false；之后应用会自行注册，或从运营者处获得客户端 ID。',
+    ],
+  'The app is described by a document at {host}, but this server does not fetch such documents (CLIENT_METADATA_DOCUMENTS=false). Remove this server from the app and add it again, so that the app registers, or give the app a client id from the operator.':
+    [
+      'Die App wird in einem Dokument auf {host} beschrieben, aber dieser Server lädt solche Dokumente nicht (CLIENT_METADATA_DOCUMENTS=false). Entfernen Sie diesen Server aus der App, und fügen Sie ihn wieder hinzu, damit sie sich registriert, oder geben Sie der App eine Client-ID vom Betreiber.',
+      'La aplicación se describe en un documento de {host}, pero este servidor no carga esos documentos (CLIENT_METADATA_DOCUMENTS=false). Quita este servidor de la aplicación y añádelo de nuevo para que se registre, o dale un id de cliente del operador.',
+      'L’application est décrite par un document sur {host}, mais ce serveur ne charge pas de tels documents (CLIENT_METADATA_DOCUMENTS=false). Retirez ce serveur de l’application et ajoutez-le de nouveau pour qu’elle s’enregistre, ou donnez-lui un identifiant client de l’opérateur.',
+      'アプリの情報は {host} の文書に記されていますが、このサーバーはそのような文書を読み込みません (CLIENT_METADATA_DOCUMENTS=false)。アプリからこのサーバーを削除して追加し直すと、アプリが登録を行います。または、管理者から受け取ったクライアントIDをアプリに設定してください。',
+      '应用由 {host} 上的文档描述，但本服务器不加载此类文档（CLIENT_METADATA_DOCUMENTS=false）。请从应用中移除本服务器后重新添加，以便应用自行注册，或为应用设置运营者提供的客户端 ID。',
+    ],
   'This app uses a redirect address that it did not register': [
     'Diese App verwendet eine Rücksprungadresse, die sie nicht registriert hat',
     'Esta aplicación usa una dirección de retorno que no registró',

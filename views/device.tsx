@@ -13,7 +13,7 @@ import {
   Warning,
 } from './components.tsx'
 import { Mark } from './icons.tsx'
-import { Layout, type Shell } from './layout.tsx'
+import { fullTitle, Layout, type Shell } from './layout.tsx'
 import { type Asked, DecisionForm } from './permissions.tsx'
 import { duration } from './texts/format.ts'
 import { fill } from './texts/index.ts'
@@ -137,7 +137,17 @@ export function deviceRequestPage(props: DeviceRequestProps) {
   )
 }
 
-function titleOf({ shell: { t }, state }: DeviceRequestProps): string {
+/** What htmx gets: the state, and the page's new title. */
+export function deviceStatusUpdate(props: DeviceStatusProps) {
+  return (
+    <>
+      <title safe>{fullTitle(titleOf(props), props.shell)}</title>
+      {deviceStatus(props)}
+    </>
+  )
+}
+
+function titleOf({ shell: { t }, state }: DeviceStatusProps): string {
   const titles = { undecided: t.didYouStart, approved: t.approved, fetched: t.connected, denied: t.denied }
   return state === 'expired' ? t.codeExpired : titles[state]
 }

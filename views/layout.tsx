@@ -42,6 +42,8 @@ export interface LayoutProps {
   signingIn?: boolean
 }
 
+export const fullTitle = (title: string, { site }: Shell) => `${title} · ${site.name}`
+
 /** The same page in English. */
 const english = (shell: Shell): Shell => ({ ...shell, language: 'en', t: TEXTS.en })
 
@@ -67,7 +69,7 @@ export function Layout({
           <meta name="viewport" content="width=device-width, initial-scale=1" />
           <meta name="color-scheme" content="light dark" />
           <meta name="robots" content="noindex" />
-          <title safe>{`${title} · ${site.name}`}</title>
+          <title safe>{fullTitle(title, shell)}</title>
           <link rel="icon" href={site.icon} type="image/svg+xml" />
           <link rel="stylesheet" href={site.style} />
           <script src={site.script} defer></script>

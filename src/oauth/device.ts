@@ -7,7 +7,7 @@ import {
   deviceEntry,
   deviceEntryPage,
   deviceRequestPage,
-  deviceStatus,
+  deviceStatusUpdate,
   type EntryProblem,
 } from '../../views/device.tsx'
 import { clientAddress, type Handled } from '../http/client-address.ts'
@@ -98,7 +98,7 @@ export const device = (deps: DecisionDeps) => {
         async ({ params, viewer, request }) => {
           const entered = await requireEntered(deps, viewer, params.id)
           const { id, state } = entered
-          return page(deps, request, shell => deviceStatus({ shell, id, state, client: labelOf(entered) }))
+          return page(deps, request, shell => deviceStatusUpdate({ shell, id, state, client: labelOf(entered) }))
         },
         { signedIn: true, ...PAGE },
       )

@@ -89,6 +89,7 @@ describe('the device page in Chromium (RFC 8628 3.3)', () => {
       expect((await poll(server, client, device_code)).status).toBe(200)
       await page.clock.runFor(2_000)
       await page.getByRole('heading', { name: 'Connected' }).waitFor()
+      expect(await page.title()).toStartWith('Connected · ')
       expect(await page.evaluate('window.sameDocument')).toBe(true)
 
       const before = asked.length

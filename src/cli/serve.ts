@@ -2,6 +2,7 @@ import { existsSync, statfsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Config, misspeltVariables } from '../config.ts'
 import { databaseProblem, isAway } from '../db/index.ts'
+import { startCheckpoints } from '../db/upkeep.ts'
 import { type Deps, openDeps } from '../deps.ts'
 import { metricsApp } from '../http/metrics.ts'
 import { UsageError } from '../lib/errors.ts'
@@ -40,10 +41,12 @@ export async function serve({ port, host, dataDir }: ServeOptions): Promise<void
   // The rest of the program is loaded while the database answers.
   const [deps, { createApp }] = await Promise.all([opening, import('../app.ts')])
   const sweeper = startSweeper(deps)
+  const checkpoints = startCheckpoints(deps)
   const stopWatching = watchProviders(deps)
   const presence = announce(deps)
   const close = async () => {
     sweeper.stop()
+    await checkpoints.stop()
     stopWatching()
     await presence.stop()
     await deps.close()

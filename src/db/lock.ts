@@ -89,12 +89,13 @@ interface Libc {
   busy: number
 }
 
-/** The C library, by its name on Linux with glibc, on Linux with musl, and on macOS. */
+/** The C library's names on Linux: glibc's and musl's. */
+export const LINUX_LIBC = ['libc.so.6', `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`]
+
+/** The C library, by its name on this system. */
 function openLibc(): Libc {
   const mac = process.platform === 'darwin'
-  const names = mac
-    ? ['libSystem.B.dylib']
-    : ['libc.so.6', `libc.musl-${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}.so.1`]
+  const names = mac ? ['libSystem.B.dylib'] : LINUX_LIBC
   const errnoLocation = mac ? '__error' : '__errno_location'
   const signatures = {
     flock: { args: ['i32', 'i32'], returns: 'i32' },

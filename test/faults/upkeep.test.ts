@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { checkpointIfDue } from '../../src/db/upkeep.ts'
 import { sweep } from '../../src/sweeper.ts'
 import type { TestDatabase } from '../support/database.ts'
 import { faultDatabase } from '../support/faults.ts'
@@ -72,7 +73,7 @@ describe('the embedded database (a PostgreSQL does both by itself)', () => {
         select '2020-01-01', 'tool.called', jsonb_build_object('n', repeat(n::text, 200))
         from generate_series(10001, 20000) as n`
       await sql`update audit_events set ip = '192.0.2.1'`
-      await sweep(server.deps)
+      await checkpointIfDue(server.deps)
     }
     const [row] = await sql<{ bytes: number }[]>`select (pg_current_wal_lsn() - '0/0')::float8 as bytes`
     expect(row!.bytes).toBeGreaterThan(200 * MB)

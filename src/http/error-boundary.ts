@@ -2,6 +2,7 @@
 import { Elysia, NotFoundError, ParseError } from 'elysia'
 import { errorPage } from '../../views/error.tsx'
 import { isAway, isOutage } from '../db/index.ts'
+import { after } from '../lib/after.ts'
 import { AppError, DatabaseBusy, OAuthError, SignInRequired } from '../lib/errors.ts'
 import { NO_STORE, noStoreJson } from './json.ts'
 import { isFragmentRequest, openPage, wantsJson, wantsPage } from './pages.ts'
@@ -10,23 +11,39 @@ import { completeHeaders } from './response-headers.ts'
 import type { Routes } from './routes.ts'
 import { type PageDeps, page } from './shell.ts'
 
-export const errorBoundary = (deps: PageDeps, routes: Routes) => {
+export type ErrorResponse = (
+  error: unknown,
+  request: Request,
+  route: string | undefined,
+) => Response | Promise<Response>
+
+/** @returns what an error of a request to a route becomes. It throws nothing. */
+export function openErrorResponse(deps: PageDeps, routes: Routes): ErrorResponse {
   const { log } = deps
   const json = openErrorJson(deps)
-  return new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route, set }) => {
-    set.status = 200 // what Elysia makes of the error counts for nothing; with any other status it copies the response
+  const giveUp = (another: unknown) => {
+    // Otherwise Bun would answer with its own page, which shows source code.
+    log.error({ err: withoutQuery(another) }, 'could not render an error')
+    return noStoreJson({ error: 'server_error', error_description: OUR_FAULT.title }, 500)
+  }
+  return (error, request, route) => {
     try {
       const { page: isPage, crossOrigin } = routes.traitsOf(route)
       const asPage = isPage ? !wantsJson(request) : error instanceof NotFoundError && wantsPage(request)
       const toJson = (answer: Answer) => json(answer, crossOrigin === 'known' && isCrossOrigin(request))
-      return await respondTo(deps, error, request, asPage ? undefined : toJson)
+      const response = respondTo(deps, error, request, asPage ? undefined : toJson)
+      return response instanceof Promise ? response.catch(giveUp) : response
     } catch (another) {
-      // Otherwise Bun would answer with its own page, which shows source code.
-      log.error({ err: withoutQuery(another) }, 'could not render an error')
-      return noStoreJson({ error: 'server_error', error_description: OUR_FAULT.title }, 500)
+      return giveUp(another)
     }
-  })
+  }
 }
+
+export const errorBoundary = (respond: ErrorResponse) =>
+  new Elysia({ name: 'error-boundary' }).onError({ as: 'global' }, async ({ error, request, route, set }) => {
+    set.status = 200 // what Elysia makes of the error counts for nothing; with any other status it copies the response
+    return await respond(error, request, route)
+  })
 
 /** Makes htmx show an error as a full page instead of inside the current one. */
 const WHOLE_PAGE = [
@@ -63,12 +80,12 @@ const OUR_FAULT = {
 }
 
 /** @param toJson Absent: as a page. */
-async function respondTo(
+function respondTo(
   deps: PageDeps,
   error: unknown,
   request: Request,
   toJson: ((answer: Answer) => Response) | undefined,
-): Promise<Response> {
+): Response | Promise<Response> {
   if (error instanceof SignInRequired && !wantsJson(request))
     return openPage(
       request,
@@ -76,9 +93,12 @@ async function respondTo(
     )
   const answer = classify(error)
   if (answer.log) logAnswer(deps, request, answer.status, answer.log)
-  const response = toJson?.(answer) ?? (await errorPageOf(deps, request, answer))
-  if (isFragmentRequest(request)) for (const [name, value] of WHOLE_PAGE) response.headers.set(name, value)
-  return response
+  const shown = toJson?.(answer) ?? errorPageOf(deps, request, answer)
+  if (!isFragmentRequest(request)) return shown
+  return after(shown, response => {
+    for (const [name, value] of WHOLE_PAGE) response.headers.set(name, value)
+    return response
+  })
 }
 
 function logAnswer({ log, config }: PageDeps, request: Request, status: number, line: LogLine): void {

@@ -6,19 +6,26 @@ import { printableText } from '../lib/text.ts'
 import { allowCrossOrigin } from './requests.ts'
 import type { Routes } from './routes.ts'
 
-/** Refuses requests that a browser was made to send, or that two servers would understand differently. */
-export const origin = ({ config }: { config: Config }, routes: Routes) => {
+/** @returns the check of a request to a route: which origins may call it. It throws AppError 403. */
+export function openOriginCheck({ config }: { config: Config }, routes: Routes) {
   const requireKnownOrigin = originCheck(config)
-  return new Elysia({ name: 'origin' })
+  return (request: Request, route: string): void => {
+    const { crossOrigin } = routes.traitsOf(route)
+    if (crossOrigin === 'known') requireKnownOrigin(request)
+    if (crossOrigin) allowCrossOrigin(request)
+  }
+}
+
+/** Refuses requests that a browser was made to send, or that two servers would understand differently. */
+export const origin = (checkOrigin: ReturnType<typeof openOriginCheck>) =>
+  new Elysia({ name: 'origin' })
+    // In blocks: Elysia awaits a hook whose text returns a call.
     .onRequest(({ request }) => {
-      requireOneHost(request) // in a block: Elysia awaits a hook whose text returns a call
+      requireOneHost(request)
     })
     .onTransform({ as: 'global' }, ({ request, route }) => {
-      const { crossOrigin } = routes.traitsOf(route)
-      if (crossOrigin === 'known') requireKnownOrigin(request)
-      if (crossOrigin) allowCrossOrigin(request)
+      checkOrigin(request, route)
     })
-}
 
 /**
  * Refuses requests that foreign web pages make a browser send (MCP, Streamable HTTP, "Security"): an Origin that is neither
@@ -62,7 +69,7 @@ function isAllowedOrigin({ ALLOWED_ORIGINS }: Config, origin: string): boolean {
  *
  * @throws OAuthError `invalid_request`, 400.
  */
-function requireOneHost(request: Request): void {
+export function requireOneHost(request: Request): void {
   if (request.headers.get('host')?.includes(','))
     throw new OAuthError('invalid_request', 'There must be exactly one Host header')
 }

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { Elysia } from 'elysia'
 import type { Base } from '../base.ts'
+import { after } from '../lib/after.ts'
 import { logInfo } from '../lib/log.ts'
 import { networkOf } from '../lib/networks.ts'
 import { clientAddress, type Handled, isTrustedPeer } from './client-address.ts'
@@ -61,7 +62,16 @@ export function requestId(request: Request): string | undefined {
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']
 
-export const requests = (base: Base, routes: Routes) => {
+export interface Requests {
+  /** The outermost step: what the response gets, and what is written down about it. */
+  around(request: Request, run: () => Response | Promise<Response>): Response | Promise<Response>
+  /** The first step inside. */
+  begin(request: Request, server: Handled['server']): void
+  /** Once the route is known. */
+  enter(request: Request, route: string): void
+}
+
+export function openRequests(base: Base, routes: Routes): Requests {
   const { config } = base
   const ids = openIds()
   const setHeaders = openResponseHeaders(base)
@@ -80,26 +90,38 @@ export const requests = (base: Base, routes: Routes) => {
     return response
   }
 
-  return new Elysia({ name: 'requests' })
-    .wrap(handle => (request: Request) => {
-      const run = () => handle(request) as unknown as Response | Promise<Response>
+  return {
+    around(request, run) {
       const response = spans ? spans.within(request, run) : run()
-      if (response instanceof Promise) return response.then(answered => finish(request, answered))
-      return finish(request, response)
-    })
-    .onRequest(({ request, server }) => {
+      return after(response, answered => finish(request, answered))
+    },
+    begin(request, server) {
       const given = request.headers.get('x-request-id')
       const id = given && /^[\w.:-]{1,100}$/.test(given) && isTrustedPeer(config, request, server) ? given : ids()
       seen.set(request, { id, beganAt: performance.now(), server })
-    })
-    .onTransform({ as: 'global' }, ({ request, route }) => {
+    },
+    enter(request, route) {
       const known = seen.get(request)
       if (!known) return
       known.route = route
       // For the log: it is no longer available when the client is gone.
       if (config.ACCESS_LOG && !routes.traitsOf(route).unlogged) clientAddress(base, request, known.server)
-    })
+    },
+  }
 }
+
+export const requests = ({ around, begin, enter }: Requests) =>
+  new Elysia({ name: 'requests' })
+    .wrap(
+      handle => (request: Request) => around(request, () => handle(request) as unknown as Response | Promise<Response>),
+    )
+    // In blocks: Elysia awaits a hook whose text returns a call.
+    .onRequest(({ request, server }) => {
+      begin(request, server)
+    })
+    .onTransform({ as: 'global' }, ({ request, route }) => {
+      enter(request, route)
+    })
 
 /** Writes down a finished request: in the access log and the metrics, if either is wanted. */
 function openNotes(base: Base, routes: Routes) {

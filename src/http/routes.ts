@@ -9,6 +9,8 @@ export interface Traits {
   crossOrigin?: 'any' | 'known'
   /** Polled by monitoring, so not logged. */
   unlogged?: true
+  /** Called so often that `direct` serves it. */
+  direct?: true
 }
 
 /** Options of a route that serves a page. */
@@ -17,6 +19,12 @@ export const PAGE = { detail: { page: true } satisfies Traits as object }
 export const CROSS_ORIGIN = { detail: { crossOrigin: 'any' } satisfies Traits as object }
 /** Options of a route that only web pages of known origins may call; others are refused, including their preflight. */
 export const KNOWN_ORIGINS = { detail: { crossOrigin: 'known' } satisfies Traits as object }
+
+/** The same for a route that reads its body itself, and that most requests are for. */
+export const DIRECT = {
+  parse: 'none',
+  detail: { crossOrigin: 'known', direct: true } satisfies Traits as object,
+} as const
 
 /** Options of a route that monitoring polls. */
 export const UNLOGGED = { detail: { unlogged: true } satisfies Traits as object }

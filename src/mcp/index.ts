@@ -16,7 +16,7 @@ import { Elysia } from 'elysia'
 import { RpcError } from '../gateway/messages.ts'
 import { clientAddress, type Handled } from '../http/client-address.ts'
 import { queryParams } from '../http/params.ts'
-import { KNOWN_ORIGINS } from '../http/routes.ts'
+import { DIRECT, KNOWN_ORIGINS } from '../http/routes.ts'
 import { see, seeError } from '../http/traced.ts'
 import { after } from '../lib/after.ts'
 import { OAuthError } from '../lib/errors.ts'
@@ -130,16 +130,25 @@ export const mcp = (deps: ToolDeps) => {
   }
 
   /** Streamable HTTP. */
-  const serve = (handled: Handled, resource: Resource): Promise<Response> =>
-    answer(handled, resource).catch(error => {
+  function serve(handled: Handled, resource: Resource): Promise<Response> {
+    const refuse = (error: unknown) => {
       seeError(deps, handled, handled.request.headers.has('authorization') ? 'call' : 'challenge', error)
       throw error
-    })
+    }
+    try {
+      const caller = authorize(handled, resource)
+      const answered =
+        caller instanceof Promise
+          ? caller.then(caller => answer(handled, resource, caller))
+          : answer(handled, resource, caller)
+      return answered.catch(refuse)
+    } catch (error) {
+      return refuse(error)
+    }
+  }
 
-  async function answer(handled: Handled, resource: Resource): Promise<Response> {
+  async function answer(handled: Handled, resource: Resource, caller: Caller): Promise<Response> {
     const { request } = handled
-    const authorized = authorize(handled, resource)
-    const caller = authorized instanceof Promise ? await authorized : authorized
     const received = request.method === 'POST' ? await receive(handled, resource, caller) : undefined
     if (received instanceof Response) return received
     const accepts = acceptedBy(request)
@@ -177,10 +186,10 @@ export const mcp = (deps: ToolDeps) => {
     serve({ request, server }, upstreamResource(deps, params.name))
   const app = new Elysia({ name: 'mcp' })
     .get('/mcp', at(hub), KNOWN_ORIGINS)
-    .post('/mcp', at(hub), { parse: 'none', ...KNOWN_ORIGINS })
+    .post('/mcp', at(hub), DIRECT)
     .delete('/mcp', at(hub), { parse: 'none', ...KNOWN_ORIGINS })
     .get('/mcp/:name', upstream, KNOWN_ORIGINS)
-    .post('/mcp/:name', upstream, { parse: 'none', ...KNOWN_ORIGINS })
+    .post('/mcp/:name', upstream, DIRECT)
     .delete('/mcp/:name', upstream, { parse: 'none', ...KNOWN_ORIGINS })
     .get(
       '/api/sse',
@@ -193,7 +202,7 @@ export const mcp = (deps: ToolDeps) => {
       },
       KNOWN_ORIGINS,
     )
-    .post('/api/sse', at(compatible), { parse: 'none', ...KNOWN_ORIGINS })
+    .post('/api/sse', at(compatible), DIRECT)
     .delete('/api/sse', at(compatible), { parse: 'none', ...KNOWN_ORIGINS })
   if (!sse) return app
   return app

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import { errorBoundary } from '../../src/http/error-boundary.ts'
+import { errorBoundary, openErrorResponse } from '../../src/http/error-boundary.ts'
 import { openRoutes } from '../../src/http/routes.ts'
 import { registerClient } from '../support/flows.ts'
 import { sendRaw } from '../support/raw.ts'
@@ -142,7 +142,7 @@ describe('the error boundary', () => {
     broken.fail = () => {
       if (calls++ === 0) throw new Error('the log cannot be written')
     }
-    const app = errorBoundary(broken, openRoutes()).get('/', () => {
+    const app = errorBoundary(openErrorResponse(broken, openRoutes())).get('/', () => {
       throw new Error('a secret of the inside')
     })
     const answer = await app.handle(new Request('http://localhost/'))

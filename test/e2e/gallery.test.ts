@@ -168,6 +168,7 @@ describe('the front page', () => {
     async () => {
       const { page, close } = await openTab({ javaScriptEnabled: false })
       await page.goto(`${base}/gallery/home`)
+      expect(await page.getByRole('button', { name: 'Copy' }).count()).toBe(0)
       const [claude, codex] = [page.getByText('claude mcp add'), page.getByText('codex mcp add')]
       await page.locator('summary', { hasText: 'Codex' }).focus()
       await page.keyboard.press('Enter')

@@ -67,53 +67,49 @@ for (const kind of DATABASES) {
         client_id: chain.client,
         refresh_token: chain.tokens.refresh_token,
       })
-    /** Refreshes as often as it can. */
-    const refreshOnAndOn = async (chain: Chain) => {
-      for (;;) {
-        chain.tokens = await tokensOf(await refresh(chain))
-        exchanges++
-      }
+    const refreshAgain = async (chain: Chain) => {
+      chain.tokens = await tokensOf(await refresh(chain))
+      exchanges++
     }
-    const deviceFlows = async () => {
-      for (; ; await Bun.sleep(10)) {
-        const code = await requestDevice(server, device)
-        await decide(server, cookie, code.user_code)
-        unanswered.push(code.device_code)
-        const tokens = await tokensOf(await poll(server, device, code.device_code))
-        unanswered = unanswered.filter(sent => sent !== code.device_code)
-        chains.push({ client: device, tokens })
-        exchanges++
-      }
+    const deviceFlow = async () => {
+      const code = await requestDevice(server, device)
+      await decide(server, cookie, code.user_code)
+      unanswered.push(code.device_code)
+      const tokens = await tokensOf(await poll(server, device, code.device_code))
+      unanswered = unanswered.filter(sent => sent !== code.device_code)
+      chains.push({ client: device, tokens })
+      exchanges++
+      await Bun.sleep(10)
     }
-    const codeFlows = async () => {
-      for (; ; await Bun.sleep(10)) {
-        const { verifier, challenge } = pkce()
-        const query = new URLSearchParams({
-          response_type: 'code',
+    const codeFlow = async () => {
+      const { verifier, challenge } = pkce()
+      const query = new URLSearchParams({
+        response_type: 'code',
+        client_id: browser,
+        redirect_uri: CALLBACK,
+        code_challenge: challenge,
+        code_challenge_method: 'S256',
+        scope: 'mcp:tools:read',
+      })
+      const answer = await consent(server, cookie, query.toString())
+      const tokens = await tokensOf(
+        await server.post('/api/oauth/token', {
+          grant_type: 'authorization_code',
           client_id: browser,
+          code: answer.searchParams.get('code')!,
           redirect_uri: CALLBACK,
-          code_challenge: challenge,
-          code_challenge_method: 'S256',
-          scope: 'mcp:tools:read',
-        })
-        const answer = await consent(server, cookie, query.toString())
-        const tokens = await tokensOf(
-          await server.post('/api/oauth/token', {
-            grant_type: 'authorization_code',
-            client_id: browser,
-            code: answer.searchParams.get('code')!,
-            redirect_uri: CALLBACK,
-            code_verifier: verifier,
-          }),
-        )
-        chains.push({ client: browser, tokens })
-        exchanges++
-      }
+          code_verifier: verifier,
+        }),
+      )
+      chains.push({ client: browser, tokens })
+      exchanges++
+      await Bun.sleep(10)
     }
 
     const starts: number[] = []
     for (let kill = 0; kill < KILLS; kill++) {
-      const load = [deviceFlows(), codeFlows(), ...chains.slice(-3).map(refreshOnAndOn)]
+      const refreshes = chains.slice(-3).map(chain => onAndOn(() => refreshAgain(chain)))
+      const load = [onAndOn(deviceFlow), onAndOn(codeFlow), ...refreshes]
       const over = Promise.allSettled(load)
       exchanges = 0
       const enough = Math.random() * EXCHANGES
@@ -218,6 +214,15 @@ test.each(DATABASES)(
     await database.drop()
   },
 )
+
+/** Repeats work until the server is gone. On a busy machine it may answer 503: then the work begins anew. */
+async function onAndOn(work: () => Promise<void>): Promise<never> {
+  for (;;) {
+    await work().catch(error => {
+      if (!/\b503\b/.test(String(error))) throw error
+    })
+  }
+}
 
 async function tokensOf(answer: Response): Promise<TokenAnswer> {
   const body = (await answer.json()) as TokenAnswer

@@ -26,7 +26,11 @@ export function mountSmallDisk(megabytes: number): SmallDisk | undefined {
     path,
     fill(leave = 0) {
       const { bavail, bsize } = statfsSync(path)
-      writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - leave)))
+      try {
+        writeFileSync(filler, Buffer.alloc(Math.max(0, bavail * bsize - leave)))
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error // a server wrote meanwhile: it is full, too
+      }
     },
     makeRoom: () => rmSync(filler, { force: true }),
     unmount() {

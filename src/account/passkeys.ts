@@ -28,16 +28,13 @@ const addSchema = z.object({ credential: z.string().max(60_000), name: z.string(
 const oneSchema = z.object({ id: z.string().max(1400), name: z.string().max(300).default('') })
 
 type PasskeyDeps = Base & { viewers: Viewers; providers: ReadonlyMap<string, unknown> }
+type Asked = Handled & { viewer: Viewer }
 
 export const passkeys = (deps: PasskeyDeps) => {
   const hasProviders = deps.providers.size > 0
 
   /** Reads a form of this page. @throws SignInRequired to add or remove one if the sign-in is too long ago. */
-  async function readForm<T extends z.ZodType>(
-    asked: Handled & { viewer: Viewer },
-    schema: T,
-    { recent = false } = {},
-  ): Promise<z.output<T>> {
+  async function readForm<T extends z.ZodType>(asked: Asked, schema: T, { recent = false } = {}): Promise<z.output<T>> {
     const params = await readParams(asked.request)
     requireCsrf(deps, asked, asked.viewer, PASSKEYS, params)
     if (recent && !signedInRecently(deps, asked.viewer)) throw new SignInRequired(WHERE, true)
@@ -46,28 +43,7 @@ export const passkeys = (deps: PasskeyDeps) => {
 
   return new Elysia({ name: 'passkeys' })
     .use(session(deps))
-    .get(
-      WHERE,
-      async ({ viewer, request }) => {
-        const rows = await listPasskeys(deps, viewer.userId)
-        return page(deps, request, shell =>
-          passkeysPage({
-            shell,
-            csrf: csrfToken(deps, viewer, PASSKEYS),
-            passkeys: rows.map(({ id, name, backed_up, created_at, used_at }) => ({
-              id,
-              name,
-              backedUp: backed_up,
-              createdAt: created_at.toISOString(),
-              usedAt: used_at?.toISOString(),
-            })),
-            recent: signedInRecently(deps, viewer),
-            lastIsNeeded: !hasProviders,
-          }),
-        )
-      },
-      { signedIn: true, ...PAGE },
-    )
+    .get(WHERE, asked => showPasskeys(deps, asked), { signedIn: true, ...PAGE })
     .post(
       `${WHERE}/options`,
       async asked => {
@@ -111,4 +87,23 @@ export const passkeys = (deps: PasskeyDeps) => {
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )
+}
+
+async function showPasskeys(deps: PasskeyDeps, { viewer, request }: Asked): Promise<Response> {
+  const rows = await listPasskeys(deps, viewer.userId)
+  return page(deps, request, shell =>
+    passkeysPage({
+      shell,
+      csrf: csrfToken(deps, viewer, PASSKEYS),
+      passkeys: rows.map(({ id, name, backed_up, created_at, used_at }) => ({
+        id,
+        name,
+        backedUp: backed_up,
+        createdAt: created_at.toISOString(),
+        usedAt: used_at?.toISOString(),
+      })),
+      recent: signedInRecently(deps, viewer),
+      lastIsNeeded: deps.providers.size === 0,
+    }),
+  )
 }

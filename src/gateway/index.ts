@@ -12,26 +12,26 @@ import type { Log } from '../lib/log.ts'
 import type { Tracing } from '../tracing.ts'
 import type { Accounts } from './accounts/index.ts'
 import { type CallsDeps, plainly } from './call-state.ts'
-import type { Servers, UpstreamConfig } from './config.ts'
+import type { Servers } from './config.ts'
 import type { Connection, ConnectionEvents, FailureReason } from './connection.ts'
 import { describeHub, describeUpstream } from './describing.ts'
 import { openElicitations } from './elicitations.ts'
 import { namedBy, requestAt } from './endpoint.ts'
-import type { CallRecord, Exchange, Gateway, GatewayCaller, GatewayChange, Reloaded } from './exchange.ts'
+import type { CallRecord, Exchange, Gateway, GatewayChange } from './exchange.ts'
 import { wordsOf } from './failures.ts'
 import { openHeldCalls } from './held.ts'
 import { openHub } from './hub.ts'
-import { openLinkable } from './linkable.ts'
 import { openListeners, type Told } from './listening.ts'
 import type { ChangedTools } from './memory.ts'
-import { INVALID_REQUEST, METHOD_NOT_FOUND, RpcError } from './messages.ts'
+import { INVALID_REQUEST, RpcError } from './messages.ts'
 import { mayUse, scopesOf } from './policy.ts'
 import type { ChildSpec } from './pool.ts'
 import { openRequestStates } from './request-state.ts'
+import { openServed, type Served } from './served.ts'
 import { policyOf } from './status.ts'
 import type { Supervisor } from './supervisor.ts'
 import { openTaskIds } from './task-ids.ts'
-import { openUpstream, type Upstream } from './upstream.ts'
+import type { Upstream } from './upstream.ts'
 
 export type { Description, Exchange, Gateway, GatewayCaller, ListenFilter, Listening } from './exchange.ts'
 export { RpcError } from './messages.ts'
@@ -59,26 +59,14 @@ export interface GatewayDeps {
 
 /** Does not start any upstream yet. @throws UsageError if the configuration is invalid. */
 export function openGateway(deps: GatewayDeps): Gateway {
-  let upstreams = new Map<string, Upstream>()
   /** Tells our own notifications from those of other replicas. */
   const self = randomUUID()
   const observers = new Set<(change: GatewayChange) => void>()
   const listeners = openListeners()
   const elicitations = openElicitations(listeners.send)
-  const states = openRequestStates(deps)
-  const callsDeps: CallsDeps = {
-    log: deps.log,
-    tracing: deps.tracing,
-    states,
-    taskIds: openTaskIds(deps.sealKey),
-    held: openHeldCalls(states),
-    onCall: deps.onCall,
-    onElicitation: (elicitation, by) =>
-      by === 'us' ? elicitations.asked(elicitation) : elicitations.askedByUpstream(elicitation),
-  }
-  const visible = (caller: GatewayCaller) =>
-    [...upstreams.values()].filter(({ config }) => mayUse(config.users, caller))
-  const hub = openHub(callsDeps, visible)
+  const callsDeps = openCalls(deps, elicitations)
+  const served = openServed({ ...deps, onElicitationComplete: elicitations.completeByUpstream }, tell)
+  const hub = openHub(callsDeps, served.visible)
 
   function tell(change: Told): void {
     hub.forget()
@@ -87,96 +75,16 @@ export function openGateway(deps: GatewayDeps): Gateway {
     for (const observe of observers) observe(told)
   }
 
-  function open(config: UpstreamConfig): Upstream {
-    const { accounts } = deps
-    const upstream = openUpstream(
-      { ...deps, credentialFor: accounts.credentialFor, onElicitationComplete: elicitations.completeByUpstream },
-      config,
-      change => {
-        const { kind, principal, first } = change
-        tell({ endpoint: config.name, kind, first, ...(principal === undefined ? {} : { principal }) })
-      },
-    )
-    if (config.auth?.type !== 'user') return upstream
-    return openLinkable(upstream, {
-      isLinkedNow: caller => accounts.isLinkedNow(config, caller),
-      isLinked: caller => accounts.isLinked(config, caller),
-      waitUntilLinked: (caller, ms, signal) => accounts.waitUntilLinked(config, caller, ms, signal),
-      linkUrl: caller => accounts.linkUrl(config, caller),
-    })
-  }
-
-  /** Somebody's account at an upstream has come or gone: other lists, and other connections. */
-  async function changeAccount(name: string, userId: string): Promise<void> {
-    deps.accounts.changed(name, userId)
+  served.apply(deps.load())
+  const channel = listenForChanges(deps, served, self, (name, userId) => {
     const principal = `user:${userId}`
-    const upstream = upstreams.get(name)
-    const user = { id: userId, email: '', name: '' }
-    if (upstream) await upstream.accountChanged(principal, await deps.accounts.isLinked(upstream.config, { user }))
     for (const kind of ['tools', 'prompts', 'resources'] as const)
       tell({ endpoint: name, kind, principal, first: false })
     elicitations.complete(name, principal)
-  }
-
-  /** Applies a configuration; only changed entries stop or start. */
-  function apply({ upstreams: configs, disabled }: ReturnType<GatewayDeps['load']>): Reloaded {
-    const before = upstreams
-    deps.accounts.serve(configs, disabled)
-    upstreams = new Map(
-      configs
-        .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-        .map(config => {
-          const same = before.get(config.name)
-          return [config.name, same?.config.fingerprint === config.fingerprint ? same : open(config)]
-        }),
-    )
-    const gone = [...before].filter(([name, upstream]) => upstreams.get(name) !== upstream)
-    for (const [, upstream] of gone) upstream.pool.retire()
-    const [changed = [], removed = []] = [true, false].map(stays =>
-      gone.flatMap(([name]) => (upstreams.has(name) === stays ? [name] : [])),
-    )
-    return { added: [...upstreams.keys()].filter(name => !before.has(name)), changed, removed }
-  }
-
-  apply(deps.load())
-  const channel = deps.db.listen(UPSTREAM_CHANNEL, {
-    async onPayload(payload) {
-      const [, kind, subject = ''] = /^(\w+) (.+)$/s.exec(payload) ?? []
-      if (kind === 'trusted') upstreams.get(subject)?.trusted()
-      const [by = '', name = ''] = subject.split(' ')
-      if (kind === 'restart' && by !== self) await upstreams.get(name)?.pool.restart()
-      if (kind === 'linked') await changeAccount(name, by)
-      if (kind === 'refreshed') deps.accounts.changed(name, by)
-    },
-    onReady: async () => deps.accounts.trust(true),
-    // Tools may have been accepted meanwhile, so all lists are judged again.
-    onLost: () => {
-      deps.accounts.trust(false)
-      for (const upstream of upstreams.values()) upstream.trusted()
-    },
   })
 
-  function at(endpoint: string, caller: GatewayCaller): Upstream {
-    const upstream = upstreams.get(endpoint)
-    if (!upstream || !mayUse(upstream.config.users, caller))
-      throw new RpcError(METHOD_NOT_FOUND, 'There is no such server', undefined, 404)
-    return upstream
-  }
-
-  const needed = ({ config }: Upstream, method: string, params: Record<string, unknown>): readonly string[] => {
-    const named = namedBy(method, params)
-    return named === undefined ? [] : scopesOf(config.scopes, named)
-  }
-
-  /** The final scope check, whatever mcp/ has checked before. @throws RpcError */
-  function refuseUnscoped({ caller, method }: Exchange, upstream: Upstream, params: Record<string, unknown>): void {
-    const missing = needed(upstream, method, params).filter(scope => !caller.scope.includes(scope))
-    if (missing.length > 0)
-      throw new RpcError(INVALID_REQUEST, 'The token lacks a scope that this request needs', { scopes: missing }, 403)
-  }
-
   const status = () =>
-    [...upstreams.values()].map(upstream => {
+    served.all().map(upstream => {
       const { name, ...rest } = upstream.status()
       return { name, ...rest, stderr: deps.supervisor.lastLines(name) }
     })
@@ -184,26 +92,25 @@ export function openGateway(deps: GatewayDeps): Gateway {
   return {
     accounts: deps.accounts,
     endpoints: () =>
-      [...upstreams.values()].map(({ config }) => ({
-        name: config.name,
-        scopes: [...new Set(Object.values(config.scopes))],
-      })),
+      served.all().map(({ config }) => ({ name: config.name, scopes: [...new Set(Object.values(config.scopes))] })),
     onChange(observe) {
       observers.add(observe)
       return () => observers.delete(observe)
     },
     mayUse(name, caller) {
-      const upstream = upstreams.get(name)
+      const upstream = served.get(name)
       return upstream !== undefined && mayUse(upstream.config.users, caller)
     },
     async scopesFor(endpoint, method, params, caller) {
       const target =
-        endpoint === undefined ? await hub.route(method, params, caller) : { upstream: at(endpoint, caller), params }
+        endpoint === undefined
+          ? await hub.route(method, params, caller)
+          : { upstream: served.at(endpoint, caller), params }
       return target ? needed(target.upstream, method, target.params) : []
     },
     async describe(endpoint, caller) {
-      if (endpoint === undefined) return describeHub(visible(caller), caller)
-      const upstream = at(endpoint, caller)
+      if (endpoint === undefined) return describeHub(served.visible(caller), caller)
+      const upstream = served.at(endpoint, caller)
       try {
         return await describeUpstream(upstream, caller)
       } catch (error) {
@@ -214,7 +121,7 @@ export function openGateway(deps: GatewayDeps): Gateway {
       const { method, era } = exchange
       if (era === '2025' && (method === 'ping' || method === 'logging/setLevel')) return {}
       if (endpoint !== undefined) {
-        const upstream = at(endpoint, exchange.caller)
+        const upstream = served.at(endpoint, exchange.caller)
         refuseUnscoped(exchange, upstream, exchange.params)
         return requestAt(callsDeps, upstream, exchange).catch(error => {
           throw plainly(deps, upstream, error)
@@ -225,42 +132,104 @@ export function openGateway(deps: GatewayDeps): Gateway {
     listen: (endpoint, caller, filter, deliver) =>
       endpoint === undefined
         ? listeners.inHub(hub, caller, filter, deliver)
-        : listeners.at(at(endpoint, caller), caller, filter, deliver),
+        : listeners.at(served.at(endpoint, caller), caller, filter, deliver),
     status,
     async inspect() {
-      await Promise.all([...upstreams.values()].map(upstream => upstream.load()))
+      await Promise.all(served.all().map(upstream => upstream.load()))
       const children = deps.supervisor.children()
       return status().map(status => ({
         ...status,
-        policy: policyOf(upstreams.get(status.name)!.config),
+        policy: policyOf(served.get(status.name)!.config),
         processes: children.filter(({ upstream }) => upstream === status.name),
       }))
     },
     away: caller =>
-      visible(caller).flatMap(({ config: { name }, pool }) => {
+      served.visible(caller).flatMap(({ config: { name }, pool }) => {
         const away = pool.away(caller)
         if (!away) return []
         const reason = away.reason === 'starting' ? 'is still starting' : wordsOf(away.reason)
         return [{ name, reason, ...(away.retryAt ? { retryAt: away.retryAt } : {}) }]
       }),
     async restart(name) {
-      await upstreams.get(name)?.pool.restart()
+      await served.get(name)?.pool.restart()
       await notifyRestart(deps.sql, name, self)
     },
     async reload() {
-      const reloaded = apply(deps.load())
+      const reloaded = served.apply(deps.load())
       const { added, changed, removed } = reloaded
       if (added.length + changed.length + removed.length > 0) tell({ kind: 'endpoints', first: false })
       return reloaded
     },
     async endPrincipal(principal) {
-      await Promise.all([...upstreams.values()].map(({ pool }) => pool.endPrincipal(principal)))
+      await Promise.all(served.all().map(({ pool }) => pool.endPrincipal(principal)))
       if (principal.startsWith('user:')) await deps.accounts.endPerson(principal.slice('user:'.length))
     },
     async close() {
       callsDeps.held.close()
       await channel.close()
-      await Promise.all([...upstreams.values()].map(({ pool }) => pool.close()))
+      await Promise.all(served.all().map(({ pool }) => pool.close()))
     },
   }
+}
+
+function openCalls(deps: GatewayDeps, elicitations: ReturnType<typeof openElicitations>): CallsDeps {
+  const states = openRequestStates(deps)
+  return {
+    log: deps.log,
+    tracing: deps.tracing,
+    states,
+    taskIds: openTaskIds(deps.sealKey),
+    held: openHeldCalls(states),
+    onCall: deps.onCall,
+    onElicitation: (elicitation, by) =>
+      by === 'us' ? elicitations.asked(elicitation) : elicitations.askedByUpstream(elicitation),
+  }
+}
+
+/**
+ * Follows what other replicas and commands do.
+ *
+ * @param onAccountChanged Called when somebody's account at an upstream has come or gone: they see other lists.
+ */
+function listenForChanges(
+  { db, accounts }: GatewayDeps,
+  served: Served,
+  self: string,
+  onAccountChanged: (name: string, userId: string) => void,
+): ReturnType<Database['listen']> {
+  async function changeAccount(name: string, userId: string): Promise<void> {
+    accounts.changed(name, userId)
+    const upstream = served.get(name)
+    const user = { id: userId, email: '', name: '' }
+    if (upstream) await upstream.accountChanged(`user:${userId}`, await accounts.isLinked(upstream.config, { user }))
+    onAccountChanged(name, userId)
+  }
+  return db.listen(UPSTREAM_CHANNEL, {
+    async onPayload(payload) {
+      const [, kind, subject = ''] = /^(\w+) (.+)$/s.exec(payload) ?? []
+      if (kind === 'trusted') served.get(subject)?.trusted()
+      const [by = '', name = ''] = subject.split(' ')
+      if (kind === 'restart' && by !== self) await served.get(name)?.pool.restart()
+      if (kind === 'linked') await changeAccount(name, by)
+      if (kind === 'refreshed') accounts.changed(name, by)
+    },
+    onReady: async () => accounts.trust(true),
+    // Tools may have been accepted meanwhile, so all lists are judged again.
+    onLost: () => {
+      accounts.trust(false)
+      for (const upstream of served.all()) upstream.trusted()
+    },
+  })
+}
+
+function needed({ config }: Upstream, method: string, params: Record<string, unknown>): readonly string[] {
+  const named = namedBy(method, params)
+  return named === undefined ? [] : scopesOf(config.scopes, named)
+}
+
+/** The final scope check, whatever mcp/ has checked before. @throws RpcError */
+function refuseUnscoped({ caller, method }: Exchange, upstream: Upstream, params: Record<string, unknown>): void {
+  const missing = needed(upstream, method, params).filter(scope => !caller.scope.includes(scope))
+  if (missing.length > 0)
+    throw new RpcError(INVALID_REQUEST, 'The token lacks a scope that this request needs', { scopes: missing }, 403)
 }

@@ -33,6 +33,7 @@ import {
   oldTripCookies,
   readTrip,
   TRIP_SECONDS,
+  type TripTokens,
   tripCookie,
   tripTokens,
 } from './trips.ts'
@@ -105,29 +106,7 @@ export const signin = (deps: SignInDeps) =>
     .get(
       '/auth/callback/:provider',
       ({ request, server, trips, params: { provider: id } }) =>
-        traced(deps, { request, server }, 'sign-in', async () => {
-          const provider = requireProvider(deps, id)
-          const params = queryParams(request)
-          const trip = await readTrip(deps, trips, request, provider, params).catch(async error => {
-            // Loaded again after it has signed in.
-            if (error instanceof AppError && (await deps.viewers.find(request))) return undefined
-            throw error
-          })
-          if (!trip) return seeOther('/auth/signin')
-          const code = requireCode(params)
-          const ip = clientAddress(deps, request, server)
-          const identity = await provider.finish({ code, iss: params.iss }, trip, deps.now()).catch(error => {
-            if (error instanceof AppError && error.status === 403)
-              recordRepeatable(deps, 'user.refused', { ip, detail: { how: provider.id } }, provider.id)
-            throw error
-          })
-          const user = await admit(deps, identity, ip)
-          await endTrip(deps, trip)
-          const session = { userId: user.id, how: provider.id, returnTo: trip.returnTo }
-          const response = await signedIn(deps, { request, server }, session)
-          response.headers.append('Set-Cookie', endedTripCookie(deps, trip))
-          return response
-        }),
+        traced(deps, { request, server }, 'sign-in', () => finishTrip(deps, { request, server }, trips, id)),
       PAGE,
     )
     .post(
@@ -192,6 +171,31 @@ async function showLink(deps: SignInDeps, request: Request): Promise<Response> {
   const email = await ownerOfSignInLink(deps, token)
   const response = await page(deps, request, shell => signInLinkPage({ shell, token, csrf, email }))
   response.headers.append('Set-Cookie', cookie)
+  return response
+}
+
+/** Somebody comes back from a provider. */
+async function finishTrip(deps: SignInDeps, handled: Handled, trips: TripTokens, id: string): Promise<Response> {
+  const { request, server } = handled
+  const provider = requireProvider(deps, id)
+  const params = queryParams(request)
+  const trip = await readTrip(deps, trips, request, provider, params).catch(async error => {
+    // Loaded again after it has signed in.
+    if (error instanceof AppError && (await deps.viewers.find(request))) return undefined
+    throw error
+  })
+  if (!trip) return seeOther('/auth/signin')
+  const code = requireCode(params)
+  const ip = clientAddress(deps, request, server)
+  const identity = await provider.finish({ code, iss: params.iss }, trip, deps.now()).catch(error => {
+    if (error instanceof AppError && error.status === 403)
+      recordRepeatable(deps, 'user.refused', { ip, detail: { how: provider.id } }, provider.id)
+    throw error
+  })
+  const user = await admit(deps, identity, ip)
+  await endTrip(deps, trip)
+  const response = await signedIn(deps, handled, { userId: user.id, how: provider.id, returnTo: trip.returnTo })
+  response.headers.append('Set-Cookie', endedTripCookie(deps, trip))
   return response
 }
 

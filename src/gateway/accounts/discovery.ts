@@ -4,11 +4,12 @@
  */
 import { type AuthorizationServer, processDiscoveryResponse } from 'oauth4webapi'
 import { z } from 'zod'
+import type { Base } from '../../base.ts'
 import { AppError } from '../../lib/errors.ts'
 import { SafeFetchError } from '../../lib/safe-fetch.ts'
 import { challengeOf } from '../challenge.ts'
 import type { UpstreamConfig } from '../config.ts'
-import { isReachable, type Reach, urlOf } from './reach.ts'
+import { isReachable, openReach, type Reach, urlOf } from './reach.ts'
 
 export interface Discovered {
   /** The resource to request tokens for (RFC 8707). */
@@ -52,6 +53,27 @@ export async function discover(config: UpstreamConfig, reach: Reach): Promise<Di
     resource: metadata?.resource ?? url,
     scope: auth.scopes ?? challenge.scope ?? metadata?.scopes_supported,
     server,
+  }
+}
+
+/** How long discovery results are cached, and how long failures. */
+const FOUND_MS = 300_000
+const FAILED_MS = 5_000
+
+/** {@link discover}, cached by upstream; those who ask at once share one discovery. */
+export function openDiscoveries(base: Base): (config: UpstreamConfig) => Promise<Discovered> {
+  const discoveries = new Map<string, { fingerprint: string; until: number; found: Promise<Discovered> }>()
+  return config => {
+    const { name, fingerprint } = config
+    const now = base.now().getTime()
+    const known = discoveries.get(name)
+    if (known?.fingerprint === fingerprint && known.until > now) return known.found
+    const entry = { fingerprint, until: now + FOUND_MS, found: discover(config, openReach(base.outbound, config)) }
+    entry.found.catch(() => {
+      entry.until = base.now().getTime() + FAILED_MS
+    })
+    discoveries.set(name, entry)
+    return entry.found
   }
 }
 

@@ -1,16 +1,10 @@
 /**
  * Users' accounts at upstream servers that require OAuth (`auth` in the file). `discovery` finds the authorization server,
- * `trips` links an account, using our `client-identity`, `refresh` renews tokens, and `end` unlinks. Calls get a credential
+ * `trips` links an account, using our `client-identity`, `refresh` renews tokens, `end` unlinks, and `endings` says when. Calls get a credential
  * here; tokens leave this folder only as the Authorization header of requests to their upstream. `reach` restricts the
  * addresses of these servers. The OAuth server for our own clients is in `oauth/`.
  */
-import {
-  type AccountKey,
-  listAccountsAt,
-  listAccountsOfDisabled,
-  listLeftAccounts,
-  listUpstreamAccounts,
-} from '../../../sql/upstream-accounts.ts'
+import { listUpstreamAccounts } from '../../../sql/upstream-accounts.ts'
 import type { Base } from '../../base.ts'
 import { hmac, sameBytes } from '../../lib/crypto.ts'
 import { AppError } from '../../lib/errors.ts'
@@ -22,11 +16,11 @@ import { mayUse } from '../policy.ts'
 import { openBells } from './bells.ts'
 import { type IssueSubjectToken, openClientCredentials } from './client-credential.ts'
 import { clientDocument } from './client-identity.ts'
-import { type Discovered, discover } from './discovery.ts'
-import { type Ending, endAccount } from './end.ts'
+import { type Discovered, openDiscoveries } from './discovery.ts'
+import { openEndings } from './endings.ts'
 import { type Account, accountKey, openAccountMemory } from './memory.ts'
 import { personCredential } from './person-credential.ts'
-import { openReach, urlOf } from './reach.ts'
+import { urlOf } from './reach.ts'
 import { openRefreshes } from './refresh.ts'
 import { beginTrip, finishTrip } from './trips.ts'
 import type { Person, PersonAccounts } from './types.ts'
@@ -52,13 +46,7 @@ export interface Accounts extends PersonAccounts {
   close(): Promise<void>
 }
 
-/** How long discovery results are cached, and how long failures. */
-const FOUND_MS = 300_000
-const FAILED_MS = 5_000
 const WATCH_MS = 5_000
-/** Accounts at an upstream that a starting server does not know end after a day without use. */
-const UNUSED_MS = 86_400_000
-const BATCH = 100
 
 /** Identifies the user that a link was made for, so that a user cannot be tricked into using somebody else's link. */
 function tagOf(base: Base, userId: string): string {
@@ -69,9 +57,9 @@ export function openAccounts(base: Base, issueSubjectToken: IssueSubjectToken): 
   let configs = new Map<string, UpstreamConfig>()
   const memory = openAccountMemory(base)
   const bells = openBells()
+  const discoverOnce = openDiscoveries(base)
   const refreshes = openRefreshes(base, memory, bells, discoverOnce)
-  const discoveries = new Map<string, { fingerprint: string; until: number; found: Promise<Discovered> }>()
-  const ending = new Set<Promise<void>>()
+  const endings = openEndings(base, memory, name => configs.get(name))
 
   /** @throws AppError 404 if this user cannot link an account there. */
   function linkable(person: Person, name: string): UpstreamConfig {
@@ -81,19 +69,6 @@ export function openAccounts(base: Base, issueSubjectToken: IssueSubjectToken): 
         status: 404,
       })
     return config
-  }
-
-  function discoverOnce(config: UpstreamConfig): Promise<Discovered> {
-    const { name, fingerprint } = config
-    const now = base.now().getTime()
-    const known = discoveries.get(name)
-    if (known?.fingerprint === fingerprint && known.until > now) return known.found
-    const entry = { fingerprint, until: now + FOUND_MS, found: discover(config, openReach(base.outbound, config)) }
-    entry.found.catch(() => {
-      entry.until = base.now().getTime() + FAILED_MS
-    })
-    discoveries.set(name, entry)
-    return entry.found
   }
 
   /** The scopes that the upstream requires, those that it required later, and `offline_access` if supported. */
@@ -117,35 +92,6 @@ export function openAccounts(base: Base, issueSubjectToken: IssueSubjectToken): 
   const hasSecret = ({ auth }: UpstreamConfig) => auth?.clientSecret !== undefined
   const isUsable = (account: Account | null) => account?.tokens !== undefined
 
-  async function end(key: AccountKey, by: Ending, ip: string | null = null): Promise<void> {
-    const ended = await endAccount(base, configs.get(key.upstream), key, by, ip)
-    memory.forget(key.upstream, key.userId)
-    if (!ended) return
-    const { revoked } = ended
-    ending.add(revoked)
-    void revoked.finally(() => ending.delete(revoked))
-  }
-
-  /** Ends what a query finds, batch by batch, in the background. */
-  async function endAll(by: Ending, find: (limit: number) => Promise<{ upstream: string; user_id: string }[]>) {
-    try {
-      for (let found = BATCH; found === BATCH; ) {
-        const rows = await find(BATCH)
-        found = rows.length
-        for (const row of rows) await end({ upstream: row.upstream, userId: row.user_id }, by)
-      }
-    } catch (error) {
-      base.log.warn({ detail: (error as Error).message }, 'could not end accounts at upstreams that were removed')
-    }
-  }
-
-  /** What ended while no server was running. Other replicas may have a newer file, so accounts in use stay. */
-  async function endLeft(known: string[]): Promise<void> {
-    const before = new Date(base.now().getTime() - UNUSED_MS)
-    await endAll('removed', limit => listLeftAccounts(base.sql, { upstreams: known, before, limit }))
-    await endAll('disabled', limit => listAccountsOfDisabled(base.sql, limit))
-  }
-
   let known: Set<string> | undefined
 
   return {
@@ -153,14 +99,14 @@ export function openAccounts(base: Base, issueSubjectToken: IssueSubjectToken): 
       configs = new Map(next.map(config => [config.name, config]))
       const before = known
       known = new Set([...next.filter(({ auth }) => auth?.type === 'user').map(({ name }) => name), ...disabled])
-      if (!before) return void endLeft([...known])
+      if (!before) return void endings.endLeft([...known])
       const removed = [...before].filter(name => !known!.has(name))
-      if (removed.length > 0) void endAll('removed', limit => listAccountsAt(base.sql, removed, limit))
+      if (removed.length > 0) void endings.endRemoved(removed)
     },
     async endPerson(userId) {
       clientCredentials.forget(`user:${userId}`)
       for (const { upstream } of await listUpstreamAccounts(base.sql, userId))
-        await end({ upstream, userId }, 'disabled')
+        await endings.end({ upstream, userId }, 'disabled')
     },
     credentialFor(config, caller) {
       if (config.auth === undefined) return undefined
@@ -204,9 +150,7 @@ export function openAccounts(base: Base, issueSubjectToken: IssueSubjectToken): 
       bells.ring(accountKey(upstream, userId))
     },
     trust: memory.trust,
-    async close() {
-      await Promise.all(ending)
-    },
+    close: endings.settled,
 
     async list(person) {
       const rows = new Map((await listUpstreamAccounts(base.sql, person.id)).map(row => [row.upstream, row]))
@@ -254,7 +198,7 @@ export function openAccounts(base: Base, issueSubjectToken: IssueSubjectToken): 
     },
     async unlink(person, name, ip) {
       linkable(person, name)
-      await end({ upstream: name, userId: person.id }, 'user', ip)
+      await endings.end({ upstream: name, userId: person.id }, 'user', ip)
     },
     document() {
       const names = [...configs.values()].flatMap(({ name, auth }) => (auth?.type === 'user' ? [name] : []))

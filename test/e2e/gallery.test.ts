@@ -21,9 +21,9 @@ afterAll(async () => {
   await app.server?.stop(true)
 })
 
-/** Buttons that reach beyond the window, or whose text reaches beyond them. */
+/** Buttons, and fields of codes, that reach beyond the window, or whose text reaches beyond them. */
 function cutButtons(page: Page): Promise<string[]> {
-  return page.evaluate(`[...document.querySelectorAll('button, a.button')].filter(button => {
+  return page.evaluate(`[...document.querySelectorAll('button, a.button, input.code')].filter(button => {
     if (!button.checkVisibility()) return false
     const { left, right } = button.getBoundingClientRect()
     return left < 0 || right > innerWidth || button.scrollWidth > button.clientWidth + 1

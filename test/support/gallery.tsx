@@ -268,7 +268,7 @@ export const PAGES: Record<string, View> = {
           'Claude Code',
           false,
           connection(['mcp:tools:read', 'mcp:tools:call'], { label: 'laptop' }),
-          connection(['mcp:tools:read'], { label: LONG.slice(0, 60), network: '2001:db8:1234:5678::/64' }),
+          connection(['mcp:tools:read'], { label: 'build server', network: '2001:db8:1234:5678::/64' }),
         ),
         connectedApp('Nightly report', true, connection(['mcp'], { calledAt: undefined, network: undefined })),
         connectedApp(
@@ -277,6 +277,7 @@ export const PAGES: Record<string, View> = {
           connection([...scopes.names], {
             resource: `${request.resource}/observability-production-europe-west`,
             servers: [],
+            label: LONG.slice(0, 60),
           }),
         ),
         connectedApp(

@@ -18,6 +18,7 @@ import devicePolls from './0017_device_polls.sql' with { type: 'text' }
 import servers from './0018_servers.sql' with { type: 'text' }
 import auditSearch from './0019_audit_search.sql' with { type: 'text' }
 import leavingUsers from './0020_leaving_users.sql' with { type: 'text' }
+import grantsExpiry from './0021_grants_expiry.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -47,4 +48,5 @@ export const migrations: readonly Migration[] = [
   { name: '0018_servers', text: servers },
   { name: '0019_audit_search', text: auditSearch },
   { name: '0020_leaving_users', text: leavingUsers },
+  { name: '0021_grants_expiry', text: grantsExpiry },
 ]

@@ -1,18 +1,21 @@
 /** The fixture servers without the gateway: what a client gets directly is what it must get through the gateway. */
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
-import {
-  Client,
-  LOG_LEVEL_META_KEY,
-  type LoggingLevel,
-  StreamableHTTPClientTransport,
-} from '@modelcontextprotocol/client'
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { hasPassed, type Revision, runRequirements, scoredScenarios } from '../support/conformance.ts'
-import { PROMPTS, RESOURCES, TEMPLATES, TOOLS, WATCHED } from '../support/upstreams/catalogue.ts'
+import {
+  answerOf,
+  CHANGES,
+  type Era,
+  expectEveryField,
+  expectLists,
+  expectLogsAndProgress,
+  expectQuestions,
+  openEraClient,
+  type Wire,
+} from '../support/era-client.ts'
+import { TOOLS, WATCHED } from '../support/upstreams/catalogue.ts'
 import { startUpstream, stdioEntry, UPSTREAMS, type Upstream } from '../support/upstreams/start.ts'
-
-type Era = 'legacy' | 'modern'
-type Wire = 'stdio' | 'http'
 
 type Running = Awaited<ReturnType<typeof startUpstream>>
 
@@ -38,46 +41,12 @@ describe('the conformance suite, directly over HTTP', () => {
   })
 })
 
-const VALUES: Record<string, unknown> = {
-  name: 'Ada',
-  color: 'blue',
-  ok: true,
-  value: 'a value',
-  username: 'ada',
-  email: 'ada@example.com',
-  context: 'a test',
-  age: 36,
-  score: 1.5,
-  status: 'inactive',
-  verified: false,
-  untitledSingle: 'option2',
-  titledSingle: 'value2',
-  legacyEnum: 'opt2',
-  untitledMulti: ['option1', 'option3'],
-  titledMulti: ['value3'],
-}
-
 /**
  * A client that answers whatever it is asked.
  * @param server Its own process over stdio, or one that serves HTTP.
  */
 async function connect(server: Upstream | Running, era: Era) {
-  const mode = era === 'legacy' ? ('legacy' as const) : { pin: '2026-07-28' }
-  const client = new Client(
-    { name: 'test', version: '1.0.0' },
-    { capabilities: { elicitation: {}, sampling: {}, roots: {} }, versionNegotiation: { mode } },
-  )
-  client.setRequestHandler('elicitation/create', ({ params }) => {
-    if (params.mode === 'url') throw new Error('only forms are expected')
-    const keys = Object.keys(params.requestedSchema.properties)
-    return { action: 'accept', content: Object.fromEntries(keys.map(key => [key, VALUES[key]])) as never }
-  })
-  client.setRequestHandler('sampling/createMessage', () => ({
-    role: 'assistant',
-    model: 'a-model',
-    content: { type: 'text', text: 'said by the model' },
-  }))
-  client.setRequestHandler('roots/list', () => ({ roots: [{ uri: 'file:///a' }, { uri: 'file:///b' }] }))
+  const client = openEraClient(era)
   const streamOpen = Promise.withResolvers<void>()
   if (typeof server === 'string') {
     streamOpen.resolve()
@@ -95,11 +64,7 @@ async function connect(server: Upstream | Running, era: Era) {
     /** Subscribes to every change, in the way of the era. @returns the next change of which the client is told. */
     async watch() {
       let told = Promise.withResolvers<string>()
-      for (const method of [
-        'notifications/tools/list_changed',
-        'notifications/prompts/list_changed',
-        'notifications/resources/updated',
-      ] as const)
+      for (const method of CHANGES)
         client.setNotificationHandler(method, () => {
           told.resolve(method)
           told = Promise.withResolvers()
@@ -136,93 +101,28 @@ describe.each(PAIRS)('%s for a %s client over %s', (name, era, wire) => {
 
   test('lists everything unchanged', async () => {
     await using connection = await connect(server, era)
-    const { client } = connection
-    expect((await client.listTools()).tools).toEqual([...TOOLS])
-    expect((await client.listPrompts()).prompts).toEqual([...PROMPTS])
-    expect((await client.listResources()).resources).toEqual([...RESOURCES])
-    expect((await client.listResourceTemplates()).resourceTemplates).toEqual([...TEMPLATES])
+    await expectLists(connection.client)
   })
 
   test('sends the client every request that a server can send', async () => {
     await using connection = await connect(server, era)
-    const answer = async (tool: string, args: Record<string, unknown> = {}) => {
-      const { content } = await connection.client.callTool({ name: tool, arguments: args })
-      return content.map(block => (block.type === 'text' ? block.text : block.type)).join()
-    }
-    expect(await answer('test_sampling', { prompt: 'Hello' })).toBe('LLM response: said by the model')
-    expect(await answer('test_elicitation', { message: 'Who?' })).toBe(
-      'User response: action: accept, content: {"username":"ada","email":"ada@example.com"}',
-    )
-    expect(await answer('test_elicitation_sep1034_defaults')).toBe(
+    await expectQuestions(connection.client)
+    expect(await answerOf(connection.client, 'test_elicitation_sep1034_defaults')).toBe(
       'Elicitation completed: action=accept, content={"name":"Ada","age":36,"score":1.5,"status":"inactive","verified":false}',
     )
-    expect(await answer('test_elicitation_sep1330_enums')).toBe(
-      'Elicitation completed: action=accept, content={"untitledSingle":"option2","titledSingle":"value2",' +
-        '"legacyEnum":"opt2","untitledMulti":["option1","option3"],"titledMulti":["value3"]}',
+    expect(await answerOf(connection.client, 'test_input_required_result_capabilities')).toBe(
+      'Answered: elicited, sampled',
     )
-    expect(await answer('test_input_required_result_elicitation')).toBe('Hello, Ada!')
-    expect(await answer('test_input_required_result_sampling')).toBe('LLM response: said by the model')
-    expect(await answer('test_input_required_result_list_roots')).toBe('Roots: file:///a file:///b')
-    expect(await answer('test_input_required_result_request_state')).toBe('state-ok')
-    expect(await answer('test_input_required_result_multiple_inputs')).toBe(
-      'said by the model Ada, file:///a file:///b',
-    )
-    expect(await answer('test_input_required_result_multi_round')).toBe('Ada likes blue')
-    expect(await answer('test_input_required_result_tampered_state')).toBe('integrity-ok')
-    expect(await answer('test_input_required_result_capabilities')).toBe('Answered: elicited, sampled')
-    const prompt = await connection.client.getPrompt({ name: 'test_input_required_result_prompt' })
-    expect(prompt.messages).toEqual([{ role: 'user', content: { type: 'text', text: 'Prompt with context: a test' } }])
   })
 
   test('keeps every field of a result', async () => {
     await using connection = await connect(server, era)
-    const result = await connection.client.callTool({
-      name: 'test_every_field',
-      arguments: { number: 21 },
-      _meta: { 'example.com/of-the-request': { kept: true } },
-    })
-    expect(result).toMatchObject({
-      content: [
-        {
-          type: 'text',
-          text: '42',
-          annotations: { audience: ['assistant'], priority: 1 },
-          _meta: { 'example.com/of-the-text': 1 },
-        },
-        { type: 'resource_link', uri: 'test://static-text', name: 'static-text', mimeType: 'text/plain' },
-      ],
-      structuredContent: { double: 42 },
-      _meta: { 'example.com/of-the-request': { kept: true } },
-    })
+    await expectEveryField(connection.client)
   })
 
   test('logs and reports progress to the client that asked for it', async () => {
     await using connection = await connect(server, era)
-    const { client } = connection
-    const logged: unknown[] = []
-    client.setNotificationHandler('notifications/message', ({ params }) => void logged.push(params))
-    const call = (name: string, level?: LoggingLevel) =>
-      client.callTool({ name, ...(level && era === 'modern' ? { _meta: { [LOG_LEVEL_META_KEY]: level } } : {}) })
-    if (era === 'legacy') await client.setLoggingLevel('warning')
-    await call('test_tool_with_logging', 'warning')
-    expect(logged).toEqual([])
-    if (era === 'legacy') await client.setLoggingLevel('info')
-    await call('test_tool_with_logging', 'info')
-    expect(logged).toEqual([
-      { level: 'info', data: 'Tool execution started' },
-      { level: 'info', data: 'Tool processing data' },
-      { level: 'info', data: 'Tool execution completed' },
-    ])
-    // Not by `onprogress`: the SDK's client forgets that when the result comes together with the last report.
-    const reported: unknown[] = []
-    const done = Promise.withResolvers<void>()
-    client.setNotificationHandler('notifications/progress', ({ params: { progressToken, progress, total } }) => {
-      reported.push([progressToken, progress, total])
-      if (progress === total) done.resolve()
-    })
-    await client.callTool({ name: 'test_tool_with_progress', _meta: { progressToken: 'mine' } })
-    await done.promise
-    expect(reported).toEqual([0, 50, 100].map(progress => ['mine', progress, 100]))
+    await expectLogsAndProgress(connection.client, era)
   })
 
   test('reads the headers of its request', async () => {

@@ -14,7 +14,13 @@ export interface Permission {
 /** The tools of an upstream server that an app could use. */
 export interface OpenedServer {
   name: string
-  tools: { name: string; destructive: boolean }[]
+  /** Undefined if the server did not answer. */
+  tools: Tool[] | undefined
+}
+
+interface Tool {
+  name: string
+  destructive: boolean
 }
 
 /** What an app asks for, as the device page and the consent page show it. */
@@ -104,36 +110,57 @@ export function DecisionForm(props: {
 }
 
 function Opened({ shell: { t, language }, servers }: { shell: Shell; servers: OpenedServer[] }) {
-  if (servers.length === 0) return ''
-  const count = servers.reduce((sum, { tools }) => sum + tools.length, 0)
-  const names = enumeration(
-    language,
-    servers.map(({ name }) => name),
-  )
+  const listed = servers.flatMap(({ name, tools }) => (tools === undefined ? [] : [{ name, tools }]))
+  const silent = servers.filter(({ tools }) => tools === undefined)
+  const namesOf = (some: { name: string }[]) =>
+    enumeration(
+      language,
+      some.map(({ name }) => name),
+    )
+  const count = listed.reduce((sum, { tools }) => sum + tools.length, 0)
   return (
-    <details class="opened">
-      <summary safe>{fill(t.tools, { count: count.toLocaleString(language), servers: names })}</summary>
-      {servers.map(({ name, tools }) => (
-        <>
-          <p class="of" safe>
-            {name}
-          </p>
-          <ul>
-            {tools.map(tool => (
-              <li>
-                <code safe>{tool.name}</code>{' '}
-                {tool.destructive ? (
-                  <span class="badge bad" safe>
-                    {t.destructive}
-                  </span>
-                ) : (
-                  ''
-                )}
-              </li>
-            ))}
-          </ul>
-        </>
-      ))}
-    </details>
+    <>
+      {listed.length === 0 ? (
+        ''
+      ) : (
+        <details class="opened">
+          <summary safe>{fill(t.tools, { count: count.toLocaleString(language), servers: namesOf(listed) })}</summary>
+          {listed.map(server => (
+            <Tools server={server} t={t} />
+          ))}
+        </details>
+      )}
+      {silent.length === 0 ? (
+        ''
+      ) : (
+        <p class="hint" safe>
+          {fill(t.silentServers, { servers: namesOf(silent) })}
+        </p>
+      )}
+    </>
+  )
+}
+
+function Tools({ server: { name, tools }, t }: { server: { name: string; tools: Tool[] }; t: Texts }) {
+  return (
+    <>
+      <p class="of" safe>
+        {name}
+      </p>
+      <ul>
+        {tools.map(tool => (
+          <li>
+            <code safe>{tool.name}</code>{' '}
+            {tool.destructive ? (
+              <span class="badge bad" safe>
+                {t.destructive}
+              </span>
+            ) : (
+              ''
+            )}
+          </li>
+        ))}
+      </ul>
+    </>
   )
 }

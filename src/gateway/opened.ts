@@ -6,14 +6,20 @@ import { CLIENT_CAPABILITIES, CLIENT_INFO, MODERN, PROTOCOL_VERSION } from './pr
 
 export interface OpenedServer {
   name: string
-  tools: { name: string; destructive: boolean }[]
+  /** Undefined if the server did not answer. */
+  tools: Tool[] | undefined
 }
 
-/** A page does not wait longer for a server; it is then left out. */
+interface Tool {
+  name: string
+  destructive: boolean
+}
+
+/** A page does not wait longer for a server. */
 const WAIT_MS = 1_000
 const CLIENT = { name: 'mcp-oauth-server', version: '1' }
 
-/** @param endpoint Undefined: all servers that the caller may use. @returns what answered in time, destructive tools first. */
+/** @param endpoint Undefined: all servers that the caller may use. @returns servers with tools, destructive ones first, and servers that did not answer in time. */
 export async function openedTools(
   gateway: Gateway,
   endpoint: string | undefined,
@@ -23,12 +29,12 @@ export async function openedTools(
   const servers = await Promise.all(
     names
       .filter(name => gateway.mayUse(name, caller))
-      .map(async name => ({ name, tools: await toolsOf(gateway, name, caller).catch(() => []) })),
+      .map(async name => ({ name, tools: await toolsOf(gateway, name, caller).catch(() => undefined) })),
   )
-  return servers.filter(({ tools }) => tools.length > 0)
+  return servers.filter(({ tools }) => tools?.length !== 0)
 }
 
-async function toolsOf(gateway: Gateway, name: string, caller: GatewayCaller): Promise<OpenedServer['tools']> {
+async function toolsOf(gateway: Gateway, name: string, caller: GatewayCaller): Promise<Tool[]> {
   const signal = AbortSignal.timeout(WAIT_MS)
   const given = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
   const _meta = { [PROTOCOL_VERSION]: MODERN, [CLIENT_INFO]: CLIENT, [CLIENT_CAPABILITIES]: {} }

@@ -46,6 +46,7 @@ const request: Omit<DeviceRequestProps, 'shell'> = {
   opened: [
     { name: 'files', tools: TOOLS },
     { name: 'notes', tools: TOOLS.slice(1) },
+    { name: 'wiki', tools: undefined },
   ],
   usedBefore: undefined,
   lasts: 90 * 86_400,

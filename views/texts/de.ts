@@ -33,6 +33,7 @@ export const de: Texts = {
   alreadyConnected:
     'Diese App ist bereits in Ihrem Namen verbunden, zuletzt benutzt: {time}. Jene Verbindung bleibt; Sie können sie in Ihrem Konto trennen.',
   tools: 'Werkzeuge: {count}, auf {servers}',
+  silentServers: 'Ebenfalls eingeschlossen, antwortet aber gerade nicht: {servers}',
   destructive: 'kann ändern oder löschen',
   deny: 'Ablehnen',
   approve: 'Erlauben',

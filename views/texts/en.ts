@@ -34,6 +34,7 @@ export const en = {
   alreadyConnected:
     'This app is already connected as you, last used {time}. That connection stays; you can end it in your account.',
   tools: 'Tools: {count}, on {servers}',
+  silentServers: 'Also included, but not answering at the moment: {servers}',
   destructive: 'can change or delete things',
   deny: 'Deny',
   approve: 'Approve',

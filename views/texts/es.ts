@@ -33,6 +33,7 @@ export const es: Texts = {
   alreadyConnected:
     'Esta aplicación ya está conectada en tu nombre; último uso: {time}. Esa conexión se mantiene; puedes terminarla en tu cuenta.',
   tools: 'Herramientas: {count}, en {servers}',
+  silentServers: 'También incluido, pero no responde en este momento: {servers}',
   destructive: 'puede modificar o borrar',
   deny: 'Rechazar',
   approve: 'Permitir',

@@ -33,6 +33,7 @@ export const fr: Texts = {
   alreadyConnected:
     'Cette application est déjà connectée en votre nom, dernière utilisation : {time}. Cette connexion demeure ; vous pouvez y mettre fin dans votre compte.',
   tools: 'Outils : {count}, sur {servers}',
+  silentServers: 'Également inclus, mais ne répond pas pour le moment : {servers}',
   destructive: 'peut modifier ou supprimer',
   deny: 'Refuser',
   approve: 'Autoriser',

@@ -33,6 +33,7 @@ export const ja: Texts = {
   alreadyConnected:
     'このアプリはすでにあなたとして接続されています (最終使用: {time})。その接続は残ります。アカウントのページで解除できます。',
   tools: 'ツール: {count} 個 ({servers})',
+  silentServers: '現在応答していませんが、これも含まれます: {servers}',
   destructive: '変更や削除ができます',
   deny: '拒否',
   approve: '許可',

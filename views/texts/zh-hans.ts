@@ -32,6 +32,7 @@ export const zhHans: Texts = {
   appOnDevice: '此设备上的应用（{scheme}）',
   alreadyConnected: '此应用已以您的身份连接，上次使用：{time}。该连接会保留；您可以在账户页面中断开它。',
   tools: '工具：{count} 个，位于 {servers}',
+  silentServers: '同样包含在内，但目前没有响应：{servers}',
   destructive: '可能更改或删除内容',
   deny: '拒绝',
   approve: '允许',

@@ -20,8 +20,8 @@ export function PasskeySignIn(props: { csrf: string; returnTo: string; isOnly: b
       <Csrf token={csrf} />
       <input type="hidden" name="return_to" value={returnTo} />
       <input type="hidden" name="credential" value="" />
-      <button class={isOnly ? 'primary' : 'choice'} type="submit" safe>
-        {t.withPasskey}
+      <button class={isOnly ? 'primary' : 'choice'} type="submit">
+        <Icon name="key" /> <span safe>{t.withPasskey}</span>
       </button>
       <PasskeyProblem text={t.noPasskey} />
     </form>

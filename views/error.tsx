@@ -22,6 +22,7 @@ interface ErrorPageProps {
 const MARKS: Readonly<Record<number, { kind: 'bad' | 'warn' | 'calm'; icon: IconName }>> = {
   403: { kind: 'warn', icon: 'lock' },
   404: { kind: 'calm', icon: 'search' },
+  405: { kind: 'calm', icon: 'search' },
   409: { kind: 'calm', icon: 'info' },
   429: { kind: 'warn', icon: 'clock' },
   503: { kind: 'warn', icon: 'clock' },

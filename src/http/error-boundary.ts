@@ -79,6 +79,18 @@ const OUR_FAULT = {
   advice: 'The error has been logged. Try again, or tell the operator of this server when it happened.',
 }
 
+const NO_PAGE = {
+  title: 'There is no such page',
+  advice: 'Check the address, or start from the front page.',
+}
+
+/** What the description of such an error, which is for programs, does not tell people. */
+const FOR_PEOPLE: Readonly<Record<number, { title: string; advice?: string }>> = {
+  405: NO_PAGE,
+  413: { title: 'That is too large', advice: 'Go back, shorten what you entered, and try again.' },
+  429: { title: 'Please wait' },
+}
+
 /** @param toJson Absent: as a page. */
 function respondTo(
   deps: PageDeps,
@@ -121,6 +133,7 @@ function classify(error: unknown): Answer {
       description,
       title: 'This request was refused',
       advice: description,
+      ...FOR_PEOPLE[status],
       headers,
       log: { level, message: 'request refused', detail },
     }
@@ -136,8 +149,7 @@ function classify(error: unknown): Answer {
       status: 404,
       error: 'not_found',
       description: undefined,
-      title: 'There is no such page',
-      advice: 'Check the address, or start from the front page.',
+      ...NO_PAGE,
     }
   if (error instanceof ParseError || error instanceof URIError || error instanceof RangeError)
     return {

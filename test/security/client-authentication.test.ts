@@ -154,5 +154,8 @@ describe('what strangers can make the server do', () => {
     for (let i = 1; i <= 60; i++) last = await request(i)
     expect([last.status, last.headers.get('content-type')]).toEqual([429, 'text/html; charset=utf-8'])
     expect(Number(last.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(await last.text()).toMatch(
+      /<h1>Please wait<\/h1><p>Too many requests; try again in \d+ (minutes|seconds)\.<\/p>/,
+    )
   })
 })

@@ -42,6 +42,21 @@ export const ERRORS: Readonly<Record<string, Translations>> = {
     'この要求は拒否されました',
     '此请求被拒绝',
   ],
+  'That is too large': [
+    'Das ist zu groß',
+    'Es demasiado grande',
+    'C’est trop volumineux',
+    'サイズが大きすぎます',
+    '内容过大',
+  ],
+  'Go back, shorten what you entered, and try again.': [
+    'Gehen Sie zurück, kürzen Sie Ihre Eingabe, und versuchen Sie es erneut.',
+    'Vuelve atrás, acorta lo que has introducido e inténtalo de nuevo.',
+    'Revenez en arrière, raccourcissez votre saisie et réessayez.',
+    '前の画面に戻り、入力内容を短くして、もう一度試してください。',
+    '请返回，缩短输入的内容后重试。',
+  ],
+  'Please wait': ['Bitte warten Sie', 'Espera un momento', 'Veuillez patienter', 'しばらくお待ちください', '请稍候'],
   'The request is malformed': [
     'Die Anfrage ist fehlerhaft',
     'La solicitud está mal formada',

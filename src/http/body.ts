@@ -8,12 +8,15 @@ const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
  *
  * @throws OAuthError `invalid_request`, status 413, if it is larger, and 400 if the client disconnected or it is not UTF-8.
  */
-export async function readText(request: Request, limit: number): Promise<string> {
+export function readText(request: Request, limit: number): Promise<string> {
   const length = request.headers.get('content-length')
-  if (Number(length ?? 0) > limit) throw tooLarge(limit)
-  if (length === '0') return ''
+  if (Number(length ?? 0) > limit) return Promise.reject(tooLarge(limit))
   // A body of known length is read at once; any other in pieces, since it may be endless.
-  const bytes = await (length === null ? readPieces(request, limit) : request.arrayBuffer().catch(unreadable))
+  if (length === null) return readPieces(request, limit).then(decode)
+  return length === '0' ? Promise.resolve('') : request.arrayBuffer().then(decode, unreadable)
+}
+
+function decode(bytes: ArrayBuffer | Uint8Array): string {
   try {
     return DECODER.decode(bytes)
   } catch {

@@ -29,19 +29,14 @@ export function serveDirectly<T extends AnyElysia>(app: T, steps: Steps): T {
 }
 
 function directly(route: string, handler: Handler, { requests, checkOrigin, errorResponse }: Steps) {
-  const run = (request: Request & { params: unknown }, server: Handled['server']) => {
-    const refuse = (error: unknown) => errorResponse(error, request, route)
-    try {
+  return (request: Request & { params: unknown }, server: Handled['server']) => {
+    const run = () => {
       requests.begin(request, server)
       requireOneHost(request)
       requests.enter(request, route)
       checkOrigin(request, route)
-      const response = handler({ request, server, params: request.params })
-      return response instanceof Promise ? response.catch(refuse) : response
-    } catch (error) {
-      return refuse(error)
+      return handler({ request, server, params: request.params })
     }
+    return requests.around(request, run, error => errorResponse(error, request, route))
   }
-  return (request: Request & { params: unknown }, server: Handled['server']) =>
-    requests.around(request, () => run(request, server))
 }

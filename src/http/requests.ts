@@ -60,11 +60,26 @@ export function requestId(request: Request): string | undefined {
   return seen.get(request)?.id
 }
 
+type MaybeLater<T> = T | Promise<T>
+
+/** What Elysia has not made a response of. */
+const rethrow = (error: unknown): never => {
+  throw error
+}
+
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']
 
 export interface Requests {
-  /** The outermost step: what the response gets, and what is written down about it. */
-  around(request: Request, run: () => Response | Promise<Response>): Response | Promise<Response>
+  /**
+   * The outermost step: what the response gets, and what is written down about it.
+   *
+   * @param refuse What an error becomes.
+   */
+  around(
+    request: Request,
+    run: () => MaybeLater<Response>,
+    refuse: (error: unknown) => MaybeLater<Response>,
+  ): MaybeLater<Response>
   /** The first step inside. */
   begin(request: Request, server: Handled['server']): void
   /** Once the route is known. */
@@ -91,9 +106,16 @@ export function openRequests(base: Base, routes: Routes): Requests {
   }
 
   return {
-    around(request, run) {
-      const response = spans ? spans.within(request, run) : run()
-      return after(response, answered => finish(request, answered))
+    around(request, run, refuse) {
+      const end = (response: Response) => finish(request, response)
+      const fail = (error: unknown) => after(refuse(error), end)
+      let response: MaybeLater<Response>
+      try {
+        response = spans ? spans.within(request, run) : run()
+      } catch (error) {
+        return fail(error)
+      }
+      return response instanceof Promise ? response.then(end, fail) : end(response)
     },
     begin(request, server) {
       const given = request.headers.get('x-request-id')
@@ -113,7 +135,8 @@ export function openRequests(base: Base, routes: Routes): Requests {
 export const requests = ({ around, begin, enter }: Requests) =>
   new Elysia({ name: 'requests' })
     .wrap(
-      handle => (request: Request) => around(request, () => handle(request) as unknown as Response | Promise<Response>),
+      handle => (request: Request) =>
+        around(request, () => handle(request) as unknown as MaybeLater<Response>, rethrow),
     )
     // In blocks: Elysia awaits a hook whose text returns a call.
     .onRequest(({ request, server }) => {
@@ -148,7 +171,9 @@ function openNotes(base: Base, routes: Routes) {
         path: printablePath(route, request),
         status,
         ms: Math.round(ms * 10) / 10,
-        ...sender,
+        client: sender?.client,
+        user: sender?.user,
+        grant: sender?.grant,
         network: networkOf(clientAddress(base, request, server)),
       },
       'request',

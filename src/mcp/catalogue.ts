@@ -13,6 +13,7 @@ import {
 } from '../gateway/messages.ts'
 import { metaOf, SERVER_INFO as SERVER_INFO_KEY, TASK_METHODS } from '../gateway/protocol.ts'
 import { after } from '../lib/after.ts'
+import type { Principal } from '../oauth/principal.ts'
 import { allows } from '../oauth/scopes.ts'
 import { type Caller, gatewayCaller } from './caller.ts'
 import { INSTRUCTIONS, SERVER_INFO } from './identity.ts'
@@ -73,19 +74,25 @@ const UNKNOWN_METHOD_SCOPE = 'mcp:tools:call'
 export function openCatalogue(deps: ToolDeps): Catalogue {
   const { gateway } = deps
   const own = openOwnTools(deps)
-  /** JSON of our own tool lists, keyed by the tools in them, so that callers never see each other's list. */
-  const lists = new Map<string, string>()
+  /** JSON of our own tools, by the principal who sees them, so that callers never see each other's list. */
+  const lists = new WeakMap<Principal, string>()
+  const ownTargets = new Map<Tool, Target>()
 
   /** `tools/list` of the hub without upstream servers. */
-  function listJson(caller: Caller): string {
-    const tools = own.list(caller)
-    const key = tools.map(({ name }) => name).join()
-    let json = lists.get(key)
+  function listJson({ principal }: Caller): string {
+    let json = lists.get(principal)
     if (json === undefined) {
-      json = JSON.stringify(ofOurs({ era: '2026' }, { tools: sortByName(tools) }, LIST_HINTS))
-      lists.set(key, json)
+      json = JSON.stringify(ofOurs({ era: '2026' }, { tools: sortByName(own.list(principal)) }, LIST_HINTS))
+      lists.set(principal, json)
     }
     return json
+  }
+
+  /** For `tools/call`, the only way to call one. */
+  function targetOf(tool: Tool, scopes: readonly string[]): Target {
+    const target = ownTargets.get(tool) ?? ownTarget(own, tool, scopes)
+    ownTargets.set(tool, target)
+    return target
   }
 
   async function describe(endpoint: string | undefined, caller: Caller): Promise<Required<Description>> {
@@ -137,7 +144,8 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
       return { ...listTarget(own, gateway, scopes), ...(isOursAlone ? { ready: listJson(caller) } : {}) }
     }
     const tool = endpoint === undefined && method === 'tools/call' ? own.find(params.name) : undefined
-    if (tool || !gateway) return ownTarget(own, tool, scopes)
+    if (tool) return targetOf(tool, scopes)
+    if (!gateway) return ownTarget(own, undefined, scopes)
     if (method === 'logging/setLevel') return remoteTarget(gateway, endpoint, scopes)
     return findUpstream(gateway, endpoint, caller, method, params, scopes)
   }

@@ -44,18 +44,23 @@ export function prepare(
   era: Era,
   items: readonly unknown[],
 ): AllPrepared | Promise<AllPrepared> {
-  const judge = (found: Found[]) => {
-    const needed = found.flatMap(({ scopes }) => scopes)
-    const isEnough = needed.every(scope => allows(caller.scope, scope))
-    return { prepared: found.map(({ prepared }) => prepared), missing: isEnough ? [] : [...new Set(needed)] }
+  const judge = (prepared: (Prepared | undefined)[], needed: readonly string[]) => {
+    for (const scope of needed) if (!allows(caller.scope, scope)) return { prepared, missing: [...new Set(needed)] }
+    return { prepared, missing: [] }
   }
-  const [item] = items
-  if (items.length === 1)
-    return after(prepareOne(catalogue, endpoint, caller, era, toMessage(item)), found => judge([found]))
-  return Promise.all(items.map(item => prepareOne(catalogue, endpoint, caller, era, toMessage(item)))).then(judge)
+  if (items.length === 1) {
+    const found = prepareOne(catalogue, endpoint, caller, era, toMessage(items[0]))
+    return after(found, ({ prepared, scopes }) => judge([prepared], scopes))
+  }
+  return Promise.all(items.map(item => prepareOne(catalogue, endpoint, caller, era, toMessage(item)))).then(found =>
+    judge(
+      found.map(({ prepared }) => prepared),
+      found.flatMap(({ scopes }) => scopes),
+    ),
+  )
 }
 
-interface AllPrepared {
+export interface AllPrepared {
   prepared: (Prepared | undefined)[]
   missing: string[]
 }

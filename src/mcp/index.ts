@@ -26,7 +26,7 @@ import type { Resource } from '../oauth/resources.ts'
 import { noteUse } from '../oauth/uses.ts'
 import { type Caller, gatewayCaller, personOf } from './caller.ts'
 import { openCatalogue } from './catalogue.ts'
-import { type Prepared, prepare } from './core.ts'
+import { type AllPrepared, type Prepared, prepare } from './core.ts'
 import { openCounts } from './counts.ts'
 import { endWithPrincipals } from './disabled-users.ts'
 import { discoveryDocument } from './discovery-document.ts'
@@ -88,31 +88,34 @@ export const mcp = (deps: ToolDeps) => {
     })
   }
 
-  /** Reads the messages of a POST. @throws OAuthError `insufficient_scope` if the caller may not send them. */
-  async function receive(handled: Handled, resource: Resource, caller: Caller): Promise<Received | Response> {
-    const { request } = handled
-    const body = await read(caller, request)
-    if (body instanceof Response) return body
-    // Check again: the token may have been revoked while a slow body was being read.
-    const current = requireStillValid(deps, caller.principal, resource)
-    if (current instanceof Promise) await current
+  /** Judges the body of a POST. @throws OAuthError `insufficient_scope` if the caller may not send these messages. */
+  function receive(
+    { request }: Handled,
+    resource: Resource,
+    caller: Caller,
+    body: object,
+  ): Received | Promise<Received> {
     let envelope: Envelope | undefined
     let refused: RpcError | undefined
-    try {
-      envelope = readEnvelope(request.headers, body)
-    } catch (error) {
-      if (!(error instanceof RpcError)) throw error
-      refused = error
+    const accept = ({ prepared, missing }: AllPrepared): Received => {
+      if (missing.length > 0) throw insufficientScope(deps, resource, missing)
+      return { body, items: prepared, envelope, refused }
     }
-    const era = (envelope ?? refused) ? '2026' : '2025'
-    const messages: unknown[] = Array.isArray(body) ? body : [body]
-    const found = prepare(catalogue, resource.upstream, caller, era, messages)
-    const { prepared, missing } = found instanceof Promise ? await found : found
-    if (missing.length > 0) throw insufficientScope(deps, resource, missing)
-    return { body, items: prepared, envelope, refused }
+    // Check again: the token may have been revoked while a slow body was being read.
+    return after(requireStillValid(deps, caller.principal, resource), () => {
+      try {
+        envelope = readEnvelope(request.headers, body)
+      } catch (error) {
+        if (!(error instanceof RpcError)) throw error
+        refused = error
+      }
+      const era = (envelope ?? refused) ? '2026' : '2025'
+      const messages: unknown[] = Array.isArray(body) ? body : [body]
+      return after(prepare(catalogue, resource.upstream, caller, era, messages), accept)
+    })
   }
 
-  function read(caller: Caller, request: Request): Promise<object | Response> {
+  function read(caller: Caller, request: Request): Response | Promise<object | Response> {
     const length = request.headers.get('content-length')
     const isSmall = length !== null && Number(length) <= SMALL_BODY
     return isSmall ? readMessage(request) : readLarge(personOf(caller), request)
@@ -130,27 +133,27 @@ export const mcp = (deps: ToolDeps) => {
   }
 
   /** Streamable HTTP. */
-  function serve(handled: Handled, resource: Resource): Promise<Response> {
-    const refuse = (error: unknown) => {
+  async function serve(handled: Handled, resource: Resource): Promise<Response> {
+    try {
+      const authorized = authorize(handled, resource)
+      const caller = authorized instanceof Promise ? await authorized : authorized
+      const body = handled.request.method === 'POST' ? await read(caller, handled.request) : undefined
+      if (body instanceof Response) return body
+      const received = body && receive(handled, resource, caller, body)
+      return await answer(handled, resource, caller, received instanceof Promise ? await received : received)
+    } catch (error) {
       seeError(deps, handled, handled.request.headers.has('authorization') ? 'call' : 'challenge', error)
       throw error
     }
-    try {
-      const caller = authorize(handled, resource)
-      const answered =
-        caller instanceof Promise
-          ? caller.then(caller => answer(handled, resource, caller))
-          : answer(handled, resource, caller)
-      return answered.catch(refuse)
-    } catch (error) {
-      return refuse(error)
-    }
   }
 
-  async function answer(handled: Handled, resource: Resource, caller: Caller): Promise<Response> {
+  function answer(
+    handled: Handled,
+    resource: Resource,
+    caller: Caller,
+    received: Received | undefined,
+  ): Response | Promise<Response> {
     const { request } = handled
-    const received = request.method === 'POST' ? await receive(handled, resource, caller) : undefined
-    if (received instanceof Response) return received
     const accepts = acceptedBy(request)
     if (received && !accepts.json)
       return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept application/json and text/event-stream')
@@ -166,8 +169,7 @@ export const mcp = (deps: ToolDeps) => {
       received?.envelope && first
         ? modern.serve({ ...asked, envelope: received.envelope, prepared: first })
         : legacyHttp.serve({ ...asked, items: received?.items, isBatch: Array.isArray(received?.body) })
-    const response = answered instanceof Promise ? await answered : answered
-    return streams.guard(caller, request, response, farewell)
+    return after(answered, response => streams.guard(caller, request, response, farewell))
   }
 
   /** Opens the event stream of HTTP+SSE. */
@@ -212,8 +214,9 @@ export const mcp = (deps: ToolDeps) => {
       async ({ request, server }) => {
         const handled = { request, server }
         const caller = await authorize(handled, sse)
-        const received = await receive(handled, sse, caller)
-        if (received instanceof Response) return received
+        const body = await read(caller, request)
+        if (body instanceof Response) return body
+        const received = await receive(handled, sse, caller, body)
         return legacySse.receive(caller, queryParams(request).sessionId ?? '', received.items)
       },
       { parse: 'none', ...KNOWN_ORIGINS },

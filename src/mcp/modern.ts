@@ -61,7 +61,12 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
     message: RpcRequest,
     call: Pick<Call, 'signal' | 'notify'>,
   ): Json | Promise<Json> {
-    const { caller, request, envelope, prepared } = asked
+    const {
+      caller,
+      request,
+      envelope: { clientInfo, capabilities },
+      prepared,
+    } = asked
     if (message.method === 'server/discover') return discover(asked)
     const { method, params = {} } = message
     return prepared.target!.answer({
@@ -70,8 +75,10 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
       revision: MODERN,
       method,
       params,
-      ...envelope,
-      ...call,
+      clientInfo,
+      capabilities,
+      signal: call.signal,
+      notify: call.notify,
       paramHeaders: () => paramHeadersOf(request.headers),
     })
   }

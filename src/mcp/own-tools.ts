@@ -35,7 +35,9 @@ const DESCRIBED: readonly { tool: Tool; description: Json }[] = TOOLS.map(tool =
 
 /** Whether a principal may see and call a tool. */
 function mayUse(principal: Principal, tool: Tool): boolean {
-  return tool.scopes.every(scope => allows(principal.scope, scope)) && (!tool.forUsers || principal.userId !== null)
+  if (tool.forUsers && principal.userId === null) return false
+  for (const scope of tool.scopes) if (!allows(principal.scope, scope)) return false
+  return true
 }
 
 /** Whether two principals see the same list of tools. */
@@ -46,7 +48,7 @@ export function seeSameTools(one: Principal, other: Principal): boolean {
 export interface OwnTools {
   find(name: unknown): Tool | undefined
   /** Tool definitions for `tools/list`. */
-  list(caller: Caller): Json[]
+  list(principal: Principal): Json[]
   /**
    * Calls a tool and records the call, whatever the outcome. The agent sees only our own error texts.
    *
@@ -96,7 +98,7 @@ export function openOwnTools(deps: ToolDeps): OwnTools {
 
   return {
     find: name => TOOLS.find(tool => tool.name === name),
-    list: caller => DESCRIBED.filter(({ tool }) => mayUse(caller, tool)).map(({ description }) => description),
+    list: principal => DESCRIBED.filter(({ tool }) => mayUse(principal, tool)).map(({ description }) => description),
     call(caller, tool, args, context) {
       const person = personOf(caller)
       const ofTool = tool?.atOnce === undefined ? undefined : `${person} ${tool.name}`

@@ -19,17 +19,19 @@ export const TRANSPORT_ERROR = -32000
 export const SESSION_NOT_FOUND = -32001
 
 /** Reads the body of a POST. @returns the parsed JSON, or the error response for an invalid body. */
-export async function readMessage(request: Request): Promise<object | Response> {
+export function readMessage(request: Request): Response | Promise<object | Response> {
   const type = request.headers.get('content-type') ?? ''
   if (type !== 'application/json' && type.split(';')[0]!.trim().toLowerCase() !== 'application/json')
     return jsonRpcError(415, TRANSPORT_ERROR, 'The content type must be application/json')
-  let text: string
-  try {
-    text = await readText(request, BODY_LIMIT)
-  } catch (error) {
-    if (!(error instanceof OAuthError)) throw error
-    return jsonRpcError(error.status, error.status === 413 ? INVALID_REQUEST : PARSE_ERROR, error.description)
-  }
+  return readText(request, BODY_LIMIT).then(parseMessage, refuseBody)
+}
+
+function refuseBody(error: unknown): Response {
+  if (!(error instanceof OAuthError)) throw error
+  return jsonRpcError(error.status, error.status === 413 ? INVALID_REQUEST : PARSE_ERROR, error.description)
+}
+
+function parseMessage(text: string): object | Response {
   if (text === '') return jsonRpcError(400, PARSE_ERROR, 'The body is empty; it must be JSON')
   let message: unknown
   try {

@@ -20,7 +20,7 @@ export function AccountTabs({ at, shell: { t, viewer } }: { at: keyof typeof PAG
         </a>
       ))}
       {viewer?.isAdmin ? (
-        <a href="/admin" safe>
+        <a class="narrow" href="/admin" safe>
           {t.administration}
         </a>
       ) : (

@@ -69,6 +69,10 @@ export function Problem({ text }: { text: string | undefined }) {
   )
 }
 
+/** Of the field that a problem is about: it takes the focus, and screen readers read the message with it. */
+export const faultyField = (problem: string | undefined) =>
+  problem === undefined ? {} : { autofocus: true, 'aria-invalid': 'true' as const, 'aria-describedby': 'problem' }
+
 /** What has just been done, announced by screen readers. */
 export function Notice({ text }: { text: string }) {
   return (
@@ -111,6 +115,20 @@ export function Confirm(props: PropsWithChildren<{ label: string; about?: string
       </summary>
       {children as 'safe'}
     </details>
+  )
+}
+
+/** An address that breaks before its host and before each part of its path, where it does not fit in a line. */
+export function Address({ url }: { url: string }) {
+  return (
+    <span>
+      {
+        url
+          .split(/(?<=\/\/)|(?<!\/)(?=\/[^/])/)
+          .map(part => Html.escapeHtml(part))
+          .join('<wbr>') as 'safe'
+      }
+    </span>
   )
 }
 

@@ -1,6 +1,6 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { type ClientLabel, ClientName, Confirm, Csrf, Done, Phrase, Time } from './components.tsx'
+import { Address, type ClientLabel, ClientName, Confirm, Csrf, Done, Phrase, Time } from './components.tsx'
 import type { Shell } from './layout.tsx'
 import { type Permission, textOf } from './permissions.tsx'
 import { enumeration } from './texts/format.ts'
@@ -130,7 +130,14 @@ function AppCard(props: { shell: Shell; csrf: string; app: ConnectedApp; from: n
         )}
       </div>
       {connections.map(connection => (
-        <ConnectionRow shell={shell} csrf={csrf} client={client} connection={connection} from={from} />
+        <ConnectionRow
+          shell={shell}
+          csrf={csrf}
+          client={client}
+          connection={connection}
+          isOnly={count === 1}
+          from={from}
+        />
       ))}
     </article>
   )
@@ -141,9 +148,11 @@ function ConnectionRow(props: {
   csrf: string
   client: ClientLabel
   connection: Connection
+  /** Whether the app has no other. */
+  isOnly: boolean
   from: number
 }) {
-  const { shell, csrf, client, connection, from } = props
+  const { shell, csrf, client, connection, isOnly, from } = props
   const { t } = shell
   const { id, label, permissions } = connection
   const about = label ?? client.name
@@ -176,7 +185,7 @@ function ConnectionRow(props: {
           <form {...liveForm('/account/disconnect', from)}>
             <Csrf token={csrf} />
             <input type="hidden" name="id" value={id} />
-            <p safe>{fill(t.disconnectSure, { app: client.name })}</p>
+            <p safe>{fill(isOnly ? t.disconnectSure : t.disconnectOneSure, { app: client.name })}</p>
             <button class="small danger" type="submit" safe>
               {t.disconnect}
             </button>
@@ -194,7 +203,7 @@ function ConnectionFacts({ shell: { t, language }, connection }: { shell: Shell;
     <dl class="facts">
       <dt safe>{t.server}</dt>
       <dd>
-        <span safe>{resource}</span>
+        <Address url={resource} />
         {servers.length === 0 ? '' : <small safe>{enumeration(language, servers)}</small>}
       </dd>
       <dt safe>{t.connectedAt}</dt>

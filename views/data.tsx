@@ -1,7 +1,7 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { AccountTabs } from './account-tabs.tsx'
-import { Csrf, Phrase, Problem, SignInAgainFirst } from './components.tsx'
+import { Csrf, faultyField, Phrase, Problem, SignInAgainFirst } from './components.tsx'
 import { Layout, type Shell } from './layout.tsx'
 import { duration } from './texts/format.ts'
 import { fill } from './texts/index.ts'
@@ -47,7 +47,16 @@ export function dataPage({ shell, csrf, email, recent, auditDays, problem }: Dat
             <label for="email">
               <Phrase text={t.typeAddress} email={<b safe>{email}</b>} />
             </label>
-            <input class="field" id="email" name="email" type="email" required autocomplete="off" spellcheck="false" />
+            <input
+              class="field"
+              id="email"
+              name="email"
+              type="email"
+              required
+              autocomplete="off"
+              spellcheck="false"
+              {...faultyField(problem)}
+            />
             <button class="small danger" type="submit" safe>
               {t.deleteAccount}
             </button>

@@ -1,7 +1,7 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import { AccountTabs } from './account-tabs.tsx'
-import { Confirm, Csrf, Phrase, Problem, SignInAgainFirst, Snippet, Time } from './components.tsx'
+import { Address, Confirm, Csrf, Phrase, Problem, SignInAgainFirst, Snippet, Time } from './components.tsx'
 import { Icon } from './icons.tsx'
 import { Layout, type Shell } from './layout.tsx'
 import { type Permission, textOf } from './permissions.tsx'
@@ -111,7 +111,9 @@ function TokenRow(props: { shell: Shell; token: TokensProps['tokens'][number]; c
         </ul>
         <dl class="facts">
           <dt safe>{t.server}</dt>
-          <dd safe>{resource}</dd>
+          <dd>
+            <Address url={resource} />
+          </dd>
           <dt safe>{t.madeAt}</dt>
           <dd>
             <Time iso={createdAt} language={language} />
@@ -141,10 +143,11 @@ function TokenRow(props: { shell: Shell; token: TokensProps['tokens'][number]; c
 /** Shown once. */
 export function newTokenPage(props: { shell: Shell; name: string; token: string; expiresAt: string }) {
   const { t, language } = props.shell
+  const title = fill(t.tokenTitle, { name: props.name })
   return (
-    <Layout title={t.tokens} shell={props.shell} wide translated>
+    <Layout title={title} shell={props.shell} wide translated>
       <AccountTabs at="/account/tokens" shell={props.shell} />
-      <h1 safe>{fill(t.tokenTitle, { name: props.name })}</h1>
+      <h1 safe>{title}</h1>
       <div class="card">
         <Snippet id="token" text={props.token} t={t} />
         <p class="note warn">

@@ -56,7 +56,7 @@ const STATES = {
   linked: ['good', 'stateLinked'],
   wants_more: ['warn', 'stateWantsMore'],
   ended: ['warn', 'stateEnded'],
-  not_linked: ['', 'stateNotLinked'],
+  not_linked: ['calm', 'stateNotLinked'],
 } as const
 
 function State({ server: { state }, t }: { server: ServerAccount; t: Texts }) {

@@ -109,10 +109,10 @@ export const connections = (deps: ConnectionsDeps) => {
         const connection = await ownConnection(asked, id)
         const ended = await revokeGrant(deps, { grantId: id, userId: asked.viewer.userId, by: 'user' })
         const t = textsOf(asked.request)
-        return answer(
-          asked,
-          ended && connection ? fill(t.appDisconnected, { app: connection.client_name }) : t.alreadyEnded,
-        )
+        if (!ended || !connection) return answer(asked, t.alreadyEnded)
+        const { client_id: clientId, client_name: app } = connection
+        const others = await listConnections(deps, asked.viewer.userId, { clientId, limit: 1 })
+        return answer(asked, fill(others.length > 0 ? t.oneDisconnected : t.appDisconnected, { app }))
       },
       { parse: 'none', signedIn: true, ...PAGE },
     )

@@ -64,6 +64,12 @@ const REFUSALS: readonly [step: string, answer: RegExp, cause: string, fix: stri
   ],
   [
     '',
+    /not registered for the grant type/,
+    'It is registered for other ways to get a token',
+    'Remove this server from the app and add it again, so that it registers, or add a client of the right kind for it.',
+  ],
+  [
+    '',
     /resource must be one of/,
     'It asked for a resource that is not ours',
     'Give it the address exactly as BASE_URL/mcp, and set BASE_URL to the address that clients use.',

@@ -119,7 +119,7 @@ test('a name is plain text of at most 60 characters, shown on every list of conn
 
 test('one app’s connections end together and no other’s; all end without ending tokens and browsers', async () => {
   const joan = await signIn(server, 'joan@example.com')
-  const names = ['One', 'One', 'Two', 'Three']
+  const names = ['One', 'One', 'One', 'Two', 'Three']
   const clients = new Map<string, string>()
   for (const name of new Set(names)) clients.set(name, await registerClient(server, { client_name: name }))
   const tokens: string[] = []
@@ -127,18 +127,23 @@ test('one app’s connections end together and no other’s; all end without end
   const made = await runCommand(['token', 'add', 'script', '--user', 'joan@example.com'], server.env)
   const states = async () =>
     (await Promise.all(tokens.map(token => rpc(server, token, 'tools/list')))).map(({ status }) => status)
+  expect(await see(joan)).toContain('Disconnect all 3…')
+  const [first] = await server.deps.sql<{ id: string }[]>`
+    select id from grants where client_id = ${clients.get('One')!} limit 1`
+  const one = await press(joan, '/account/disconnect', { id: first!.id })
+  expect(await noticeAfter(joan, one)).toBe('One connection of One has ended.')
   expect(await see(joan)).toContain('Disconnect all 2…')
 
   const app = await press(joan, '/account/disconnect-app', { client_id: clients.get('One')! })
   expect([app.status, await noticeAfter(joan, app), await states()]).toEqual([
     303,
     'One is disconnected.',
-    [401, 401, 200, 200],
+    [401, 401, 401, 200, 200],
   ])
   const again = await press(joan, '/account/disconnect-app', { client_id: clients.get('One')! })
   expect(await noticeAfter(joan, again)).toBe('This connection had already ended.')
   const all = await press(joan, '/account/disconnect-all')
-  expect([await noticeAfter(joan, all), await states()]).toEqual(['All apps are disconnected.', Array(4).fill(401)])
+  expect([await noticeAfter(joan, all), await states()]).toEqual(['All apps are disconnected.', Array(5).fill(401)])
   expect(await see(joan)).toContain('No app is connected as you.')
   expect((await rpc(server, made.stdout.trim(), 'tools/list')).status).toBe(200)
   const [user] = await server.deps.sql<{ id: string }[]>`select id from users where email = 'joan@example.com'`

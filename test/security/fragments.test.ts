@@ -87,7 +87,7 @@ describe('what htmx asks for', () => {
       text.includes(ids[0]!),
       text.includes(ids[1]!),
     ]).toEqual([200, false, false, true])
-    expect(text).toContain('<span>Test client is disconnected.</span>')
+    expect(text).toContain('<span>One connection of Test client has ended.</span>')
     expect(await (await end(ids[0]!)).text()).toContain('This connection had already ended.')
     expect(await (await end(ids[1]!)).text()).toContain('No app is connected as you.')
     for (const { access_token } of tokens) expect((await rpc(server, access_token, 'tools/list')).status).toBe(401)

@@ -73,7 +73,7 @@ export function auditPage(props: AuditProps) {
           <a href={follow}>Show new events as they happen</a>
         </p>
       )}
-      {eventList({ events, reached, live })}
+      {problem === undefined ? eventList({ events, reached, live }) : ''}
       <Next href={live ? undefined : next} label={reached === undefined ? 'Next page' : 'Search older events'} />
     </AdminPage>
   )

@@ -180,9 +180,8 @@ function proofOf(auth: string): string {
 /** Shown once, to the administrator who added the client or gave it a new secret. */
 export function clientSecretPage(props: { frame: AdminFrame; title: string; id: string; secret: string | undefined }) {
   return (
-    <AdminPage frame={props.frame}>
+    <AdminPage frame={props.frame} title={props.title}>
       <div class="card">
-        <h2 safe>{props.title}</h2>
         <p class="hint">Client id</p>
         <Snippet id="client-id" text={props.id} t={TEXTS.en} />
         {props.secret === undefined ? (
@@ -197,9 +196,6 @@ export function clientSecretPage(props: { frame: AdminFrame; title: string; id: 
             </p>
           </>
         )}
-        <p class="links">
-          <a href="/admin/clients">Back to the clients</a>
-        </p>
       </div>
     </AdminPage>
   )

@@ -1,6 +1,6 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { type ClientLabel, ClientName, Confirm, Csrf, Time } from '../components.tsx'
+import { Address, type ClientLabel, ClientName, Confirm, Csrf, Time } from '../components.tsx'
 import { type AdminFrame, AdminPage, ConfirmForm, Next } from './frame.tsx'
 
 export interface ConnectionView {
@@ -75,9 +75,8 @@ function ConnectionRow({ connection, csrf, q }: { connection: ConnectionView; cs
       <div>
         <ClientName client={client} /> {label === null ? '' : <span safe>{`“${label}” `}</span>}as <b safe>{email}</b>
         <small>
-          <span safe>{scope.join(' ')}</span> on <span safe>{resource}</span>. Connected <Time iso={connectedAt} />,
-          last used <Time iso={usedAt} />.{' '}
-          <a href={`/admin/connections?q=${encodeURIComponent(clientId)}`}>This client</a>
+          <span safe>{scope.join(' ')}</span> on <Address url={resource} />. Connected <Time iso={connectedAt} />, last
+          used <Time iso={usedAt} />. <a href={`/admin/connections?q=${encodeURIComponent(clientId)}`}>This client</a>
         </small>
       </div>
       <div class="buttons">

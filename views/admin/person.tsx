@@ -1,7 +1,7 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
 import type { PropsWithChildren } from '@kitajs/html'
-import { Time } from '../components.tsx'
+import { Address, Time } from '../components.tsx'
 import { ActionForm, type AdminFrame, AdminPage, ConfirmForm } from './frame.tsx'
 import type { UserView } from './users.tsx'
 
@@ -82,7 +82,7 @@ export function personPage({ frame, user, sessions, passkeys, tokens, accounts, 
             <div>
               <strong safe>{one.name}</strong> {one.isExpired ? <span class="badge warn">expired</span> : ''}
               <small>
-                <span safe>{one.scope.join(' ')}</span> on <span safe>{one.resource}</span>. Valid until{' '}
+                <span safe>{one.scope.join(' ')}</span> on <Address url={one.resource} />. Valid until{' '}
                 <Time iso={one.expiresAt} />, <Used at={one.usedAt} />.
               </small>
             </div>
@@ -127,7 +127,7 @@ function Summary({ user, exportHref }: Pick<PersonProps, 'user' | 'exportHref'>)
       <p class="links">
         <a href={`/admin/connections?q=${encodeURIComponent(email)}`}>Connections</a>
         <a href={`/admin/audit?user=${encodeURIComponent(email)}`}>Audit log</a>
-        <a href={`/admin/users?prefix=${encodeURIComponent(email)}`}>Their rights</a>
+        <a href={`/admin/users?prefix=${encodeURIComponent(email)}`}>Change rights, disable or remove</a>
         <a href={exportHref}>Download what is stored about them</a>
       </p>
     </div>

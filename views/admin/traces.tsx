@@ -52,7 +52,9 @@ export function tracesPage({ frame, client, attempts, next }: TracesProps) {
               </div>
               <small>
                 <Time iso={attempt.at} />
-                <span safe>{` · ${attempt.program} · ${attempt.networks}`}</span>
+                <span
+                  safe
+                >{`${attempt.program === attempt.client ? '' : ` · ${attempt.program}`} · ${attempt.networks}`}</span>
               </small>
             </li>
           ))}

@@ -1,6 +1,6 @@
 /** @jsxRuntime classic @jsx Html.createElement @jsxFrag Html.Fragment */
 import { Html } from '@elysiajs/html'
-import { Csrf, Problem, Snippet, Time } from '../components.tsx'
+import { Csrf, faultyField, Problem, Snippet, Time } from '../components.tsx'
 import { TEXTS } from '../texts/index.ts'
 import { ActionForm, type AdminFrame, AdminPage, ConfirmForm, Next } from './frame.tsx'
 
@@ -62,9 +62,8 @@ export function usersPage({ frame, users, viewerId, prefix, next, typed }: Users
           required
           value={typed?.email ?? ''}
           autocomplete="off"
-          aria-invalid={typed?.problem ? 'true' : undefined}
-          aria-describedby={typed?.problem ? 'problem' : undefined}
           {...(typed ? { autofocus: true } : {})}
+          {...faultyField(typed?.problem)}
         />
         <label class="check">
           <input type="checkbox" name="admin" value="yes" checked={typed?.isAdmin === true} /> As an administrator
@@ -161,7 +160,7 @@ function UserRow({ user, csrf, isViewer }: { user: UserView; csrf: string; isVie
 /** A one-time link, shown to the administrator who asked for it. */
 export function linkPage(props: { frame: AdminFrame; email: string; href: string; minutes: number; isAdmin: boolean }) {
   return (
-    <AdminPage frame={props.frame}>
+    <AdminPage frame={props.frame} title={`A sign-in link for ${props.email}`}>
       <div class="card">
         <p>
           This link signs in <b safe>{props.email}</b>
@@ -170,9 +169,6 @@ export function linkPage(props: { frame: AdminFrame; email: string; href: string
         </p>
         <Snippet id="sign-in-link" text={props.href} t={TEXTS.en} />
         <p class="hint">Send it in a way that only they can read.</p>
-        <p class="links">
-          <a href="/admin/users">Back to the users</a>
-        </p>
       </div>
     </AdminPage>
   )

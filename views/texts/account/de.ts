@@ -22,10 +22,12 @@ export const account: AccountTexts = {
   save: 'Speichern',
   disconnect: 'Trennen',
   disconnectSure: '{app} verliert den Zugriff sofort. Bevor die App sich wieder verbindet, muss sie Sie fragen.',
+  disconnectOneSure: 'Diese Verbindung von {app} endet sofort. Die anderen bleiben bestehen.',
   disconnectAllOf: 'Alle {count} trennen',
   disconnectAllOfSure:
     'Alle Verbindungen von {app} enden sofort, auf jedem Gerät. Bevor die App sich wieder verbindet, muss sie Sie fragen.',
   appDisconnected: '{app} ist getrennt.',
+  oneDisconnected: 'Eine Verbindung von {app} ist beendet.',
   alreadyEnded: 'Diese Verbindung war schon beendet.',
   renamed: 'Die Verbindung von {app} heißt jetzt „{name}“.',
   nameRemoved: 'Die Verbindung von {app} hat keinen Namen mehr.',

@@ -22,10 +22,12 @@ export const account = {
   save: 'Save',
   disconnect: 'Disconnect',
   disconnectSure: '{app} loses access at once. Before it can connect again, it has to ask you.',
+  disconnectOneSure: 'This connection of {app} ends at once. Its other connections stay.',
   disconnectAllOf: 'Disconnect all {count}',
   disconnectAllOfSure:
     'All connections of {app} end at once, on every device. Before it can connect again, it has to ask you.',
   appDisconnected: '{app} is disconnected.',
+  oneDisconnected: 'One connection of {app} has ended.',
   alreadyEnded: 'This connection had already ended.',
   renamed: 'The connection of {app} is now called “{name}”.',
   nameRemoved: 'The connection of {app} has no name any more.',

@@ -22,10 +22,12 @@ export const account: AccountTexts = {
   save: 'Guardar',
   disconnect: 'Desconectar',
   disconnectSure: '{app} pierde el acceso de inmediato. Para volver a conectarse tendrá que preguntarte.',
+  disconnectOneSure: 'Esta conexión de {app} termina de inmediato. Las demás siguen activas.',
   disconnectAllOf: 'Desconectar las {count}',
   disconnectAllOfSure:
     'Todas las conexiones de {app} terminan de inmediato, en todos los dispositivos. Para volver a conectarse tendrá que preguntarte.',
   appDisconnected: '{app} está desconectada.',
+  oneDisconnected: 'Ha terminado una conexión de {app}.',
   alreadyEnded: 'Esta conexión ya había terminado.',
   renamed: 'La conexión de {app} se llama ahora «{name}».',
   nameRemoved: 'La conexión de {app} ya no tiene nombre.',

@@ -22,10 +22,12 @@ export const account: AccountTexts = {
   save: 'Enregistrer',
   disconnect: 'Déconnecter',
   disconnectSure: '{app} perd l’accès aussitôt. Pour se reconnecter, elle devra vous le demander.',
+  disconnectOneSure: 'Cette connexion de {app} prend fin aussitôt. Les autres restent actives.',
   disconnectAllOf: 'Déconnecter les {count}',
   disconnectAllOfSure:
     'Toutes les connexions de {app} prennent fin aussitôt, sur chaque appareil. Pour se reconnecter, elle devra vous le demander.',
   appDisconnected: '{app} est déconnectée.',
+  oneDisconnected: 'Une connexion de {app} a pris fin.',
   alreadyEnded: 'Cette connexion avait déjà pris fin.',
   renamed: 'La connexion de {app} s’appelle maintenant « {name} ».',
   nameRemoved: 'La connexion de {app} n’a plus de nom.',

@@ -269,7 +269,7 @@ export const PAGES: Record<string, View> = {
           'Claude Code',
           false,
           connection(['mcp:tools:read', 'mcp:tools:call'], { label: 'laptop' }),
-          connection(['mcp:tools:read'], { label: 'build server', network: '2001:db8:1234:5678::/64' }),
+          connection(['mcp:tools:read'], { label: 'workstation', network: '2001:db8:1234:5678::/64' }),
         ),
         connectedApp('Nightly report', true, connection(['mcp'], { calledAt: undefined, network: undefined })),
         connectedApp(

@@ -4,10 +4,11 @@ import { z } from 'zod'
 import { translated } from '../../views/texts/errors.ts'
 import { newTokenPage, type TokensProps, tokensPage } from '../../views/tokens.tsx'
 import type { Handled } from '../http/client-address.ts'
+import { keepForm, keptForm } from '../http/kept-form.ts'
 import { languageOf, textsOf } from '../http/language.ts'
 import { noticeCookie } from '../http/notice.ts'
 import { seeOther } from '../http/pages.ts'
-import { checkParams, readParams } from '../http/params.ts'
+import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, signedInRecently, type Viewer, type Viewers } from '../http/session.ts'
 import { page } from '../http/shell.ts'
@@ -40,7 +41,7 @@ const EMPTY = {
 export const tokens = (deps: TokensDeps) =>
   new Elysia({ name: 'account-tokens' })
     .use(session(deps))
-    .get(WHERE, asked => showTokens(deps, asked, EMPTY), { signedIn: true, ...PAGE })
+    .get(WHERE, asked => showTokens(deps, asked, typedBefore(deps, asked)), { signedIn: true, ...PAGE })
     .post(`${WHERE}/add`, asked => add(deps, asked), { parse: 'none', signedIn: true, ...PAGE })
     .post(
       `${WHERE}/revoke`,
@@ -59,10 +60,14 @@ export const tokens = (deps: TokensDeps) =>
 async function add(deps: TokensDeps, asked: Asked): Promise<Response> {
   const params = await readParams(asked.request)
   requireCsrf(deps, asked, asked.viewer, TOKENS, params)
-  if (!signedInRecently(deps, asked.viewer)) throw new SignInRequired(WHERE, true)
   const form = checkParams(params, addSchema)
   const user = { id: asked.viewer.userId, isAdmin: asked.viewer.isAdmin }
-  const scope = personalTokenScopes(deps, user).filter(name => form[`scope:${name}`] === 'yes')
+  if (!signedInRecently(deps, asked.viewer)) {
+    const { csrf: _, ...fields } = params
+    const kept = keepForm(deps, user.id, TOKENS, fields)
+    throw new SignInRequired(`${WHERE}?${new URLSearchParams({ kept })}`, true)
+  }
+  const scope = chosen(deps, user, form)
   try {
     const days = Number(form.days)
     const { name, token, expiresAt } = await addPersonalToken(deps, { user, name: form.name, scope, days, by: 'user' })
@@ -75,6 +80,18 @@ async function add(deps: TokensDeps, asked: Asked): Promise<Response> {
     return showTokens(deps, asked, typed)
   }
 }
+
+/** What was typed before its user had to sign in again. */
+function typedBefore(deps: TokensDeps, { request, viewer }: Asked): TokensProps['typed'] {
+  const kept = keptForm(deps, viewer.userId, TOKENS, queryParams(request).kept)
+  const form = addSchema.safeParse(kept).data
+  if (!form) return EMPTY
+  const user = { id: viewer.userId, isAdmin: viewer.isAdmin }
+  return { name: form.name, days: form.days, scopes: chosen(deps, user, form), problem: undefined }
+}
+
+const chosen = (deps: TokensDeps, user: { id: string; isAdmin: boolean }, form: Record<string, unknown>) =>
+  personalTokenScopes(deps, user).filter(name => form[`scope:${name}`] === 'yes')
 
 async function showTokens(
   deps: TokensDeps,

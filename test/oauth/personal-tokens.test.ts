@@ -265,13 +265,24 @@ test('on the page one is made only within 30 minutes of a sign-in', async () => 
   )
   server.clock.advance(31 * 60)
   const late = await server.post('/account/tokens/add', form, headers)
-  expect([late.status, late.headers.get('location')]).toEqual([
-    303,
-    '/auth/signin?return_to=%2Faccount%2Ftokens&again=1',
-  ])
+  const location = new URL(late.headers.get('location')!, server.base)
+  expect([late.status, location.pathname, location.searchParams.get('again')]).toEqual([303, '/auth/signin', '1'])
   expect(await page()).toContain(
     '<a href="/auth/signin?return_to=%2Faccount%2Ftokens&again=1">sign in again</a> first.',
   )
+  // What was typed is there after the sign-in, for nobody else, and not if it was changed.
+  const back = location.searchParams.get('return_to')!
+  expect(back).toStartWith('/account/tokens?kept=')
+  const typedFor = async (email: string, path: string) => {
+    const html = await (await server.get(path, { Cookie: await signIn(server, email), Accept: 'text/html' })).text()
+    return [/id="name"[^>]* value="([^"]*)"/, /id="days"[^>]* value="([^"]*)"/]
+      .map(field => field.exec(html)?.[1])
+      .concat([...html.matchAll(/name="scope:([^"]+)" value="yes" checked/g)].map(([, scope]) => scope))
+  }
+  expect(await typedFor('bob@example.com', back)).toEqual(['x', '1', 'mcp:tools:read'])
+  const empty = ['', '90', 'mcp:tools:read', 'mcp:tools:call']
+  expect(await typedFor('eve@example.com', back)).toEqual(empty)
+  expect(await typedFor('bob@example.com', `${back}x`)).toEqual(empty)
 })
 
 test('PERSONAL_TOKENS=false forbids them', async () => {

@@ -1,5 +1,5 @@
 /**
- * What was typed into a form, kept in the address of its page while an administrator signs in again. Signed for its user, so
+ * What was typed into a form, kept in the address of its page while its user signs in again. Signed for its user, so
  * that nobody else's link fills a form in.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'

@@ -81,12 +81,22 @@ export async function openConfiguredGateway(
       record(base, 'upstream.reload_failed', { detail: { problem: printableText(error.message, 1_000) } })
     }
   }
+  const checking = new Map<string, Promise<CheckedUpstream | undefined>>()
   const watching = watch ? await watchFile(file.path, () => void reloadFile()) : undefined
   const storing = watch ? storeStatus(base, gateway) : undefined
   return {
     ...gateway,
     reloadFile,
-    check: async name => (await checkUpstreams(base, file, issueSubjectToken, name))[0],
+    check(name) {
+      // One at a time: each may start a process. Whoever asks meanwhile gets the answer of the check that runs.
+      const running = checking.get(name)
+      if (running) return running
+      const check = checkUpstreams(base, file, issueSubjectToken, name)
+        .then(([checked]) => checked)
+        .finally(() => checking.delete(name))
+      checking.set(name, check)
+      return check
+    },
     async close() {
       watching?.close()
       await storing?.stop()

@@ -123,6 +123,10 @@ test('a check says what is wrong, with the last words of the process quoted; pol
   expect(html).toContain('<span>sad exited before it answered.</span>')
   expect(html).toContain('no [31mlicence &lt;b&gt;here&lt;/b&gt;')
   expect(html).not.toContain('key-in-arguments')
+  // One at a time: the second asker gets the answer of the check that runs.
+  const check = () => server.deps.checkUpstream('guarded')
+  const [first, second] = await Promise.all([check(), check()])
+  expect([first === second, first === (await check())]).toEqual([true, false])
   const works = await (await press(GUARDED, '/admin/upstreams/check', { name: 'guarded' })).text()
   expect(works).toMatch(/guarded works: it was connected just now, speaks MCP [^,]+, and offers 2 tools/)
   expect(works).toContain('<dd>all, but never *_secret</dd>')

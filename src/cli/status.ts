@@ -10,7 +10,7 @@ import { settingsInEffect } from '../settings.ts'
 import { environment, variableOrigins, withDeps } from './environment.ts'
 import { missingForProduction } from './greeting.ts'
 import { secretFileWarnings } from './secret-files.ts'
-import { counted, print, printJson, relativeTime } from './terminal.ts'
+import { counted, inSnakeCase, print, printJson, relativeTime } from './terminal.ts'
 
 /** What is configured, what the database is, whether the server answers, and what is missing for production. */
 export async function showStatus({ json }: { json?: boolean }): Promise<void> {
@@ -46,7 +46,13 @@ export async function showStatus({ json }: { json?: boolean }): Promise<void> {
       missing: [...secretFileWarnings(config), ...missingForProduction(deps)],
       settings: Object.fromEntries(settings.map(({ name, value }) => [name, value])),
     }
-    if (json) return printJson(status)
+    if (json) {
+      const upstreams = replicas.map(({ server, status }) => ({
+        server,
+        upstreams: (status as object[]).map(inSnakeCase),
+      }))
+      return printJson({ ...status, upstreams })
+    }
     print(`mcp-oauth-server ${status.version} at ${status.base_url}: ${status.server}`)
     print(`${database.kind} ${database.version}, answers in ${database.milliseconds} ms`)
     print(`${counted(users, 'user')}, ${counted(connections, 'connection')}`)

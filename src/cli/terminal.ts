@@ -133,3 +133,12 @@ export async function isConfirmed(question: string): Promise<boolean> {
     lines.close()
   }
 }
+
+/** The members of an object as `--json` prints them: in snake_case. */
+export const inSnakeCase = (value: object): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(value).map(([name, member]) => [
+      name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`),
+      member,
+    ]),
+  )

@@ -9,7 +9,7 @@ import { openLog } from '../lib/log.ts'
 import { printableText } from '../lib/text.ts'
 import { subjectTokens } from '../oauth/subject-tokens.ts'
 import { upstreamFile, withDeps } from './environment.ts'
-import { counted, print, printJson, printTable, say } from './terminal.ts'
+import { counted, inSnakeCase, print, printJson, printTable, say } from './terminal.ts'
 
 export function list({ json }: { json?: boolean }): Promise<void> {
   return withDeps(deps => showStates(deps, json))
@@ -18,7 +18,7 @@ export function list({ json }: { json?: boolean }): Promise<void> {
 async function showStates(deps: Deps, json: boolean | undefined): Promise<void> {
   const { upstreams } = readServers(upstreamFile())
   const rows = await listStates(deps)
-  if (json) return printJson(rows)
+  if (json) return printJson(rows.map(inSnakeCase))
   if (rows.length === 0) {
     say('No running server has reported the state of its upstreams. Configured:')
     for (const { name, transport } of upstreams) print(`${name}\t${transport.type}`)

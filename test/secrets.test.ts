@@ -1,6 +1,7 @@
 import { afterAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { connect } from '../src/db/index.ts'
 import { openLog } from '../src/lib/log.ts'
 import { DEVICE_CODE_GRANT } from '../src/oauth/grants/types.ts'
@@ -14,7 +15,9 @@ import {
   sendSignInForm,
   type TokenAnswer,
 } from './support/flows.ts'
+import { startNotes } from './support/notes-server.ts'
 import { run, serve } from './support/processes.ts'
+import { addAndUsePasskey, linkAndUnlink } from './support/secret-flows.ts'
 import { migratedDatabase, onPostgres } from './support/server.ts'
 import { openBrowser } from './support/user-agent.ts'
 
@@ -90,7 +93,7 @@ function filesIn(directory: string): string {
     .join('\n')
 }
 
-test('a dump and the files of the database, the log at trace level, metrics, traces and all error bodies hold none of the secrets', async () => {
+test('a dump and the files of the database, the log at trace level, a backup, metrics, traces and all error bodies hold none of the secrets', async () => {
   const database = await migratedDatabase()
   cleanup.push(database.drop)
   const provider = await startFakeProvider(() => new Date())
@@ -113,7 +116,17 @@ test('a dump and the files of the database, the log at trace level, metrics, tra
   const upstreamKey = 'a-key-of-an-upstream-0123456789'
   const servers = join(database.env.DATA_DIR!, 'servers.json')
   const headers = { Authorization: 'Bearer ${UPSTREAM_KEY}' }
-  writeFileSync(servers, JSON.stringify({ mcpServers: { away: { url: 'http://127.0.0.1:9/mcp', headers } } }))
+  const notes = startNotes()
+  notes.loginOf = async () => 'ada'
+  cleanup.push(() => notes[Symbol.asyncDispose]())
+  const notesSecret = 'a client secret at an upstream-0123456789'
+  const atNotes = { client_id: 'us', client_secret: '${NOTES_SECRET}', issuer: notes.origin }
+  const mcpServers = {
+    away: { url: 'http://127.0.0.1:9/mcp', headers },
+    notes: { url: notes.url, auth: { ...atNotes, scopes: ['notes:read'] } },
+    traded: { url: notes.url, auth: { ...atNotes, type: 'exchange' } },
+  }
+  writeFileSync(servers, JSON.stringify({ mcpServers }))
   const env: Record<string, string> & {
     INITIAL_ACCESS_TOKEN: string
     OIDC_CLIENT_SECRET: string
@@ -125,6 +138,7 @@ test('a dump and the files of the database, the log at trace level, metrics, tra
     SHUTDOWN_GRACE: '0',
     MCP_SERVERS: servers,
     UPSTREAM_KEY: upstreamKey,
+    NOTES_SECRET: notesSecret,
     METRICS_TOKEN: 'a-token-for-metrics-of-the-tests-long-enough',
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url.origin,
     ADMIN_EMAILS: 'ada@example.com',
@@ -148,6 +162,7 @@ test('a dump and the files of the database, the log at trace level, metrics, tra
   secrets.set('code of the provider', providerCode)
   secrets.set('access token of the provider', providerToken)
   secrets.set('key of an upstream', upstreamKey)
+  secrets.set('client secret at an upstream', notesSecret)
   const authSecret = onPostgres ? database.env.AUTH_SECRET! : readFileSync(join(env.DATA_DIR!, 'auth-secret'), 'utf8')
   secrets.set('AUTH_SECRET', authSecret)
 
@@ -158,7 +173,7 @@ test('a dump and the files of the database, the log at trace level, metrics, tra
       LOG_LEVEL: 'silent',
       BASE_URL: `http://localhost:${server.port}`,
     })
-    expect(code).toBe(0)
+    expect([code, output]).toEqual([0, expect.any(String)])
     return output
   }
   const link = await command(['user', 'link', 'ada@example.com', '--admin'])
@@ -175,6 +190,9 @@ test('a dump and the files of the database, the log at trace level, metrics, tra
   const home = await signInAtFake(mallory, { base: `http://localhost:${server.port}` })
   expect([home.status, new URL(home.url).pathname]).toEqual([200, '/'])
   for (const [name, value] of mallory.cookies(home.url)) secrets.set(`cookie ${name} after the provider`, value)
+
+  for (const [name, value] of Object.entries(provider.exchanged)) secrets.set(`${name} at the provider`, value)
+  await addAndUsePasskey({ get, post }, `http://localhost:${server.port}`, Cookie, secrets)
 
   // A client with a secret, and a machine.
   const registration = await raw(
@@ -263,6 +281,20 @@ test('a dump and the files of the database, the log at trace level, metrics, tra
   const away = { ...call, params: { name: 'away__anything', arguments: {} } }
   await raw('/mcp', JSON.stringify(away), 'application/json', bearer)
 
+  const initialize = {
+    ...{ jsonrpc: '2.0', id: 1, method: 'initialize' },
+    params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'test', version: '1' } },
+  }
+  const begun = await raw('/mcp', JSON.stringify(initialize), 'application/json', bearer)
+  secrets.set('MCP session', begun.headers.get('mcp-session-id')!)
+  const callNotes = async () => {
+    for (const name of ['notes__whoami', 'traded__whoami']) {
+      const answer = await raw('/mcp', JSON.stringify({ ...call, params: { name } }), 'application/json', bearer)
+      expect(await answer.text()).toContain('ada')
+    }
+  }
+  await linkAndUnlink({ get, post }, notes, Cookie, callNotes, secrets)
+
   const personal = (await command(['token', 'add', 'Script', '--user', 'ada@example.com'])).match(/^mpt_\S+/m)![0]
   secrets.set('personal access token', personal)
   const script = { Authorization: `Bearer ${personal}`, Accept: 'application/json' }
@@ -293,6 +325,8 @@ test('a dump and the files of the database, the log at trace level, metrics, tra
   expect((await raw('/mcp', JSON.stringify(call), 'application/json', bearer)).status).toBe(401)
 
   const metrics = await (await get('/metrics', { Authorization: `Bearer ${env.METRICS_TOKEN}` })).text()
+  const backup = join(env.DATA_DIR!, 'whole.backup')
+  await command(['backup', backup])
   server.kill('SIGTERM')
   expect(await server.exited).toBe(0)
   const places: Record<string, string> = {
@@ -302,9 +336,10 @@ test('a dump and the files of the database, the log at trace level, metrics, tra
     traces,
     ...(onPostgres ? {} : { files: filesIn(join(env.DATA_DIR!, 'postgres')) }),
     database: await dump(database.env),
+    backup: gunzipSync(readFileSync(backup)).toString(),
   }
   expect([...secrets.keys()].filter(name => !secrets.get(name))).toEqual([])
-  expect(secrets.size).toBe(28)
+  expect(secrets.size).toBe(47)
   expect(places.log).toContain('"level":20') // debug
   expect(metrics).toContain('# TYPE ')
   expect(traces).toContain('/api/oauth/token')
@@ -313,7 +348,7 @@ test('a dump and the files of the database, the log at trace level, metrics, tra
   const found: string[] = []
   for (const [place, text] of Object.entries(places)) {
     for (const [name, secret] of secrets) {
-      if (name === USER_CODE && ['database', 'files'].includes(place)) continue
+      if (name === USER_CODE && ['database', 'files', 'backup'].includes(place)) continue
       if (formsOf(secret).some(form => text.includes(form))) found.push(`${name} in ${place}`)
     }
   }

@@ -24,6 +24,8 @@ export interface FakeProvider {
   issuer: string
   env: Record<string, string>
   misbehave(how: Misbehaviour): void
+  /** What it was last sent, and the id token that it answered. */
+  exchanged: Record<'state' | 'nonce' | 'verifier' | 'idToken', string>
   /** The key of its key set. */
   key: CryptoKey
   stop(): Promise<void>
@@ -37,6 +39,7 @@ export async function startFakeProvider(now: () => Date): Promise<FakeProvider> 
   const keys = { keys: [{ ...(await exportJWK(publicKey)), kid: 'fake', alg: 'RS256', use: 'sig' }] }
   let how: Misbehaviour = {}
   let nonce: string | null = null
+  const exchanged = { state: '', nonce: '', verifier: '', idToken: '' }
 
   async function idToken(issuer: string): Promise<string> {
     const seconds = Math.floor(now().getTime() / 1000)
@@ -63,19 +66,19 @@ export async function startFakeProvider(now: () => Date): Promise<FakeProvider> 
       '/authorize': request => {
         const asked = new URL(request.url).searchParams
         nonce = asked.get('nonce')
+        Object.assign(exchanged, { state: asked.get('state'), nonce })
         const back = new URL(asked.get('redirect_uri')!)
         const answer = { code: 'a-code', state: asked.get('state')!, ...how.callback }
         for (const [name, value] of Object.entries(answer)) if (value !== undefined) back.searchParams.set(name, value)
         return Response.redirect(back.href, 302)
       },
-      '/token': async () =>
-        how.token?.() ??
-        Response.json({
-          access_token: 'an-access-token',
-          token_type: 'Bearer',
-          id_token: await idToken(server.url.origin),
-          ...how.tokens,
-        }),
+      '/token': async request => {
+        const id_token = await idToken(server.url.origin)
+        const verifier = (await request.formData()).get('code_verifier')
+        Object.assign(exchanged, { verifier, idToken: id_token })
+        const tokens = { access_token: 'an-access-token', token_type: 'Bearer', id_token, ...how.tokens }
+        return how.token?.() ?? Response.json(tokens)
+      },
       '/jwks': () => how.jwks?.() ?? Response.json(keys),
       '/userinfo': () => Response.json(how.userinfo ?? GOOD),
     },
@@ -85,6 +88,7 @@ export async function startFakeProvider(now: () => Date): Promise<FakeProvider> 
     issuer,
     env: { OIDC_ISSUER: issuer, OIDC_CLIENT_ID: 'us', OIDC_CLIENT_SECRET: 'a-secret' },
     key: privateKey,
+    exchanged,
     misbehave(next) {
       how = next
     },

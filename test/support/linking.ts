@@ -18,7 +18,7 @@ export async function personAt(here: TestServer, there: TestServer, email: strin
 }
 
 /** Confirms that the account should be linked. @returns where the browser goes. */
-export async function beginLink(here: TestServer, cookie: string, name: string): Promise<URL> {
+export async function beginLink(here: Pick<TestServer, 'get' | 'post'>, cookie: string, name: string): Promise<URL> {
   const shown = await here.get(`/account/upstreams/${name}?again=1`, { Cookie: cookie, ...HTML })
   expect(shown.status).toBe(200)
   const action = `/account/upstreams/${name}/link`

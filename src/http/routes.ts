@@ -26,6 +26,15 @@ export const DIRECT = {
   detail: { crossOrigin: 'known', direct: true } satisfies Traits as object,
 } as const
 
+/** The same for a route that web pages of any origin may call. */
+export const DIRECT_CROSS_ORIGIN = {
+  parse: 'none',
+  detail: { crossOrigin: 'any', direct: true } satisfies Traits as object,
+} as const
+
+/** The same for a route that no web page calls. */
+export const DIRECT_OWN = { parse: 'none', detail: { direct: true } satisfies Traits as object } as const
+
 /** Options of a route that monitoring polls. */
 export const UNLOGGED = { detail: { unlogged: true } satisfies Traits as object }
 

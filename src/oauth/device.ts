@@ -16,7 +16,7 @@ import { isFragmentRequest, openPage, seeOther, wantsJson } from '../http/pages.
 import { checkParams, queryParams, readParams } from '../http/params.ts'
 import { qrForPhone } from '../http/phone.ts'
 import { openJson } from '../http/response-headers.ts'
-import { CROSS_ORIGIN, PAGE } from '../http/routes.ts'
+import { DIRECT_CROSS_ORIGIN, PAGE } from '../http/routes.ts'
 import { csrfToken, requireCsrf, session, type Viewer } from '../http/session.ts'
 import { page } from '../http/shell.ts'
 import { see, traced } from '../http/traced.ts'
@@ -55,7 +55,7 @@ export const device = (deps: DecisionDeps) => {
             const { scope, resource } = params
             return json(await requestDeviceAuthorization(deps, { client, scope, resource, ip, userAgent }))
           }),
-        { parse: 'none', ...CROSS_ORIGIN },
+        DIRECT_CROSS_ORIGIN,
       )
       .get(
         '/auth/device',

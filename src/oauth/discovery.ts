@@ -4,7 +4,7 @@ import { Elysia, NotFoundError } from 'elysia'
 import type { Handled } from '../http/client-address.ts'
 import { JSON_TYPE, keptJson } from '../http/json.ts'
 import { completeHeaders } from '../http/response-headers.ts'
-import { CROSS_ORIGIN } from '../http/routes.ts'
+import { CROSS_ORIGIN, DIRECT_CROSS_ORIGIN } from '../http/routes.ts'
 import { see } from '../http/traced.ts'
 import { ASSERTION_ALGORITHMS } from './clients/assertions.ts'
 import { AUTH_METHODS } from './clients/authentication.ts'
@@ -30,14 +30,14 @@ export const discovery = (deps: OAuthDeps) => {
   const server = ({ request, server }: Handled) => seen({ request, server }, ofServer(deps.scopes.forUsers))
   return (
     new Elysia({ name: 'oauth-discovery' })
-      .get('/.well-known/oauth-authorization-server', server, CROSS_ORIGIN)
+      .get('/.well-known/oauth-authorization-server', server, DIRECT_CROSS_ORIGIN)
       // Some clients look only here. This server is not an OpenID provider and issues no id tokens.
-      .get('/.well-known/openid-configuration', server, CROSS_ORIGIN)
-      .get('/.well-known/jwks.json', () => publicJson(ofKeys(deps.memory.keys.jwks)), CROSS_ORIGIN)
+      .get('/.well-known/openid-configuration', server, DIRECT_CROSS_ORIGIN)
+      .get('/.well-known/jwks.json', () => publicJson(ofKeys(deps.memory.keys.jwks)), DIRECT_CROSS_ORIGIN)
       .get(
         '/.well-known/oauth-protected-resource',
         ({ request, server }) => seen({ request, server }, ofResource(deps.resources.hub)),
-        CROSS_ORIGIN,
+        DIRECT_CROSS_ORIGIN,
       )
       .get(
         '/.well-known/oauth-protected-resource/*',

@@ -4,6 +4,7 @@ import { Elysia } from 'elysia'
 import type { ClientRow } from '../../sql/clients.ts'
 import { recordRepeatable } from '../audit/events.ts'
 import { openJson } from '../http/response-headers.ts'
+import { DIRECT_OWN } from '../http/routes.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { authenticateRequest, invalidClient } from './clients/authentication.ts'
 import type { OAuthDeps } from './deps.ts'
@@ -14,7 +15,6 @@ export const introspect = (deps: OAuthDeps) => {
   const json = openJson(deps.config, 'own')
   return new Elysia({ name: 'oauth-introspect' }).post(
     '/api/oauth/introspect',
-    // For a handler that passes its whole context on, Elysia also parses cookies and the query.
     async ({ request, server }) => {
       const { client, params, ip } = await authenticateRequest(deps, { request, server })
       if (client.auth_method === 'none') {
@@ -24,7 +24,7 @@ export const introspect = (deps: OAuthDeps) => {
       if (params.token === undefined) throw new OAuthError('invalid_request', 'The parameter token is missing')
       return json(await describeToken(deps, client, params.token, ip))
     },
-    { parse: 'none' },
+    DIRECT_OWN,
   )
 }
 

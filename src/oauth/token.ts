@@ -5,7 +5,7 @@ import { clientAddress, type Handled } from '../http/client-address.ts'
 import { readParams } from '../http/params.ts'
 import { identify } from '../http/requests.ts'
 import { openJson } from '../http/response-headers.ts'
-import { CROSS_ORIGIN } from '../http/routes.ts'
+import { DIRECT_CROSS_ORIGIN } from '../http/routes.ts'
 import { noteAnswer, traced } from '../http/traced.ts'
 import { OAuthError } from '../lib/errors.ts'
 import { authenticateClient, authenticateRequest, readClientCredentials } from './clients/authentication.ts'
@@ -26,8 +26,8 @@ export const token = (deps: OAuthDeps) => {
       return tokens
     })
   return new Elysia({ name: 'oauth-token' })
-    .post('/api/oauth/token', handle, { parse: 'none', ...CROSS_ORIGIN })
-    .post('/token', handle, { parse: 'none', ...CROSS_ORIGIN }) // for MCP 2025-03-26 clients that do not read metadata
+    .post('/api/oauth/token', handle, DIRECT_CROSS_ORIGIN)
+    .post('/token', handle, DIRECT_CROSS_ORIGIN) // for MCP 2025-03-26 clients that do not read metadata
     .post(
       '/api/oauth/device/token',
       ({ request, server }) =>
@@ -46,7 +46,7 @@ export const token = (deps: OAuthDeps) => {
           if (client) requireGrantType(deps, client, DEVICE_CODE_GRANT, ip)
           return json(await grantDeviceCode(deps, { client, params, ip }))
         }),
-      { parse: 'none', ...CROSS_ORIGIN },
+      DIRECT_CROSS_ORIGIN,
     )
 }
 

@@ -16,7 +16,9 @@ afterAll(() => server.close())
 
 const CALL = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami' } })
 
-test.each<[title: string, path: string, headers: Record<string, string>, body: string]>([
+const FORM = { 'Content-Type': 'application/x-www-form-urlencoded', Authorization: '' }
+
+test.each<[title: string, path: string, headers: Record<string, string>, body: string | null]>([
   ['a call', '/mcp', {}, CALL],
   ['a call at the address of older releases', '/api/sse', {}, CALL],
   ['no token', '/mcp', { Authorization: '' }, CALL],
@@ -28,9 +30,21 @@ test.each<[title: string, path: string, headers: Record<string, string>, body: s
   ['a body that is not JSON', '/mcp', {}, '{'],
   ['an upstream that does not exist', '/mcp/none', {}, CALL],
   ['its name in another spelling', '/mcp/n%6Fne', {}, CALL],
+  ['metadata', '/.well-known/oauth-authorization-server', {}, null],
+  ['metadata, with a query', '/.well-known/openid-configuration?x=1', { Origin: 'https://a.example' }, null],
+  ['metadata of the resource', '/.well-known/oauth-protected-resource', {}, null],
+  ['the key set', '/.well-known/jwks.json', {}, null],
+  ['the key set at two hosts', '/.well-known/jwks.json', { Host: 'localhost, evil.example' }, null],
+  ['a token without a client', '/api/oauth/token', FORM, 'grant_type=client_credentials'],
+  ['a token for a wrong secret', '/token', { ...FORM, Authorization: 'Basic YTpi' }, 'grant_type=client_credentials'],
+  ['a token at another type', '/api/oauth/token', { Origin: 'https://a.example' }, CALL],
+  ['a device code that does not exist', '/api/oauth/device/token', FORM, 'device_code=mdc_none'],
+  ['a device without a client', '/api/oauth/device', FORM, 'scope=mcp'],
+  ['introspection without a client', '/api/oauth/introspect', FORM, 'token=none'],
 ])('%s', async (_title, path, headers, body) => {
   const all = { 'Content-Type': 'application/json', Accept: 'application/json', Authorization: `Bearer ${token}` }
-  const ask = () => new Request(server.base + path, { method: 'POST', headers: { ...all, ...headers }, body })
+  const method = body === null ? 'GET' : 'POST'
+  const ask = () => new Request(server.base + path, { method, headers: { ...all, ...headers }, body })
   const seen = async (answer: Response) => {
     const { 'x-request-id': id, date, 'content-length': _, ...rest } = answer.headers.toJSON()
     expect(id).toMatch(/^[\w-]{8}\.[0-9a-z]+$/)

@@ -93,7 +93,7 @@ export function openConversation(
 /** @param canAsk Whether the client can receive questions before its answer. */
 export function receive(conversation: Conversation, item: Prepared, caller: Caller, canAsk: boolean): void {
   const { message } = item
-  if (isRequest(message)) void serve(conversation, item, caller, canAsk)
+  if (isRequest(message)) serve(conversation, item, caller, canAsk)
   else if (isResponse(message) || message.method === 'notifications/cancelled') {
     if (!take(conversation, message)) conversation.elsewhere?.(message, caller)
   }
@@ -140,13 +140,14 @@ async function initialize(conversation: Conversation, caller: Caller, params: Js
   return { protocolVersion: said.revision, capabilities: withoutTasks(capabilities), serverInfo, instructions }
 }
 
-async function answer(
+/** @returns a promise only if the answer has to wait. @throws RpcError */
+function answer(
   conversation: Conversation,
   item: Prepared,
   caller: Caller,
   canAsk: boolean,
   signal: AbortSignal,
-): Promise<Json> {
+): Json | Promise<Json> {
   const { id, method, params = {} } = item.message as RpcRequest
   if (item.problem) throw item.problem
   if (method === 'ping') return {}
@@ -200,21 +201,28 @@ async function ask(
   return response.result
 }
 
-async function serve(conversation: Conversation, item: Prepared, caller: Caller, canAsk: boolean): Promise<void> {
+function serve(conversation: Conversation, item: Prepared, caller: Caller, canAsk: boolean): void {
   const { id, method } = item.message as RpcRequest
   const stop = new AbortController()
   conversation.running ??= new Map()
   const { running } = conversation
   running.set(id, stop)
-  let response: RpcResponse
-  try {
-    response = { jsonrpc: '2.0', id, result: await answer(conversation, item, caller, canAsk, stop.signal) }
-  } catch (error) {
-    response = { jsonrpc: '2.0', id, error: errorBody(conversation.log, method, error) }
+  const finish = (response: RpcResponse) => {
+    if (running.get(id) === stop) running.delete(id)
+    if (running.size === 0) conversation.running = undefined
+    if (!stop.signal.aborted) conversation.send(response) // a cancelled request gets no answer
   }
-  if (running.get(id) === stop) running.delete(id)
-  if (running.size === 0) conversation.running = undefined
-  if (!stop.signal.aborted) conversation.send(response) // a cancelled request gets no answer
+  const succeed = (result: Json) => finish({ jsonrpc: '2.0', id, result })
+  const fail = (error: unknown) => finish({ jsonrpc: '2.0', id, error: errorBody(conversation.log, method, error) })
+  let result: Json | Promise<Json>
+  try {
+    result = answer(conversation, item, caller, canAsk, stop.signal)
+  } catch (error) {
+    fail(error)
+    return
+  }
+  if (result instanceof Promise) result.then(succeed, fail)
+  else succeed(result)
 }
 
 interface Changes {

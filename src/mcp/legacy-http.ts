@@ -7,6 +7,7 @@ import { INVALID_REQUEST, type Message } from '../gateway/messages.ts'
 import { LEGACY_REVISIONS } from '../gateway/protocol.ts'
 import { JSON_TYPE } from '../http/json.ts'
 import { completeHeaders } from '../http/response-headers.ts'
+import { after } from '../lib/after.ts'
 import { isWithinLimit } from '../limits.ts'
 import { isRevoked, remember, rememberUntil } from '../oauth/memory.ts'
 import { type Caller, ownerOf, personOf } from './caller.ts'
@@ -66,7 +67,8 @@ export interface LegacyRequest {
 }
 
 export interface LegacyHttp {
-  serve(asked: LegacyRequest): Promise<Response>
+  /** @returns a promise only if the answer has to wait. */
+  serve(asked: LegacyRequest): Response | Promise<Response>
 }
 
 export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: Handover): LegacyHttp {
@@ -102,14 +104,20 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
   }
 
   /** Finds a session in memory, or restores it from its sealed id. */
-  async function find(id: string, caller: Caller, endpoint: string | undefined): Promise<HttpSession | undefined> {
+  function find(
+    id: string,
+    caller: Caller,
+    endpoint: string | undefined,
+  ): HttpSession | Promise<HttpSession | undefined> {
     const known = sessions.find(id, caller.principal)
-    if (known) {
-      const { session, before } = known
-      if (!seeSameTools(before, caller))
-        sendMessage(session.transport, { jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
-      return session
-    }
+    if (!known) return restore(id, caller, endpoint)
+    const { session, before } = known
+    if (!seeSameTools(before, caller))
+      sendMessage(session.transport, { jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+    return session
+  }
+
+  async function restore(id: string, caller: Caller, endpoint: string | undefined): Promise<HttpSession | undefined> {
     const sealed = openSession(deps.secrets.sessions, id, caller, endpoint)
     if (!sealed || (await isRevoked(deps, [subjectOf(sealed)]))) return undefined
     const meanwhile = sessions.find(id, caller.principal)
@@ -129,16 +137,16 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
   }
 
   /** Serves a request in a session. */
-  async function serveSession(id: string, asked: LegacyRequest): Promise<Response> {
-    const { caller, endpoint, request, accepts, items, isBatch } = asked
-    const session = await find(id, caller, endpoint)
+  function serveSession(id: string, asked: LegacyRequest): Response | Promise<Response> {
+    return after(find(id, asked.caller, asked.endpoint), session => serveIn(session, asked))
+  }
+
+  function serveIn(session: HttpSession | undefined, asked: LegacyRequest): Response | Promise<Response> {
+    const { caller, request, accepts, items, isBatch } = asked
     if (!session) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
     const refusal = refuseVersion(request)
     if (refusal) return refusal
-    if (request.method === 'DELETE') {
-      await end(session, caller)
-      return new Response(null, { status: 200 })
-    }
+    if (request.method === 'DELETE') return end(session, caller).then(() => new Response(null, { status: 200 }))
     if (request.method === 'GET') {
       if (!accepts.stream) return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept text/event-stream')
       follow(session.conversation, caller)
@@ -188,7 +196,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
   }
 
   return {
-    async serve(asked) {
+    serve(asked) {
       const { request, items, accepts } = asked
       const id = headerOf(request.headers, 'mcp-session-id')
       if (id !== null) return serveSession(id, asked)

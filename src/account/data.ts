@@ -50,6 +50,8 @@ export const data = (deps: DataDeps) =>
       },
       { signedIn: true, ...PAGE },
     )
+    // Where a form with a mistake leaves the browser's address.
+    .get(`${WHERE}/delete`, () => seeOther(WHERE), { signedIn: true, ...PAGE })
     .post(`${WHERE}/delete`, asked => deleteAccount(deps, asked), { parse: 'none', signedIn: true, ...PAGE })
 
 async function deleteAccount(deps: DataDeps, asked: Asked): Promise<Response> {

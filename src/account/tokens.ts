@@ -42,6 +42,8 @@ export const tokens = (deps: TokensDeps) =>
   new Elysia({ name: 'account-tokens' })
     .use(session(deps))
     .get(WHERE, asked => showTokens(deps, asked, typedBefore(deps, asked)), { signedIn: true, ...PAGE })
+    // Where the form leaves the browser's address.
+    .get(`${WHERE}/add`, () => seeOther(WHERE), { signedIn: true, ...PAGE })
     .post(`${WHERE}/add`, asked => add(deps, asked), { parse: 'none', signedIn: true, ...PAGE })
     .post(
       `${WHERE}/revoke`,

@@ -11,6 +11,7 @@ import {
   SOURCES,
   type Source,
 } from '../../views/admin/clients.tsx'
+import { seeOther } from '../http/pages.ts'
 import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { printableText } from '../lib/text.ts'
@@ -59,6 +60,9 @@ export const clients = (deps: AdminDeps) =>
       administrator: true,
       ...PAGE,
     })
+    // Where forms that show a secret leave the browser's address.
+    .get('/admin/clients/add', () => seeOther('/admin/clients'), { administrator: true, ...PAGE })
+    .get('/admin/clients/rotate', () => seeOther('/admin/clients'), { administrator: true, ...PAGE })
     .post('/admin/clients/add', asked => add(deps, asked), { parse: 'none', administrator: true, ...PAGE })
     .post(
       '/admin/clients/rotate',

@@ -9,6 +9,7 @@ import type { CheckedUpstream } from '../gateway/check.ts'
 import type { Policy, UpstreamDetails, UpstreamProcess } from '../gateway/exchange.ts'
 import { acceptTools, listStates, restartUpstream } from '../gateway/operating.ts'
 import type { Filter } from '../gateway/policy.ts'
+import { seeOther } from '../http/pages.ts'
 import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { AppError } from '../lib/errors.ts'
@@ -43,6 +44,8 @@ export const upstreams = (deps: AdminDeps) =>
       },
       { administrator: true, ...PAGE },
     )
+    // Where a check leaves the browser's address.
+    .get('/admin/upstreams/check', () => seeOther('/admin/upstreams'), { administrator: true, ...PAGE })
     .post(
       '/admin/upstreams/check',
       async asked => {

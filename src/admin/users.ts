@@ -2,6 +2,7 @@
 import { Elysia } from 'elysia'
 import { z } from 'zod'
 import { linkPage, type UsersProps, usersPage } from '../../views/admin/users.tsx'
+import { seeOther } from '../http/pages.ts'
 import { queryParams } from '../http/params.ts'
 import { PAGE } from '../http/routes.ts'
 import { AppError } from '../lib/errors.ts'
@@ -56,6 +57,8 @@ export const users = (deps: AdminDeps) =>
       },
       { administrator: true, ...PAGE },
     )
+    // Where the form leaves the browser's address.
+    .get('/admin/users/add', () => seeOther('/admin/users'), { administrator: true, ...PAGE })
     .post(
       '/admin/users/add',
       async asked => {

@@ -77,6 +77,18 @@ describe('who may see the pages', () => {
     expect((await server.get(path, { ...HTML, Authorization: `Bearer ${machine}` })).status).toBe(303)
   })
 
+  test.each([
+    ['/admin/users/add', '/admin/users'],
+    ['/admin/clients/add', '/admin/clients'],
+    ['/admin/clients/rotate', '/admin/clients'],
+    ['/admin/upstreams/check', '/admin/upstreams'],
+    ['/account/tokens/add', '/account/tokens'],
+    ['/account/data/delete', '/account/data'],
+  ])('%s, opened again from the address bar, leads back to %s', async (path, page) => {
+    const answer = await server.get(path, { Cookie: root, ...HTML })
+    expect([answer.status, answer.headers.get('location')]).toEqual([303, page])
+  })
+
   test('a demoted administrator loses them at once', async () => {
     const deputy = await signIn(server, 'deputy@example.com', { admin: true })
     expect((await see('/admin/users', deputy)).status).toBe(200)

@@ -101,18 +101,12 @@ function WithLink({ shell: { t }, command }: { shell: Shell; command: string }) 
 }
 
 /** Asks for a click, because link previews also open links. */
-export function signInLinkPage(props: {
-  shell: Shell
-  token: string
-  csrf: string
-  /** Absent if the link no longer works, which pressing the button will say. */
-  email: string | undefined
-}) {
+export function signInLinkPage(props: { shell: Shell; token: string; csrf: string; email: string }) {
   const { t, site } = props.shell
   return (
     <Layout title={t.signIn} shell={props.shell} signingIn translated>
       <div class="card">
-        <h1 safe>{props.email === undefined ? t.signInWithLink : fill(t.linkTitle, { email: props.email })}</h1>
+        <h1 safe>{fill(t.linkTitle, { email: props.email })}</h1>
         <p safe>{fill(t.linkText, { site: site.name })}</p>
         <form method="post" action="/auth/signin/link">
           <Csrf token={props.csrf} />

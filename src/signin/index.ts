@@ -51,7 +51,7 @@ export const signin = (deps: SignInDeps) =>
   new Elysia({ name: 'signin' })
     .use(tripTokens(deps))
     .get('/auth/signin', ({ request }) => showSignIn(deps, request), PAGE)
-    .get('/auth/signin/link', ({ request }) => showLink(deps, request), PAGE)
+    .get('/auth/signin/link', ({ request, server }) => showLink(deps, { request, server }), PAGE)
     .post(
       '/auth/signin/link',
       ({ request, server }) =>
@@ -165,10 +165,10 @@ async function waitingFor(deps: SignInDeps, returnTo: string): Promise<Waiting |
   return code ? { kind: 'device', code: printableText(code, 20) } : undefined
 }
 
-async function showLink(deps: SignInDeps, request: Request): Promise<Response> {
-  const { csrf, cookie } = formToken(deps, request)
+async function showLink(deps: SignInDeps, { request, server }: Handled): Promise<Response> {
   const { token = '' } = queryParams(request)
-  const email = await ownerOfSignInLink(deps, token)
+  const email = await ownerOfSignInLink(deps, token, clientAddress(deps, request, server))
+  const { csrf, cookie } = formToken(deps, request)
   const response = await page(deps, request, shell => signInLinkPage({ shell, token, csrf, email }))
   response.headers.append('Set-Cookie', cookie)
   return response

@@ -209,11 +209,12 @@ export async function createSignInLink(
   return `${deps.config.BASE_URL}/auth/signin/link?token=${token}`
 }
 
-/** Somebody's address, if this one-time link would sign them in. */
-export async function ownerOfSignInLink(deps: Base, token: string): Promise<string | undefined> {
-  return isSecret('signInLink', token)
-    ? findSignInLink(deps.sql, { tokenHash: hashSecret(token), now: deps.now() })
+/** The person that a one-time link would sign in. @returns their address. @throws AppError as {@link useSignInLink} does. */
+export async function ownerOfSignInLink(deps: Base, token: string, ip: string | null): Promise<string> {
+  const email = isSecret('signInLink', token)
+    ? await findSignInLink(deps.sql, { tokenHash: hashSecret(token), now: deps.now() })
     : undefined
+  return email ?? refuseLink(deps, ip)
 }
 
 /** Consumes a one-time link. @throws AppError if it is unknown, expired or used, with the same message for all. */
@@ -221,15 +222,16 @@ export async function useSignInLink(deps: Base, token: string, ip: string | null
   const used = isSecret('signInLink', token)
     ? await useLink(deps.sql, { tokenHash: hashSecret(token), now: deps.now() })
     : undefined
-  if (!used) {
-    recordRepeatable(deps, 'user.refused', { ip, detail: { how: 'link' } }, 'link')
-    throw new AppError(
-      'This link no longer works',
-      'A sign-in link works once, and only for a few minutes. Ask the operator of this server for a new one.',
-      { status: 403 },
-    )
-  }
-  return { userId: used.user_id }
+  return { userId: used ? used.user_id : refuseLink(deps, ip) }
+}
+
+function refuseLink(deps: Base, ip: string | null): never {
+  recordRepeatable(deps, 'user.refused', { ip, detail: { how: 'link' } }, 'link')
+  throw new AppError(
+    'This link no longer works',
+    'A sign-in link works once, and only for a few minutes. Ask the operator of this server for a new one.',
+    { status: 403 },
+  )
 }
 
 const PAGE = 200

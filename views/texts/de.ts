@@ -65,7 +65,6 @@ export const de: Texts = {
   areYouOperator: 'Sind Sie der Betreiber?',
   newLink: 'Der Server gibt beim Start einen Link aus. Dieser Befehl gibt einen weiteren aus:',
   linkTitle: 'Als {email} anmelden?',
-  signInWithLink: 'Mit diesem Link anmelden?',
   linkText:
     'Dieser Link meldet diesen Browser einmal bei {site} an. Hat ihn Ihnen jemand ungefragt geschickt, schließen Sie diese Seite.',
   oneMoment: 'Einen Moment',

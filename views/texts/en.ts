@@ -68,7 +68,6 @@ export const en = {
   areYouOperator: 'Are you the operator?',
   newLink: 'The server prints a link when it starts. This command prints another one:',
   linkTitle: 'Sign in as {email}?',
-  signInWithLink: 'Sign in with this link?',
   linkText: 'This link signs this browser in to {site}, once. If somebody sent it to you unasked, close this page.',
   oneMoment: 'One moment',
   continueTo: 'Continue to {place}',

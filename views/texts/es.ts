@@ -65,7 +65,6 @@ export const es: Texts = {
   areYouOperator: '¿Eres el operador?',
   newLink: 'El servidor muestra un enlace al arrancar. Esta orden muestra otro:',
   linkTitle: '¿Iniciar sesión como {email}?',
-  signInWithLink: '¿Iniciar sesión con este enlace?',
   linkText:
     'Este enlace inicia sesión en {site} con este navegador, una sola vez. Si te lo han enviado sin pedirlo, cierra esta página.',
   oneMoment: 'Un momento',

@@ -65,7 +65,6 @@ export const fr: Texts = {
   areYouOperator: 'Êtes-vous l’opérateur ?',
   newLink: 'Le serveur affiche un lien au démarrage. Cette commande en affiche un autre :',
   linkTitle: 'Se connecter en tant que {email} ?',
-  signInWithLink: 'Se connecter avec ce lien ?',
   linkText:
     'Ce lien connecte ce navigateur à {site}, une seule fois. Si on vous l’a envoyé sans que vous le demandiez, fermez cette page.',
   oneMoment: 'Un instant',

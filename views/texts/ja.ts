@@ -65,7 +65,6 @@ export const ja: Texts = {
   areYouOperator: '管理者の方へ',
   newLink: 'サーバーは起動時にリンクを表示します。次のコマンドで新しいリンクを表示できます:',
   linkTitle: '{email} としてサインインしますか?',
-  signInWithLink: 'このリンクでサインインしますか?',
   linkText:
     'このリンクで、このブラウザーを {site} に1回だけサインインさせます。心当たりのないリンクの場合は、このページを閉じてください。',
   oneMoment: 'お待ちください',

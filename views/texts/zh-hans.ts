@@ -63,7 +63,6 @@ export const zhHans: Texts = {
   areYouOperator: '您是运营者吗？',
   newLink: '服务器启动时会显示一个链接。以下命令会显示新的链接：',
   linkTitle: '以 {email} 的身份登录？',
-  signInWithLink: '使用此链接登录？',
   linkText: '此链接会让此浏览器登录 {site}，仅限一次。如果是别人主动发给您的，请关闭此页面。',
   oneMoment: '请稍候',
   continueTo: '前往 {place}',

@@ -94,20 +94,23 @@ function ConnectionRow({ connection, csrf, q }: { connection: ConnectionView; cs
             </button>
           </form>
         </Confirm>
-        <form
-          method="post"
-          action="/admin/connections/end"
-          hx-post="/admin/connections/end"
-          hx-target="closest li"
-          hx-swap="outerHTML"
-        >
-          <Csrf token={csrf} />
-          <input type="hidden" name="id" value={id} />
-          <input type="hidden" name="q" value={q} />
-          <button class="small danger" type="submit" aria-label={`End the connection of ${client.name} as ${email}`}>
-            End
-          </button>
-        </form>
+        <Confirm label="End" about={`the connection of ${client.name} as ${email}`} danger>
+          <form
+            method="post"
+            action="/admin/connections/end"
+            hx-post="/admin/connections/end"
+            hx-target="closest li"
+            hx-swap="outerHTML"
+          >
+            <Csrf token={csrf} />
+            <input type="hidden" name="id" value={id} />
+            <input type="hidden" name="q" value={q} />
+            <p>The app is disconnected at once and has to be approved again.</p>
+            <button class="small danger" type="submit">
+              End
+            </button>
+          </form>
+        </Confirm>
       </div>
     </li>
   )

@@ -21,15 +21,16 @@ export function cpuOf(pid: number): number {
 export function cpuOfFamily(pid: number): number {
   const [, , , , , , , , , , , user, system, endedUser, endedSystem] = statOf(pid)
   const ticks = [user, system, endedUser, endedSystem].reduce((sum, value) => sum + Number(value), 0)
-  const children = readdirSync('/proc').filter(name => /^\d+$/.test(name) && isChild(name, pid))
-  return ticks / TICKS_PER_SECOND + children.reduce((sum, child) => sum + cpuOf(Number(child)), 0)
+  const processes = readdirSync('/proc').filter(name => /^\d+$/.test(name))
+  return ticks / TICKS_PER_SECOND + processes.reduce((sum, child) => sum + timeOfChild(child, pid), 0)
 }
 
-function isChild(pid: string, of: number): boolean {
+/** @returns 0 for another process's child, and for one that has ended meanwhile. */
+function timeOfChild(pid: string, of: number): number {
   try {
-    return Number(statOf(pid)[1]) === of
+    return Number(statOf(pid)[1]) === of ? cpuOf(Number(pid)) : 0
   } catch {
-    return false // it has ended meanwhile
+    return 0
   }
 }
 

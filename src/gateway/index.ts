@@ -201,7 +201,9 @@ function listenForChanges(
     accounts.changed(name, userId)
     const upstream = served.get(name)
     const user = { id: userId, email: '', name: '' }
-    if (upstream) await upstream.accountChanged(`user:${userId}`, await accounts.isLinked(upstream.config, { user }))
+    // It may be an account of an earlier configuration.
+    if (upstream?.config.auth?.type === 'user')
+      await upstream.accountChanged(`user:${userId}`, await accounts.isLinked(upstream.config, { user }))
     onAccountChanged(name, userId)
   }
   return db.listen(UPSTREAM_CHANNEL, {

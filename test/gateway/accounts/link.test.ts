@@ -115,7 +115,7 @@ describe('a linked account', () => {
     const action = '/account/upstreams/notes/unlink'
     const answer = await server.post(action, { csrf: csrfOf(html, action) }, { Cookie: ada.here, Accept: 'text/html' })
     expect([answer.status, answer.headers.get('location')]).toEqual([303, '/account'])
-    expect(await pageFor(ada.here)).toContain('<span class="badge">not linked</span>')
+    expect(await pageFor(ada.here)).toContain('<span class="badge calm">not linked</span>')
     expect(await namesOf(rpc(server, adaHere, 'tools/list', {}, AT))).toEqual(['notes__connect'])
     while (await connected()) await Bun.sleep(20)
   })

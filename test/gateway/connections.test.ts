@@ -59,6 +59,8 @@ describe('a session at the upstream', () => {
     await front.gateway.request('sessions', callTool('count'))
     const probes = () => upstream.seen.filter(method => method === 'server/discover').length
     expect(probes()).toBe(1)
+    // It is stored in the background.
+    await until(async () => (await front.sql`select 1 from upstream_eras`).length > 0)
     await using again = await front.again()
     await again.gateway.request('sessions', callTool('count'))
     expect(probes()).toBe(1)

@@ -17,6 +17,10 @@ export function ownerOf({ userId, clientId, grantId }: Principal): string {
   return JSON.stringify([userId, clientId, grantId])
 }
 
+/** Whether two principals have the same {@link ownerOf}. */
+export const isSameOwner = (one: Principal, other: Principal): boolean =>
+  one.userId === other.userId && one.clientId === other.clientId && one.grantId === other.grantId
+
 /** Identifies the user, or the machine, across all of its connections. */
 export function personOf({ userId, clientId }: Principal): string {
   return userId ?? clientId

@@ -159,7 +159,8 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
   async function beginSession({ caller, endpoint }: LegacyRequest, item: Prepared, hello: Hello): Promise<Response> {
     const sealed = sealSession(deps.secrets.sessions, caller, endpoint, hello)
     const session = open(caller, endpoint, sealed.id, sealed)
-    for (const gone of sessions.add(session, caller.principal)) await end(gone, caller)
+    const gone = sessions.add(session, caller.principal)
+    if (gone) await end(gone, caller)
     return receivePost(session.transport, [item], caller, 'stream')
   }
 

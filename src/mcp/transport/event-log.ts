@@ -3,6 +3,7 @@
  * Redelivery"). Bounded per session and overall.
  */
 import { randomBytes } from 'node:crypto'
+import { openRecency, type Placed } from './recency.ts'
 
 const MAX_EVENTS = 256
 const MAX_BYTES = 1024 * 1024
@@ -19,7 +20,7 @@ export interface LoggedEvent {
 }
 
 /** The events of one session. */
-export interface EventLog {
+export interface EventLog extends Placed<EventLog> {
   /** A unique name. */
   readonly name: string
   readonly person: string
@@ -55,8 +56,8 @@ export interface EventLogs {
 }
 
 export function openEventLogs(): EventLogs {
-  /** Those that are not empty, the least recently written first. */
-  const logs = new Set<EventLog>()
+  /** Of those that are not empty. */
+  const order = openRecency<EventLog>()
   const held = new Map<string, number>()
   let bytesOverall = 0
 
@@ -65,8 +66,8 @@ export function openEventLogs(): EventLogs {
     const total = (held.get(log.person) ?? 0) + change
     log.bytes = bytes
     bytesOverall += change
-    logs.delete(log)
-    if (bytes > 0) logs.add(log)
+    if (bytes > 0) order.touch(log)
+    else order.remove(log)
     if (total > 0) held.set(log.person, total)
     else held.delete(log.person)
   }
@@ -79,11 +80,9 @@ export function openEventLogs(): EventLogs {
   /** Clears the least recently written log of the person with the most data. */
   function makeRoom(): void {
     const [greediest] = [...held].reduce((most, one) => (one[1] > most[1] ? one : most))
-    for (const log of logs) {
-      if (log.person !== greediest) continue
-      clear(log)
-      return
-    }
+    let log = order.oldest()
+    while (log && log.person !== greediest) log = log.newer
+    clear(log!)
   }
 
   return {

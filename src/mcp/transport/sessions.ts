@@ -1,7 +1,8 @@
 /** Sessions of clients of the 2025 and 2024 revisions, limited in number and idle time. */
 import type { OAuthDeps } from '../../oauth/deps.ts'
 import type { Principal } from '../../oauth/principal.ts'
-import { ownerOf, personOf } from '../caller.ts'
+import { isSameOwner, ownerOf, personOf } from '../caller.ts'
+import { openRecency, type Placed } from './recency.ts'
 
 const PER_CONNECTION = 32
 const PER_PERSON = 256
@@ -22,25 +23,18 @@ export interface Session {
 export interface Sessions<T extends Session> {
   /** @returns the session, and the principal of the previous request; a refreshed token may have less scope. */
   find(id: string, principal: Principal): { session: T; before: Principal } | undefined
-  /** @returns the sessions evicted to make room: the least recently used of the same connection or person. */
-  add(session: T, principal: Principal): T[]
+  /** @returns the session evicted to make room: the least recently used of the same connection or person, or of all. */
+  add(session: T, principal: Principal): T | undefined
   /** Closes a session on this replica. */
   remove(id: string): T | undefined
 }
 
-/** The sessions of one connection or of one person. */
-interface Group {
-  key: string
-  /** In the order of their last use. */
-  ids: Set<string>
-}
-
-interface Entry<T> {
+interface Entry<T> extends Placed<Entry<T>> {
   session: T
   principal: Principal
-  connection: Group
-  person: Group
   usedAt: number
+  /** Grows with each use of any session. */
+  turn: number
 }
 
 /**
@@ -53,54 +47,55 @@ export function openSessions<T extends Session>(
   transport: string,
   close: (session: T) => void,
 ): Sessions<T> {
-  // Ordered by last use: the first is evicted first.
   const sessions = new Map<string, Entry<T>>()
   deps.metrics.gauge(metric, `Sessions over ${transport}`, () => sessions.size)
-  const groups = new Map<string, Group>()
+  const order = openRecency<Entry<T>>()
+  /** The sessions of each connection and of each person. */
+  const groups = new Map<string, Entry<T>[]>()
+  let turn = 0
 
-  function join(key: string, id: string): Group {
-    const group = groups.get(key) ?? { key, ids: new Set() }
-    groups.set(key, group)
-    group.ids.add(id)
-    return group
+  const groupsOf = (principal: Principal) => [ownerOf(principal), personOf(principal)]
+
+  function join(key: string, entry: Entry<T>): void {
+    const group = groups.get(key)
+    if (group) group.push(entry)
+    else groups.set(key, [entry])
   }
 
-  function leave({ key, ids }: Group, id: string): void {
-    ids.delete(id)
-    if (ids.size === 0) groups.delete(key)
+  function leave(key: string, entry: Entry<T>): void {
+    const group = groups.get(key)!
+    if (group.length > 1) group.splice(group.indexOf(entry), 1)
+    else groups.delete(key)
+  }
+
+  function use(entry: Entry<T>, principal: Principal, now: number): void {
+    entry.principal = principal
+    entry.usedAt = now
+    entry.turn = ++turn
+    order.touch(entry)
   }
 
   function remove(id: string): T | undefined {
     const entry = sessions.get(id)
     if (!entry) return undefined
     sessions.delete(id)
-    leave(entry.connection, id)
-    leave(entry.person, id)
+    order.remove(entry)
+    for (const key of groupsOf(entry.principal)) leave(key, entry)
     close(entry.session)
     return entry.session
   }
 
   function forgetIdle(now: number): void {
-    for (const [id, { usedAt }] of sessions) {
-      if (usedAt + IDLE_MS > now) break
-      remove(id)
-    }
+    for (let oldest = order.oldest(); oldest && oldest.usedAt + IDLE_MS <= now; oldest = order.oldest())
+      remove(oldest.session.id)
   }
 
-  /** Evicts the least recently used session of the connection, the person or all, whichever limit is reached. */
-  function makeRoom(owner: string, person: string): T[] {
-    const [ofConnection, ofPerson] = [groups.get(owner)?.ids, groups.get(person)?.ids]
-    const full =
-      ofConnection && ofConnection.size >= PER_CONNECTION
-        ? ofConnection
-        : ofPerson && ofPerson.size >= PER_PERSON
-          ? ofPerson
-          : sessions.size >= OVERALL
-            ? sessions
-            : undefined
-    const [oldest] = full?.keys() ?? []
-    const gone = oldest === undefined ? undefined : remove(oldest)
-    return gone ? [gone] : []
+  /** Finds the least recently used session of the connection, the person or all, whichever limit is reached. */
+  function findSurplus(principal: Principal): Entry<T> | undefined {
+    const [ofConnection = [], ofPerson = []] = groupsOf(principal).map(key => groups.get(key))
+    if (ofConnection.length >= PER_CONNECTION) return leastRecent(ofConnection)
+    if (ofPerson.length >= PER_PERSON) return leastRecent(ofPerson)
+    return sessions.size >= OVERALL ? order.oldest() : undefined
   }
 
   deps.memory.onRevoked.add(subject => {
@@ -115,30 +110,27 @@ export function openSessions<T extends Session>(
       const now = deps.now().getTime()
       forgetIdle(now)
       const entry = sessions.get(id)
-      if (entry?.connection.key !== ownerOf(principal)) return undefined
+      if (!entry || !isSameOwner(entry.principal, principal)) return undefined
       const { session, principal: before } = entry
-      entry.principal = principal
-      entry.usedAt = now
-      sessions.delete(id)
-      sessions.set(id, entry)
-      for (const { ids } of [entry.connection, entry.person]) {
-        ids.delete(id)
-        ids.add(id)
-      }
+      use(entry, principal, now)
       return { session, before }
     },
     add(session, principal) {
       const now = deps.now().getTime()
       forgetIdle(now)
-      const [owner, person] = [ownerOf(principal), personOf(principal)]
-      const gone = makeRoom(owner, person)
-      const { id } = session
-      sessions.set(id, { session, principal, connection: join(owner, id), person: join(person, id), usedAt: now })
-      return gone
+      const surplus = findSurplus(principal)
+      if (surplus) remove(surplus.session.id)
+      const entry: Entry<T> = { session, principal, usedAt: now, turn: 0 }
+      sessions.set(session.id, entry)
+      for (const key of groupsOf(principal)) join(key, entry)
+      use(entry, principal, now)
+      return surplus?.session
     },
     remove,
   }
 }
+
+const leastRecent = <T>(entries: Entry<T>[]) => entries.reduce((least, one) => (one.turn < least.turn ? one : least))
 
 /** The subject under which the end of a session is stored as a revocation. */
 export function subjectOf({ key }: Pick<Session, 'key'>): string {

@@ -98,25 +98,32 @@ describe('sessions (2025-11-25, Streamable HTTP "Session Management")', () => {
     expect((await list(id, refreshed.access_token)).status).toBe(401)
   })
 
+  const PRINCIPAL = {
+    ...{ userId: 'u', clientId: 'c', grantId: 'g', tokenId: 't', keyId: 'k' },
+    ...{ scope: [], audience: '', issuedAt: 0, expiresAt: 0 },
+  }
+
   test.each(['grant:g', 'client:c', 'session:k'])('ends, not only its tokens, when %s is revoked', async subject => {
     let closed = 0
     const sessions = openSessions<Session>(server.deps, 'sessions_here', 'a test', () => void closed++)
-    const principal = {
-      userId: 'u',
-      clientId: 'c',
-      grantId: 'g',
-      tokenId: 't',
-      keyId: 'k',
-      scope: [],
-      audience: '',
-      issuedAt: 0,
-      expiresAt: 0,
-    }
-    sessions.add({ id: 'mine', key: 'k' }, principal)
-    sessions.add({ id: 'other', key: 'l' }, { ...principal, clientId: 'd', grantId: 'h' })
+    sessions.add({ id: 'mine', key: 'k' }, PRINCIPAL)
+    sessions.add({ id: 'other', key: 'l' }, { ...PRINCIPAL, clientId: 'd', grantId: 'h' })
     for (const listener of server.deps.memory.onRevoked) listener(subject)
-    expect([closed, sessions.find('mine', principal)]).toEqual([1, undefined])
-    expect(sessions.find('other', { ...principal, clientId: 'd', grantId: 'h' })).toBeDefined()
+    expect([closed, sessions.find('mine', PRINCIPAL)]).toEqual([1, undefined])
+    expect(sessions.find('other', { ...PRINCIPAL, clientId: 'd', grantId: 'h' })).toBeDefined()
+  })
+
+  test('a server has at most 10,000: the least recently used is dropped', () => {
+    const closed: string[] = []
+    const sessions = openSessions<Session>(server.deps, 'sessions_here', 'a test', ({ id }) => void closed.push(id))
+    const of = (n: number) => ({ ...PRINCIPAL, userId: `u${n}`, grantId: `g${n}` })
+    const open = (n: number) => sessions.add({ id: String(n), key: String(n) }, of(n))?.id
+    for (let n = 0; n < 10_000; n++) expect(open(n)).toBeUndefined()
+    for (const n of [0, 1, 0, 3, 9_999, 4]) expect(sessions.find(String(n), of(n))).toBeDefined()
+    expect(sessions.remove('2')?.id).toBe('2')
+    expect([10_000, 10_001, 10_002].map(open)).toEqual([undefined, '5', '6'])
+    expect(Array.from({ length: 9_996 }, (_, n) => open(20_000 + n)).slice(-4)).toEqual(['1', '0', '3', '9999'])
+    expect(closed.slice(0, 4)).toEqual(['2', '5', '6', '7'])
   })
 
   test('an initialize notification begins none', async () => {

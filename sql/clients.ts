@@ -181,8 +181,8 @@ export function listNewestClients(
 }
 
 /**
- * Deletes a client with its grants and codes, records the revocation, and notifies every replica. Codes and grants are locked
- * first, in the order of statements that use several of them.
+ * Deletes a client with its grants and codes, records the revocation, and notifies every replica. The caller has called
+ * `lockGranted` in the same transaction.
  *
  * @returns whether it was deleted; a shared one is kept with `unlessShared`.
  */
@@ -191,25 +191,10 @@ export async function deleteClient(
   remove: { id: string; unlessShared: boolean; now: Date; rememberUntil: Date },
 ): Promise<boolean> {
   const rows = await sql`
-    with codes as materialized (
-      select code_hash
-      from authorization_codes
-      where client_id = ${remove.id}
-      order by code_hash
-      for update
-    ),
-    granted as materialized (
-      select id
-      from grants
-      where client_id = ${remove.id}
-      order by id
-      for update
-    ),
-    deleted as (
+    with deleted as (
       delete from clients
       where id = ${remove.id}
         and not (shared and ${remove.unlessShared})
-        and (select count(*) from codes) + (select count(*) from granted) >= 0
       returning 'client:' || id as subject
     ),
     remembered as (
@@ -281,7 +266,8 @@ export async function sweepUnusedDocuments(sql: Queries, keep: number, limit: nu
       delete from clients
       where id = any (array(
         select id
-        from (
+        from clients as unused
+        where id = any (array(
           select id
           from clients
           where source = 'metadata'
@@ -289,8 +275,9 @@ export async function sweepUnusedDocuments(sql: Queries, keep: number, limit: nu
           order by created_at desc
           offset ${keep}
           limit ${limit}
-        ) as unused
-        where (select id from device_codes where client_id = unused.id limit 1) is null
+        ))
+          and (select id from device_codes where client_id = unused.id limit 1) is null
+        for update skip locked
       ))
       returning id
     )

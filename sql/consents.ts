@@ -43,17 +43,33 @@ export async function upsertConsent(
 /** Deletes a user's remembered consents. */
 export async function deleteConsents(sql: Queries, { userId, clientId, scope }: UserRights): Promise<void> {
   await sql`
+    with locked as materialized (
+      select
+      from consents
+      where user_id = ${userId}
+      order by client_id, redirect_host, resource
+      for update
+    )
     delete from consents
     where user_id = ${userId}
       and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
-      and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))`
+      and (${scope ?? null}::text is null or ${scope ?? null} = any (scope))
+      and (select count(*) from locked) > 0`
 }
 
 /** Deletes all remembered consents for a client. */
 export async function deleteConsentsOfClient(sql: Queries, clientId: string): Promise<void> {
   await sql`
+    with locked as materialized (
+      select
+      from consents
+      where client_id = ${clientId}
+      order by user_id, redirect_host, resource
+      for update
+    )
     delete from consents
-    where client_id = ${clientId}`
+    where client_id = ${clientId}
+      and (select count(*) from locked) > 0`
 }
 
 export interface IdleConsent {

@@ -237,11 +237,17 @@ export async function denyUnfetchedCodes(
     set
       decision = 'denied',
       decided_at = ${now}
-    where user_id = ${userId}
-      and consumed_at is null
-      and decision is distinct from 'denied'
-      and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
-      and (${scope ?? null}::text is null or ${scope ?? null} = any (granted_scope))`
+    where id = any (array(
+      select id
+      from device_codes
+      where user_id = ${userId}
+        and consumed_at is null
+        and decision is distinct from 'denied'
+        and (${clientId ?? null}::text is null or client_id = ${clientId ?? null})
+        and (${scope ?? null}::text is null or ${scope ?? null} = any (granted_scope))
+      order by id
+      for no key update
+    ))`
 }
 
 /** Denies the codes of a client whose tokens were not fetched. */
@@ -251,10 +257,16 @@ export async function denyUnfetchedCodesOfClient(sql: Queries, clientId: string,
     set
       decision = 'denied',
       decided_at = ${now}
-    where client_id = ${clientId}
-      and user_id is not null
-      and consumed_at is null
-      and decision is distinct from 'denied'`
+    where id = any (array(
+      select id
+      from device_codes
+      where client_id = ${clientId}
+        and user_id is not null
+        and consumed_at is null
+        and decision is distinct from 'denied'
+      order by id
+      for no key update
+    ))`
 }
 
 /** Deletes at most `limit` codes that ended before `before`. @returns how many. */

@@ -207,6 +207,49 @@ export async function countConnections(sql: Queries, now: Date): Promise<number>
   return row!.count
 }
 
+/**
+ * Locks what a user has granted, or all that was granted to a client, before the user or the client is deleted: consents,
+ * authorization codes, device codes, grants. Everything that needs several of these rows locks them in this order, and those
+ * of one table by their key, so that no two transactions wait for each other.
+ */
+export async function lockGranted(sql: Queries, of: { userId: string } | { clientId: string }): Promise<void> {
+  const { userId = null, clientId = null } = of as { userId?: string; clientId?: string }
+  await sql`
+    with allowed as materialized (
+      select user_id
+      from consents
+      where user_id = ${userId} or client_id = ${clientId}
+      order by user_id, client_id, redirect_host, resource
+      for update
+    ),
+    exchangeable as materialized (
+      select code_hash
+      from authorization_codes
+      where user_id = ${userId} or client_id = ${clientId}
+      order by code_hash
+      for update
+    ),
+    fetchable as materialized (
+      select id
+      from device_codes
+      where user_id = ${userId} or client_id = ${clientId}
+      order by id
+      for update
+    ),
+    granted as materialized (
+      select id
+      from grants
+      where user_id = ${userId} or client_id = ${clientId}
+      order by id
+      for update
+    )
+    select
+      (select count(*) from allowed),
+      (select count(*) from exchangeable),
+      (select count(*) from fetchable),
+      (select count(*) from granted)`
+}
+
 /** Deletes at most `limit` grants that expired before `before`. @returns how many. */
 export async function sweepExpiredGrants(sql: Queries, before: Date, limit: number): Promise<number> {
   const rows = await sql`

@@ -132,10 +132,17 @@ export async function consumeSignInLink(
   link: { tokenHash: Uint8Array; now: Date },
 ): Promise<{ user_id: string; email: string } | undefined> {
   const [row] = await sql<{ user_id: string; email: string }[]>`
-    with used as (
+    with owner as materialized (
+      select id
+      from users
+      where id = (select user_id from sign_in_links where token_hash = ${link.tokenHash})
+      for no key update -- before the link, as by whoever disables users
+    ),
+    used as (
       update sign_in_links
       set used_at = ${link.now}
       where token_hash = ${link.tokenHash}
+        and user_id = (select id from owner)
         and used_at is null
         and expires_at > ${link.now}
       returning user_id

@@ -221,7 +221,12 @@ export function listLeaving(
     limit ${limit}`
 }
 
-/** Deletes a user with everything that is theirs, and notifies every replica. @returns false if there is none. */
+/**
+ * Deletes a user with everything that is theirs, and notifies every replica. The caller has called `lockGranted` in the same
+ * transaction.
+ *
+ * @returns false if there is none.
+ */
 export async function deleteUser(sql: Queries, userId: string): Promise<boolean> {
   const rows = await sql`
     with gone as (

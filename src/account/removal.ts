@@ -2,6 +2,7 @@
  * Removing a person, with everything that is theirs: at their own wish, or by an operator. They are disabled first, and marked
  * as leaving, so that a sweep finishes what a crash interrupts.
  */
+import { lockGranted } from '../../sql/grants.ts'
 import { listUpstreamAccounts } from '../../sql/upstream-accounts.ts'
 import { deleteOfPrincipal } from '../../sql/upstreams.ts'
 import { deleteUser, listLeaving, type UserRow } from '../../sql/users.ts'
@@ -33,6 +34,7 @@ export async function removeDisabled(
   await waitForUnlinking(deps, userId)
   const removed = await inTransaction(deps, async sql => {
     await deleteOfPrincipal(sql, `user:${userId}`)
+    await lockGranted(sql, { userId })
     await revokeUser(deps, sql, userId)
     return deleteUser(sql, userId)
   })

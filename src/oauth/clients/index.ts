@@ -14,7 +14,9 @@ import {
   listClients as queryClients,
   updateClientSecret,
 } from '../../../sql/clients.ts'
+import { lockGranted } from '../../../sql/grants.ts'
 import { record, recordRepeatable } from '../../audit/events.ts'
+import { inTransaction } from '../../db/index.ts'
 import { hashSecret, newSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { printableText } from '../../lib/text.ts'
@@ -124,7 +126,11 @@ export function newestClients(
  */
 export async function removeClient(deps: OAuthDeps, id: string, { unlessShared = false } = {}): Promise<boolean> {
   const removal = { id, unlessShared, now: deps.now(), rememberUntil: rememberUntil(deps) }
-  if (!(await deleteClient(deps.sql, removal))) return false
+  const removed = await inTransaction(deps, async sql => {
+    await lockGranted(sql, { clientId: id })
+    return deleteClient(sql, removal)
+  })
+  if (!removed) return false
   remember(deps, `client:${id}`)
   record(deps, 'client.removed', { clientId: id })
   return true

@@ -158,7 +158,9 @@ describe('the binary', () => {
   test('creates only ./data, which nobody else can read', () => {
     expect(readdirSync(dir)).toEqual(['data'])
     expect(statSync(join(dir, 'data')).mode & 0o777).toBe(0o700)
-    const children = join('children', `children-${running.child.pid}.json`)
+    const [name] = readdirSync(join(dir, 'data/children'))
+    expect(name).toMatch(new RegExp(`^children-${running.child.pid}-[0-9a-f]{8}\\.json$`))
+    const children = join('children', name!)
     for (const file of onPostgres ? [children] : [children, 'auth-secret', 'postgres.sock'])
       expect(statSync(join(dir, 'data', file)).mode & 0o777).toBe(0o600)
   })

@@ -1,9 +1,11 @@
 /**
  * Ends child processes that outlived a killed server, and what they started. Every server keeps a file with the pid and
  * start time of each child, and the time of the last look at them; the next server ends those that still run. The times
- * are needed because pids are reused.
+ * are needed because pids are reused. Containers, or machines, may share the directory: a server leaves alone the files of
+ * servers whose pids mean nothing where it runs.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { Log } from '../lib/log.ts'
@@ -23,6 +25,8 @@ type Orphan = Known & { seenAt: number }
 
 /** How often `seenAt` is renewed, in milliseconds. */
 const LOOK = 5000
+/** After how long without a look a file from another container or machine is removed, in milliseconds. */
+const FORGOTTEN = 86_400_000
 
 export interface ChildRecord {
   /** Call it first, before anything else is done with a child. */
@@ -36,13 +40,13 @@ export interface ChildRecord {
 
 const NOTHING: ChildRecord = { add() {}, remove() {}, orphansEnded: Promise.resolve(), close() {} }
 
-/** @param directory Local to this machine and private to this user; created for the first child. */
-export function openChildRecord(directory: string, log: Log, grace?: number): ChildRecord {
+/** @param directory Private to this user; created for the first child. */
+export function openChildRecord(directory: string, log: Log, now: () => Date, grace?: number): ChildRecord {
   const space = pidSpace()
   const self = processState(process.pid)
   if (!space || !self) return NOTHING
-  const orphans = takeOrphans(directory, space, log)
-  const path = join(directory, `children-${process.pid}.json`)
+  const orphans = takeOrphans(directory, space, log, now())
+  const path = join(directory, `children-${process.pid}-${randomBytes(4).toString('hex')}.json`)
   const children = new Map<number, Known>()
   const owner = { pid: process.pid, startedAt: self.startedAt }
   const write = () => {
@@ -77,14 +81,14 @@ export function openChildRecord(directory: string, log: Log, grace?: number): Ch
 }
 
 /** Reads and deletes the records of servers that no longer run. */
-function takeOrphans(directory: string, space: string, log: Log): Orphan[] {
+function takeOrphans(directory: string, space: string, log: Log, now: Date): Orphan[] {
   if (!existsSync(directory)) return []
   return readdirSync(directory)
-    .filter(name => /^children-\d+\.json$/.test(name))
+    .filter(name => /^children-\d+(-\w+)?\.json$/.test(name))
     .flatMap(name => {
       const path = join(directory, name)
       const left = readRecord(path)
-      if (left?.space === space && isProcess(left.owner)) return []
+      if (left && (left.space === space ? isProcess(left.owner) : !isForgotten(path, now))) return []
       rmSync(path, { force: true })
       if (!left) log.warn({ file: path }, 'a record of child processes could not be read; it was removed')
       return left?.space === space ? left.children.map(child => ({ ...child, seenAt: left.seenAt })) : []
@@ -97,6 +101,12 @@ function readRecord(path: string): z.output<typeof file> | undefined {
   } catch {
     return undefined
   }
+}
+
+/** Of a server that runs elsewhere and has children, the file is written again at each look. */
+function isForgotten(path: string, now: Date): boolean {
+  const written = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  return now.getTime() - written > FORGOTTEN
 }
 
 const isProcess = ({ pid, startedAt }: Known) => processState(pid)?.startedAt === startedAt

@@ -80,7 +80,7 @@ export function openSupervisor({
   maxChildren = 64,
   maxPerPrincipal = 8,
 }: SupervisorOptions): Supervisor {
-  const record = stateDir === undefined ? undefined : openChildRecord(stateDir, log, grace)
+  const record = stateDir === undefined ? undefined : openChildRecord(stateDir, log, now, grace)
   const living = new Set<Managed>()
   /** By upstream: the last lines of the child that ended last. */
   const left = new Map<string, string[]>()

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'bun:test'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { pidSpace, processState } from '../../src/gateway/process-state.ts'
@@ -312,20 +312,21 @@ describe('a server that is killed', () => {
       seenAt,
     })
     write('children-4000001.json', {
-      space: 'elsewhere',
-      owner: dead,
-      children: [{ pid: bystander.pid, startedAt }],
-      seenAt,
-    })
-    write('children-4000002.json', {
       space,
       owner: dead,
       children: [{ pid: 1, startedAt: processState(1)?.startedAt }],
       seenAt,
     })
-    writeFileSync(join(stateDir, 'children-4000003.json'), '{"space": ')
+    writeFileSync(join(stateDir, 'children-4000002.json'), '{"space": ')
+    // Of a server in another container or on another machine, whose pids are the same by chance; and of one that is long gone.
+    const elsewhere = { space: 'elsewhere', owner: dead, children: [{ pid: bystander.pid, startedAt }], seenAt }
+    write('children-1-01234567.json', elsewhere)
+    write('children-1-89abcdef.json', elsewhere)
+    utimesSync(join(stateDir, 'children-1-89abcdef.json'), new Date(0), new Date(0))
+    const own = readdirSync(stateDir).filter(name => name.startsWith(`children-${process.pid}-`))
     const { supervisor, lines } = supervise({ stateDir })
     await supervisor.orphansEnded
+    expect(readdirSync(stateDir).sort()).toEqual(['children-1-01234567.json', ...own].sort())
     await Bun.sleep(400) // they stay
     expect([lives(bystander.pid), lives(child.pid)]).toEqual([true, true])
     expect(lines.map(({ msg }) => msg)).toEqual([
@@ -339,7 +340,7 @@ describe('a server that is killed', () => {
     const stateDir = newDirectory()
     const { supervisor } = supervise({ stateDir })
     const child = await connect(supervisor, childSpec())
-    const path = join(stateDir, `children-${process.pid}.json`)
+    const path = join(stateDir, readdirSync(stateDir)[0]!)
     expect([statSync(stateDir).mode & 0o777, statSync(path).mode & 0o777]).toEqual([0o700, 0o600])
     expect(JSON.parse(readFileSync(path, 'utf8')).children).toEqual([
       { pid: child.pid, startedAt: processState(child.pid)?.startedAt },

@@ -22,6 +22,8 @@ const MAX_ROWS = 5_000
 const FETCH_BYTES = 1024 * 1024
 /** The embedded database takes a connection that is silent in a transaction for dead after five seconds. */
 const KEEP_ALIVE_MS = 1_000
+/** In DATA_DIR, for as long as a backup is made: a name that nobody gives to a directory of backups, since it is removed. */
+export const COPY = '.copying'
 
 export interface BackupOptions extends Omit<ConnectOptions, 'serving'> {
   path: string
@@ -110,7 +112,7 @@ async function openSource(source: Omit<ConnectOptions, 'serving'>): Promise<{ db
     const db = await connect({ ...source, serving: false })
     return { db, [Symbol.asyncDispose]: () => db.close() }
   }
-  const copy = join(resolve(source.dataDir), 'backup')
+  const copy = join(resolve(source.dataDir), COPY)
   await using opened = new AsyncDisposableStack()
   const remove = () => rm(copy, { recursive: true, force: true })
   await remove() // left by a killed backup

@@ -1,12 +1,12 @@
 /** `backup` and `restore`: everything in one file, from and into either kind of database. */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { migrations } from '../../sql/migrations/index.ts'
 import { replaceAuthSecret, secretCheckOf } from '../../src/auth-secret.ts'
-import { backUp, tablesOf } from '../../src/db/backup.ts'
+import { backUp, COPY, tablesOf } from '../../src/db/backup.ts'
 import { connect } from '../../src/db/index.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { checkBackup, restore } from '../../src/db/restore.ts'
@@ -193,9 +193,15 @@ describe('with a server', () => {
     expect(await runCommand(['restore', file], target)).toMatchObject({ code: 0 })
     const again = await backedUp(target)
     expect(read(again).slice(1, -1)).toEqual(lines.slice(1, -1))
-    // Neither leaves anything behind.
+    // Backups may be kept beside the database.
+    const beside = join(server.env.DATA_DIR!, 'backup')
+    mkdirSync(beside)
+    for (const path of [join(beside, 'monday'), join(beside, 'tuesday')])
+      expect(await runCommand(['backup', path], server.env)).toMatchObject({ code: 0 })
+    expect(readdirSync(beside).sort()).toEqual(['monday', 'tuesday'])
+    // None leaves anything behind.
     expect(readdirSync(dir).filter(name => name.endsWith('.partial'))).toEqual([])
-    if (!onPostgres) expect(readdirSync(server.env.DATA_DIR!)).not.toContain('backup')
+    if (!onPostgres) expect(readdirSync(server.env.DATA_DIR!)).not.toContain(COPY)
   })
 
   test.skipIf(onPostgres)('an interrupted backup leaves no copy of the embedded database behind', async () => {
@@ -208,7 +214,7 @@ describe('with a server', () => {
       await backUp({ ...${JSON.stringify(options)}, log: openLog('silent'), onProgress })`
     expect(await Bun.spawn([process.execPath, '-e', script]).exited).toBe(7)
     expect(readdirSync(dir).filter(name => name.endsWith('.partial'))).toEqual([])
-    expect(readdirSync(dataDir)).not.toContain('backup')
+    expect(readdirSync(dataDir)).not.toContain(COPY)
   })
 
   test('restore refuses a database in use or with rows, another secret, a damaged file and a newer schema', async () => {
@@ -329,7 +335,7 @@ describe('with a server', () => {
         if (!stdout) return { file, code: child.exitCode, stderr }
       }
     }
-    const leftovers = () => (onPostgres ? [] : readdirSync(server.env.DATA_DIR!).filter(name => name === 'backup'))
+    const leftovers = () => (onPostgres ? [] : readdirSync(server.env.DATA_DIR!).filter(name => name === COPY))
     const interrupted = await end('SIGINT')
     expect([interrupted.code, interrupted.stderr]).toEqual([1, 'Interrupted; no backup was written.\n'])
     expect([existsSync(interrupted.file), existsSync(`${interrupted.file}.partial`), leftovers()]).toEqual([

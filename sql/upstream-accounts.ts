@@ -43,6 +43,16 @@ export function listUpstreamAccounts(sql: Queries, userId: string): Promise<Upst
     where user_id = ${userId}`
 }
 
+/** Whether any of these users has an account. */
+export async function haveUpstreamAccounts(sql: Queries, userIds: readonly string[]): Promise<boolean> {
+  const rows = await sql`
+    select
+    from upstream_accounts
+    where user_id = any (${userIds}::uuid[])
+    limit 1`
+  return rows.length > 0
+}
+
 /** Links an account, replacing an earlier one, and notifies every replica. */
 export async function upsertUpstreamAccount(
   sql: Queries,

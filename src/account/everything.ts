@@ -8,6 +8,9 @@ import { listConnections } from '../oauth/tokens.ts'
 import { listPasskeys } from '../signin/passkeys.ts'
 import { sessionsOf } from '../signin/sessions.ts'
 
+/** Of the connections in a file about their user, those used last; enough for everybody but a program that connects again and again. */
+const CONNECTIONS = 10_000
+
 /**
  * Everything that is stored about a user, without secrets and their hashes.
  *
@@ -20,7 +23,7 @@ export async function everythingAbout<Linked>(
 ) {
   const [identities, connections, remembered, tokens, passkeys, browsers, audit] = await Promise.all([
     listIdentities(deps.sql, userId),
-    listConnections(deps, userId),
+    listConnections(deps, userId, { limit: CONNECTIONS + 1 }),
     listIdleConsents(deps, userId),
     listPersonalTokens(deps, userId),
     listPasskeys(deps, userId),
@@ -30,7 +33,8 @@ export async function everythingAbout<Linked>(
   return {
     user: { id: userId, email, name, is_admin: isAdmin },
     sign_in_accounts: identities,
-    connections: connections.map(({ of_client: _, ...connection }) => connection),
+    connections: connections.slice(0, CONNECTIONS).map(({ of_client: _, ...connection }) => connection),
+    connections_are_complete: connections.length <= CONNECTIONS,
     allowed_but_not_connected: remembered,
     personal_access_tokens: tokens.map(({ id, name, scope, resource, created_at, expires_at, used_at }) => ({
       id,

@@ -3,7 +3,7 @@
  * as leaving, so that a sweep finishes what a crash interrupts.
  */
 import { lockGranted } from '../../sql/grants.ts'
-import { listUpstreamAccounts } from '../../sql/upstream-accounts.ts'
+import { haveUpstreamAccounts } from '../../sql/upstream-accounts.ts'
 import { deleteOfPrincipal } from '../../sql/upstreams.ts'
 import { deleteUser, listLeaving, type UserRow } from '../../sql/users.ts'
 import { record } from '../audit/events.ts'
@@ -16,22 +16,28 @@ import { closeAccount } from '../signin/service.ts'
 const UNLINKING_MS = 5_000
 const LOOK_MS = 100
 
-/** Waits for the servers to unlink the accounts of a disabled user, unless none runs. */
-async function waitForUnlinking({ sql }: OAuthDeps, userId: string): Promise<void> {
+/** Waits for the servers to unlink the accounts of disabled users, unless none runs. */
+async function waitForUnlinking({ sql }: OAuthDeps, userIds: readonly string[]): Promise<void> {
   for (const until = performance.now() + UNLINKING_MS; performance.now() < until; await Bun.sleep(LOOK_MS))
-    if ((await listUpstreamAccounts(sql, userId)).length === 0) return
+    if (!(await haveUpstreamAccounts(sql, userIds))) return
 }
 
+type Leaving = Pick<UserRow, 'id' | 'email'> & { leaving_by: 'user' | 'operator' }
+
 /**
- * Removes a disabled user. The tokens of accounts that they linked are revoked by a server, which has heard that they are
- * disabled. Events in the audit log keep their id; of what people remove themselves, it keeps no address.
+ * Removes disabled users. The tokens of accounts that they linked are revoked by a server, which has heard that they are
+ * disabled. Events in the audit log keep their ids; of what people remove themselves, it keeps no address.
  */
-export async function removeDisabled(
-  deps: OAuthDeps,
-  { id: userId, email, leaving_by: by }: Pick<UserRow, 'id' | 'email'> & { leaving_by: 'user' | 'operator' },
-): Promise<void> {
-  await revokeGrantsOfUser(deps, { userId }, by)
-  await waitForUnlinking(deps, userId)
+export async function removeDisabled(deps: OAuthDeps, users: readonly Leaving[]): Promise<void> {
+  for (const { id: userId, leaving_by: by } of users) await revokeGrantsOfUser(deps, { userId }, by)
+  await waitForUnlinking(
+    deps,
+    users.map(({ id }) => id),
+  )
+  for (const user of users) await removeWithRows(deps, user)
+}
+
+async function removeWithRows(deps: OAuthDeps, { id: userId, email, leaving_by: by }: Leaving): Promise<void> {
   const removed = await inTransaction(deps, async sql => {
     await deleteOfPrincipal(sql, `user:${userId}`)
     await lockGranted(sql, { userId })
@@ -48,7 +54,7 @@ export async function removeOwnAccount(
   { userId: id, email }: { userId: string; email: string },
 ): Promise<boolean> {
   if (!(await closeAccount(deps, id))) return false
-  await removeDisabled(deps, { id, email, leaving_by: 'user' })
+  await removeDisabled(deps, [{ id, email, leaving_by: 'user' }])
   return true
 }
 
@@ -57,7 +63,7 @@ export function removalSweeps(deps: OAuthDeps): Sweep[] {
   return [
     async (_now, limit) => {
       const leaving = await listLeaving(deps.sql, limit)
-      for (const user of leaving) await removeDisabled(deps, user)
+      if (leaving.length > 0) await removeDisabled(deps, leaving)
       return leaving.length
     },
   ]

@@ -64,6 +64,9 @@ export function stillAllowed(
 /** Removes all users with an address, with everything that is theirs. @returns these users. */
 export async function remove(deps: OAuthDeps, email: string): Promise<{ id: string }[]> {
   const users = await disableUsers(deps, email, { leaving: true })
-  for (const { id } of users) await removeDisabled(deps, { id, email, leaving_by: 'operator' })
+  await removeDisabled(
+    deps,
+    users.map(({ id }) => ({ id, email, leaving_by: 'operator' as const })),
+  )
   return users
 }

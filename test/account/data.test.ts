@@ -119,6 +119,24 @@ test('a removal that was interrupted after its first step cannot be undone, and 
   ])
 })
 
+test('a sweep ends the connections of all who are removed before it waits for the first of them', async () => {
+  const { deps } = server
+  const ids: string[] = []
+  for (const email of ['mia@example.com', 'noa@example.com']) {
+    await deviceTokens(server, await registerClient(server), await signIn(server, email))
+    ids.push((await idOf(email))!)
+  }
+  for (const id of ids) await closeAccount(deps, id)
+  await sweep(deps)
+  await deps.audit.flush()
+  const events = await deps.sql<{ event: string }[]>`
+    select event
+    from audit_events
+    where user_id = any (${ids}::uuid[]) and event in ('grant.revoked', 'user.removed')
+    order by id`
+  expect(events.map(({ event }) => event)).toEqual(['grant.revoked', 'grant.revoked', 'user.removed', 'user.removed'])
+})
+
 test('deleting the account, and removing a passkey, need a recent sign-in', async () => {
   const cookie = await signIn(server, 'joan@example.com')
   const html = await form(cookie)
@@ -192,6 +210,18 @@ test('the file has its owner’s accounts at sign-in providers and audit log, wi
     ['user.signed_in', '127.0.0.1', { how: 'link' }],
   ])
   expect([audit_log_is_complete, text.includes('198.51.100.9'), text.includes('eve@')]).toEqual([true, false, false])
-  for (let n = 1; n < 20; n++) await (await server.get('/account/export', { Cookie: cookie })).text()
+
+  const clientId = await registerClient(server)
+  await server.deps.sql`
+    insert into grants (id, client_id, user_id, scope, resource, created_at, used_at, expires_at)
+    select md5(n::text)::uuid, ${clientId}, ${id!}, '{mcp}', 'https://mcp.example/mcp', now(), now(), now() + interval '1 year'
+    from generate_series(1, 10001) as n`
+  const connected = (await (await server.get('/account/export', { Cookie: cookie })).json()) as {
+    connections: object[]
+    connections_are_complete: boolean
+  }
+  expect([connected.connections.length, connected.connections_are_complete]).toEqual([10_000, false])
+  await server.deps.sql`delete from grants where client_id = ${clientId}`
+  for (let n = 2; n < 20; n++) await (await server.get('/account/export', { Cookie: cookie })).text()
   expect((await server.get('/account/export', { Cookie: cookie })).status).toBe(429)
 })

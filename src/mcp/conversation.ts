@@ -204,16 +204,9 @@ async function ask(
 function serve(conversation: Conversation, item: Prepared, caller: Caller, canAsk: boolean): void {
   const { id, method } = item.message as RpcRequest
   const stop = new AbortController()
-  conversation.running ??= new Map()
-  const { running } = conversation
-  running.set(id, stop)
-  const finish = (response: RpcResponse) => {
-    if (running.get(id) === stop) running.delete(id)
-    if (running.size === 0) conversation.running = undefined
-    if (!stop.signal.aborted) conversation.send(response) // a cancelled request gets no answer
-  }
-  const succeed = (result: Json) => finish({ jsonrpc: '2.0', id, result })
-  const fail = (error: unknown) => finish({ jsonrpc: '2.0', id, error: errorBody(conversation.log, method, error) })
+  const succeed = (result: Json) => conversation.send({ jsonrpc: '2.0', id, result })
+  const fail = (error: unknown) =>
+    conversation.send({ jsonrpc: '2.0', id, error: errorBody(conversation.log, method, error) })
   let result: Json | Promise<Json>
   try {
     result = answer(conversation, item, caller, canAsk, stop.signal)
@@ -221,8 +214,21 @@ function serve(conversation: Conversation, item: Prepared, caller: Caller, canAs
     fail(error)
     return
   }
-  if (result instanceof Promise) result.then(succeed, fail)
-  else succeed(result)
+  if (!(result instanceof Promise)) {
+    succeed(result)
+    return
+  }
+  conversation.running ??= new Map()
+  const { running } = conversation
+  running.set(id, stop)
+  const finish =
+    <T>(say: (outcome: T) => void) =>
+    (outcome: T) => {
+      if (running.get(id) === stop) running.delete(id)
+      if (running.size === 0) conversation.running = undefined
+      if (!stop.signal.aborted) say(outcome) // a cancelled request gets no answer
+    }
+  result.then(finish(succeed), finish(fail))
 }
 
 interface Changes {

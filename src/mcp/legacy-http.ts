@@ -165,7 +165,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
   }
 
   /** Serves one request or batch without a session. */
-  async function serveOnce(asked: LegacyRequest, items: readonly Prepared[]): Promise<Response> {
+  function serveOnce(asked: LegacyRequest, items: readonly Prepared[]): Response | Promise<Response> {
     const { caller, endpoint, request, isBatch } = asked
     const refusal = refuseVersion(request)
     if (refusal) return refusal
@@ -182,18 +182,18 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
       hello,
       send: (message, about) => sendMessage(transport, message, about),
     })
+    const answered = receivePost(transport, items, caller, 'json', isBatch)
+    if (!(answered instanceof Promise)) return answered
     const close = () => {
       endConversation(conversation)
       closeTransport(transport)
     }
     // Without a session the client cannot reconnect for the answer.
     request.signal.addEventListener('abort', close, { once: true })
-    try {
-      return await receivePost(transport, items, caller, 'json', isBatch)
-    } finally {
+    return answered.finally(() => {
       request.signal.removeEventListener('abort', close)
       close()
-    }
+    })
   }
 
   return {

@@ -23,8 +23,8 @@ interface Stream {
   number: number
   /** The events for a client that resumes; absent if it cannot. */
   log?: EventLog | undefined
-  /** The requests that are still to be answered. */
-  owed: Set<Id>
+  /** How many requests are still to be answered. */
+  owed: number
   /** Absent while the client is disconnected. */
   connection?: Connection | undefined
 }
@@ -77,28 +77,32 @@ export function receivePost(
   isBatch = false,
 ): Response | Promise<Response> {
   const { session, askedOn } = transport
-  const messages = items.map(({ message }) => message)
-  const requests = messages.filter(isRequest).map(({ id }) => id)
-  if (new Set(requests).size < requests.length || requests.some(id => askedOn?.has(id)))
-    return jsonRpcError(400, INVALID_REQUEST, 'Another request with this id has not been answered yet')
-  let response: Response | Promise<Response> = new Response(null, { status: 202 })
-  if (requests.length > 0) {
-    response =
-      as === 'stream'
-        ? connectSoon(transport, open(transport, requests, session?.log))
-        : connectJson(transport, open(transport, requests), isBatch)
+  const requests: Id[] = []
+  for (const { message } of items) {
+    if (!isRequest(message)) continue
+    if (requests.includes(message.id) || askedOn?.has(message.id))
+      return jsonRpcError(400, INVALID_REQUEST, 'Another request with this id has not been answered yet')
+    requests.push(message.id)
   }
-  const toCome = new Set(requests)
-  for (const item of items) {
-    const { message } = item
-    if (isRequest(message)) toCome.delete(message.id)
-    const cancelled = cancelledRequest(message)
-    if (cancelled !== undefined && toCome.has(cancelled)) continue // the request comes later in this batch
-    transport.deliver(item, caller, as === 'stream' && session !== undefined)
-    noteCancelled(transport, message)
+  const deliver = () => {
+    items.forEach((item, at) => {
+      const cancelled = cancelledRequest(item.message)
+      if (cancelled !== undefined && hasRequest(items.slice(at), cancelled)) return // it comes later in this batch
+      transport.deliver(item, caller, as === 'stream' && session !== undefined)
+      noteCancelled(transport, item.message)
+    })
   }
-  return response
+  if (requests.length === 0) {
+    deliver()
+    return new Response(null, { status: 202 })
+  }
+  return as === 'stream'
+    ? connectSoon(transport, open(transport, requests, session?.log), deliver)
+    : connectJson(transport, open(transport, requests), deliver, isBatch)
 }
+
+const hasRequest = (items: readonly Prepared[], id: Id) =>
+  items.some(({ message }) => isRequest(message) && message.id === id)
 
 /** Connects a client to the standalone stream, or to the stream that it resumes. */
 export function listen(transport: HttpTransport, lastEventId: string | null): Response {
@@ -113,7 +117,7 @@ export function listen(transport: HttpTransport, lastEventId: string | null): Re
   if (stream) return resumeEvents(transport, stream, missed)
   // Nothing is missing. A stream that ends at once would make clients reconnect again and again.
   if (missed!.every(({ data }) => data === '')) return nothingMore()
-  const ended: Stream = { number: seen!.stream, owed: new Set() }
+  const ended: Stream = { number: seen!.stream, owed: 0 }
   const response = resumeEvents(transport, ended, missed)
   ended.connection?.end()
   return response
@@ -148,14 +152,14 @@ export function closeTransport(transport: HttpTransport): void {
 }
 
 function open(transport: HttpTransport, requests: Id[], log?: EventLog): Stream {
-  const stream: Stream = { number: ++transport.lastStream, log, owed: new Set(requests) }
+  const stream: Stream = { number: ++transport.lastStream, log, owed: requests.length }
   transport.askedOn ??= new Map()
   for (const id of requests) transport.askedOn.set(id, stream)
   return stream
 }
 
 function standaloneOf(transport: HttpTransport): Stream {
-  transport.standalone ??= { number: STANDALONE, log: transport.session?.log, owed: new Set() }
+  transport.standalone ??= { number: STANDALONE, log: transport.session?.log, owed: 0 }
   return transport.standalone
 }
 
@@ -172,8 +176,8 @@ function settle(transport: HttpTransport, id: Id): void {
   if (!stream) return
   askedOn!.delete(id)
   if (askedOn!.size === 0) transport.askedOn = undefined
-  stream.owed.delete(id)
-  if (stream.owed.size === 0) stream.connection?.end()
+  stream.owed -= 1
+  if (stream.owed === 0) stream.connection?.end()
 }
 
 /** Finds a stream that has not ended and can be resumed. */
@@ -211,16 +215,20 @@ function resumeEvents(transport: HttpTransport, stream: Stream, missed: LoggedEv
   return connectEvents(transport, stream, told.join('') + primer(transport, stream))
 }
 
-/** The same events in one piece if all answers come soon: a stream costs far more. */
-function connectSoon(transport: HttpTransport, stream: Stream): Promise<Response> {
-  const { promise, resolve } = Promise.withResolvers<Response>()
+/**
+ * The same events in one piece if all answers come soon: a stream costs far more.
+ *
+ * @param deliver Delivers the requests.
+ */
+function connectSoon(transport: HttpTransport, stream: Stream, deliver: () => void): Response | Promise<Response> {
+  const outcome = openOutcome()
   let text = primer(transport, stream)
+  let stopWaiting = () => {}
   const open = () => {
     stopWaiting()
     stream.connection = undefined
-    resolve(connectEvents(transport, stream, text))
+    outcome.settle(connectEvents(transport, stream, text))
   }
-  const stopWaiting = soon.start(open)
   stream.connection = {
     deliver(message, event) {
       if (event) text += textOf(transport, event)
@@ -228,25 +236,53 @@ function connectSoon(transport: HttpTransport, stream: Stream): Promise<Response
     },
     end() {
       stopWaiting()
-      resolve(answerWith(transport, text, transport.prepared.events))
+      outcome.settle(answerWith(transport, text, transport.prepared.events))
     },
   }
-  return promise
+  deliver()
+  const response = outcome.take()
+  if (response instanceof Promise) stopWaiting = soon.start(open)
+  return response
 }
 
-function connectJson(transport: HttpTransport, stream: Stream, isBatch: boolean): Promise<Response> {
-  const { promise, resolve } = Promise.withResolvers<Response>()
+/** @param deliver Delivers the requests. */
+function connectJson(
+  transport: HttpTransport,
+  stream: Stream,
+  deliver: () => void,
+  isBatch: boolean,
+): Response | Promise<Response> {
+  const outcome = openOutcome()
   const answers: Message[] = []
   stream.connection = {
     deliver(message) {
       if (isResponse(message)) answers.push(message) // JSON has room for answers only
     },
     end() {
-      if (answers.length === 0) resolve(new Response(null, { status: 202, headers: headersOf(transport) }))
-      else resolve(answerWith(transport, JSON.stringify(isBatch ? answers : answers[0]), transport.prepared.json))
+      if (answers.length === 0) outcome.settle(new Response(null, { status: 202, headers: headersOf(transport) }))
+      else
+        outcome.settle(answerWith(transport, JSON.stringify(isBatch ? answers : answers[0]), transport.prepared.json))
     },
   }
-  return promise
+  deliver()
+  return outcome.take()
+}
+
+/** A response that is mostly there before it is asked for: only otherwise there is a promise. */
+function openOutcome() {
+  let response: Response | undefined
+  let resolve: ((response: Response) => void) | undefined
+  return {
+    settle(settled: Response) {
+      response = settled
+      resolve?.(settled)
+    },
+    take: () =>
+      response ??
+      new Promise<Response>(settle => {
+        resolve = settle
+      }),
+  }
 }
 
 function answerWith({ session }: HttpTransport, text: string, prepared: Headers): Response {

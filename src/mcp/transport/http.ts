@@ -17,11 +17,13 @@ const STANDALONE = 0
 const RETRY_MS = 2_000
 /** How long to wait for the answer before opening a stream for it. */
 const SOON_MS = 20
+/** Maximum length of an answer in JSON where it can be a stream, too: no more than arrives at once, or not at all. */
+const MAX_JSON = 8 * 1024
 const soon = openTimeouts(SOON_MS)
 
 interface Stream {
   number: number
-  /** The events for a client that resumes; absent if it cannot. */
+  /** The events for a client that resumes; absent if it cannot, and while nothing has been sent to it. */
   log?: EventLog | undefined
   /** How many requests are still to be answered. */
   owed: number
@@ -30,7 +32,8 @@ interface Stream {
 }
 
 interface Connection {
-  deliver(message: Message, event: LoggedEvent | undefined): void
+  /** @param data The JSON of a message. @param event Absent while the stream has no log. */
+  deliver(data: string, isAnswer: boolean, event: LoggedEvent | undefined): void
   end(): void
 }
 
@@ -96,9 +99,7 @@ export function receivePost(
     deliver()
     return new Response(null, { status: 202 })
   }
-  return as === 'stream'
-    ? connectSoon(transport, open(transport, requests, session?.log), deliver)
-    : connectJson(transport, open(transport, requests), deliver, isBatch)
+  return connectSoon(transport, open(transport, requests), deliver, as, isBatch)
 }
 
 const hasRequest = (items: readonly Prepared[], id: Id) =>
@@ -151,8 +152,8 @@ export function closeTransport(transport: HttpTransport): void {
   if (session) logs.clear(session.log)
 }
 
-function open(transport: HttpTransport, requests: Id[], log?: EventLog): Stream {
-  const stream: Stream = { number: ++transport.lastStream, log, owed: requests.length }
+function open(transport: HttpTransport, requests: Id[]): Stream {
+  const stream: Stream = { number: ++transport.lastStream, owed: requests.length }
   transport.askedOn ??= new Map()
   for (const id of requests) transport.askedOn.set(id, stream)
   return stream
@@ -164,9 +165,10 @@ function standaloneOf(transport: HttpTransport): Stream {
 }
 
 function say({ logs }: HttpTransport, stream: Stream, message: Message): void {
+  const data = JSON.stringify(message)
   // even while no client is connected
-  const event = stream.log && logs.append(stream.log, stream.number, JSON.stringify(message))
-  stream.connection?.deliver(message, event)
+  const event = stream.log && logs.append(stream.log, stream.number, data)
+  stream.connection?.deliver(data, isResponse(message), event)
 }
 
 /** Removes a request that was answered or cancelled. */
@@ -200,7 +202,7 @@ function connectEvents(transport: HttpTransport, stream: Stream, begun: string):
     if (stream.connection === connection) stream.connection = undefined
   }, headersOf(transport))
   const connection: Connection = {
-    deliver: (_, event) => event && events.write(textOf(transport, event)),
+    deliver: (_data, _isAnswer, event) => event && events.write(textOf(transport, event)),
     end: events.end,
   }
   stream.connection = connection
@@ -216,56 +218,54 @@ function resumeEvents(transport: HttpTransport, stream: Stream, missed: LoggedEv
 }
 
 /**
- * The same events in one piece if all answers come soon: a stream costs far more.
+ * Answers in JSON if all answers come soon: a stream costs far more, and the client cannot resume what it has not seen
+ * begin. Otherwise, or if other messages come first, it begins a stream.
  *
  * @param deliver Delivers the requests.
  */
-function connectSoon(transport: HttpTransport, stream: Stream, deliver: () => void): Response | Promise<Response> {
+function connectSoon(
+  transport: HttpTransport,
+  stream: Stream,
+  deliver: () => void,
+  as: 'stream' | 'json',
+  isBatch: boolean,
+): Response | Promise<Response> {
   const outcome = openOutcome()
-  let text = primer(transport, stream)
+  const said: string[] = []
   let stopWaiting = () => {}
-  const open = () => {
+  const begin = () => {
     stopWaiting()
     stream.connection = undefined
-    outcome.settle(connectEvents(transport, stream, text))
+    outcome.settle(connectEvents(transport, stream, beginEvents(transport, stream, said)))
   }
   stream.connection = {
-    deliver(message, event) {
-      if (event) text += textOf(transport, event)
-      if (!isResponse(message)) open()
+    deliver(data, isAnswer) {
+      if (isAnswer || as === 'stream') said.push(data) // JSON has room for answers only
+      if (!isAnswer && as === 'stream') begin()
     },
     end() {
       stopWaiting()
-      outcome.settle(answerWith(transport, text, transport.prepared.events))
+      const { events, json } = transport.prepared
+      const text = isBatch ? `[${said.join()}]` : (said[0] ?? '')
+      if (as === 'stream' && (said.length === 0 || text.length > MAX_JSON))
+        outcome.settle(answerWith(transport, beginEvents(transport, stream, said), events))
+      else if (said.length > 0) outcome.settle(answerWith(transport, text, json))
+      else outcome.settle(new Response(null, { status: 202, headers: headersOf(transport) }))
     },
   }
   deliver()
   const response = outcome.take()
-  if (response instanceof Promise) stopWaiting = soon.start(open)
+  if (as === 'stream' && response instanceof Promise) stopWaiting = soon.start(begin)
   return response
 }
 
-/** @param deliver Delivers the requests. */
-function connectJson(
-  transport: HttpTransport,
-  stream: Stream,
-  deliver: () => void,
-  isBatch: boolean,
-): Response | Promise<Response> {
-  const outcome = openOutcome()
-  const answers: Message[] = []
-  stream.connection = {
-    deliver(message) {
-      if (isResponse(message)) answers.push(message) // JSON has room for answers only
-    },
-    end() {
-      if (answers.length === 0) outcome.settle(new Response(null, { status: 202, headers: headersOf(transport) }))
-      else
-        outcome.settle(answerWith(transport, JSON.stringify(isBatch ? answers : answers[0]), transport.prepared.json))
-    },
-  }
-  deliver()
-  return outcome.take()
+/** From now on events are kept for the client. @returns the first ones, with what was said so far. */
+function beginEvents(transport: HttpTransport, stream: Stream, said: readonly string[]): string {
+  const { logs, session } = transport
+  stream.log = session?.log
+  let text = primer(transport, stream)
+  for (const data of said) if (stream.log) text += textOf(transport, logs.append(stream.log, stream.number, data))
+  return text
 }
 
 /** A response that is mostly there before it is asked for: only otherwise there is a promise. */

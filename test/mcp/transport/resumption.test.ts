@@ -94,13 +94,24 @@ async function connectV1(through: { port: number } | undefined = undefined, bear
   return { sdk, sent, close: () => sdk.close() }
 }
 
-test('a quick response is sent whole, with the events that its stream would have', async () => {
-  const answer = await post(await begin(), { jsonrpc: '2.0', id: 7, method: 'ping' })
-  const text = await answer.text()
-  expect(answer.headers.get('content-type')).toBe('text/event-stream')
-  expect(answer.headers.get('content-length')).toBe(`${text.length}`)
+test('a quick response is JSON, as there is nothing to resume; a large one is sent whole, with the events of a stream', async () => {
+  const session = await begin()
+  const quick = await post(session, { jsonrpc: '2.0', id: 7, method: 'ping' })
+  expect(quick.headers.get('content-type')).toBe('application/json;charset=utf-8')
+  expect(quick.headers.get('mcp-session-id')).toBe(session)
+  expect(await quick.text()).toBe('{"jsonrpc":"2.0","id":7,"result":{}}')
+  const ids = Array.from({ length: 50 }, (_, n) => `${n}`.padStart(200, '-'))
+  const large = await post(
+    session,
+    ids.map(id => ({ jsonrpc: '2.0', id, method: 'ping' })),
+  )
+  const text = await large.text()
+  expect(large.headers.get('content-type')).toBe('text/event-stream')
+  expect(large.headers.get('content-length')).toBe(`${text.length}`)
   expect(text.replace(/-[0-9a-f]{12}\n/g, '-LOG\n')).toBe(
-    'id: 2-3-LOG\nretry: 2000\ndata: \n\nevent: message\nid: 2-4-LOG\ndata: {"jsonrpc":"2.0","id":7,"result":{}}\n\n',
+    ids
+      .map((id, n) => `event: message\nid: 3-${n + 2}-LOG\ndata: {"jsonrpc":"2.0","id":"${id}","result":{}}\n\n`)
+      .reduce((all, one) => all + one, 'id: 3-1-LOG\nretry: 2000\ndata: \n\n'),
   )
 })
 
@@ -179,7 +190,11 @@ describe('a response that arrives while the client is disconnected', () => {
   test('that is an error does not make the SDK’s client reconnect over and over', async () => {
     const { sdk, sent, close } = await connectV1()
     const before = sent.length
+    const { audit } = server.deps
+    // A call waits while too many events are to be written.
+    server.deps.audit = Object.create(audit, { waiting: { value: 10_000 }, flush: { value: () => Bun.sleep(100) } })
     await expect(sdk.callTool({ name: 'no_such_tool', arguments: {} })).rejects.toThrow('-32602')
+    server.deps.audit = audit
     await Bun.sleep(5_000) // it is told to come back after two seconds
     expect(sent.slice(before).map(request => request.replace(/ \d+-\d+-\S+ /, ' '))).toEqual([
       'POST null 200',
@@ -203,8 +218,12 @@ describe('a response that arrives while the client is disconnected', () => {
   test('on another session’s stream stays there', async () => {
     const mine = await begin()
     const other = await begin()
-    const text = await (await post(mine, call(1))).text()
-    const resumed = await open(other, undefined, { 'Last-Event-ID': /^id: (.*)$/m.exec(text)![1]! })
+    const { release } = hold(server)
+    const asking = await open(mine, call(1))
+    const primed = lastIdIn(await asking.readUntil('data: \n'))
+    release()
+    expect(await asking.rest()).toContain('ada@example.com')
+    const resumed = await open(other, undefined, { 'Last-Event-ID': primed })
     expect([resumed.answer.status, (await resumed.rest()).includes('ada@example.com')]).toEqual([405, false])
   })
 })

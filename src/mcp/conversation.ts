@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto'
 import { withoutTasks } from '../gateway/eras.ts'
-import type { Listening } from '../gateway/exchange.ts'
 import {
   type Id,
   INVALID_PARAMS,
@@ -22,6 +21,7 @@ import { LEGACY, LEGACY_REVISIONS } from '../gateway/protocol.ts'
 import type { Log } from '../lib/log.ts'
 import type { Caller } from './caller.ts'
 import { type Catalogue, errorBody } from './catalogue.ts'
+import { type Changes, openChanges } from './changes.ts'
 import type { Prepared } from './core.ts'
 import { UNKNOWN_CLIENT } from './identity.ts'
 import type { ToolDeps } from './tools/tool.ts'
@@ -229,76 +229,4 @@ function serve(conversation: Conversation, item: Prepared, caller: Caller, canAs
       if (!stop.signal.aborted) say(outcome) // a cancelled request gets no answer
     }
   result.then(finish(succeed), finish(fail))
-}
-
-interface Changes {
-  begin(caller: Caller): void
-  add(caller: Caller, uri: string): Promise<Json>
-  remove(caller: Caller, uri: string): Promise<Json>
-  end(): void
-}
-
-/** A client's subscriptions: changes of lists once it listens, and of the resources that it names. */
-function openChanges(conversation: Conversation): Changes {
-  const { catalogue, endpoint, session, send } = conversation
-  const uris = new Set<string>()
-  let listening: Promise<Listening> | undefined
-
-  /** Subscribes with the current filter, replacing the previous subscription. */
-  function listen(caller: Caller): Promise<Listening> {
-    const before = listening
-    let isCurrent = true
-    const filter = {
-      toolsListChanged: true,
-      promptsListChanged: true,
-      resourcesListChanged: true,
-      ...(uris.size > 0 ? { resourceSubscriptions: [...uris] } : {}),
-    }
-    const next = catalogue
-      .listen(endpoint, caller, filter, notification => isCurrent && send(notification), session)
-      .then(({ granted, close }) => ({
-        granted,
-        close() {
-          isCurrent = false
-          close()
-        },
-      }))
-    listening = next
-    const replace = () =>
-      before?.then(
-        ({ close }) => close(),
-        () => {},
-      )
-    next.then(replace, replace)
-    next.then(
-      ({ close }) => conversation.hasEnded && close(),
-      () => {
-        if (listening === next) listening = undefined
-      },
-    )
-    return next
-  }
-
-  return {
-    begin(caller) {
-      listening ??= listen(caller)
-    },
-    async add(caller, uri) {
-      uris.add(uri)
-      const { granted } = await listen(caller)
-      if (granted.resourceSubscriptions?.includes(uri)) return {}
-      uris.delete(uri)
-      throw new RpcError(INVALID_PARAMS, 'This resource does not support subscriptions', { uri })
-    },
-    async remove(caller, uri) {
-      if (uris.delete(uri)) await listen(caller)
-      return {}
-    },
-    end() {
-      void listening?.then(
-        ({ close }) => close(),
-        () => {},
-      )
-    },
-  }
 }

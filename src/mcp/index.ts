@@ -6,6 +6,7 @@
  *   `methods` lists what each method needs; `core` looks up the target of a message.
  * - `envelope` detects the era. `modern` serves 2026-07-28; `conversation` serves earlier revisions, over `legacy-http`
  *   (sessions, whose ids are in `session-ids`) and `legacy-sse` (the transport of 2024-11-05).
+ *   `changes` is what its clients subscribe to.
  * - `handover` brings a session's answers to the replica that asked.
  * - `transport/` is the wire format and whatever outlives a request: messages, event streams, sessions, resumption.
  * - `caller` identifies callers, `endpoints` publishes the addresses of upstream servers, `counts` counts limited things,

@@ -4,6 +4,7 @@
  * its connection: events are kept in the log for a client that resumes.
  */
 import { type Id, INVALID_REQUEST, isRequest, isResponse, type Message } from '../../gateway/messages.ts'
+import { openOutcome } from '../../lib/after.ts'
 import type { Caller } from '../caller.ts'
 import type { Prepared } from '../core.ts'
 import { type EventLog, type EventLogs, eventsAfter, idOf, type LoggedEvent, parseEventId } from './event-log.ts'
@@ -230,7 +231,7 @@ function connectSoon(
   as: 'stream' | 'json',
   isBatch: boolean,
 ): Response | Promise<Response> {
-  const outcome = openOutcome()
+  const outcome = openOutcome<Response>()
   const said: string[] = []
   let stopWaiting = () => {}
   const begin = () => {
@@ -266,23 +267,6 @@ function beginEvents(transport: HttpTransport, stream: Stream, said: readonly st
   let text = primer(transport, stream)
   for (const data of said) if (stream.log) text += textOf(transport, logs.append(stream.log, stream.number, data))
   return text
-}
-
-/** A response that is mostly there before it is asked for: only otherwise there is a promise. */
-function openOutcome() {
-  let response: Response | undefined
-  let resolve: ((response: Response) => void) | undefined
-  return {
-    settle(settled: Response) {
-      response = settled
-      resolve?.(settled)
-    },
-    take: () =>
-      response ??
-      new Promise<Response>(settle => {
-        resolve = settle
-      }),
-  }
 }
 
 function answerWith({ session }: HttpTransport, text: string, prepared: Headers): Response {

@@ -3,14 +3,18 @@ import type { Base } from '../base.ts'
 import type { Config } from '../config.ts'
 import { NO_STORE } from './json.ts'
 
-/** Without credentials the origin can be `*`, and the header `*` allows everything but Authorization, such as `Mcp-Param-*`. */
-const CORS: Record<string, string> = {
-  'Access-Control-Allow-Origin': '*',
+/** Only for preflights. The header `*` allows everything but Authorization, such as `Mcp-Param-*`. */
+export const PREFLIGHT: Readonly<Record<string, string>> = {
   'Access-Control-Allow-Methods': 'GET, POST, DELETE, OPTIONS',
   'Access-Control-Allow-Headers':
     'Authorization, Content-Type, Accept, Last-Event-ID, Mcp-Session-Id, MCP-Protocol-Version, Mcp-Method, Mcp-Name, *',
-  'Access-Control-Expose-Headers': 'WWW-Authenticate, Mcp-Session-Id, Retry-After',
   'Access-Control-Max-Age': '7200',
+}
+
+/** Without credentials the origin can be `*`. */
+const CORS: Record<string, string> = {
+  'Access-Control-Allow-Origin': '*',
+  'Access-Control-Expose-Headers': 'WWW-Authenticate, Mcp-Session-Id, Retry-After',
 }
 
 /** The headers of every page. Scripts, styles and form targets only from this server; nothing inline. */

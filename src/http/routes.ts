@@ -1,6 +1,7 @@
 /** Route traits and what follows from them: how errors are shown, CORS, preflight, and 405. */
 import type { AnyElysia } from 'elysia'
 import { OAuthError } from '../lib/errors.ts'
+import { PREFLIGHT } from './response-headers.ts'
 
 export interface Traits {
   /** Errors are shown as pages, unless the client asks for JSON. */
@@ -59,7 +60,7 @@ export function openRoutes(): Routes {
       }
       for (const [path, served] of methods) {
         const allowed = traits.get(path)?.crossOrigin ? [...served, 'OPTIONS'] : served
-        if (allowed !== served) app.options(path, () => new Response(null, { status: 204 }))
+        if (allowed !== served) app.options(path, () => new Response(null, { status: 204, headers: PREFLIGHT }))
         const headers = { Allow: [...new Set(allowed)].join(', ') }
         app.all(path, ({ request }) => {
           throw new OAuthError('invalid_request', `This address does not support ${request.method}`, {

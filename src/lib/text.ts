@@ -1,3 +1,6 @@
+/** Words of ASCII with single spaces between them, as most texts are. */
+const PLAIN = /^[!-~]+(?: [!-~]+)*$/
+
 /**
  * Makes untrusted text safe to display: one line, without control, format (bidi, zero width) and private-use characters,
  * which could disguise it.
@@ -5,6 +8,7 @@
  * @param limit Maximum number of characters.
  */
 export function printableText(value: string, limit: number): string {
+  if (value.length <= limit && PLAIN.test(value)) return value
   return value
     .slice(0, 2000) // before normalization, to bound its cost
     .normalize('NFC')

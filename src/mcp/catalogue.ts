@@ -235,9 +235,15 @@ function ownTarget(own: OwnTools, tool: Tool | undefined, scopes: readonly strin
     scopes: tool ? [...scopes, ...tool.scopes] : scopes,
     isRemote: false,
     answer(call) {
-      const { caller, params, signal } = call
+      const { caller, params } = call
       const args = isObject(params.arguments) ? params.arguments : {}
-      return after(own.call(caller, tool, args, { signal, report: reporterOf(call) }), result => ofOurs(call, result))
+      const context = {
+        get signal() {
+          return call.signal
+        },
+        report: reporterOf(call),
+      }
+      return after(own.call(caller, tool, args, context), result => ofOurs(call, result))
     },
   }
 }
@@ -255,12 +261,12 @@ function exchangeOf({ session, ...call }: Call, scopes: readonly string[]): Exch
 }
 
 /** Sends progress to the caller, if it sent a progress token. */
-function reporterOf({ params, notify, signal }: Call) {
-  const progressToken = metaOf(params)?.progressToken
+function reporterOf(call: Call) {
+  const progressToken = metaOf(call.params)?.progressToken
   if (typeof progressToken !== 'string' && typeof progressToken !== 'number') return undefined
   return (progress: number, message: string) => {
-    if (signal.aborted) return // the caller is gone
-    notify({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken, progress, message } })
+    if (call.signal.aborted) return // the caller is gone
+    call.notify({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken, progress, message } })
   }
 }
 

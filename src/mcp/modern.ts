@@ -77,7 +77,9 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
       params,
       clientInfo,
       capabilities,
-      signal: call.signal,
+      get signal() {
+        return call.signal
+      },
       notify: call.notify,
       paramHeaders: () => paramHeadersOf(request.headers),
     })
@@ -91,7 +93,13 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
     const gone = asked.prepared.target?.isRemote ? new AbortController() : undefined
     const early: RpcNotification[] = []
     let notify = (notification: RpcNotification): void => void early.push(notification)
-    const call = { signal: gone?.signal ?? request.signal, notify: (first: RpcNotification) => notify(first) }
+    const call = {
+      // Made only when it is asked for, as most of our own tools never do.
+      get signal() {
+        return gone?.signal ?? request.signal
+      },
+      notify: (first: RpcNotification) => notify(first),
+    }
     const result = answer(asked, message, call)
     if (!(result instanceof Promise)) return inJson({ jsonrpc: '2.0', id, result })
     const leave = () => gone?.abort()

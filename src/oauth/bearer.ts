@@ -11,6 +11,9 @@ import type { Resource } from './resources.ts'
 import { DEFAULT_SCOPE } from './scopes.ts'
 import { asOfNow, verifyAccessToken } from './tokens.ts'
 
+const NEEDS_TOKEN = 'This endpoint needs an access token'
+const firstChallenges = new WeakMap<Resource, OAuthError>()
+
 /**
  * Authenticates a request to an MCP endpoint.
  *
@@ -24,8 +27,8 @@ export function requireBearer(
 ): Principal | Promise<Principal> {
   const token = bearerToken(request)
   if (token === undefined) {
-    const sent = request.headers.has('authorization')
-    throw unauthorized(deps, resource, sent, 'This endpoint needs an access token')
+    if (request.headers.has('authorization')) throw unauthorized(deps, resource, true, NEEDS_TOKEN)
+    throw firstChallenge(deps, resource)
   }
   const accept = (principal: Principal) => {
     if (!resource.audiences.includes(principal.audience))
@@ -91,6 +94,16 @@ export function insufficientScope(deps: OAuthDeps, resource: Resource, needed: r
     status: 403,
     headers: { 'WWW-Authenticate': challengeOf(deps, resource, needed, 'insufficient_scope') },
   })
+}
+
+/** What every client begins with, so its error, whose stack is costly, is made once for each endpoint. */
+function firstChallenge(deps: OAuthDeps, resource: Resource): OAuthError {
+  let challenge = firstChallenges.get(resource)
+  if (!challenge) {
+    challenge = unauthorized(deps, resource, false, NEEDS_TOKEN)
+    firstChallenges.set(resource, challenge)
+  }
+  return challenge
 }
 
 function challengeOf(deps: OAuthDeps, resource: Resource, scope: readonly string[], error?: string): string {

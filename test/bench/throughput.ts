@@ -57,7 +57,8 @@ const { values } = parseArgs({
 const ROUNDS = Number(values.rounds)
 const SECONDS = Number(values.seconds)
 const CONNECTIONS = 64
-const WARM_UP = 1
+/** Seconds, until most code is compiled for a long run. What can be sent once has fewer requests to spare. */
+const WARM_UP = { again: 5, once: 1 }
 /** What a server does soon after its start, such as sweeping, is over by then. */
 const SETTLED_MS = 5_000
 
@@ -106,7 +107,7 @@ for (const name of values.only.split(',') as CaseName[]) {
   for (let round = 0; round <= ROUNDS; round++)
     for (const contender of rounds.keys())
       try {
-        const figures = await run(contender, name, round === 0 ? WARM_UP : SECONDS)
+        const figures = await run(contender, name, round === 0 ? WARM_UP[CASES[name].reuse] : SECONDS)
         if (round > 0) rounds.get(contender)!.push(figures)
       } catch (error) {
         rounds.delete(contender)

@@ -7,8 +7,8 @@ export const revokeConnection: Tool = {
   name: 'revoke_connection',
   title: 'Disconnect an app',
   description:
-    'Disconnects one of the signed-in user’s apps at once: its access and refresh tokens stop working. Use it when the user wants to remove an app’s access. Get the id from list_connections.',
-  input: z.object({ id: z.uuid().describe('The connection’s id, from list_connections') }),
+    "Disconnects one of the signed-in user's apps at once: its access and refresh tokens stop working. Use it when the user wants to remove an app's access. Get the id from list_connections.",
+  input: z.object({ id: z.uuid().describe("The connection's id, from list_connections") }),
   output: z.object({ revoked: z.boolean() }),
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   scopes: ['connections:manage'],

@@ -32,7 +32,7 @@ export const searchAuditLog: Tool = {
   name: 'search_audit_log',
   title: 'Search the audit log',
   description:
-    'Returns events from this server’s audit log, newest first: sign-ins, client registrations, issued and refused tokens, tool calls. Filter by event, user, client, IP address or time. Use it to find out who did what and when. For administrators.',
+    "Returns events from this server's audit log, newest first: sign-ins, client registrations, issued and refused tokens, tool calls. Filter by event, user, client, IP address or time. Use it to find out who did what and when. For administrators.",
   input: AUDIT_SEARCH,
   output: z.object({
     events: z.array(
@@ -41,7 +41,7 @@ export const searchAuditLog: Tool = {
         event: z.string(),
         meaning: z.string(),
         user_id: z.string().optional(),
-        email: z.string().optional().describe('The user’s current address'),
+        email: z.string().optional().describe("The user's current address"),
         client_id: z.string().optional(),
         grant_id: z.string().optional(),
         ip: z.string().optional(),

@@ -1,3 +1,4 @@
+import type { EventCount } from './event-counts.ts'
 import type { Queries } from './index.ts'
 
 export interface NewAuditEvent {
@@ -10,40 +11,37 @@ export interface NewAuditEvent {
   detail: Record<string, string | number | boolean>
 }
 
-/** Appends events and adds to the counts of their hours, in one statement. */
-export async function insertAuditEvents(sql: Queries, events: NewAuditEvent[]): Promise<void> {
+/**
+ * Appends events and adds to the counts of their hours, in one statement. Arrays, one for each column, cost the database a
+ * third less than objects.
+ */
+export async function insertAuditEvents(
+  sql: Queries,
+  events: readonly NewAuditEvent[],
+  counts: readonly EventCount[],
+): Promise<void> {
   await sql`
-    with events as materialized (
-      select *
-      from jsonb_to_recordset(${sql.json(
-        events.map(event => ({
-          at: event.at.toISOString(),
-          event: event.event,
-          user_id: event.userId,
-          client_id: event.clientId,
-          grant_id: event.grantId,
-          ip: event.ip,
-          detail: event.detail,
-        })),
-      )}) as row (at timestamptz, event text, user_id uuid, client_id text, grant_id uuid, ip text, detail jsonb)
-    ),
-    counted as (
+    with counted as (
       -- In this order, so that two replicas do not wait for each other.
       insert into event_counts (hour, event, failed, count)
-      select
-        date_trunc('hour', at, 'UTC'),
-        event,
-        coalesce(detail->>'failed' = 'true' or detail->>'outcome' <> 'ok', false),
-        sum(1 + coalesce((detail->>'repeats')::int, 0))
-      from events
-      group by 1, 2, 3
-      order by 1, 2, 3
+      select hour, event, failed, count
+      from jsonb_to_recordset(${sql.json(counts.map(row => ({ ...row, hour: row.hour.toISOString() })))})
+        as row (hour timestamptz, event text, failed boolean, count bigint)
+      order by hour, event, failed
       on conflict (hour, event, failed) do update
       set count = event_counts.count + excluded.count
     )
     insert into audit_events (at, event, user_id, client_id, grant_id, ip, detail)
-    select at, event, user_id, client_id, grant_id, ip, detail
-    from events`
+    select to_timestamp(ms / 1000), event, user_id, client_id, grant_id, ip, detail
+    from rows from (
+      unnest(${events.map(({ at }) => at.getTime())}::float8[]),
+      unnest(${events.map(({ event }) => event)}::text[]),
+      unnest(${events.map(({ userId }) => userId)}::uuid[]),
+      unnest(${events.map(({ clientId }) => clientId)}::text[]),
+      unnest(${events.map(({ grantId }) => grantId)}::uuid[]),
+      unnest(${events.map(({ ip }) => ip)}::text[]),
+      jsonb_array_elements(${sql.json(events.map(({ detail }) => detail))})
+    ) as row (ms, event, user_id, client_id, grant_id, ip, detail)`
 }
 
 export interface AuditEventRow {

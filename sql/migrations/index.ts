@@ -19,6 +19,7 @@ import servers from './0018_servers.sql' with { type: 'text' }
 import auditSearch from './0019_audit_search.sql' with { type: 'text' }
 import leavingUsers from './0020_leaving_users.sql' with { type: 'text' }
 import grantsExpiry from './0021_grants_expiry.sql' with { type: 'text' }
+import auditUsers from './0022_audit_users.sql' with { type: 'text' }
 
 export interface Migration {
   /** The file's name without `.sql`. */
@@ -49,4 +50,5 @@ export const migrations: readonly Migration[] = [
   { name: '0019_audit_search', text: auditSearch },
   { name: '0020_leaving_users', text: leavingUsers },
   { name: '0021_grants_expiry', text: grantsExpiry },
+  { name: '0022_audit_users', text: auditUsers },
 ]

@@ -1,4 +1,5 @@
 import { insertAuditEvents, type NewAuditEvent } from '../../sql/audit-events.ts'
+import type { EventCount } from '../../sql/event-counts.ts'
 import type { Queries } from '../../sql/index.ts'
 import { isOutage } from '../db/index.ts'
 import type { Log } from '../lib/log.ts'
@@ -63,7 +64,7 @@ export function openAuditWriter(
     while (waiting.length > 0) {
       const batch = waiting.slice(0, size)
       try {
-        await insertAuditEvents(sql, batch)
+        await insertAuditEvents(sql, batch, countByHour(batch))
         waiting.splice(0, batch.length)
         if (failing) log.info({ dropped }, 'the audit log can be written again')
         failing = false
@@ -126,4 +127,21 @@ export function openAuditWriter(
       if (waiting.length > 0) log.error({ lost: waiting.length }, 'audit events were lost at shutdown')
     },
   }
+}
+
+const HOUR_MS = 3_600_000
+
+/** Counts events by hour, name and outcome, repeats included. */
+function countByHour(events: readonly NewAuditEvent[]): EventCount[] {
+  const counts = new Map<string, EventCount>()
+  for (const { at, event, detail } of events) {
+    const ms = at.getTime()
+    const hour = ms - (ms % HOUR_MS)
+    const failed = detail.failed === true || (detail.outcome !== undefined && detail.outcome !== 'ok')
+    const key = `${hour} ${failed} ${event}`
+    const known = counts.get(key) ?? { hour: new Date(hour), event, failed, count: 0 }
+    known.count += 1 + Number(detail.repeats ?? 0)
+    counts.set(key, known)
+  }
+  return [...counts.values()]
 }

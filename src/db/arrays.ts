@@ -1,15 +1,16 @@
 /**
- * Types for arrays of text and uuid, the only ones that we use. Otherwise postgres.js would query all array types on each
- * new connection, and if that connection broke meanwhile, an unhandled rejection would end the process.
+ * Types for arrays of text, uuid and numbers, the only ones that we use. Otherwise postgres.js would query all array types
+ * on each new connection, and if that connection broke meanwhile, an unhandled rejection would end the process.
  */
 export const arrayTypes = {
   textArray: { to: 1009, from: [1009], parse: parseArray, serialize: serializeArray },
   uuidArray: { to: 2951, from: [2951], parse: parseArray, serialize: serializeArray },
+  numberArray: { to: 1022, from: [], parse: parseArray, serialize: (items: readonly number[]) => `{${items}}` },
 }
 
 /** PostgreSQL documentation, "Arrays", "Array Input and Output Syntax": one dimension, every element quoted. */
-function serializeArray(items: readonly string[]): string {
-  return `{${items.map(item => `"${item.replace(/[\\"]/g, '\\$&')}"`).join(',')}}`
+function serializeArray(items: readonly (string | null)[]): string {
+  return `{${items.map(item => (item === null ? 'NULL' : `"${item.replace(/[\\"]/g, '\\$&')}"`)).join(',')}}`
 }
 
 /** One dimension, without NULL elements. */

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import type { NewAuditEvent } from '../../sql/audit-events.ts'
 import { newestAuditEvent } from '../../sql/audit-events.ts'
+import { listEventCounts } from '../../sql/event-counts.ts'
 import type { Queries } from '../../sql/index.ts'
 import { record } from '../../src/audit/events.ts'
 import { newEvents } from '../../src/audit/tail.ts'
@@ -83,6 +84,32 @@ describe('the audit log: batches, flushed on shutdown, a drop is counted', () =>
     await audit.flush()
     expect(await numbers()).toEqual(upTo(1200))
     expect(statements()).toBe(3)
+  })
+
+  test('counts them by hour, name and outcome, with their repeats', async () => {
+    const { audit } = writer()
+    const [early, late] = [new Date('2030-01-01T10:59:59.999Z'), new Date('2030-01-01T11:00:00Z')]
+    const details: NewAuditEvent['detail'][] = [
+      { failed: false },
+      { failed: true, repeats: 4 },
+      { outcome: 'ok' },
+      { outcome: 'timeout' },
+      {},
+    ]
+    for (const detail of details)
+      for (const at of [early, late]) audit.add(event(1, { at, event: 'upstream.called', detail }))
+    await audit.flush()
+    audit.add(event(1, { at: late }))
+    audit.add(event(1, { at: late, event: 'upstream.called' }))
+    await audit.flush()
+    const counts = await listEventCounts(server.deps.sql, new Date('2030-01-01T10:00:00Z'))
+    expect(counts.map(({ hour, ...count }) => [hour.getUTCHours(), ...Object.values(count)]).sort()).toEqual([
+      [10, 'upstream.called', false, 3],
+      [10, 'upstream.called', true, 6],
+      [11, 'tool.called', false, 1],
+      [11, 'upstream.called', false, 4],
+      [11, 'upstream.called', true, 6],
+    ])
   })
 
   test('writes by itself after a short delay', async () => {

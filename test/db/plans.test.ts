@@ -116,6 +116,7 @@ function literal(type: string, late: boolean): string {
     uuid: `'${crypto.randomUUID()}'`,
     'text[]': "'{1,2}'",
     'uuid[]': `'{${crypto.randomUUID()}}'`,
+    'double precision[]': "'{1,2}'",
     bytea: `'\\x${'00'.repeat(32)}'`,
     'timestamp with time zone': late ? "'2999-01-01'" : "'1999-01-01'",
     integer: '500',

@@ -155,7 +155,7 @@ describe('search_audit_log', () => {
       ip: n === 12_345 ? '2001:db8::7' : '192.0.2.1',
       detail: { n },
     }))
-    for (let i = 0; i < EVENTS; i += 5_000) await insertAuditEvents(server.deps.sql, events.slice(i, i + 5_000))
+    for (let i = 0; i < EVENTS; i += 5_000) await insertAuditEvents(server.deps.sql, events.slice(i, i + 5_000), [])
   })
 
   test('is listed only where it may be called; a call without the scope names both required scopes', async () => {

@@ -2,10 +2,12 @@
  * Performs one client request at one upstream, from policy check to audit record. All combinations of eras share this
  * path; they differ only in how a question reaches the client.
  */
+import { after } from '../lib/after.ts'
 import { answered, answerOfOurs } from './answers.ts'
 import { askClient, hasOpened, heldCall, NOT_OPENED, refuse } from './asking.ts'
 import { type CallsDeps, type Course, conclude, done, type Prepared } from './call-state.ts'
 import { fail, UpstreamFailure } from './connection.ts'
+import type { AccountAt } from './credential.ts'
 import { carriedOf, MAY_ASK, paramsFor, traceHeaders } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import type { HeldCall } from './held.ts'
@@ -18,6 +20,7 @@ import type { PeerAnswer, PeerCall } from './peer.ts'
 import { answerQuestions } from './questions.ts'
 import { passOn, wantedLogs } from './relay.ts'
 import { bindingOf, notWaiting } from './request-state.ts'
+import { withClientTask, withOwnTask } from './tasks.ts'
 import { traceCall } from './trace-call.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -34,9 +37,10 @@ export function performCall(
   exchange: Exchange,
   params: Record<string, unknown>,
 ): Promise<Record<string, unknown>> {
+  const own = withOwnTask(deps, upstream, exchange, params)
   return deps.tracing
-    ? traceCall(deps.tracing, upstream, exchange, params, sent => perform(deps, upstream, exchange, sent))
-    : perform(deps, upstream, exchange, params)
+    ? traceCall(deps.tracing, upstream, exchange, own, sent => perform(deps, upstream, exchange, sent))
+    : perform(deps, upstream, exchange, own)
 }
 
 async function perform(
@@ -58,8 +62,8 @@ async function perform(
   }
   try {
     const held = exchange.era === '2026' && MAY_ASK.has(exchange.method) ? resume(deps, course) : undefined
-    if (held) return await deps.held.proceed(held, exchange)
-    return (await answerAboutAccount(deps, course)) ?? (await attemptLinked(deps, course))
+    const result = await (held ? deps.held.proceed(held, exchange) : begin(deps, course))
+    return withClientTask(deps, upstream, exchange, result)
   } catch (error) {
     throw conclude(deps, course, error)
   }
@@ -78,14 +82,20 @@ function resume(deps: CallsDeps, course: Course): HeldCall | undefined {
   return undefined
 }
 
+function begin(deps: CallsDeps, course: Course): Promise<Record<string, unknown>> {
+  const { account } = course.upstream
+  return account ? attemptLinked(deps, course, account) : attempt(deps, course, true)
+}
+
 /** The tokens of a linked account may end or prove insufficient during a call. */
-async function attemptLinked(deps: CallsDeps, course: Course): Promise<Record<string, unknown>> {
+async function attemptLinked(deps: CallsDeps, course: Course, account: AccountAt): Promise<Record<string, unknown>> {
+  const answer = await answerAboutAccount(deps, course, account)
+  if (answer) return answer
   try {
     return await attempt(deps, course, true)
   } catch (error) {
-    const { account } = course.upstream
     const { caller, signal } = course.exchange
-    if (!account || !(error instanceof UpstreamFailure)) throw error
+    if (!(error instanceof UpstreamFailure)) throw error
     const { reason } = error.failure
     if (reason === 'unlinked' || reason === 'more_scope') return askToLink(deps, course, reason)
     // The connection of an account that has just ended is closed, possibly before the call hears why.
@@ -100,7 +110,8 @@ async function attempt(deps: CallsDeps, course: Course, again: boolean): Promise
   const { upstream, exchange } = course
   const { pool } = upstream
   const link = pool.live(exchange.caller) ?? (await unlessAborted(exchange.signal, pool.acquire(exchange.caller)))
-  const entry = await judge(course, link)
+  const judged = judge(course, link)
+  const entry = judged instanceof Promise ? await judged : judged
   const taken = pool.slots(link).take(exchange.signal)
   const release = typeof taken === 'function' ? taken : await taken
   try {
@@ -118,36 +129,44 @@ async function attempt(deps: CallsDeps, course: Course, again: boolean): Promise
   }
 }
 
-/** Finds the tool, which must be listed and allowed, and checks that `Mcp-Param-*` headers match the arguments. @throws RpcError */
-async function judge({ upstream, exchange, params }: Course, link: Link): Promise<Entry | undefined> {
+/**
+ * Finds the tool, which must be listed and allowed, and checks that `Mcp-Param-*` headers match the arguments.
+ *
+ * @returns a promise only if the list has to be fetched. @throws RpcError
+ */
+function judge({ upstream, exchange, params }: Course, link: Link): Entry | undefined | Promise<Entry> {
   if (exchange.method !== 'tools/call') return undefined
   const { name, arguments: args } = params
   if (typeof name !== 'string') throw new RpcError(INVALID_PARAMS, 'name must be a string')
-  const entry = upstream.toolNow(link, name) ?? (await upstream.toolOf(link, name))
-  if (!entry) throw new RpcError(INVALID_PARAMS, 'There is no such tool')
-  if (exchange.paramHeaders && entry.headers.length > 0) {
-    const header = mismatchedHeader(entry.headers, isObject(args) ? args : undefined, exchange.paramHeaders())
-    if (header) throw new RpcError(HEADER_MISMATCH, `${header} differs from the argument in the body`, undefined, 400)
-  }
-  return entry
+  return after(upstream.toolNow(link, name) ?? upstream.toolOf(link, name), entry => {
+    if (!entry) throw new RpcError(INVALID_PARAMS, 'There is no such tool')
+    if (exchange.paramHeaders && entry.headers.length > 0) {
+      const header = mismatchedHeader(entry.headers, isObject(args) ? args : undefined, exchange.paramHeaders())
+      if (header) throw new RpcError(HEADER_MISMATCH, `${header} differs from the argument in the body`, undefined, 400)
+    }
+    return entry
+  })
 }
 
-async function send(
+/** @returns a promise unless the answer is ours. */
+function send(
   deps: CallsDeps,
   course: Course,
   link: Link,
   entry: Entry | undefined,
   release: () => void,
-): Promise<Record<string, unknown>> {
+): Record<string, unknown> | Promise<Record<string, unknown>> {
   const { exchange, logLevel, params } = course
   if (course.declined) return done(deps, course, answerOfOurs(course, link, NOT_OPENED))
-  if (logLevel !== undefined && logLevel !== 'any') await link.wantLogs(logLevel)
-  const prepared = prepare(deps, course, link, entry)
-  if (exchange.era === '2025' || link.era === '2026' || !MAY_ASK.has(exchange.method))
-    return converse(deps, course, prepared)
-  // A requestState that is not ours: servers of 2025 issue none. Answers without one belong to no question, and are ignored.
-  if (params.requestState !== undefined) throw notWaiting()
-  return deps.held.proceed(heldCall(deps, course, prepared, release), exchange)
+  const ready = logLevel !== undefined && logLevel !== 'any' ? link.wantLogs(logLevel) : undefined
+  return after(ready, () => {
+    const prepared = prepare(deps, course, link, entry)
+    if (exchange.era === '2025' || link.era === '2026' || !MAY_ASK.has(exchange.method))
+      return converse(deps, course, prepared)
+    // A requestState that is not ours: servers of 2025 issue none. Answers without one belong to no question, and are ignored.
+    if (params.requestState !== undefined) throw notWaiting()
+    return deps.held.proceed(heldCall(deps, course, prepared, release), exchange)
+  })
 }
 
 /** Everything to send, apart from the callbacks in {@link ActiveCall}. */

@@ -1,6 +1,7 @@
 /** Requests at `/mcp/{name}`: one upstream, with its own names, URIs and pagination. */
 
 import type { CallsDeps } from './call-state.ts'
+import { performCall } from './calls.ts'
 import { resultFor } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import { isConnect } from './linkable.ts'
@@ -8,7 +9,6 @@ import { admit, type Item, type Kind, kindOfMethod, LISTS } from './lists.ts'
 import { INVALID_PARAMS, isObject, METHOD_NOT_FOUND, RpcError } from './messages.ts'
 import { isAllowed } from './policy.ts'
 import { TASK_METHODS } from './protocol.ts'
-import { perform } from './tasks.ts'
 import type { Upstream } from './upstream.ts'
 
 /** Methods that name one tool, prompt or resource. */
@@ -26,10 +26,10 @@ export function requestAt(deps: CallsDeps, upstream: Upstream, exchange: Exchang
   if (kind) return listAt(deps, upstream, exchange, kind)
   if (ABOUT_ONE.has(method)) {
     refuseHidden(upstream, method, params)
-    return perform(deps, upstream, exchange, params)
+    return performCall(deps, upstream, exchange, params)
   }
   if (OF_VENDOR.test(method) || (TASK_METHODS.has(method) && exchange.era === '2026'))
-    return perform(deps, upstream, exchange, params)
+    return performCall(deps, upstream, exchange, params)
   throw methodNotFound(exchange)
 }
 
@@ -69,7 +69,7 @@ async function listAt(deps: CallsDeps, upstream: Upstream, exchange: Exchange, k
         [...known.values()].map(({ item }) => ({ ...item })),
       )
   }
-  const result = await perform(deps, upstream, exchange, params)
+  const result = await performCall(deps, upstream, exchange, params)
   const items = Array.isArray(result[kind]) ? (result[kind] as unknown[]) : []
   // A changed tool that has not been accepted yet is hidden on every page.
   const judged =

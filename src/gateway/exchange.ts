@@ -172,13 +172,17 @@ export interface Gateway {
   onChange(listener: (change: GatewayChange) => void): () => void
   /** Whether this caller may use the endpoint at all (`users`). False if it is not configured. */
   mayUse(name: string, caller: GatewayCaller): boolean
-  /** The scopes that a request needs beyond those of its method. @param endpoint undefined: the hub. @throws RpcError for unknown names, as `request` does. */
+  /**
+   * The scopes that a request needs beyond those of its method.
+   *
+   * @param endpoint undefined: the hub. @returns a promise only for the hub. @throws RpcError for unknown names, as `request` does.
+   */
   scopesFor(
     endpoint: string | undefined,
     method: string,
     params: Record<string, unknown>,
     caller: GatewayCaller,
-  ): Promise<readonly string[]>
+  ): readonly string[] | Promise<readonly string[]>
   /** What an endpoint offers this caller. Starts an upstream only if its catalogue is not stored. @throws RpcError if it is not stored and the upstream does not start. */
   describe(endpoint: string | undefined, caller: GatewayCaller): Promise<Description>
   /**

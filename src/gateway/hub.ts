@@ -4,6 +4,7 @@
  */
 
 import { type CallsDeps, plainly } from './call-state.ts'
+import { performCall } from './calls.ts'
 import { listKey, methodNotFound, pageOf, refuseHidden } from './endpoint.ts'
 import type { Exchange, GatewayCaller } from './exchange.ts'
 import {
@@ -21,7 +22,6 @@ import { connectNameOf } from './linkable.ts'
 import { type Item, type Kind, kindOfMethod } from './lists.ts'
 import { INVALID_PARAMS, isObject, RpcError } from './messages.ts'
 import { TASK_METHODS } from './protocol.ts'
-import { perform } from './tasks.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface Hub {
@@ -173,7 +173,7 @@ export function openHub(deps: CallsDeps, visible: (caller: GatewayCaller) => rea
       refuseHidden(upstream, exchange.method, params)
       const rename = (uri: string) => uriInHub(upstream.config.name, uri)
       try {
-        const result = await perform(deps, upstream, exchange, params)
+        const result = await performCall(deps, upstream, exchange, params)
         mapResultUris(result, rename)
         if (result.resultType === 'task' || TASK_METHODS.has(exchange.method)) mapTask(upstream, result, rename)
         return result

@@ -101,12 +101,11 @@ export function openGateway(deps: GatewayDeps): Gateway {
       const upstream = served.get(name)
       return upstream !== undefined && mayUse(upstream.config.users, caller)
     },
-    async scopesFor(endpoint, method, params, caller) {
-      const target =
-        endpoint === undefined
-          ? await hub.route(method, params, caller)
-          : { upstream: served.at(endpoint, caller), params }
-      return target ? needed(target.upstream, method, target.params) : []
+    scopesFor(endpoint, method, params, caller) {
+      if (endpoint !== undefined) return needed(served.at(endpoint, caller), method, params)
+      return hub
+        .route(method, params, caller)
+        .then(target => (target ? needed(target.upstream, method, target.params) : []))
     },
     async describe(endpoint, caller) {
       if (endpoint === undefined) return describeHub(served.visible(caller), caller)
@@ -123,9 +122,11 @@ export function openGateway(deps: GatewayDeps): Gateway {
       if (endpoint !== undefined) {
         const upstream = served.at(endpoint, exchange.caller)
         refuseUnscoped(exchange, upstream, exchange.params)
-        return requestAt(callsDeps, upstream, exchange).catch(error => {
+        try {
+          return await requestAt(callsDeps, upstream, exchange)
+        } catch (error) {
           throw plainly(deps, upstream, error)
-        })
+        }
       }
       return hub.request(exchange, refuseUnscoped)
     },

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import { type CallsDeps, type Course, done } from './call-state.ts'
 import { fail } from './connection.ts'
+import type { AccountAt } from './credential.ts'
 import { declares, MAY_ASK, resultFor } from './eras.ts'
 import type { Exchange } from './exchange.ts'
 import { isConnect } from './linkable.ts'
@@ -20,10 +21,13 @@ const URL_MODE = { elicitation: { url: {} } }
 const URL_MODE_SINCE = '2025-11-25'
 
 /** Answers a call that requires linking. @returns undefined if it can proceed to the upstream, with `course.params`. */
-export async function answerAboutAccount(deps: CallsDeps, course: Course): Promise<Json | undefined> {
+export async function answerAboutAccount(
+  deps: CallsDeps,
+  course: Course,
+  account: AccountAt,
+): Promise<Json | undefined> {
   const { upstream, exchange } = course
-  const { account, config } = upstream
-  if (!account) return undefined
+  const { config } = upstream
   const answer = takeAnswer(course)
   if (answer !== undefined && answer !== 'accept') return done(deps, course, text(course, NOT_OPENED, true))
   const isLinked =

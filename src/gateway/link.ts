@@ -226,28 +226,27 @@ function makeLink(options: LinkOptions, { peer, era, speaks, server }: Omit<Hand
     get stale() {
       return stale
     },
-    async call(active, method, params, callOptions) {
+    call(active, method, params, callOptions) {
       pristine = false
-      let id: number | undefined
-      try {
-        return await peer.call(method, params, {
-          ...callOptions,
-          cancelByClosing,
-          onStart(call) {
-            id = call.id
-            calls.set(id, active)
-            callOptions.onStart?.(call)
-          },
-          onNotification(notification) {
-            if (feed.take(notification) || takeComplete(notification)) return
-            if (notification.method !== 'notifications/message' || wantsLog(active, notification))
-              active.notify(notification)
-          },
-        })
-      } finally {
-        if (id !== undefined) calls.delete(id)
-        lastUsedAt = performance.now()
-      }
+      let id = 0
+      return peer.call(method, params, {
+        ...callOptions,
+        cancelByClosing,
+        onStart(call) {
+          id = call.id
+          calls.set(id, active)
+          callOptions.onStart?.(call)
+        },
+        onEnd() {
+          calls.delete(id)
+          lastUsedAt = performance.now()
+        },
+        onNotification(notification) {
+          if (feed.take(notification) || takeComplete(notification)) return
+          if (notification.method !== 'notifications/message' || wantsLog(active, notification))
+            active.notify(notification)
+        },
+      })
     },
     catalogue: lists.catalogue,
     catalogueNow: lists.now,

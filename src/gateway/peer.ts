@@ -42,6 +42,8 @@ export interface CallOptions {
   onNotification?(notification: RpcNotification): void
   /** Called before anything is sent. */
   onStart?(call: PeerCall): void
+  /** Called when it is no longer in flight, however it ended. */
+  onEnd?(): void
   /** HTTP: additional headers. */
   headers?: Record<string, string>
   /** 2026 over HTTP: closing the stream cancels the request, so no notification is sent. */
@@ -117,6 +119,7 @@ export async function openPeer(
     const call = pending.get(id)
     if (!call) return
     pending.delete(id)
+    call.options.onEnd?.()
     how(call)
   }
 

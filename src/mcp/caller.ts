@@ -10,6 +10,8 @@ export interface Caller extends Principal {
   user?: { id: string; email: string; name: string } | undefined
   /** As the token says, to be checked again later. */
   principal: Principal
+  /** Made by {@link gatewayCaller}. */
+  forGateway?: GatewayCaller
 }
 
 /** Identifies the owner of a session or stream: user, client and grant. It is the same after a token refresh. */
@@ -32,15 +34,25 @@ export function personOf({ userId, clientId }: Principal): string {
  * @param needed Scopes that a request needs; those that the token implies (`mcp`) are added to the ones that it names.
  */
 export function gatewayCaller(caller: Caller, needed: readonly string[] = [], session?: string): GatewayCaller {
-  const { userId, clientId, grantId, scope, ip, user } = caller
-  const implied = needed.filter(name => !scope.includes(name) && allows(scope, name))
+  caller.forGateway ??= forGateway(caller)
+  const { forGateway: made, scope } = caller
+  const isNamed = needed.every(name => scope.includes(name))
+  if (isNamed && session === undefined) return made
+  const implied = isNamed ? [] : needed.filter(name => !scope.includes(name) && allows(scope, name))
+  return {
+    ...made,
+    scope: implied.length > 0 ? [...scope, ...implied] : scope,
+    ...(session === undefined ? {} : { session }),
+  }
+}
+
+function forGateway({ userId, clientId, grantId, scope, ip, user }: Caller): GatewayCaller {
   return {
     principal: userId === null ? `client:${clientId}` : `user:${userId}`,
     ...(user ? { user } : {}),
     clientId,
     ...(grantId ? { grantId } : {}),
-    scope: implied.length > 0 ? [...scope, ...implied] : scope,
-    ...(session === undefined ? {} : { session }),
+    scope,
     ip,
   }
 }

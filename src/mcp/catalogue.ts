@@ -150,24 +150,25 @@ export function openCatalogue(deps: ToolDeps): Catalogue {
     return findUpstream(gateway, endpoint, caller, method, params, scopes)
   }
 
-  async function findUpstream(
+  function findUpstream(
     gateway: Gateway,
     endpoint: string | undefined,
     caller: Caller,
     method: string,
     params: Json,
     scopes: readonly string[],
-  ): Promise<Target> {
+  ): Target | Promise<Target> {
     // Subscribing needs the same scopes as reading.
     const asked = SUBSCRIBES.has(method) ? 'resources/read' : method
-    try {
-      const more = await gateway.scopesFor(endpoint, asked, params, gatewayCaller(caller))
-      return remoteTarget(gateway, endpoint, more.length > 0 ? [...new Set([...scopes, ...more])] : scopes)
-    } catch (error) {
+    const accept = (more: readonly string[]) =>
+      remoteTarget(gateway, endpoint, more.length > 0 ? [...new Set([...scopes, ...more])] : scopes)
+    const needed = gateway.scopesFor(endpoint, asked, params, gatewayCaller(caller))
+    if (!(needed instanceof Promise)) return accept(needed)
+    return needed.then(accept, (error: unknown) => {
       const isUnknown = error instanceof RpcError && error.rpcCode === INVALID_PARAMS && method === 'tools/call'
-      if (isUnknown && endpoint === undefined) return ownTarget(own, undefined, scopes)
+      if (isUnknown) return ownTarget(own, undefined, scopes)
       throw error
-    }
+    })
   }
 
   return {
@@ -197,13 +198,12 @@ async function readable(
   const { toolsListChanged, promptsListChanged, resourcesListChanged, resourceSubscriptions = [] } = filter
   const uris: string[] = []
   for (const uri of resources && gateway ? resourceSubscriptions : []) {
-    const needed = await gateway!
-      .scopesFor(endpoint, 'resources/read', { uri }, gatewayCaller(caller))
-      .catch((error: unknown) => {
-        if (error instanceof RpcError) return undefined // there is no such resource
-        throw error
-      })
-    if (needed?.every(scope => allows(caller.scope, scope))) uris.push(uri)
+    try {
+      const needed = await gateway!.scopesFor(endpoint, 'resources/read', { uri }, gatewayCaller(caller))
+      if (needed.every(scope => allows(caller.scope, scope))) uris.push(uri)
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error // otherwise there is no such resource
+    }
   }
   return {
     ...(toolsListChanged === true && tools ? { toolsListChanged } : {}),
@@ -256,8 +256,8 @@ function remoteTarget(gateway: Gateway, endpoint: string | undefined, scopes: re
   }
 }
 
-function exchangeOf({ session, ...call }: Call, scopes: readonly string[]): Exchange {
-  return { ...call, caller: gatewayCaller(call.caller, scopes, session) }
+function exchangeOf(call: Call, scopes: readonly string[]): Exchange {
+  return { ...call, caller: gatewayCaller(call.caller, scopes, call.session) }
 }
 
 /** Sends progress to the caller, if it sent a progress token. */

@@ -12,6 +12,7 @@ import {
 import type { Queries } from '../../sql/index.ts'
 import { listIdsWithAddress } from '../../sql/users.ts'
 import { AppError } from '../lib/errors.ts'
+import type { StopSignal } from '../lib/stop.ts'
 import type { AuditWriter } from './writer.ts'
 
 /** Events read per statement: at first few, which is often enough. Small batches keep the embedded database responsive. */
@@ -49,12 +50,12 @@ export interface AuditSearchResult {
  * Searches the log, including events that are still queued.
  *
  * @param options.onSearched Called after each statement with the number of events read so far.
- * @throws AppError if the cursor is invalid, and the reason of `options.signal` when that is aborted.
+ * @throws AppError if the cursor is invalid. It fails when `options.signal` is aborted.
  */
 export async function searchAuditLog(
   deps: { audit: AuditWriter; sql: Queries },
   { limit, cursor, until, email, ...criteria }: AuditSearch,
-  options: { signal?: AbortSignal | undefined; onSearched?: (count: number) => void } = {},
+  options: { signal?: StopSignal | undefined; onSearched?: (count: number) => void } = {},
 ): Promise<AuditSearchResult> {
   let before = cursor === undefined ? AUDIT_END : parseCursor(cursor)
   if (until && until < before.at) before = { at: until, id: '0' }
@@ -73,7 +74,7 @@ export async function searchAuditLog(
     const batch = await (key
       ? searchIndexedEvents(deps.sql, key, filter, page)
       : searchAuditEvents(deps.sql, filter, page))
-    options.signal?.throwIfAborted()
+    if (options.signal?.aborted) throw new Error('the search was cancelled')
     found.push(...batch.found)
     const events = found.slice(0, limit).map(({ id: _, ...event }) => event)
     if (found.length > limit) return { events, nextCursor: formatCursor(found[limit - 1]!) }

@@ -3,6 +3,7 @@
  * path; they differ only in how a question reaches the client.
  */
 import { after } from '../lib/after.ts'
+import type { StopSignal } from '../lib/stop.ts'
 import { answered, answerOfOurs } from './answers.ts'
 import { askClient, hasOpened, heldCall, NOT_OPENED, refuse } from './asking.ts'
 import { type CallsDeps, type Course, conclude, done, type Prepared } from './call-state.ts'
@@ -244,7 +245,7 @@ async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Pr
   }
 }
 
-async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+async function unlessAborted<T>(signal: StopSignal, work: Promise<T>): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>()
   const leave = () => reject(fail('cancelled', 'the caller disconnected'))
   if (signal.aborted) leave()

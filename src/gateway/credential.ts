@@ -1,3 +1,4 @@
+import type { StopSignal } from '../lib/stop.ts'
 import type { GatewayCaller } from './exchange.ts'
 
 /** The credential of a caller at an upstream. It is requested before every request, so it may change during a connection. */
@@ -16,7 +17,7 @@ export interface AccountAt {
   isLinkedNow(caller: GatewayCaller): boolean | undefined
   isLinked(caller: GatewayCaller): Promise<boolean>
   /** Resolves once it is linked with all scopes that the upstream requires. @returns false if that takes longer than `ms`. */
-  waitUntilLinked(caller: GatewayCaller, ms: number, signal: AbortSignal): Promise<boolean>
+  waitUntilLinked(caller: GatewayCaller, ms: number, signal: StopSignal): Promise<boolean>
   /** The page where the caller links an account. */
   linkUrl(caller: GatewayCaller): string
 }

@@ -1,4 +1,5 @@
 /** The gateway's interface to `mcp/`: one request in the client's era, and everything that the gateway offers. */
+import type { StopSignal } from '../lib/stop.ts'
 import type { PersonAccounts } from './accounts/types.ts'
 import type { Auth, UpstreamConfig } from './config.ts'
 import type { RpcNotification } from './messages.ts'
@@ -31,7 +32,7 @@ export interface Exchange {
   /** 2025: the session's level from `logging/setLevel`. 2026 clients send it in `_meta`. */
   logLevel?: string
   /** Of this request alone: aborted when the client cancels or disconnects. */
-  signal: AbortSignal
+  signal: StopSignal
   /** Sends progress and log messages on the stream of this request, in the client's era. */
   notify(notification: RpcNotification): void
   /** 2026 over HTTP: the client's `Mcp-Param-*` headers by lowercase name, to compare with the arguments. */

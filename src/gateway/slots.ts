@@ -1,9 +1,10 @@
 /** Limits the calls in flight on one process or URL, with a bounded queue; further calls are refused at once. */
+import type { StopSignal } from '../lib/stop.ts'
 import { fail } from './connection.ts'
 
 export interface Slots {
   /** @returns a function that releases the slot; it is idempotent. @throws UpstreamFailure if the queue is full, or the caller disconnects. */
-  take(signal: AbortSignal): (() => void) | Promise<() => void>
+  take(signal: StopSignal): (() => void) | Promise<() => void>
   readonly taken: number
   readonly waiting: number
 }

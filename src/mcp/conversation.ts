@@ -19,6 +19,7 @@ import {
 } from '../gateway/messages.ts'
 import { LEGACY, LEGACY_REVISIONS } from '../gateway/protocol.ts'
 import type { Log } from '../lib/log.ts'
+import { openStop, type Stop, type StopSignal } from '../lib/stop.ts'
 import type { Caller } from './caller.ts'
 import { type Catalogue, errorBody } from './catalogue.ts'
 import { type Changes, openChanges } from './changes.ts'
@@ -61,7 +62,7 @@ export interface Conversation extends Readonly<ConversationOptions> {
   readonly catalogue: Catalogue
   client: Hello
   logLevel?: string
-  running?: Map<Id, AbortController> | undefined
+  running?: Map<Id, Stop> | undefined
   questions?: Map<Id, (answer: RpcResponse | undefined) => void> | undefined
   changes?: Changes
   hasEnded: boolean
@@ -146,7 +147,7 @@ function answer(
   item: Prepared,
   caller: Caller,
   canAsk: boolean,
-  signal: AbortSignal,
+  signal: StopSignal,
 ): Json | Promise<Json> {
   const { id, method, params = {} } = item.message as RpcRequest
   if (item.problem) throw item.problem
@@ -203,7 +204,7 @@ async function ask(
 
 function serve(conversation: Conversation, item: Prepared, caller: Caller, canAsk: boolean): void {
   const { id, method } = item.message as RpcRequest
-  const stop = new AbortController()
+  const stop = openStop()
   const succeed = (result: Json) => conversation.send({ jsonrpc: '2.0', id, result })
   const fail = (error: unknown) =>
     conversation.send({ jsonrpc: '2.0', id, error: errorBody(conversation.log, method, error) })

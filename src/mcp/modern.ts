@@ -11,6 +11,7 @@ import {
 import { MODERN, SERVER_INFO as SERVER_INFO_KEY, SUBSCRIPTION_ID } from '../gateway/protocol.ts'
 import { JSON_TYPE } from '../http/json.ts'
 import { completeHeaders } from '../http/response-headers.ts'
+import { openStop } from '../lib/stop.ts'
 import type { Caller } from './caller.ts'
 import { type Call, type Catalogue, errorBody } from './catalogue.ts'
 import type { Prepared } from './core.ts'
@@ -90,7 +91,7 @@ export function openModern(deps: ToolDeps, catalogue: Catalogue): Modern {
     const { accepts, request } = asked
     const { id, method } = message
     // Only a call of an upstream is worth ending when its stream is cut off while its client is still there.
-    const gone = asked.prepared.target?.isRemote ? new AbortController() : undefined
+    const gone = asked.prepared.target?.isRemote ? openStop() : undefined
     const early: RpcNotification[] = []
     let notify = (notification: RpcNotification): void => void early.push(notification)
     const call = {

@@ -1,8 +1,10 @@
 /** Lets callers wait for a change: a ring wakes all that wait for the key. */
+import type { StopSignal } from '../../lib/stop.ts'
+
 export interface Bells {
   ring(key: string): void
   /** Resolves at the next ring, after `ms`, or when the signal aborts. */
-  wait(key: string, ms: number, signal?: AbortSignal): Promise<void>
+  wait(key: string, ms: number, signal?: StopSignal): Promise<void>
 }
 
 export function openBells(): Bells {
@@ -19,7 +21,7 @@ export function openBells(): Bells {
       const all = waiting.get(key) ?? new Set()
       waiting.set(key, all.add(resolve))
       const timer = setTimeout(resolve, ms)
-      signal?.addEventListener('abort', () => resolve(), { once: true })
+      signal?.addEventListener('abort', () => resolve())
       await promise
       clearTimeout(timer)
       all.delete(resolve)

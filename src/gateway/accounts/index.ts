@@ -8,6 +8,7 @@ import { listUpstreamAccounts } from '../../../sql/upstream-accounts.ts'
 import type { Base } from '../../base.ts'
 import { hmac, sameBytes } from '../../lib/crypto.ts'
 import { AppError } from '../../lib/errors.ts'
+import type { StopSignal } from '../../lib/stop.ts'
 import type { UpstreamConfig } from '../config.ts'
 import { fail } from '../connection.ts'
 import type { Credential } from '../credential.ts'
@@ -38,7 +39,7 @@ export interface Accounts extends PersonAccounts {
   /** The page where the caller links an account. */
   linkUrl(config: UpstreamConfig, caller: GatewayCaller): string
   /** Resolves once it is linked with all scopes that the upstream requires. @returns false if that takes longer than `ms`. */
-  waitUntilLinked(config: UpstreamConfig, caller: GatewayCaller, ms: number, signal: AbortSignal): Promise<boolean>
+  waitUntilLinked(config: UpstreamConfig, caller: GatewayCaller, ms: number, signal: StopSignal): Promise<boolean>
   /** Call it when an account has changed, on any replica. */
   changed(upstream: string, userId: string): void
   /** @param isCurrent Whether notifications of changes arrive. */

@@ -1,6 +1,7 @@
 /** The type of a built-in tool. */
 import type { z } from 'zod'
 import type { Gateway } from '../../gateway/exchange.ts'
+import type { StopSignal } from '../../lib/stop.ts'
 import type { OAuthDeps } from '../../oauth/deps.ts'
 import type { Caller } from '../caller.ts'
 
@@ -35,7 +36,7 @@ export interface Tool {
 /** Cancellation and progress of a call. */
 export interface CallContext {
   /** Aborted when the caller cancels. */
-  signal?: AbortSignal | undefined
+  signal?: StopSignal | undefined
   /** Reports progress; absent if the caller did not request it. @param progress An increasing number. */
   report?: ((progress: number, message: string) => void) | undefined
 }

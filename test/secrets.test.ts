@@ -2,6 +2,8 @@ import { afterAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
+import postgres from 'postgres'
+import { CHANNEL, SESSION_CHANNEL, UPSTREAM_CHANNEL } from '../sql/notifications.ts'
 import { connect } from '../src/db/index.ts'
 import { openLog } from '../src/lib/log.ts'
 import { DEVICE_CODE_GRANT } from '../src/oauth/grants/types.ts'
@@ -17,11 +19,15 @@ import {
 } from './support/flows.ts'
 import { startNotes } from './support/notes-server.ts'
 import { run, serve } from './support/processes.ts'
-import { addAndUsePasskey, linkAndUnlink } from './support/secret-flows.ts'
+import { startScripted } from './support/scripted.ts'
+import { ASKING, addAndUsePasskey, answerQuestions, linkAndUnlink } from './support/secret-flows.ts'
 import { migratedDatabase, onPostgres } from './support/server.ts'
 import { openBrowser } from './support/user-agent.ts'
 
 setDefaultTimeout(300_000)
+
+/** What operators look at. */
+const PAGES = ['', '/users', '/connections', '/clients', '/upstreams', '/traces', '/audit', '/settings']
 
 const NOTICE_PATH = 'a-secret-path-of-a-webhook'
 
@@ -64,6 +70,35 @@ function formsOf(secret: string): string[] {
     bytes.toString('base64').replace(/=+$/, ''),
     ...(/^m[a-z]{2}_/.test(secret) ? [random.toString('hex'), random.toString('base64').replace(/=+$/, '')] : []),
   ]
+}
+
+/** The password is not asked for by the PostgreSQL of the tests. */
+function withPassword(databaseUrl: string, password: string): string {
+  const url = new URL(databaseUrl)
+  url.password = password
+  return url.href
+}
+
+/** What a server and `doctor` print if the database does not answer, or its address is wrong. */
+async function withoutDatabase(password: string, given: Record<string, string>): Promise<string> {
+  const secret = encodeURIComponent(password)
+  const wrong = [
+    ...['127.0.0.1:9/database', '127.0.0.1:port/database', '127.0.0.1/database?sslmode=odd'].map(
+      rest => `postgres://user:${secret}@${rest}`,
+    ),
+    ...[`postgres://user:${password}@127.0.0.1/database`, `mysql://user:${secret}@127.0.0.1/database`],
+  ]
+  const env = { ...given, DATABASE_WAIT: '0', AUTH_SECRET: 'x'.repeat(32), CLIENT_METADATA_DOCUMENTS: 'false' }
+  const outputs = await Promise.all(
+    wrong.flatMap(DATABASE_URL =>
+      [['serve'], ['doctor']].map(async args => {
+        const { code, output } = await run(args, { ...env, DATABASE_URL })
+        expect([code > 0, output.includes('DATABASE_URL'), output.includes('    at ')]).toEqual([true, true, false])
+        return output
+      }),
+    ),
+  )
+  return outputs.join('\n')
 }
 
 async function dump(env: Record<string, string>): Promise<string> {
@@ -121,19 +156,36 @@ test('a dump and the files of the database, the log at trace level, a backup, me
   cleanup.push(() => notes[Symbol.asyncDispose]())
   const notesSecret = 'a client secret at an upstream-0123456789'
   const atNotes = { client_id: 'us', client_secret: '${NOTES_SECRET}', issuer: notes.origin }
+  const asking = startScripted(ASKING)
+  cleanup.push(() => asking[Symbol.dispose]())
+  const own = {
+    UPSTREAM_PATH: 'a-part-of-an-address-of-an-upstream-0123456789',
+    UPSTREAM_ENV: 'a-variable-of-an-upstream-0123456789',
+    UPSTREAM_ARGUMENT: 'an-argument-of-an-upstream-0123456789',
+  }
   const mcpServers = {
-    away: { url: 'http://127.0.0.1:9/mcp', headers },
+    away: { url: 'http://127.0.0.1:9/mcp?key=${UPSTREAM_PATH}', headers },
+    // One that ends at once, and one that cannot be started.
+    ends: { command: 'false', args: ['${UPSTREAM_ARGUMENT}'], env: { KEY: '${UPSTREAM_ENV}' } },
+    none: { command: '/none', args: ['${UPSTREAM_ARGUMENT}'], env: { KEY: '${UPSTREAM_ENV}' } },
+    asking: { ...asking.entry, headers },
     notes: { url: notes.url, auth: { ...atNotes, scopes: ['notes:read'] } },
     traded: { url: notes.url, auth: { ...atNotes, type: 'exchange' } },
   }
   writeFileSync(servers, JSON.stringify({ mcpServers }))
+  const password = 'the password/of:the@database'
+  const { DATABASE_URL } = database.env
   const env: Record<string, string> & {
     INITIAL_ACCESS_TOKEN: string
     OIDC_CLIENT_SECRET: string
+    GOOGLE_CLIENT_SECRET: string
+    GITHUB_CLIENT_SECRET: string
     NOTIFY_SECRET: string
     METRICS_TOKEN: string
   } = {
     ...database.env,
+    ...(DATABASE_URL ? { DATABASE_URL: withPassword(DATABASE_URL, password) } : {}),
+    ...own,
     LOG_LEVEL: 'trace',
     SHUTDOWN_GRACE: '0',
     MCP_SERVERS: servers,
@@ -141,12 +193,17 @@ test('a dump and the files of the database, the log at trace level, a backup, me
     NOTES_SECRET: notesSecret,
     METRICS_TOKEN: 'a-token-for-metrics-of-the-tests-long-enough',
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url.origin,
+    OTEL_EXPORTER_OTLP_HEADERS: 'authorization=a-key-of-the-collector-0123456789',
     ADMIN_EMAILS: 'ada@example.com',
     ALLOWED_EMAILS: 'mallory@example.com',
     INITIAL_ACCESS_TOKEN: 'an initial access token of the tests, long enough',
     // With a provider the server prints no sign-in link, which would be there on purpose.
     ...provider.env,
     OIDC_CLIENT_SECRET: 'a client secret of the tests at the provider',
+    GOOGLE_CLIENT_ID: 'us',
+    GOOGLE_CLIENT_SECRET: 'a client secret of the tests at Google',
+    GITHUB_CLIENT_ID: 'us',
+    GITHUB_CLIENT_SECRET: 'a client secret of the tests at GitHub',
     // Nobody takes notices there, which is logged.
     NOTIFY_URL: `http://127.0.0.1:9/${NOTICE_PATH}`,
     NOTIFY_SECRET: `whsec_${Buffer.alloc(32, 'notices').toString('base64')}`,
@@ -156,6 +213,11 @@ test('a dump and the files of the database, the log at trace level, a backup, me
   const { secrets, errors, get, post, raw } = browser(server.base)
   secrets.set('initial access token', env.INITIAL_ACCESS_TOKEN)
   secrets.set('provider client secret', env.OIDC_CLIENT_SECRET)
+  secrets.set('client secret at Google', env.GOOGLE_CLIENT_SECRET)
+  secrets.set('client secret at GitHub', env.GITHUB_CLIENT_SECRET)
+  secrets.set('password of the database', password)
+  secrets.set('key of the collector of traces', 'a-key-of-the-collector-0123456789')
+  for (const [name, value] of Object.entries(own)) secrets.set(name, value)
   secrets.set('address for notices', NOTICE_PATH)
   secrets.set('secret of notices', env.NOTIFY_SECRET)
   secrets.set('token for metrics', env.METRICS_TOKEN)
@@ -295,6 +357,33 @@ test('a dump and the files of the database, the log at trace level, a backup, me
   }
   await linkAndUnlink({ get, post }, notes, Cookie, callNotes, secrets)
 
+  // A replica for which the other one's questions are answered.
+  const other = DATABASE_URL ? await serve({ ...env, BASE_URL: `http://localhost:${server.port}` }) : server
+  let notified = ''
+  if (DATABASE_URL) {
+    cleanup.push(() => other.kill('SIGKILL'))
+    const listening = postgres(DATABASE_URL, { max: 1 })
+    for (const channel of [CHANNEL, SESSION_CHANNEL, UPSTREAM_CHANNEL])
+      await listening.listen(channel, payload => {
+        notified += `${payload}\n`
+      })
+    cleanup.push(() => listening.end())
+  }
+  await answerQuestions(
+    (to, message, session) =>
+      fetch(`${(to === 'asking' ? server : other).base}/mcp`, {
+        method: 'POST',
+        headers: { ...bearer, 'Content-Type': 'application/json', ...(session ? { 'Mcp-Session-Id': session } : {}) },
+        body: JSON.stringify(message),
+      }),
+    secrets,
+  )
+  const handedOver = await dump(database.env)
+  for (const name of ['ends', 'none']) {
+    const called = { ...call, params: { name: `${name}__anything`, arguments: {} } }
+    await raw('/mcp', JSON.stringify(called), 'application/json', bearer)
+  }
+
   const personal = (await command(['token', 'add', 'Script', '--user', 'ada@example.com'])).match(/^mpt_\S+/m)![0]
   secrets.set('personal access token', personal)
   const script = { Authorization: `Bearer ${personal}`, Accept: 'application/json' }
@@ -324,13 +413,31 @@ test('a dump and the files of the database, the log at trace level, a backup, me
   await post('/api/oauth/revoke', { ...client, token: next.refresh_token })
   expect((await raw('/mcp', JSON.stringify(call), 'application/json', bearer)).status).toBe(401)
 
+  const pages: string[] = []
+  for (const path of PAGES) {
+    const page = await get(`/admin${path}`, { Cookie, Accept: 'text/html' })
+    expect([path, page.status]).toEqual([path, 200])
+    pages.push(await page.text())
+  }
+  const commands = await Promise.all(
+    [['status'], ['doctor'], ['upstream', 'list'], ['upstream', 'check']].map(args =>
+      run(args, { ...env, BASE_URL: `http://localhost:${server.port}`, PORT: String(server.port) }),
+    ),
+  )
   const metrics = await (await get('/metrics', { Authorization: `Bearer ${env.METRICS_TOKEN}` })).text()
   const backup = join(env.DATA_DIR!, 'whole.backup')
   await command(['backup', backup])
-  server.kill('SIGTERM')
-  expect(await server.exited).toBe(0)
+  for (const replica of new Set([server, other])) {
+    replica.kill('SIGTERM')
+    expect(await replica.exited).toBe(0)
+  }
   const places: Record<string, string> = {
-    log: server.output(),
+    log: server.output() + (other === server ? '' : other.output()),
+    'pages of the administrator': pages.join('\n'),
+    commands: commands.map(({ output }) => output).join('\n'),
+    'commands without a database': await withoutDatabase(password, { ...env, DATA_DIR: join(env.DATA_DIR!, 'none') }),
+    notifications: notified,
+    'database after answers': handedOver,
     'error bodies': errors.join('\n'),
     metrics,
     traces,
@@ -339,7 +446,11 @@ test('a dump and the files of the database, the log at trace level, a backup, me
     backup: gunzipSync(readFileSync(backup)).toString(),
   }
   expect([...secrets.keys()].filter(name => !secrets.get(name))).toEqual([])
-  expect(secrets.size).toBe(47)
+  expect(secrets.size).toBe(57)
+  if (DATABASE_URL) {
+    expect(notified).toMatch(/^mse_|[0-9a-f-]{36}\n/m)
+    expect(handedOver).toMatch(/session_messages\n\{/)
+  }
   expect(places.log).toContain('"level":20') // debug
   expect(metrics).toContain('# TYPE ')
   expect(traces).toContain('/api/oauth/token')
@@ -348,7 +459,7 @@ test('a dump and the files of the database, the log at trace level, a backup, me
   const found: string[] = []
   for (const [place, text] of Object.entries(places)) {
     for (const [name, secret] of secrets) {
-      if (name === USER_CODE && ['database', 'files', 'backup'].includes(place)) continue
+      if (name === USER_CODE && ['database', 'database after answers', 'files', 'backup'].includes(place)) continue
       if (formsOf(secret).some(form => text.includes(form))) found.push(`${name} in ${place}`)
     }
   }

@@ -77,17 +77,22 @@ function openServerPool(databaseUrl: string, given: ConnectOptions): Database {
   const { listenUrl, pollSeconds, log, name = PROGRAM } = given
   const dialTo = (address: string, variable: string): Dial => {
     const { url, options: parameters } = readAddress(address, variable)
-    return options =>
-      postgres(url, {
-        ...options,
-        ...parameters,
-        connection: {
-          application_name: name,
-          statement_timeout: STATEMENT_TIMEOUT_MS,
-          lock_timeout: STATEMENT_TIMEOUT_MS,
-          idle_in_transaction_session_timeout: 2 * DEADLINE_MS,
-        },
-      })
+    const connection = {
+      application_name: name,
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      lock_timeout: STATEMENT_TIMEOUT_MS,
+      idle_in_transaction_session_timeout: 2 * DEADLINE_MS,
+    }
+    return options => {
+      try {
+        return postgres(url, { ...options, ...parameters, connection })
+      } catch {
+        // The error may quote the address, with its password.
+        throw new UsageError(
+          `${variable} cannot be read: in its password write / as %2F, # as %23 and % as %25, and check its port`,
+        )
+      }
+    }
   }
   const dial = dialTo(databaseUrl, 'DATABASE_URL')
   const pool = openPool(log, POOL_SIZE, dial, false, listenUrl ? dialTo(listenUrl, 'DATABASE_LISTEN_URL') : dial)

@@ -106,6 +106,7 @@ const HTML = { Accept: 'text/html' }
 /** Types a code on the device page. */
 export async function enterCode(server: Http, cookie: string, code: string): Promise<Response> {
   const entry = await server.get('/auth/device', { Cookie: cookie })
+  expect(entry.status).toBe(200)
   const csrf = csrfOf(await entry.text(), '/api/oauth/device/verify')
   return server.post('/api/oauth/device/verify', { user_code: code, csrf }, { Cookie: cookie, ...HTML })
 }
@@ -120,8 +121,10 @@ export async function decide(
   const entered = await enterCode(server, cookie, code)
   expect(entered.status).toBe(303)
   const path = entered.headers.get('location')!
-  const html = await (await server.get(path, { Cookie: cookie })).text()
-  const form = { id: path.split('/').at(-1)!, decision, csrf: csrfOf(html, '/api/oauth/device/authorize') }
+  const shown = await server.get(path, { Cookie: cookie })
+  expect(shown.status).toBe(200)
+  const csrf = csrfOf(await shown.text(), '/api/oauth/device/authorize')
+  const form = { id: path.split('/').at(-1)!, decision, csrf }
   const decided = await server.post('/api/oauth/device/authorize', form, { Cookie: cookie, ...HTML })
   expect(decided.status).toBe(303)
   return path

@@ -3,8 +3,10 @@ import { expect } from 'bun:test'
 import { csrfOf } from './flows.ts'
 import { beginLink, pathOf } from './linking.ts'
 import type { NotesServer } from './notes-server.ts'
+import type { Script } from './scripted.ts'
 import type { TestServer } from './server.ts'
 import { softwarePasskey } from './software-passkey.ts'
+import { openStream } from './streams.ts'
 import { until } from './until.ts'
 
 type Server = Pick<TestServer, 'get' | 'post'>
@@ -99,4 +101,54 @@ export async function linkAndUnlink(
     'subject token': sentTo('/token', 'subject_token'),
   }
   for (const [name, values] of Object.entries(received)) secrets.set(name, values.at(-1)!)
+}
+
+/** An upstream server whose tools ask the client something. */
+export const ASKING: Script = {
+  tools: [{ name: 'elicit' }, { name: 'sample' }],
+  async answer({ params }, line) {
+    if (params?.name === 'elicit')
+      await line.ask('elicitation/create', {
+        message: 'Your PIN?',
+        requestedSchema: { type: 'object', properties: {} },
+      })
+    else await line.ask('sampling/createMessage', { messages: [], maxTokens: 1 })
+    return { content: [{ type: 'text', text: 'thanks' }] }
+  },
+}
+
+/**
+ * Answers what the upstream `asking` asks in a session: at another replica, if there is one, which hands the answer over.
+ *
+ * @param post Sends a message to the replica that asks, or to the other one.
+ */
+export async function answerQuestions(
+  post: (to: 'asking' | 'other', message: object, session?: string) => Promise<Response>,
+  secrets: Secrets,
+): Promise<void> {
+  const begun = await post('asking', {
+    ...{ jsonrpc: '2.0', id: 1, method: 'initialize' },
+    params: {
+      protocolVersion: '2025-11-25',
+      capabilities: { elicitation: {}, sampling: {} },
+      clientInfo: { name: 'test', version: '1' },
+    },
+  })
+  await begun.text()
+  const session = begun.headers.get('mcp-session-id')!
+  secrets.set('MCP session that asks', session)
+  const [pin, text] = ['an-answer-of-a-person-0123456789', 'a-text-of-a-model-0123456789']
+  const answers = {
+    elicit: { action: 'accept', content: { pin } },
+    sample: { role: 'assistant', model: 'test', content: { type: 'text', text } },
+  }
+  secrets.set('answer of a person', pin)
+  secrets.set('text of a model', text)
+  for (const [name, result] of Object.entries(answers)) {
+    const call = { jsonrpc: '2.0', id: 2, method: 'tools/call', params: { name: `asking__${name}` } }
+    const stream = await openStream(post('asking', call, session), new AbortController())
+    const [, id] = /"id":"([0-9a-f-]{36})"/.exec(await stream.readUntil('"params"'))!
+    expect((await post('other', { jsonrpc: '2.0', id, result }, session)).status).toBe(202)
+    expect(await stream.rest()).toContain('thanks')
+  }
 }

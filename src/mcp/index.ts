@@ -133,19 +133,36 @@ export const mcp = (deps: ToolDeps) => {
     }
   }
 
-  /** Streamable HTTP. */
-  async function serve(handled: Handled, resource: Resource): Promise<Response> {
+  /** Streamable HTTP. @throws at once, not in a promise, if the token is missing: the most frequent request of strangers. */
+  function serve(handled: Handled, resource: Resource): Promise<Response> {
+    let authorized: Caller | Promise<Caller>
     try {
-      const authorized = authorize(handled, resource)
+      authorized = authorize(handled, resource)
+    } catch (error) {
+      throw seen(handled, error)
+    }
+    return serveAuthorized(handled, resource, authorized)
+  }
+
+  async function serveAuthorized(
+    handled: Handled,
+    resource: Resource,
+    authorized: Caller | Promise<Caller>,
+  ): Promise<Response> {
+    try {
       const caller = authorized instanceof Promise ? await authorized : authorized
       const body = handled.request.method === 'POST' ? await read(caller, handled.request) : undefined
       if (body instanceof Response) return body
       const received = body && receive(handled, resource, caller, body)
       return await answer(handled, resource, caller, received instanceof Promise ? await received : received)
     } catch (error) {
-      seeError(deps, handled, handled.request.headers.has('authorization') ? 'call' : 'challenge', error)
-      throw error
+      throw seen(handled, error)
     }
+  }
+
+  function seen(handled: Handled, error: unknown): unknown {
+    seeError(deps, handled, handled.request.headers.has('authorization') ? 'call' : 'challenge', error)
+    return error
   }
 
   function answer(

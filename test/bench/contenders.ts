@@ -168,7 +168,7 @@ export async function startOurs(
     SHUTDOWN_GRACE: '0',
     // So that requests for device codes can come from different networks.
     TRUSTED_PROXIES: '127.0.0.1',
-    ...(cluster ? { DATABASE_URL: await newDatabase(cluster, 'ours') } : {}),
+    ...(cluster ? { DATABASE_URL: await newDatabase(cluster, `ours_${port}`) } : {}),
     ...more,
   }
   const running = await start([binary, 'serve'], `${url}/readyz`, env, dir)

@@ -15,7 +15,9 @@ import { CASES, type Case, type CaseName } from './cases.ts'
 import { type Contender, openSession, startFloor, startOurs } from './contenders.ts'
 import { fillTo, sizesOf } from './grown.ts'
 import { openIdleStream } from './idle-stream.ts'
-import { cpuOf, cpuOfFamily, memoryOf } from './processor.ts'
+import { measureMemory } from './memory.ts'
+import type { Memory } from './memory-probe.ts'
+import { cpuOf, cpuOfFamily } from './processor.ts'
 import { curveOf, machine, middle } from './report.ts'
 import { load } from './wrk.ts'
 
@@ -102,13 +104,8 @@ async function measure(grown: string, count: number, name: CaseName, among?: num
   )
 }
 
-async function memory(): Promise<number> {
-  await Bun.sleep(3_000) // until garbage is collected
-  return memoryOf(ours.process.pid)
-}
-
-/** Opens sessions, and then a stream in each, and measures a call beside them. @returns KiB of each. */
-async function measureIdle(): Promise<{ session: number; stream: number }> {
+/** Opens sessions, and then a stream in each, and measures a call beside them. */
+async function measureIdle(): Promise<void> {
   const tokens: string[] = []
   const sessions: string[] = []
   const streams: { close(): void }[] = []
@@ -116,27 +113,23 @@ async function measureIdle(): Promise<{ session: number; stream: number }> {
     for (const stream of streams) stream.close()
   })
   const tokenOf = (n: number) => (tokens[Math.floor(n / PER_PERSON)] ??= ours.tokenOf(Math.floor(n / PER_PERSON)))
-  const counts = numbers(values.open)
-  const grow = async (kind: string, open: (n: number) => Promise<unknown>) => {
-    let [from, at] = [0, 0]
-    for (const count of counts) {
+  const grow = async (kind: string, names: readonly CaseName[], open: (n: number) => Promise<unknown>) => {
+    let at = 0
+    for (const count of numbers(values.open)) {
       for (; at < count; at += 50) {
         const batch = Array.from({ length: Math.min(50, count - at) }, (_, i) => at + i)
         await Promise.all(batch.map(open))
       }
       at = count
-      await measure(kind, count, kind === 'sessions' ? 'callSession' : 'callModern')
-      if (count === counts[0]) from = await memory()
+      for (const name of names) await measure(kind, count, name)
     }
-    return (((await memory()) - from) * 1024) / (counts.at(-1)! - counts[0]!)
   }
-  const session = await grow('sessions', async n => {
+  await grow('sessions', ['callSession'], async n => {
     sessions[n] = await openSession(ours.url, tokenOf(n))
   })
-  const stream = await grow('streams', async n => {
+  await grow('streams', ['callModern', 'callSession'], async n => {
     streams[n] = await openIdleStream(ours.url, tokenOf(n), sessions[n]!)
   })
-  return { session, stream }
 }
 
 for (const rows of numbers(values.rows)) {
@@ -147,11 +140,14 @@ for (const rows of numbers(values.rows)) {
 const sizes = await sizesOf(ours.db.sql)
 for (const contender of [ours, floor]) await contender.seed('poll', 1, 10_000)
 for (const count of [1, 100, 10_000]) await measure('devices', count, 'poll', count)
-const kibibytes = await measureIdle()
-console.log(`a session ${kibibytes.session.toFixed(1)} KiB, an idle stream ${kibibytes.stream.toFixed(1)} KiB`)
+await measureIdle()
+const bytes = await measureMemory(values.binary ?? compiled(), cluster, directory)
+const told = ({ heap, resident }: Memory) =>
+  `${(resident / 1024).toFixed(1)} KiB of memory, ${(heap / 1024).toFixed(1)} KiB of them on the heap`
+console.log(`a session: ${told(bytes.session)}\nan idle stream: ${told(bytes.stream)}`)
 
 const about = { machine: machine(), date: new Date().toISOString().slice(0, 10), rounds: ROUNDS, seconds: SECONDS }
 if (values.out) {
-  writeFileSync(`${values.out}.json`, `${JSON.stringify({ ...about, measured, kibibytes, sizes }, null, 2)}\n`)
+  writeFileSync(`${values.out}.json`, `${JSON.stringify({ ...about, measured, bytes, sizes }, null, 2)}\n`)
   writeFileSync(`${values.out}.svg`, await curveOf(measured, about, directory))
 }

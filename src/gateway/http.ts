@@ -98,8 +98,8 @@ export function openHttp(spec: HttpSpec, events: ConnectionEvents): Connection {
     events.onStale?.()
   }
 
-  async function post(message: Message, extra: Record<string, string> | undefined, signal: AbortSignal) {
-    const headers = { ...headersFor(message, 'application/json, text/event-stream'), ...extra }
+  function post(message: Message, extra: Record<string, string> | undefined, signal: AbortSignal): Promise<Response> {
+    const headers = Object.assign(headersFor(message, 'application/json, text/event-stream'), extra)
     return send({ method: 'POST', headers, body: JSON.stringify(message), signal })
   }
 

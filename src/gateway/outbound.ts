@@ -92,16 +92,36 @@ export async function sendWith(
  */
 export async function readChunks(response: Response, take: (chunk: Uint8Array) => boolean): Promise<void> {
   if (!response.body) return
-  const { next, stop } = piecesOf(response.body, response.headers.get('content-encoding'))
-  const broken = (error: unknown) => {
-    throw fail('unreachable', `the answer broke off: ${describe(error)}`)
-  }
+  const pieces = piecesOf(response.body, response.headers.get('content-encoding'))
+  let isEnough = false
   try {
-    for (;;) {
-      const { done, value } = await next().catch(broken)
-      if (done || take(value!)) return
+    while (!isEnough) {
+      const { done, value } = await pieces.next().catch(broken)
+      if (done) return
+      isEnough = take(value!)
     }
   } finally {
+    if (isEnough) void readRest(pieces)
+    else pieces.stop()
+  }
+}
+
+/** What may follow an answer, and how long, in milliseconds, its connection is kept for it. */
+const REST = { bytes: 65_536, ms: 1_000 }
+
+/** Reads the end of a body of which nothing more is needed: a connection that is cut off cannot carry another request. */
+async function readRest({ next, stop }: Pieces): Promise<void> {
+  const timer = setTimeout(stop, REST.ms)
+  try {
+    for (let bytes = 0; bytes <= REST.bytes; ) {
+      const { done, value } = await next()
+      if (done) break
+      bytes += value!.length
+    }
+  } catch {
+    // It broke off, after the answer.
+  } finally {
+    clearTimeout(timer)
     stop()
   }
 }
@@ -142,12 +162,25 @@ const DECODERS: Record<string, () => NodeJS.ReadWriteStream & { destroy(error?: 
   br: createBrotliDecompress,
 }
 
+/** Bodies up to this length are read in one piece. */
+const SMALL = 65_536
+
 /** Reads a whole body. @throws UpstreamFailure if it exceeds `maxBytes` decompressed, or breaks off. */
 export async function readBody(response: Response, maxBytes: number): Promise<{ text: string; bytes: number }> {
-  if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
+  const { headers } = response
+  const length = headers.get('content-length')
+  if (Number(length ?? 0) > maxBytes) {
     await response.body?.cancel()
     throw tooLarge(maxBytes)
   }
+  // Without either header the body is as long as it says.
+  if (
+    length !== null &&
+    Number(length) <= SMALL &&
+    !headers.has('content-encoding') &&
+    !headers.has('transfer-encoding')
+  )
+    return { text: await response.text().catch(broken), bytes: Number(length) }
   // Decoded as it arrives, so that a large body is not decoded in one go at its end.
   const decoder = new TextDecoder()
   const parts: string[] = []
@@ -162,6 +195,10 @@ export async function readBody(response: Response, maxBytes: number): Promise<{ 
 }
 
 const tooLarge = (maxBytes: number): UpstreamFailure => fail('too_large', `the answer exceeds ${maxBytes} bytes`)
+
+function broken(error: unknown): never {
+  throw fail('unreachable', `the answer broke off: ${describe(error)}`)
+}
 
 /** Describes a socket error without the URL, which may contain a secret. */
 function describe(error: unknown): string {

@@ -2,6 +2,7 @@
 // Not on PostgreSQL: it is about what upstreams answer over HTTP.
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
 import { RpcError, type RpcNotification } from '../../src/gateway/messages.ts'
+import { readBody } from '../../src/gateway/outbound.ts'
 import { callerOf, exchangeOf, startGateway, type TestGateway } from '../support/gateway.ts'
 import { type HostileHttp, startHostileHttp } from '../support/hostile-http.ts'
 import { until } from '../support/until.ts'
@@ -76,6 +77,7 @@ describe('an upstream that fails', () => {
     ['repeated', 'first'],
     ['unasked', 'anyway'],
     ['zipped', 'unzipped'],
+    ['endless', 'enough'],
   ])('%s: the right answer is found', async (tool, words) => {
     expect(await call(tool)).toMatchObject({ content: [{ type: 'text', text: words }] })
   })
@@ -89,6 +91,24 @@ describe('an upstream that fails', () => {
     expect(told.length).toBeLessThan(10_000)
     expect(told[0]?.params).toEqual({ progressToken: 'mine', progress: 0 })
   })
+})
+
+test('what follows an answer is read to the end, so that its connection carries another call, but not forever', async () => {
+  await call('endless')
+  await until(() => hostile.cut() > 0)
+  const ports = new Set<string>()
+  for (let times = 0; times < 20; times++) {
+    const { content } = (await call('port')) as { content: { text: string }[] }
+    ports.add(content[0]!.text)
+    await Bun.sleep(10)
+  }
+  expect(ports.size).toBeLessThan(10)
+})
+
+test('the length that a header says does not limit a body in chunks', async () => {
+  const headers = { 'Content-Length': '10', 'Transfer-Encoding': 'chunked' }
+  const body = new Response('x'.repeat(1_001), { headers })
+  expect(await readBody(body, 1_000).catch(({ failure }) => failure)).toMatchObject({ reason: 'too_large' })
 })
 
 test('an upstream gets only the headers of the protocol and of its configuration', async () => {

@@ -5,6 +5,8 @@ import { MODERN, SERVER_INFO } from '../../src/gateway/protocol.ts'
 type Misbehaviour = (
   request: { id: number; params: Record<string, unknown> },
   http: Request,
+  /** Of the other end of the connection. */
+  port: number,
 ) => Response | Promise<Response>
 
 const SECRET = 'words of the upstream'
@@ -36,8 +38,8 @@ async function* openEnded(first: string): AsyncGenerator<string> {
   await new Promise(() => {})
 }
 
-/** @param elsewhere The target of redirects. */
-function misbehaviours(elsewhere: string): Record<string, Misbehaviour> {
+/** @param elsewhere The target of redirects. @param hasEnded Called when somebody has cut off `endless`. */
+function misbehaviours(elsewhere: string, hasEnded: () => void): Record<string, Misbehaviour> {
   return {
     fine: ({ id }) => json(answer(id, 'fine')),
     headers: ({ id }, { headers }) => json(answer(id, JSON.stringify(Object.fromEntries(headers)))),
@@ -69,11 +71,30 @@ function misbehaviours(elsewhere: string): Record<string, Misbehaviour> {
         headers: { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' },
       }),
     flood: ({ id }) => stream(flood(id)),
+    port: ({ id }, _, port) => stream(endingLater(event(answer(id, `${port}`)))),
+    endless: ({ id }) => endless(event(answer(id, 'enough')), hasEnded),
   }
 }
 
 function* repeat(text: string, times: number): Generator<string> {
   for (let i = 0; i < times; i++) yield text
+}
+
+async function* endingLater(only: string): AsyncGenerator<string> {
+  yield only
+  await Bun.sleep(5)
+}
+
+function endless(first: string, cancel: () => void): Response {
+  const body = new ReadableStream<string>({
+    start: controller => controller.enqueue(first),
+    async pull(controller) {
+      await Bun.sleep(0)
+      controller.enqueue(`:${'x'.repeat(1_000)}\n\n`)
+    },
+    cancel,
+  })
+  return new Response(body, { headers: { 'Content-Type': 'text/event-stream' } })
 }
 
 async function* flood(id: number): AsyncGenerator<string> {
@@ -92,6 +113,8 @@ export interface HostileHttp extends Disposable {
   calls: Map<string, number>
   /** Requests that followed a redirect. */
   strayed(): number
+  /** How many endless streams were cut off. */
+  cut(): number
   /** Tools that are listed besides those that misbehave. */
   tools: unknown[]
 }
@@ -100,6 +123,7 @@ export function startHostileHttp(): HostileHttp {
   const calls = new Map<string, number>()
   const tools: unknown[] = []
   let strayed = 0
+  let cut = 0
   const elsewhere = Bun.serve({
     hostname: '127.0.0.1',
     port: 0,
@@ -108,12 +132,12 @@ export function startHostileHttp(): HostileHttp {
       return new Response()
     },
   })
-  const acts = misbehaviours(`http://127.0.0.1:${elsewhere.port}/`)
+  const acts = misbehaviours(`http://127.0.0.1:${elsewhere.port}/`, () => cut++)
   const server = Bun.serve({
     hostname: '127.0.0.1',
     port: 0,
     idleTimeout: 0,
-    async fetch(request) {
+    async fetch(request, http) {
       const { id, method, params } = (await request.json()) as {
         id: number
         method: string
@@ -135,13 +159,14 @@ export function startHostileHttp(): HostileHttp {
       if (method === undefined) return new Response(null, { status: 202 })
       const name = String(params.name)
       calls.set(name, (calls.get(name) ?? 0) + 1)
-      return acts[name]!({ id, params }, request)
+      return acts[name]!({ id, params }, request, http.requestIP(request)?.port ?? 0)
     },
   })
   return {
     url: `http://127.0.0.1:${server.port}/mcp`,
     calls,
     strayed: () => strayed,
+    cut: () => cut,
     tools,
     [Symbol.dispose]() {
       void server.stop(true)

@@ -42,12 +42,16 @@ const CALLERS = 64
 const SESSIONS = 8
 const ERAS = ['modern', 'session'] as const
 const DIRECT = 'directly'
+/** What this server asks of the upstream, whatever its clients speak: the newest revision that it offers. */
+const DIRECT_MODERN = 'directly, 2026-07-28'
 const BARE = 'a bare HTTP server'
 const OURS = 'this server'
 
 interface Contender {
   name: string
   target: Load['target']
+  /** What it is asked in, instead of what the row is about. */
+  era?: Load['era']
   /** Whose time of the processor is counted. */
   pid?: number
 }
@@ -59,7 +63,8 @@ interface Figures {
   cpu: number
 }
 
-async function run({ target, pid }: Contender, era: Load['era'], callers: number): Promise<Figures> {
+async function run(contender: Contender, rowEra: Load['era'], callers: number): Promise<Figures> {
+  const { target, pid, era = rowEra } = contender
   const load: Load = { target, era, callers, sessions: SESSIONS, tool: 'echo', seconds: SECONDS }
   const before = pid === undefined ? 0 : cpuOf(pid)
   const child = Bun.spawn([process.execPath, join(import.meta.dir, 'load.ts'), JSON.stringify(load)], {
@@ -175,14 +180,20 @@ async function open(upstream: Upstream): Promise<Record<Wire, (era: Load['era'])
       contender(name, stack.use(await startPeer(peer, directory, upstream)), 'stdio'),
     ),
   )
+  const directly = (direct: Contender, era: Load['era']): Contender[] =>
+    era === 'modern' ? [direct] : [direct, { ...direct, name: DIRECT_MODERN, era: 'modern' }]
   return {
     stdio: era => [
-      { name: DIRECT, target: { command: pipes } },
+      ...directly({ name: DIRECT, target: { command: pipes } }, era),
       contender(BARE, bare[era], 'stdio'),
       contender(OURS, ours, 'stdio'),
       ...others,
     ],
-    http: () => [contender(DIRECT, behind, 'http'), contender(BARE, bareHttp, 'http'), contender(OURS, ours, 'http')],
+    http: era => [
+      ...directly(contender(DIRECT, behind, 'http'), era),
+      contender(BARE, bareHttp, 'http'),
+      contender(OURS, ours, 'http'),
+    ],
   }
 }
 
@@ -197,7 +208,7 @@ for (const upstream of values.upstreams.split(',') as Upstream[]) {
       const compared = contenders[wire](era)
       const figures = await compare(compared, era, CALLERS)
       const title = `${UPSTREAM_NAMES[upstream]} over ${wire}, clients of ${CLIENTS[era]}`
-      const bases = [DIRECT, BARE, ...found.slice(0, 1).map(({ name }) => name)]
+      const bases = [DIRECT, DIRECT_MODERN, BARE, ...found.slice(0, 1).map(({ name }) => name)]
       show(
         title,
         figures,

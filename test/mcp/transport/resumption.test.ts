@@ -308,6 +308,23 @@ describe('cancellation (2025-11-25, "Cancellation")', () => {
     expect(await answer.text()).toContain('"result"')
   })
 
+  test.each(['application/json, text/event-stream', 'application/json'])(
+    'of a request earlier in the same batch leaves an answer that was there already, and no other one; accepting %s',
+    async Accept => {
+      const session = await begin()
+      const ids = async (...batch: object[]) => {
+        const answer = await post(session, batch, { Accept })
+        return [answer.status, [...(await answer.text()).matchAll(/"id":"(\w+)"/g)].map(([, id]) => id).toSorted()]
+      }
+      const ping = (id: string) => ({ jsonrpc: '2.0', id, method: 'ping' })
+      expect(await ids(ping('a'), cancel('a'), ping('b'))).toEqual([200, ['a', 'b']])
+      const { release } = hold(server)
+      expect(await ids(call('a'), cancel('a'), ping('b'))).toEqual([200, ['b']])
+      expect(await ids(call('a'), cancel('a'))).toEqual([Accept.includes('stream') ? 200 : 202, []])
+      release()
+    },
+  )
+
   test('of an unknown or answered request is ignored', async () => {
     const session = await begin()
     await (await post(session, call(1))).text()

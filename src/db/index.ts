@@ -9,9 +9,11 @@ import type { Queries } from '../../sql/index.ts'
 import { UsageError } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
 import { readAddress } from './address.ts'
+import type { Notifications } from './listener.ts'
 import { lockDataDir, lockOrShare } from './lock.ts'
 import { pollInstead } from './poll.ts'
 import { type Database, DEADLINE_MS, type Dial, openPool } from './pool.ts'
+import { refuseMixedStatements } from './pooler.ts'
 
 export { databaseProblem, isAway, isOutage } from './failures.ts'
 export type { Database } from './pool.ts'
@@ -96,7 +98,15 @@ function openServerPool(databaseUrl: string, given: ConnectOptions): Database {
   }
   const dial = dialTo(databaseUrl, 'DATABASE_URL')
   const pool = openPool(log, POOL_SIZE, dial, false, listenUrl ? dialTo(listenUrl, 'DATABASE_LISTEN_URL') : dial)
-  return pollSeconds ? { ...pool, listen: (_, notifications) => pollInstead(pollSeconds * 1000, notifications) } : pool
+  return {
+    ...pool,
+    checkPooler: () => refuseMixedStatements(pool.sql, () => dial({ max: 1 })),
+    ...(pollSeconds
+      ? {
+          listen: (_: string, notifications: Notifications) => pollInstead(pollSeconds * 1000, notifications),
+        }
+      : {}),
+  }
 }
 
 /** Creates the embedded database's directory if necessary, readable only by its owner. @throws UsageError */

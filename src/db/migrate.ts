@@ -14,9 +14,10 @@ const DEADLINE_MS = 10 * 60_000
  *
  * @param list The migrations of this binary, in order.
  * @returns the names of the migrations that this call applied.
- * @throws UsageError if the database was migrated by a newer binary.
+ * @throws UsageError if the database was migrated by a newer binary, or a pooler in front of it cannot be used.
  */
 export async function migrate(db: Database, list: readonly Migration[] = migrations): Promise<string[]> {
+  await db.checkPooler?.()
   const applied: string[] = []
   for (;;) {
     const name = await db.begin(sql => applyNext(sql, list), DEADLINE_MS)

@@ -27,6 +27,8 @@ export interface Database {
   begin<T>(work: (sql: Queries) => Promise<T>, deadlineMs?: number): Promise<T>
   /** Calls back with every payload sent to the channel; see {@link Notifications}. */
   listen(channel: string, notifications: Notifications): { close(): Promise<void> }
+  /** @throws UsageError if a pooler is in between that cannot be used like this. */
+  checkPooler?(): Promise<void>
   /** How many statements and transactions wait or run. */
   pending(): number
   close(): Promise<void>

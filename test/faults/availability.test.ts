@@ -4,12 +4,13 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
+import { runCommand } from '../support/command.ts'
 import { addMachine, ping, revokesOn, runBinary, signInAt, startReplicas, statusOf } from '../support/faults.ts'
 import { deviceTokens, type Http, registerClient, requestDevice, type TokenAnswer } from '../support/flows.ts'
 import { freePort } from '../support/ports.ts'
 import { type Program, start } from '../support/processes.ts'
 import { until } from '../support/until.ts'
-import { asPostgres, giveToPostgres, startCluster } from '../support/with-postgres.ts'
+import { asPostgres, type Cluster, giveToPostgres, startCluster } from '../support/with-postgres.ts'
 
 setDefaultTimeout(300_000)
 
@@ -37,18 +38,14 @@ const [, minor] = /PgBouncer 1\.(\d+)/.exec(
 )!
 const takesPrepared = Number(minor) >= 21
 
-describe(`PgBouncer 1.${minor} in transaction mode`, () => {
-  test.each([
-    ['without prepared statements', '?prepare=false'],
-    ...(takesPrepared ? [['with prepared statements', '']] : []),
-  ])('%s carries everything but notifications, which DATABASE_LISTEN_URL takes past it', async (_, query) => {
-    const cluster = await openCluster()
-    const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-pgbouncer-'))
-    const port = await freePort()
-    const config = join(dir, 'pgbouncer.ini')
-    writeFileSync(
-      config,
-      `[databases]
+/** @returns its address. */
+async function openPgBouncer(cluster: Cluster, prepared: number): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), 'mcp-oauth-pgbouncer-'))
+  const port = await freePort()
+  const config = join(dir, 'pgbouncer.ini')
+  writeFileSync(
+    config,
+    `[databases]
 postgres = host=127.0.0.1 port=${cluster.port} user=postgres
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -57,34 +54,60 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 4
-${takesPrepared ? 'max_prepared_statements = 200' : ''}
+${takesPrepared ? `max_prepared_statements = ${prepared}` : ''}
 ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout
 `,
-    )
-    giveToPostgres(dir)
-    giveToPostgres(config)
-    const pooler: Program = start(asPostgres(['pgbouncer', config]), withPgBouncer)
-    opened.push(async () => {
-      pooler.kill('SIGINT')
-      await pooler.exited
-    })
-    await pooler.printed('process up')
+  )
+  giveToPostgres(dir)
+  giveToPostgres(config)
+  const pooler: Program = start(asPostgres(['pgbouncer', config]), withPgBouncer)
+  opened.push(async () => {
+    pooler.kill('SIGINT')
+    await pooler.exited
+  })
+  await pooler.printed('process up')
+  return `postgres://postgres@127.0.0.1:${port}/postgres`
+}
 
-    const { env, replicas } = await openReplicas({
-      DATABASE_URL: `postgres://postgres@127.0.0.1:${port}/postgres${query}`,
-      DATABASE_LISTEN_URL: cluster.url,
+describe(`PgBouncer 1.${minor} in transaction mode`, () => {
+  test.each([
+    ['without prepared statements', 0, '?prepare=false'],
+    ...(takesPrepared ? [['with prepared statements', 200, ''] as const] : []),
+  ] as const)(
+    '%s carries everything but notifications, which DATABASE_LISTEN_URL takes past it',
+    async (_, prepared, query) => {
+      const cluster = await openCluster()
+      const address = await openPgBouncer(cluster, prepared)
+      const { env, replicas } = await openReplicas({
+        DATABASE_URL: address + query,
+        DATABASE_LISTEN_URL: cluster.url,
+      })
+      const [server, other] = replicas
+      const client = await registerClient(server)
+      const ada = await signInAt(server, env)
+      const { refresh_token } = await deviceTokens(other, client, ada)
+      const form = { grant_type: 'refresh_token', client_id: client, refresh_token }
+      const rotated = await Promise.all(replicas.map(async of => (await of.post('/api/oauth/token', form)).json()))
+      expect(new Set(rotated.map(tokens => (tokens as TokenAnswer).refresh_token)).size).toBe(1)
+      const many = Array.from({ length: 100 }, (_, i) => requestDevice(replicas[i % 2]!, client))
+      expect(new Set((await Promise.all(many)).map(({ device_code }) => device_code)).size).toBe(100)
+      await revokesOn(replicas, await addMachine(env))
+      for (const replica of replicas) expect(replica.output()).not.toContain('"level":')
+    },
+  )
+
+  test('is refused if it mixes up prepared statements', async () => {
+    const cluster = await openCluster()
+    const DATABASE_URL = await openPgBouncer(cluster, 0)
+    const env = { DATABASE_URL, AUTH_SECRET: 'a secret of the tests, 32 characters or more' }
+    expect(await runCommand(['migrate'], env)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        'DATABASE_URL leads to a pooler that mixes up prepared statements: add ?prepare=false to it, or set max_prepared_statements (PgBouncer 1.21 or newer)\n',
     })
-    const [server, other] = replicas
-    const client = await registerClient(server)
-    const ada = await signInAt(server, env)
-    const { refresh_token } = await deviceTokens(other, client, ada)
-    const form = { grant_type: 'refresh_token', client_id: client, refresh_token }
-    const rotated = await Promise.all(replicas.map(async of => (await of.post('/api/oauth/token', form)).json()))
-    expect(new Set(rotated.map(tokens => (tokens as TokenAnswer).refresh_token)).size).toBe(1)
-    const many = Array.from({ length: 100 }, (_, i) => requestDevice(replicas[i % 2]!, client))
-    expect(new Set((await Promise.all(many)).map(({ device_code }) => device_code)).size).toBe(100)
-    await revokesOn(replicas, await addMachine(env))
-    for (const replica of replicas) expect(replica.output()).not.toContain('"level":')
+    const listen = { DATABASE_LISTEN_URL: cluster.url, DATABASE_URL: `${DATABASE_URL}?prepare=false` }
+    expect(await runCommand(['migrate'], { ...env, ...listen })).toMatchObject({ code: 0 })
   })
 })
 

@@ -45,12 +45,11 @@ export function listUpstreamAccounts(sql: Queries, userId: string): Promise<Upst
 
 /** Whether any of these users has an account. */
 export async function haveUpstreamAccounts(sql: Queries, userIds: readonly string[]): Promise<boolean> {
-  const rows = await sql`
-    select
+  const [row] = await sql<{ count: number }[]>`
+    select count(*)::int as count
     from upstream_accounts
-    where user_id = any (${userIds}::uuid[])
-    limit 1`
-  return rows.length > 0
+    where user_id = any (${userIds}::uuid[])`
+  return row!.count > 0
 }
 
 /** Links an account, replacing an earlier one, and notifies every replica. */

@@ -11,6 +11,7 @@ import { deleteSessionsOfUsers } from '../../sql/sessions.ts'
 import { deleteUser } from '../../sql/users.ts'
 import { updateUses } from '../../sql/uses.ts'
 import { inTransaction } from '../../src/db/index.ts'
+import { DatabaseUnavailable } from '../../src/lib/errors.ts'
 import { removeClient } from '../../src/oauth/clients/index.ts'
 import { revokeGrant, revokeGrantsOfClient, revokeGrantsOfUser } from '../../src/oauth/tokens.ts'
 import { createSignInLink, disableUsers, useSignInLink } from '../../src/signin/service.ts'
@@ -182,15 +183,21 @@ const WORK: Record<string, (of: Scene) => Promise<unknown>> = {
 const LETTERS = 'BCDFGHJKLMNPQRST'
 const userCode = () => Array.from(randomBytes(8), byte => LETTERS[byte % LETTERS.length]).join('')
 
+/** A busy machine answers some statements too late. */
+function ifBusy(error: unknown): undefined {
+  if (!(error instanceof DatabaseUnavailable)) throw error
+}
+
 test(`on PostgreSQL, nothing that locks several rows waits in a circle: each pair meets ${MEETINGS} times`, async () => {
   const names = Object.keys(WORK)
   const pairs = names.flatMap((one, n) => names.slice(n).map(other => [one, other] as const))
   const circles: string[] = []
   const meet = async ([one, other]: readonly [string, string]) => {
-    const of = await scene()
+    const of = await scene().catch(ifBusy)
+    if (!of) return
     const act = async (name: string) => {
       await Bun.sleep(Math.random() * 2)
-      await WORK[name]!(of)
+      await WORK[name]!(of).catch(ifBusy)
     }
     for (const end of await Promise.allSettled([act(one), act(other)])) {
       if (end.status === 'fulfilled') continue

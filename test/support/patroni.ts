@@ -107,9 +107,9 @@ export async function startPatroni(ttl: number): Promise<Patroni> {
     async ready() {
       await until(async () => {
         const all = await members()
-        const runs = all.filter(({ state }) => state === 'running' || state === 'streaming')
-        return runs.length === MEMBERS.length && all.some(({ role }) => role === 'sync_standby')
+        return all.filter(({ state }) => state === 'running' || state === 'streaming').length === MEMBERS.length
       })
+      await until(async () => (await members()).some(({ role }) => role === 'sync_standby'))
       return (await primary())!
     },
     replaced: member => until(async () => ![undefined, member].includes(await primary())),

@@ -106,11 +106,17 @@ export async function readChunks(response: Response, take: (chunk: Uint8Array) =
   }
 }
 
-/** What may follow an answer, and how long, in milliseconds, its connection is kept for it. */
-const REST = { bytes: 65_536, ms: 1_000 }
+/**
+ * What may follow an answer, how long, in milliseconds, its connection is kept for it, and how many are: the runtime has
+ * 256 requests open at once, and some servers never end a stream.
+ */
+const REST = { bytes: 65_536, ms: 250, bodies: 64 }
+let resting = 0
 
 /** Reads the end of a body of which nothing more is needed: a connection that is cut off cannot carry another request. */
 async function readRest({ next, stop }: Pieces): Promise<void> {
+  if (resting >= REST.bodies) return stop()
+  resting++
   const timer = setTimeout(stop, REST.ms)
   try {
     for (let bytes = 0; bytes <= REST.bytes; ) {
@@ -121,6 +127,7 @@ async function readRest({ next, stop }: Pieces): Promise<void> {
   } catch {
     // It broke off, after the answer.
   } finally {
+    resting--
     clearTimeout(timer)
     stop()
   }

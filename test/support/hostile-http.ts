@@ -38,7 +38,7 @@ async function* openEnded(first: string): AsyncGenerator<string> {
   await new Promise(() => {})
 }
 
-/** @param elsewhere The target of redirects. @param hasEnded Called when somebody has cut off `endless`. */
+/** @param elsewhere The target of redirects. @param hasEnded Called when somebody has cut off a stream without an end. */
 function misbehaviours(elsewhere: string, hasEnded: () => void): Record<string, Misbehaviour> {
   return {
     fine: ({ id }) => json(answer(id, 'fine')),
@@ -72,7 +72,8 @@ function misbehaviours(elsewhere: string, hasEnded: () => void): Record<string, 
       }),
     flood: ({ id }) => stream(flood(id)),
     port: ({ id }, _, port) => stream(endingLater(event(answer(id, `${port}`)))),
-    endless: ({ id }) => endless(event(answer(id, 'enough')), hasEnded),
+    endless: ({ id }) => endless(event(answer(id, 'enough')), `:${'x'.repeat(1_000)}\n\n`, hasEnded),
+    left_open: ({ id }) => endless(event(answer(id, 'enough')), '', hasEnded),
   }
 }
 
@@ -85,12 +86,14 @@ async function* endingLater(only: string): AsyncGenerator<string> {
   await Bun.sleep(5)
 }
 
-function endless(first: string, cancel: () => void): Response {
+/** @param rest What follows, again and again; nothing: silence. */
+function endless(first: string, rest: string, cancel: () => void): Response {
   const body = new ReadableStream<string>({
     start: controller => controller.enqueue(first),
     async pull(controller) {
       await Bun.sleep(0)
-      controller.enqueue(`:${'x'.repeat(1_000)}\n\n`)
+      if (rest) controller.enqueue(rest)
+      else await new Promise(() => {})
     },
     cancel,
   })

@@ -18,7 +18,7 @@ export interface AuditWriter {
   readonly waiting: number
   /** Number of events lost because the queue was full or the database rejected them. */
   readonly dropped: number
-  /** Writes all queued events; resolves when they are stored or rejected. */
+  /** Writes the events that are queued now; resolves when they are stored or rejected. */
   flush(): Promise<void>
   close(): Promise<void>
 }
@@ -57,15 +57,21 @@ export function openAuditWriter(
   let dropped = 0
   let failing = false
   let writing = Promise.resolve()
+  /** What begins when that is over. */
+  let next: Promise<void> | undefined
   let timer: Timer | undefined
 
+  /** Writes what is there when it begins: under load, more comes for as long as that lasts. */
   async function write(): Promise<void> {
+    next = undefined
     let size = BATCH
-    while (waiting.length > 0) {
-      const batch = waiting.slice(0, size)
+    let left = waiting.length
+    while (left > 0) {
+      const batch = waiting.slice(0, Math.min(size, left))
       try {
         await insertAuditEvents(sql, batch, countByHour(batch))
         waiting.splice(0, batch.length)
+        left -= batch.length
         if (failing) log.info({ dropped }, 'the audit log can be written again')
         failing = false
       } catch (error) {
@@ -79,6 +85,7 @@ export function openAuditWriter(
         size = Math.floor(batch.length / 2)
         if (size > 0) continue
         waiting.shift()
+        left -= 1
         size = BATCH
         dropped += 1
         log.error({ event: batch[0]?.event, detail: message }, 'the database rejected an audit event')
@@ -87,16 +94,17 @@ export function openAuditWriter(
   }
 
   function schedule(): void {
-    timer ??= setTimeout(() => {
+    timer ??= setTimeout(async () => {
+      do await flush()
+      while (waiting.length >= BATCH && !failing)
       timer = undefined
-      void flush().then(() => {
-        if (waiting.length > 0) schedule()
-      })
+      if (waiting.length > 0) schedule()
     }, FLUSH_MS)
   }
 
   function flush(): Promise<void> {
-    writing = writing.then(write)
+    next ??= writing.then(write)
+    writing = next
     return writing
   }
 
@@ -122,7 +130,8 @@ export function openAuditWriter(
     flush,
     async close() {
       clearTimeout(timer)
-      await flush()
+      do await flush()
+      while (waiting.length > 0 && !failing)
       dropped += waiting.length
       if (waiting.length > 0) log.error({ lost: waiting.length }, 'audit events were lost at shutdown')
     },

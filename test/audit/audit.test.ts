@@ -27,14 +27,15 @@ beforeEach(async () => {
   await server.deps.sql`delete from audit_events`
 })
 
-/** A writer whose database can be disconnected, and that counts successful statements. */
-function writer(): { audit: AuditWriter; away(is: boolean): void; statements(): number } {
+/** A writer whose database can be disconnected, and that counts successful statements. @param onWrite Called with each. */
+function writer(onWrite = () => {}): { audit: AuditWriter; away(is: boolean): void; statements(): number } {
   let isAway = false
   let statements = 0
   const sql = new Proxy(server.deps.sql, {
     apply(target, self, args) {
       if (isAway) throw new DatabaseUnavailable('away')
       statements += 1
+      onWrite()
       return Reflect.apply(target, self, args)
     },
   }) as Queries
@@ -84,6 +85,18 @@ describe('the audit log: batches, flushed on shutdown, a drop is counted', () =>
     await audit.flush()
     expect(await numbers()).toEqual(upTo(1200))
     expect(statements()).toBe(3)
+  })
+
+  test('a flush ends although events keep coming: it writes those that waited, once for all who ask', async () => {
+    const calls = upTo(3_000)
+    const { audit, statements } = writer(() => {
+      for (const number of calls.splice(0, 500)) audit.add(event(number))
+    })
+    for (const number of calls.splice(0, 700)) audit.add(event(number))
+    await Promise.all([audit.flush(), audit.flush(), audit.flush()])
+    expect([statements(), await numbers()]).toEqual([2, upTo(700)])
+    await audit.close()
+    expect([await numbers(), audit.dropped]).toEqual([upTo(3_000), 0])
   })
 
   test('counts them by hour, name and outcome, with their repeats', async () => {

@@ -3,12 +3,14 @@ import { Elysia } from 'elysia'
 import { ping } from '../../sql/index.ts'
 import type { Base } from '../base.ts'
 import { noStoreJson } from './json.ts'
-import { UNLOGGED } from './routes.ts'
+import { openJson } from './response-headers.ts'
+import { DIRECT_UNLOGGED, UNLOGGED } from './routes.ts'
 
 /** @param details What `/readyz?verbose` adds for people; load balancers look at the status alone. */
-export const health = (base: Base, details: () => Record<string, unknown>) =>
-  new Elysia({ name: 'health' })
-    .get('/healthz', () => noStoreJson({ status: 'ok' }), UNLOGGED)
+export const health = (base: Base, details: () => Record<string, unknown>) => {
+  const json = openJson(base.config, 'own')
+  return new Elysia({ name: 'health' })
+    .get('/healthz', () => json({ status: 'ok' }), DIRECT_UNLOGGED)
     .get(
       '/readyz',
       async ({ request }) => {
@@ -19,3 +21,4 @@ export const health = (base: Base, details: () => Record<string, unknown>) =>
       },
       UNLOGGED,
     )
+}

@@ -38,6 +38,7 @@ export const DIRECT_OWN = { parse: 'none', detail: { direct: true } satisfies Tr
 
 /** Options of a route that monitoring polls. */
 export const UNLOGGED = { detail: { unlogged: true } satisfies Traits as object }
+export const DIRECT_UNLOGGED = { detail: { unlogged: true, direct: true } satisfies Traits as object }
 
 export interface Routes {
   /** @param path The pattern of the matched route; undefined if there is none. */

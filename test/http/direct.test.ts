@@ -30,6 +30,8 @@ test.each<[title: string, path: string, headers: Record<string, string>, body: s
   ['a body that is not JSON', '/mcp', {}, '{'],
   ['an upstream that does not exist', '/mcp/none', {}, CALL],
   ['its name in another spelling', '/mcp/n%6Fne', {}, CALL],
+  ['health', '/healthz', {}, null],
+  ['health, asked by a web page', '/healthz', { Origin: 'https://a.example' }, null],
   ['metadata', '/.well-known/oauth-authorization-server', {}, null],
   ['metadata, with a query', '/.well-known/openid-configuration?x=1', { Origin: 'https://a.example' }, null],
   ['metadata of the resource', '/.well-known/oauth-protected-resource', {}, null],

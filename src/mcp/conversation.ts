@@ -21,7 +21,7 @@ import { LEGACY, LEGACY_REVISIONS } from '../gateway/protocol.ts'
 import type { Log } from '../lib/log.ts'
 import { openStop, type Stop, type StopSignal } from '../lib/stop.ts'
 import type { Caller } from './caller.ts'
-import { type Catalogue, errorBody } from './catalogue.ts'
+import { type Call, type Catalogue, errorBody } from './catalogue.ts'
 import { type Changes, openChanges } from './changes.ts'
 import type { Prepared } from './core.ts'
 import { UNKNOWN_CLIENT } from './identity.ts'
@@ -160,18 +160,22 @@ function answer(
   if (method === 'resources/subscribe') return changesOf(conversation).add(caller, String(params.uri))
   if (method === 'resources/unsubscribe') return changesOf(conversation).remove(caller, String(params.uri))
   const { client, session, logLevel, send } = conversation
-  return item.target!.answer({
+  const { revision, clientInfo, capabilities } = client
+  const call: Call = {
     caller,
     era: '2025',
+    revision,
     method,
     params,
-    ...client,
+    clientInfo,
+    capabilities,
+    session,
     signal,
-    ...(session === undefined ? {} : { session }),
-    ...(logLevel === undefined ? {} : { logLevel }),
     notify: notification => send(notification, id),
-    ...(canAsk ? { ask: (...question) => ask(conversation, id, ...question) } : {}),
-  })
+  }
+  if (logLevel !== undefined) call.logLevel = logLevel
+  if (canAsk) call.ask = (...question) => ask(conversation, id, ...question)
+  return item.target!.answer(call)
 }
 
 /** Asks the client, on the stream of the request that the question belongs to. */

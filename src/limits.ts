@@ -3,6 +3,7 @@
  * filling the database or guessing secrets. Wrong user codes must be limited across replicas, and are counted in the
  * database instead (`oauth/user-code-guesses.ts`).
  */
+import { makeRoom } from './lib/bounded.ts'
 import { OAuthError } from './lib/errors.ts'
 import { networkOf } from './lib/networks.ts'
 
@@ -84,8 +85,7 @@ export function countHit(limits: Limits, now: Date, limit: Limit, key: string): 
   const counter = counters.get(key)
   if (counter && counter.resetsAt > now.getTime()) return ++counter.hits
   counters.delete(key)
-  if (counters.size >= MAX_KEYS) counters.delete(counters.keys().next().value!) // the oldest one
-  counters.set(key, { hits: 1, resetsAt: now.getTime() + limit.seconds * 1000 })
+  makeRoom(counters, MAX_KEYS).set(key, { hits: 1, resetsAt: now.getTime() + limit.seconds * 1000 })
   return 1
 }
 

@@ -1,4 +1,5 @@
 /** The audit log: how to record an event of the `catalogue`. `writer` stores them, `notices` tells the operator, `search` finds them, `retention` deletes them. */
+import { makeRoom } from '../lib/bounded.ts'
 import { networkOf } from '../lib/networks.ts'
 import { isWithinLimit, LIMITS, type Limits } from '../limits.ts'
 import type { AuditEventName } from './catalogue.ts'
@@ -80,8 +81,7 @@ export function recordRepeatable(
   }
   if (!userId && !isWithinLimit(deps.limits, deps.now(), LIMITS.strangers, network)) return
   events.delete(key)
-  if (events.size >= MAX_REMEMBERED) events.delete(events.keys().next().value!) // the oldest one
-  events.set(key, { at: now, repeats: 0 })
+  makeRoom(events, MAX_REMEMBERED).set(key, { at: now, repeats: 0 })
   const repeats = known?.repeats ?? 0
   record(deps, event, repeats > 0 ? { ...details, detail: { ...details.detail, repeats } } : details)
 }

@@ -4,6 +4,7 @@
  */
 import { insertConnectionSteps, type NewStep } from '../../sql/connection-steps.ts'
 import type { Queries } from '../../sql/index.ts'
+import { makeRoom } from '../lib/bounded.ts'
 import type { Log } from '../lib/log.ts'
 import { isWithinLimit, LIMITS, type Limits } from '../limits.ts'
 
@@ -75,15 +76,13 @@ export function openSteps(deps: { sql: Queries; log: Log; limits: Limits; now: (
       if (waiting.length >= QUEUE || !isWithinLimit(limits, at, LIMITS.steps, step.network)) return
       latest = next
       recent.delete(key)
-      if (recent.size >= REMEMBERED) recent.delete(recent.keys().next().value!)
-      recent.set(key, at.getTime() + (step.answer === PENDING ? POLL_MS : REPEAT_MS))
+      makeRoom(recent, REMEMBERED).set(key, at.getTime() + (step.answer === PENDING ? POLL_MS : REPEAT_MS))
       waiting.push({ ...step, at, known: KNOWN.has(step.step) && step.status < 400 })
       timer ??= setTimeout(() => void flush(), FLUSH_MS)
     },
     isFirst(connection) {
       if (called.has(connection)) return false
-      if (called.size >= REMEMBERED) called.delete(called.keys().next().value!)
-      called.add(connection)
+      makeRoom(called, REMEMBERED).add(connection)
       return true
     },
     flush,

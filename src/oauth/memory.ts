@@ -10,6 +10,7 @@ import { anyRevoked, listNewRevocations, listRevocations } from '../../sql/revoc
 import { findUserById, listDisabledSince } from '../../sql/users.ts'
 import type { Base, Sweep } from '../base.ts'
 import { LONGEST_ACCESS_TOKEN_TTL } from '../config.ts'
+import { makeRoom } from '../lib/bounded.ts'
 import { type KeyRing, loadKeys } from './keys.ts'
 import type { Principal } from './principal.ts'
 
@@ -237,14 +238,14 @@ async function readClient(deps: MemoryDeps, id: string, now: number): Promise<Cl
   if (memory.clientChanges !== clientChanges) return found
   if (found) rememberClient(memory, found)
   else if (memory.current && memory.clientAdditions === clientAdditions)
-    bounded(memory.unknownClients, UNKNOWN_LIMIT).set(id, now + UNKNOWN_MS)
+    makeRoom(memory.unknownClients, UNKNOWN_LIMIT).set(id, now + UNKNOWN_MS)
   return found
 }
 
 /** Caches a client, unless notifications are lost or it was removed during the lookup. */
 export function rememberClient(memory: Memory, client: ClientRow): void {
   if (memory.current && !memory.revoked.has(`client:${client.id}`))
-    bounded(memory.clients, CLIENT_LIMIT).set(client.id, client)
+    makeRoom(memory.clients, CLIENT_LIMIT).set(client.id, client)
 }
 
 /**
@@ -262,12 +263,12 @@ async function readUser(deps: MemoryDeps, id: string): Promise<KnownUser | undef
   const row = await findUserById(deps.sql, id)
   if (!row) return undefined
   const found = { email: row.email, name: row.name, isAdmin: row.is_admin, disabled: row.disabled_at !== null }
-  if (memory.current && memory.userChanges === userChanges) bounded(memory.users, USER_LIMIT).set(id, found)
+  if (memory.current && memory.userChanges === userChanges) makeRoom(memory.users, USER_LIMIT).set(id, found)
   return found
 }
 
 export function rememberVerified(memory: Memory, hash: string, principal: Principal): void {
-  bounded(memory.verified, TOKEN_LIMIT).set(hash, principal)
+  makeRoom(memory.verified, TOKEN_LIMIT).set(hash, principal)
 }
 
 /** @param principal Undefined if there is no such token. */
@@ -277,12 +278,6 @@ export function rememberPersonalToken(
   principal: PersonalPrincipal | undefined,
   until: number,
 ): void {
-  if (principal) bounded(personalTokens.known, PERSONAL_LIMIT).set(hash, { principal, until })
-  else bounded(personalTokens.unknown, PERSONAL_LIMIT).add(hash)
-}
-
-/** Makes room in a map or set by removing its oldest entry. */
-function bounded<M extends Map<string, unknown> | Set<string>>(entries: M, limit: number): M {
-  if (entries.size >= limit) entries.delete(entries.keys().next().value!)
-  return entries
+  if (principal) makeRoom(personalTokens.known, PERSONAL_LIMIT).set(hash, { principal, until })
+  else makeRoom(personalTokens.unknown, PERSONAL_LIMIT).add(hash)
 }

@@ -125,14 +125,16 @@ export async function openPglite(dir: string, socket: string): Promise<{ close()
 
 /**
  * Unpacks into a temporary directory and renames it, so that a crash halfway does not leave a partial cluster. Everything
- * is synced first: durable commits are worthless in a cluster that is not durable.
+ * is synced first, with one call where there is one: durable commits are worthless in a cluster that is not durable.
  */
 async function unpackEmptyCluster(cluster: string): Promise<void> {
   const partial = `${cluster}.partial`
   await rm(partial, { recursive: true, force: true })
   await new Bun.Archive(await Bun.file(emptyClusterPath).bytes()).extract(partial)
-  const names = await readdir(partial, { recursive: true })
-  await Promise.all([partial, ...names.map(name => join(partial, name))].map(sync))
+  if (!syncFileSystem(partial)) {
+    const names = await readdir(partial, { recursive: true })
+    await Promise.all([partial, ...names.map(name => join(partial, name))].map(sync))
+  }
   await rename(partial, cluster)
   await sync(dirname(cluster))
 }

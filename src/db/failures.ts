@@ -28,6 +28,11 @@ export function isAway(error: unknown): boolean {
   return isConnectionLost(error) || (error instanceof DatabaseUnavailable && !(error instanceof DatabaseBusy))
 }
 
+/** Whether a row could not be stored because what it belongs to, such as a client, was removed meanwhile. */
+export function isOrphaned(error: unknown): boolean {
+  return error instanceof postgres.PostgresError && error.code === '23503'
+}
+
 /** Describes a database error in one line for the operator; undefined for other errors. */
 export function databaseProblem(error: unknown): string | undefined {
   if (error instanceof DatabaseUnavailable) return error.detail

@@ -15,7 +15,7 @@ import { pollInstead } from './poll.ts'
 import { type Database, DEADLINE_MS, type Dial, openPool } from './pool.ts'
 import { refuseMixedStatements } from './pooler.ts'
 
-export { databaseProblem, isAway, isOutage } from './failures.ts'
+export { databaseProblem, isAway, isOrphaned, isOutage } from './failures.ts'
 export type { Database } from './pool.ts'
 
 /** PostgreSQL's limit for one statement; shorter than our deadline, so that it takes effect first. */

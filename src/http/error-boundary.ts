@@ -1,7 +1,7 @@
 /** The only place where an error becomes a response: vague on the wire, precise in the operator's log. */
 import { Elysia, NotFoundError, ParseError } from 'elysia'
 import { errorPage } from '../../views/error.tsx'
-import { isAway, isOutage } from '../db/index.ts'
+import { isAway, isOrphaned, isOutage } from '../db/index.ts'
 import { after } from '../lib/after.ts'
 import { AppError, DatabaseBusy, OAuthError, SignInRequired } from '../lib/errors.ts'
 import { NO_STORE, noStoreJson } from './json.ts'
@@ -159,6 +159,15 @@ function classify(error: unknown): Answer {
       title: 'The request is malformed',
       advice: 'Go back and try again.',
       log: { level: 'info', message: 'request refused', detail: error.message },
+    }
+  if (isOrphaned(error))
+    return {
+      status: 400,
+      error: 'invalid_request',
+      description: 'The client or user of this request was removed in the meantime',
+      title: 'This no longer exists',
+      advice: 'It was removed in the meantime. Start again.',
+      log: { level: 'info', message: 'request refused', detail: withoutQuery(error) },
     }
   if (error instanceof DatabaseBusy)
     return {

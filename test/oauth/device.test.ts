@@ -28,6 +28,20 @@ afterAll(() => server.close())
 const later = () => server.clock.advance(16 * 60)
 
 describe('device authorization request (RFC 8628 3.1, 3.2)', () => {
+  test('a client that is removed at that moment is told so, and its neighbours get their codes', async () => {
+    const removed = await registerClient(server, { client_name: 'Removed' })
+    expect((await requestDevice(server, removed)).device_code).toStartWith('mdc_') // now it is remembered
+    await server.deps.sql`delete from clients where id = ${removed}` // without telling anybody yet
+    const [refused, issued] = await Promise.all(
+      [removed, client].map(client_id => server.postJson('/api/oauth/device', { client_id })),
+    )
+    expect([refused!.status, await refused!.json()]).toEqual([
+      400,
+      { error: 'invalid_request', error_description: 'The client or user of this request was removed in the meantime' },
+    ])
+    expect(issued!.status).toBe(200)
+  })
+
   test('answers the README’s JSON request in exactly the documented shape', async () => {
     const answer = await server.postJson('/api/oauth/device', {
       clientId: client,

@@ -8,6 +8,8 @@ import type { Notices } from './notices.ts'
 
 const FLUSH_MS = 250
 const BATCH = 500
+/** Number of queued events that are not kept waiting any longer, as calls wait for the log once it is crowded. */
+const MANY = 2_000
 const LIMIT = 20_000
 
 export interface AuditWriter {
@@ -119,6 +121,7 @@ export function openAuditWriter(
         return
       }
       waiting.push(event)
+      if (waiting.length === MANY && !failing) void flush()
       schedule()
     },
     get waiting() {

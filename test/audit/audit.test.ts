@@ -87,6 +87,20 @@ describe('the audit log: batches, flushed on shutdown, a drop is counted', () =>
     expect(statements()).toBe(3)
   })
 
+  test('2,000 events are not kept waiting', async () => {
+    const { promise: isWritten, resolve } = Promise.withResolvers<number>()
+    const { audit } = writer(() => resolve(audit.waiting))
+    for (const number of upTo(1_999)) audit.add(event(number))
+    await Promise.resolve()
+    expect(audit.waiting).toBe(1_999)
+    audit.add(event(1_999))
+    for (let turn = 0; turn < 3; turn++) await Promise.resolve() // far less than the interval
+    resolve(0)
+    expect(await isWritten).toBe(2_000)
+    await audit.close()
+    expect(await numbers()).toEqual(upTo(2_000))
+  })
+
   test('a flush ends although events keep coming: it writes those that waited, once for all who ask', async () => {
     const calls = upTo(3_000)
     const { audit, statements } = writer(() => {

@@ -3,6 +3,20 @@
 export type Translations = readonly [de: string, es: string, fr: string, ja: string, zh: string]
 
 export const APP_ERRORS: Readonly<Record<string, Translations>> = {
+  'This no longer exists': [
+    'Das gibt es nicht mehr',
+    'Esto ya no existe',
+    'Cela n’existe plus',
+    'これはもう存在しません',
+    '此内容已不存在',
+  ],
+  'It was removed in the meantime. Start again.': [
+    'Es wurde inzwischen entfernt. Beginnen Sie neu.',
+    'Se ha eliminado entretanto. Empieza de nuevo.',
+    'Cela a été supprimé entre-temps. Recommencez.',
+    'その間に削除されました。最初からやり直してください。',
+    '它在此期间已被删除。请重新开始。',
+  ],
   'This server does not know this app': [
     'Dieser Server kennt diese App nicht',
     'Este servidor no conoce esta aplicación',

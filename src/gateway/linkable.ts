@@ -7,7 +7,8 @@ import type { ServerDescription } from './era-detection.ts'
 import type { GatewayCaller } from './exchange.ts'
 import { nameInHub } from './hub-names.ts'
 import type { Kind } from './lists.ts'
-import type { Upstream, Visible } from './upstream.ts'
+import type { Upstream } from './upstream.ts'
+import type { Visible } from './visible.ts'
 
 /** The tool's name without the upstream's prefix. */
 const CONNECT = 'connect'

@@ -10,9 +10,9 @@ import type { Link } from './link.ts'
 import { type Catalogue, type Entry, type Kind, LISTS } from './lists.ts'
 import { type ChangedTools, type Known, openMemory } from './memory.ts'
 import { isObject } from './messages.ts'
-import { isAllowed } from './policy.ts'
 import { openPool, type Pool, type PoolDeps } from './pool.ts'
 import { statusOf } from './status.ts'
+import { openVisibility, type Visible } from './visible.ts'
 
 export interface UpstreamDeps extends PoolDeps {
   sql: Queries
@@ -65,8 +65,6 @@ export interface Upstream {
   status(): Omit<UpstreamStatus, 'stderr'>
 }
 
-export type Visible = ReadonlyMap<string, Entry>
-
 /** Minimum time between two notifications of the same change. */
 const QUIET_MS = 1_000
 
@@ -78,9 +76,8 @@ export function openUpstream(
   const memory = openMemory(deps, config)
   const { transport, name } = config
   const listeners = new Map<Listener, GatewayCaller>()
-  let blocked = new WeakMap<Catalogue, ReadonlySet<string>>()
-  let visible = new WeakMap<Catalogue, Visible>()
-  const waiting = new Map<string, ReadonlySet<string>>()
+  const visibility = openVisibility(memory, config)
+  const { visibleOf, isJudged } = visibility
   const changes = throttle(QUIET_MS, onChange)
 
   /** The principal under which a list is stored; empty: shared by all. */
@@ -113,30 +110,7 @@ export function openUpstream(
     changes({ kind: LISTS[kind].capability, principal: principal === '' ? undefined : principal, first })
   }
 
-  /** Checks tools against their stored fingerprints, once per list. */
-  async function judged(catalogue: Catalogue, principal: string): Promise<Catalogue> {
-    if (catalogue.kind !== 'tools' || blocked.has(catalogue)) return catalogue
-    const scope = scopeOf('tools', principal)
-    const judging = memory.judgeTools(scope, catalogue).then(names => {
-      blocked.set(catalogue, names)
-      waiting.set(scope, names)
-    })
-    if (config.onChange === 'block') await judging
-    else blocked.set(catalogue, new Set())
-    return catalogue
-  }
-
-  function visibleOf(catalogue: Catalogue): Visible {
-    let found = visible.get(catalogue)
-    if (!found) {
-      const { kind } = catalogue
-      const filter = config[kind === 'resourceTemplates' ? 'resources' : kind]
-      const hidden = blocked.get(catalogue)
-      found = new Map([...catalogue.entries].filter(([key]) => isAllowed(filter, key) && !hidden?.has(key)))
-      visible.set(catalogue, found)
-    }
-    return found
-  }
+  const judged = (catalogue: Catalogue, principal: string) => visibility.judged(catalogue, scopeOf('tools', principal))
 
   /** A stored list; empty if the upstream does not have the capability. */
   function knownList(
@@ -194,7 +168,7 @@ export function openUpstream(
     listNow(kind, caller) {
       const catalogue =
         pool.live(caller)?.catalogueNow(kind) ?? memory.knownNow(scopeOf(kind, caller.principal))?.lists.get(kind)
-      return catalogue && (kind !== 'tools' || blocked.has(catalogue)) ? visibleOf(catalogue) : undefined
+      return catalogue && isJudged(catalogue) ? visibleOf(catalogue) : undefined
     },
     async toolOf(link, tool) {
       try {
@@ -211,7 +185,7 @@ export function openUpstream(
     },
     toolNow(link, tool) {
       const catalogue = link.catalogueNow('tools')
-      return catalogue && blocked.has(catalogue) ? visibleOf(catalogue).get(tool) : undefined
+      return catalogue && isJudged(catalogue) ? visibleOf(catalogue).get(tool) : undefined
     },
     get sharable() {
       return !config.perPrincipal && (transport.type === 'http' || config.isolation === 'shared') && !config.users
@@ -239,12 +213,10 @@ export function openUpstream(
       if (isLinked) pool.retirePrincipal(principal)
       else await pool.endPrincipal(principal)
       memory.forget(principal)
-      waiting.delete(principal)
+      visibility.forget(principal)
     },
     trusted() {
-      blocked = new WeakMap()
-      visible = new WeakMap()
-      waiting.clear()
+      visibility.reset()
       onChange({ kind: 'tools', principal: undefined, first: false })
     },
     async load() {
@@ -256,7 +228,7 @@ export function openUpstream(
         const list = link?.catalogueNow(kind) ?? memory.knownNow('')?.lists.get(kind)
         return list && visibleOf(list).size
       }
-      return statusOf(config, pool, count, waiting.values())
+      return statusOf(config, pool, count, visibility.waiting())
     },
   }
 }

@@ -23,6 +23,15 @@ export function lockThrottles(sql: Queries, lock: { keys: string[]; now: Date; r
     returning key, failures, resets_at`
 }
 
+/** Reads the counters of `keys` that have not expired. */
+export function findThrottles(sql: Queries, keys: string[], now: Date): Promise<Throttle[]> {
+  return sql<Throttle[]>`
+    select key, failures, resets_at
+    from throttles
+    where key = any (${keys}::text[])
+      and resets_at > ${now}`
+}
+
 /** Counts one failure for every locked key. */
 export async function countFailure(sql: Queries, keys: string[]): Promise<void> {
   await sql`

@@ -31,7 +31,7 @@ import { grantableBy } from './consents.ts'
 import type { OAuthDeps } from './deps.ts'
 import { decideDeviceRequest, findEnteredRequest, requestDeviceAuthorization } from './device-requests.ts'
 import { DEVICE_CODE_GRANT } from './grants/types.ts'
-import { enterUserCode, tooManyWrongCodes } from './user-code-guesses.ts'
+import { type Blocked, enterUserCode, findBlock, tooManyWrongCodes } from './user-code-guesses.ts'
 import { formatUserCode, parseUserCode } from './user-codes.ts'
 
 /** The CSRF interaction of the code form; each request has its own. */
@@ -59,8 +59,10 @@ export const device = (deps: DecisionDeps) => {
       )
       .get(
         '/auth/device',
-        ({ request, viewer }) => {
+        async ({ request, server, viewer }) => {
           const { code = '' } = queryParams(request, { typed: 'code' })
+          const blocked = await findBlock(deps, viewer, clientAddress(deps, request, server))
+          if (blocked) return refuseEntry(deps, viewer, code, blocked, request)
           return page(deps, request, shell => deviceEntryPage({ ...entryProps(deps, viewer, code), shell }))
         },
         { signedIn: true, ...PAGE },
@@ -145,11 +147,7 @@ async function enterOrExplain(
   request: Request,
 ): Promise<{ id: string } | Response> {
   const json = wantsJson(request)
-  const explain = (problem: EntryProblem, status: number) => {
-    const props = { ...entryProps(deps, viewer, typed), problem }
-    const show = isFragmentRequest(request) ? deviceEntry : deviceEntryPage
-    return page(deps, request, shell => show({ ...props, shell }), { status })
-  }
+  const explain = (problem: EntryProblem, status: number) => entryWith(deps, viewer, typed, problem, status, request)
   if (typed === '') {
     if (json) throw new OAuthError('invalid_request', 'The parameter user_code is missing')
     return explain({ kind: 'missing' }, 400)
@@ -163,7 +161,25 @@ async function enterOrExplain(
   }
   const { blocked } = entered
   if (json) throw tooManyWrongCodes(blocked)
-  const response = await explain({ kind: 'blocked', ...blocked }, 429)
+  return refuseEntry(deps, viewer, typed, blocked, request)
+}
+
+function entryWith(
+  deps: DecisionDeps,
+  viewer: Viewer,
+  code: string,
+  problem: EntryProblem,
+  status: number,
+  request: Request,
+) {
+  const props = { ...entryProps(deps, viewer, code), problem }
+  const show = isFragmentRequest(request) ? deviceEntry : deviceEntryPage
+  return page(deps, request, shell => show({ ...props, shell }), { status })
+}
+
+/** The page without the form, since no code is accepted for a while. */
+async function refuseEntry(deps: DecisionDeps, viewer: Viewer, code: string, blocked: Blocked, request: Request) {
+  const response = await entryWith(deps, viewer, code, { kind: 'blocked', ...blocked }, 429, request)
   response.headers.set('Retry-After', String(blocked.seconds))
   return response
 }

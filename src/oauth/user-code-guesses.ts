@@ -1,6 +1,6 @@
 /** Looks up user codes that users type, and limits wrong guesses per session, user and network (RFC 8628 5.1). */
 import { claimDeviceCode } from '../../sql/device-codes.ts'
-import { countFailure, deleteEmptyThrottles, lockThrottles, type Throttle } from '../../sql/throttles.ts'
+import { countFailure, deleteEmptyThrottles, findThrottles, lockThrottles, type Throttle } from '../../sql/throttles.ts'
 import { record } from '../audit/events.ts'
 import { inTransaction } from '../db/index.ts'
 import type { Viewer } from '../http/session.ts'
@@ -26,6 +26,12 @@ export interface Blocked {
   network: boolean
 }
 
+/** @returns whether and how long no code is accepted of this user, without counting anything. */
+export async function findBlock(deps: OAuthDeps, viewer: Viewer, ip: string | null): Promise<Blocked | undefined> {
+  const now = deps.now()
+  return blockOf(await findThrottles(deps.sql, keysOf(viewer, ip), now), now)
+}
+
 /**
  * Looks up a user code that a signed-in user typed, and binds it to their session. All invalid codes look the same; after
  * too many, so do correct ones.
@@ -37,33 +43,41 @@ export async function enterUserCode(
   ip: string | null,
 ): Promise<EnteredCode> {
   const now = deps.now()
-  const network = `device:network:${networkOf(ip)}`
-  const own = [`device:session:${viewer.sessionHash.toString('base64url')}`, `device:user:${viewer.userId}`]
-  const keys = [...own, network]
+  const keys = keysOf(viewer, ip)
   const resetsAt = new Date(now.getTime() + WRONG_CODES_WINDOW_MS)
-  const left = ({ key, failures }: Throttle) => (key === network ? WRONG_CODES_OF_NETWORK : WRONG_CODES) - failures
   // In one transaction, so that concurrent guesses are counted one after the other.
-  const { counters, full, id } = await inTransaction(deps, async sql => {
+  const { counters, blocked, id } = await inTransaction(deps, async sql => {
     const counters = await lockThrottles(sql, { keys, now, resetsAt })
-    const full = counters.filter(counter => left(counter) <= 0)
-    if (full.length > 0) return { counters, full, id: undefined }
+    const blocked = blockOf(counters, now)
+    if (blocked) return { counters, blocked, id: undefined }
     const userCode = parseUserCode(typed)
     const claim = { sessionHash: viewer.sessionHash, userId: viewer.userId, now }
     const id = userCode && (await claimDeviceCode(sql, { userCode, ...claim }))
     await (id ? deleteEmptyThrottles(sql, keys) : countFailure(sql, keys))
-    return { counters, full, id }
+    return { counters, blocked, id }
   })
-  if (full.length > 0) {
-    const until = Math.max(...full.map(({ resets_at }) => resets_at.getTime()))
-    const blocked = {
-      seconds: Math.ceil((until - now.getTime()) / 1000),
-      network: full.every(({ key }) => key === network),
-    }
-    return { id: undefined, triesLeft: undefined, blocked }
-  }
+  if (blocked) return { id: undefined, triesLeft: undefined, blocked }
   if (id) return { id }
   record(deps, 'device.wrong_code', { userId: viewer.userId, ip })
   return { id: undefined, triesLeft: Math.min(...counters.map(left)) - 1 }
+}
+
+const NETWORK_KEY = 'device:network:'
+
+const keysOf = (viewer: Viewer, ip: string | null) => [
+  `device:session:${viewer.sessionHash.toString('base64url')}`,
+  `device:user:${viewer.userId}`,
+  `${NETWORK_KEY}${networkOf(ip)}`,
+]
+
+const isOfNetwork = ({ key }: Throttle) => key.startsWith(NETWORK_KEY)
+const left = (counter: Throttle) => (isOfNetwork(counter) ? WRONG_CODES_OF_NETWORK : WRONG_CODES) - counter.failures
+
+function blockOf(counters: Throttle[], now: Date): Blocked | undefined {
+  const full = counters.filter(counter => left(counter) <= 0)
+  if (full.length === 0) return undefined
+  const until = Math.max(...full.map(({ resets_at }) => resets_at.getTime()))
+  return { seconds: Math.ceil((until - now.getTime()) / 1000), network: full.every(isOfNetwork) }
 }
 
 /** For programs. */

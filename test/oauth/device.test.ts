@@ -5,6 +5,7 @@ import {
   decide,
   deviceTokens,
   enterCode,
+  openCodeForm,
   poll,
   registerClient,
   requestDevice,
@@ -363,6 +364,10 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
     const refused = await enterCode(server, ada, user_code)
     expect(refused.status).toBe(429)
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+    // The page says so, too, and has no form to try again with.
+    const reloaded = await server.get(`/auth/device?code=${user_code}`, { Cookie: ada })
+    expect([reloaded.status, reloaded.headers.get('retry-after')]).toEqual([429, refused.headers.get('retry-after')])
+    expect(await reloaded.text()).toMatch(/^(?!.*name="user_code").*Too many wrong codes\. Wait 15 minutes/s)
     // Somebody else behind the same address has made no mistake.
     const eve = await signIn(server, 'eve@example.com')
     expect((await enterCode(server, eve, user_code)).status).toBe(303)
@@ -374,6 +379,7 @@ describe('the page where a code is entered (RFC 8628 3.3, 5.4)', () => {
   test('says how many tries are left, and after 50 wrong codes from a network does not blame the person', async () => {
     later()
     const eve = await signIn(server, 'eve@example.com')
+    await openCodeForm(server, eve)
     const problemOf = async (answer: Response) => /id="problem".*?<span>(.*?)</.exec(await answer.text())?.[1]
     const wrong =
       'No device is waiting with this code. Compare it with the code on your device; a code works once and expires after a few minutes.'

@@ -103,12 +103,21 @@ export function csrfOf(html: string, action: string): string {
 
 const HTML = { Accept: 'text/html' }
 
-/** Types a code on the device page. */
+/** The token of the code form that a session has open, by its cookie. */
+const openForms = new Map<string, string>()
+
+/** Types a code on the device page, which stays open from one code to the next. */
 export async function enterCode(server: Http, cookie: string, code: string): Promise<Response> {
+  const csrf = openForms.get(cookie) ?? (await openCodeForm(server, cookie))
+  return server.post('/api/oauth/device/verify', { user_code: code, csrf }, { Cookie: cookie, ...HTML })
+}
+
+export async function openCodeForm(server: Http, cookie: string): Promise<string> {
   const entry = await server.get('/auth/device', { Cookie: cookie })
   expect(entry.status).toBe(200)
   const csrf = csrfOf(await entry.text(), '/api/oauth/device/verify')
-  return server.post('/api/oauth/device/verify', { user_code: code, csrf }, { Cookie: cookie, ...HTML })
+  openForms.set(cookie, csrf)
+  return csrf
 }
 
 /** Types a code, checks the page that follows, and presses a button. @returns the request page's path. */

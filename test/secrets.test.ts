@@ -18,6 +18,7 @@ import {
   type TokenAnswer,
 } from './support/flows.ts'
 import { startNotes } from './support/notes-server.ts'
+import { freePort } from './support/ports.ts'
 import { run, serve } from './support/processes.ts'
 import { startScripted } from './support/scripted.ts'
 import { ASKING, addAndUsePasskey, answerQuestions, linkAndUnlink } from './support/secret-flows.ts'
@@ -92,7 +93,7 @@ async function withoutDatabase(password: string, given: Record<string, string>):
   const outputs = await Promise.all(
     wrong.flatMap(DATABASE_URL =>
       [['serve'], ['doctor']].map(async args => {
-        const { code, output } = await run(args, { ...env, DATABASE_URL })
+        const { code, output } = await run(args, { ...env, PORT: String(await freePort()), DATABASE_URL })
         expect([code > 0, output.includes('DATABASE_URL'), output.includes('    at ')]).toEqual([true, true, false])
         return output
       }),

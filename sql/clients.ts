@@ -215,70 +215,54 @@ export interface ClientPlace {
 }
 
 /**
- * Looks at `limit` self-registered clients from before `before` that never got a token, oldest first, starting after the
- * place that an earlier call came to. Deletes those without a device code left, so that nothing else is deleted with
- * them. Notifies every replica.
- *
- * @returns how many it looked at, and the place of the last one.
+ * Locks `limit` self-registered clients from before `before` that never got a token, oldest first, after one of them. Nobody
+ * can ask for a code of theirs until the transaction ends.
  */
-export async function sweepUnusedClients(
+export function lockUnusedClients(
   sql: Queries,
   { before, after, limit }: { before: Date; after: ClientPlace | undefined; limit: number },
-): Promise<{ looked: number; end: ClientPlace }> {
-  const [row] = await sql<{ looked: number; end_at: string; end_id: string }[]>`
-    with candidates as materialized (
-      select id, created_at
+): Promise<ClientPlace[]> {
+  return sql<ClientPlace[]>`
+    select id, (extract(epoch from created_at) * 1000000)::bigint as at
+    from clients
+    where source in ('dynamic', 'metadata')
+      and used_at is null
+      and created_at < ${before}
+      and (created_at, id) > (timestamptz 'epoch' + ${after?.at ?? '0'}::bigint * interval '1 microsecond', ${after?.id ?? ''})
+    order by created_at, id
+    limit ${limit}
+    for update skip locked`
+}
+
+/** Locks at most `limit` metadata documents of clients that never got a token, except the newest `keep`. */
+export function lockUnusedDocuments(sql: Queries, keep: number, limit: number): Promise<{ id: string }[]> {
+  return sql<{ id: string }[]>`
+    select id
+    from clients
+    where id = any (array(
+      select id
       from clients
-      where source in ('dynamic', 'metadata')
+      where source = 'metadata'
         and used_at is null
-        and created_at < ${before}
-        and (created_at, id) > (timestamptz 'epoch' + ${after?.at ?? '0'}::bigint * interval '1 microsecond', ${after?.id ?? ''})
-      order by created_at, id
+      order by created_at desc
+      offset ${keep}
       limit ${limit}
-      for update skip locked
-    ),
-    deleted as (
-      delete from clients
-      where id = any (array(
-        select id
-        from candidates
-        where (select id from device_codes where client_id = candidates.id limit 1) is null
-      ))
-      returning id
-    )
-    select
-      (select count(*)::int from candidates) as looked,
-      (select (extract(epoch from max(created_at)) * 1000000)::bigint from candidates) as end_at,
-      (select id from candidates order by created_at desc, id desc limit 1) as end_id,
-      count(pg_notify(${CHANNEL}, 'client ' || id)) as notified
-    from deleted`
-  const { looked, end_at: at, end_id: id } = row!
-  return { looked, end: { at, id } }
+    ))
+    for update skip locked`
 }
 
 /**
- * Deletes at most `limit` metadata documents of clients that never got a token, except the newest `keep`; they are fetched
- * again when needed. Notifies every replica. @returns how many.
+ * Deletes those of the locked clients that still have no token and no code, so that nothing is deleted with them: whoever
+ * exchanges a code locks it before its client. Notifies every replica. @returns how many.
  */
-export async function sweepUnusedDocuments(sql: Queries, keep: number, limit: number): Promise<number> {
+export async function deleteUnusedClients(sql: Queries, ids: string[]): Promise<number> {
   const rows = await sql`
     with deleted as (
       delete from clients
-      where id = any (array(
-        select id
-        from clients as unused
-        where id = any (array(
-          select id
-          from clients
-          where source = 'metadata'
-            and used_at is null
-          order by created_at desc
-          offset ${keep}
-          limit ${limit}
-        ))
-          and (select id from device_codes where client_id = unused.id limit 1) is null
-        for update skip locked
-      ))
+      where id = any (${ids}::text[])
+        and used_at is null
+        and (select id from device_codes where client_id = clients.id limit 1) is null
+        and (select code_hash from authorization_codes where client_id = clients.id limit 1) is null
       returning id
     )
     select pg_notify(${CHANNEL}, 'client ' || id)

@@ -1,11 +1,10 @@
 /** The rows of the authorization server that the sweeper deletes, and when. */
 import { sweepAuthorizationCodes } from '../../sql/authorization-codes.ts'
 import { sweepExpiredRequests, sweepSurplusRequests } from '../../sql/authorization-requests.ts'
-import { type ClientPlace, sweepUnusedClients, sweepUnusedDocuments } from '../../sql/clients.ts'
+import { type ClientPlace, deleteUnusedClients, lockUnusedClients, lockUnusedDocuments } from '../../sql/clients.ts'
 import { sweepDeviceCodes } from '../../sql/device-codes.ts'
 import { sweepDevicePolls } from '../../sql/device-polls.ts'
 import { sweepExpiredGrants, sweepRevokedGrants } from '../../sql/grants.ts'
-import type { Queries } from '../../sql/index.ts'
 import { sweepPersonalTokens } from '../../sql/personal-tokens.ts'
 import { sweepRefreshTokens } from '../../sql/refresh-tokens.ts'
 import { sweepRevocations } from '../../sql/revocations.ts'
@@ -13,6 +12,7 @@ import { sweepSigningKeys } from '../../sql/signing-keys.ts'
 import { sweepThrottles } from '../../sql/throttles.ts'
 import { sweepUsedAssertions } from '../../sql/used-assertions.ts'
 import type { Sweep } from '../base.ts'
+import { inTransaction } from '../db/index.ts'
 import type { OAuthDeps } from './deps.ts'
 import { sweepRevoked } from './memory.ts'
 import { storeUses } from './uses.ts'
@@ -31,13 +31,29 @@ const UNUSED_CLIENT_MS = 7 * DAY_MS
 const UNUSED_DOCUMENTS = 2_000
 
 /** From the oldest on, so that those whose codes are open do not hide those behind them. */
-function unusedClients(sql: Queries, before: (now: Date) => Date): Sweep {
+function unusedClients(deps: OAuthDeps, before: (now: Date) => Date): Sweep {
   let after: ClientPlace | undefined
-  return async (now, limit) => {
-    const { looked, end } = await sweepUnusedClients(sql, { before: before(now), after, limit })
-    after = looked === limit ? end : undefined
-    return looked
-  }
+  return (now, limit) =>
+    inTransaction(deps, async sql => {
+      const locked = await lockUnusedClients(sql, { before: before(now), after, limit })
+      after = locked.length === limit ? locked.at(-1) : undefined
+      await deleteUnusedClients(
+        sql,
+        locked.map(({ id }) => id),
+      )
+      return locked.length
+    })
+}
+
+/** Metadata documents beyond the newest `keep` are fetched again when needed. */
+export function sweepUnusedDocuments(deps: OAuthDeps, keep: number, limit: number): Promise<number> {
+  return inTransaction(deps, async sql => {
+    const locked = await lockUnusedDocuments(sql, keep, limit)
+    return deleteUnusedClients(
+      sql,
+      locked.map(({ id }) => id),
+    )
+  })
 }
 
 export function oauthSweeps(deps: OAuthDeps): Sweep[] {
@@ -59,7 +75,7 @@ export function oauthSweeps(deps: OAuthDeps): Sweep[] {
     (_now, limit) => storeUses(deps, limit),
     (now, limit) => sweepUsedAssertions(sql, now, limit),
     (now, limit) => sweepSigningKeys(sql, ago(now, KEEP_MS + config.ACCESS_TOKEN_TTL * 1000), limit),
-    unusedClients(sql, now => ago(now, UNUSED_CLIENT_MS)),
-    (_, limit) => sweepUnusedDocuments(sql, UNUSED_DOCUMENTS, limit),
+    unusedClients(deps, now => ago(now, UNUSED_CLIENT_MS)),
+    (_, limit) => sweepUnusedDocuments(deps, UNUSED_DOCUMENTS, limit),
   ]
 }

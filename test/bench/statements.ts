@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util'
 import { listEventsOfUser, sweepAuditEvents } from '../../sql/audit-events.ts'
 import { sweepAuthorizationCodes } from '../../sql/authorization-codes.ts'
 import { sweepExpiredRequests, sweepSurplusRequests } from '../../sql/authorization-requests.ts'
-import { sweepUnusedClients, sweepUnusedDocuments } from '../../sql/clients.ts'
+import { deleteUnusedClients, lockUnusedClients, lockUnusedDocuments } from '../../sql/clients.ts'
 import {
   insertConnectionSteps,
   listConnectionSteps,
@@ -49,6 +49,8 @@ const NOW = new Date()
 /** Before the first row, and after the last that `fillTables` makes. */
 const [NOTHING, EVERYTHING] = [new Date('1999-01-01'), new Date('2100-01-01')]
 
+const idsOf = (rows: readonly { id: string }[]) => rows.map(({ id }) => id)
+
 const SWEEPS: Record<string, (sql: Queries, before: Date, limit: number) => Promise<unknown>> = {
   ...{
     sweepAuditEvents,
@@ -67,7 +69,10 @@ const SWEEPS: Record<string, (sql: Queries, before: Date, limit: number) => Prom
     sweepRevokedGrants,
   },
   ...{ sweepSessionMessages, sweepSessions, sweepSignInLinks, sweepThrottles, sweepUpstreamTrips, sweepUsedAssertions },
-  sweepUnusedClients: (sql, before, limit) => sweepUnusedClients(sql, { before, after: undefined, limit }),
+  sweepUnusedClients: async (sql, before, limit) => {
+    const locked = await lockUnusedClients(sql, { before, after: undefined, limit })
+    return deleteUnusedClients(sql, idsOf(locked))
+  },
 }
 
 const idOf = (n: number) =>
@@ -94,7 +99,8 @@ const OTHERS: Record<string, (sql: Queries) => Promise<unknown>> = {
   'steps of clients, newest 10,000': sql => listConnectionSteps(sql, 10_000),
   'steps of clients, beyond 10,000': sql => sweepSurplusSteps(sql, true, 10_000, BATCH),
   'waiting authorization requests, beyond 20,000': sql => sweepSurplusRequests(sql, 20_000, BATCH),
-  'unused metadata documents, beyond 2,000': sql => sweepUnusedDocuments(sql, 2_000, BATCH),
+  'unused metadata documents, beyond 2,000': async sql =>
+    deleteUnusedClients(sql, idsOf(await lockUnusedDocuments(sql, 2_000, BATCH))),
   'personal token, looked up': sql => findPersonalToken(sql, hashOf(7)),
   'personal tokens of a user': sql => listPersonalTokens(sql, idOf(7)),
   'personal tokens of all, a page': sql =>

@@ -158,6 +158,7 @@ describe('the sweeper deletes what nobody can use any more, and nothing else', (
     const unused = await registerClient(server, { client_name: 'Unused' })
     const used = await registerClient(server, { client_name: 'Used' })
     const waiting = await registerClient(server, { client_name: 'Waiting' })
+    const approved = await registerClient(server, { client_name: 'Approved' })
     await deviceTokens(server, used, ada)
     server.clock.advance(7 * DAY - 60)
     await sweep(server.deps)
@@ -165,12 +166,22 @@ describe('the sweeper deletes what nobody can use any more, and nothing else', (
       const rows = await server.deps.sql<{ id: string }[]>`select id from clients order by created_at, name`
       return rows.map(row => row.id)
     }
-    expect((await present()).sort()).toEqual([operators, unused, used, waiting].sort())
+    expect((await present()).sort()).toEqual([operators, unused, used, waiting, approved].sort())
     await requestDevice(server, waiting)
+    const now = server.deps.now()
+    await server.deps.sql`
+      insert into authorization_codes
+        (code_hash, client_id, user_id, redirect_uri, scope, resource, code_challenge, created_at, expires_at)
+      select ${randomBytes(32)}, ${approved}, id, 'https://client.example/', '{mcp}', 'https://mcp.example/mcp',
+        repeat('x', 43), ${now}, ${now}::timestamptz + interval '1 minute'
+      from users limit 1`
     server.clock.advance(120)
     await sweep(server.deps)
-    expect((await present()).sort()).toEqual([operators, used, waiting].sort())
+    expect((await present()).sort()).toEqual([operators, used, waiting, approved].sort())
     server.clock.advance(600 + HOUR)
+    await sweep(server.deps)
+    expect((await present()).sort()).toEqual([operators, used, approved].sort())
+    server.clock.advance(DAY)
     await sweep(server.deps)
     expect((await present()).sort()).toEqual([operators, used].sort())
     // The deleted client is told to register again.

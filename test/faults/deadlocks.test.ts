@@ -2,7 +2,6 @@
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from 'bun:test'
 import { randomBytes, randomUUID } from 'node:crypto'
 import { consumeAuthorizationCodes, insertAuthorizationCode } from '../../sql/authorization-codes.ts'
-import { sweepUnusedDocuments } from '../../sql/clients.ts'
 import { upsertConsent } from '../../sql/consents.ts'
 import { decideDeviceCode, insertDeviceCodes, redeemDeviceCode } from '../../sql/device-codes.ts'
 import { lockGranted, sweepExpiredGrants } from '../../sql/grants.ts'
@@ -13,6 +12,7 @@ import { updateUses } from '../../sql/uses.ts'
 import { inTransaction } from '../../src/db/index.ts'
 import { DatabaseUnavailable } from '../../src/lib/errors.ts'
 import { removeClient } from '../../src/oauth/clients/index.ts'
+import { sweepUnusedDocuments } from '../../src/oauth/sweeps.ts'
 import { revokeGrant, revokeGrantsOfClient, revokeGrantsOfUser } from '../../src/oauth/tokens.ts'
 import { createSignInLink, disableUsers, useSignInLink } from '../../src/signin/service.ts'
 import { times } from '../support/faults.ts'
@@ -34,16 +34,19 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-/** A user with a session, some clients to which they granted something, and as many that nobody uses. */
+/** A user with a session, some clients to which they granted something, as many that only have codes, and as many unused. */
 interface Scene {
   userId: string
   email: string
   link: string
   session: Buffer
   clients: string[]
+  /** The user approved them, and they have not exchanged their codes. */
+  approved: string[]
   unused: string[]
   grants: string[]
   hashes: Buffer[]
+  approvedHashes: Buffer[]
   now: Date
   later: Date
 }
@@ -58,9 +61,10 @@ async function scene(): Promise<Scene> {
   const now = deps.now()
   const later = new Date(now.getTime() + 3_600_000)
   const some = () => Array.from({ length: CLIENTS }, () => `https://client.example/${randomUUID()}`)
-  const [clients, unused] = [some(), some()]
+  const [clients, approved, unused] = [some(), some(), some()]
   const grants = clients.map(() => randomUUID())
   const hashes = clients.map(() => randomBytes(32))
+  const approvedHashes = approved.map(() => randomBytes(32))
   const session = randomBytes(32)
   await sql`
     insert into sessions (id_hash, user_id, created_at, expires_at)
@@ -77,7 +81,7 @@ async function scene(): Promise<Scene> {
       from given
       union all
       select unused, 'Client', 'metadata', 'none', '{refresh_token}'::text[], '{mcp}'::text[], ${now}, ${later}, null
-      from unnest(${unused}::text[]) as unused
+      from unnest(${[...approved, ...unused]}::text[]) as unused
     ),
     allowed as (
       insert into consents (user_id, client_id, redirect_host, resource, scope, created_at)
@@ -94,7 +98,13 @@ async function scene(): Promise<Scene> {
     exchangeable as (
       insert into authorization_codes
         (code_hash, client_id, user_id, redirect_uri, scope, resource, code_challenge, created_at, expires_at)
-      select hash, client, ${userId}, ${CALLBACK}, '{mcp}', ${RESOURCE}, repeat('x', 43), ${now}, ${later} from given
+      select hash, client, ${userId}, ${CALLBACK}, '{mcp}', ${RESOURCE}, repeat('x', 43), ${now}::timestamptz, ${later}::timestamptz
+      from (
+        select hash, client from given
+        union all
+        select decode(hash, 'hex'), client
+        from unnest(${approvedHashes.map(hash => hash.toString('hex'))}::text[], ${approved}::text[]) as approved (hash, client)
+      ) as allowed
     )
     insert into device_codes
       (id, device_code_hash, user_code, client_id, scope, resource, interval_seconds, created_at, expires_at,
@@ -106,7 +116,7 @@ async function scene(): Promise<Scene> {
       case client when ${clients[0]!} then ${now}::timestamptz end,
       case client when ${clients[0]!} then '{mcp}'::text[] end
     from given`
-  return { userId, email, link, session, clients, unused, grants, hashes, now, later }
+  return { userId, email, link, session, clients, approved, unused, grants, hashes, approvedHashes, now, later }
 }
 
 const WORK: Record<string, (of: Scene) => Promise<unknown>> = {
@@ -118,10 +128,10 @@ const WORK: Record<string, (of: Scene) => Promise<unknown>> = {
         ...{ successorHash: randomBytes(32), network: '192.0.2.1', agent: 'test' },
       })),
     ),
-  'exchanging codes': ({ hashes, now, later }) =>
+  'exchanging codes': ({ hashes, approvedHashes, now, later }) =>
     consumeAuthorizationCodes(
       server.deps.sql,
-      hashes.map(codeHash => ({
+      [...hashes, ...approvedHashes].map(codeHash => ({
         ...{ codeHash, now, scope: ['mcp'], grant: { id: randomUUID(), expiresAt: later } },
         refresh: { tokenHash: randomBytes(32), expiresAt: later },
       })),
@@ -146,10 +156,10 @@ const WORK: Record<string, (of: Scene) => Promise<unknown>> = {
       ...{ codeChallenge: 'x'.repeat(43), createdAt: now, expiresAt: later },
     })
   },
-  'asking for device codes': ({ clients, unused, now, later }) =>
+  'asking for device codes': ({ clients, approved, unused, now, later }) =>
     insertDeviceCodes(
       server.deps.sql,
-      [...clients, ...unused].map(clientId => ({
+      [...clients, ...approved, ...unused].map(clientId => ({
         ...{ id: randomUUID(), clientId, deviceCodeHash: randomBytes(32), userCode: userCode(), scope: ['mcp'] },
         ...{ resource: RESOURCE, intervalSeconds: 5, requestIp: null, requestAgent: null },
         ...{ createdAt: now, expiresAt: later },
@@ -177,7 +187,7 @@ const WORK: Record<string, (of: Scene) => Promise<unknown>> = {
       grants.toReversed().map(id => ({ id, at: now, network: '192.0.2.1' })),
     ),
   'sweeping grants': ({ later }) => sweepExpiredGrants(server.deps.sql, new Date(later.getTime() + 1), CLIENTS),
-  'sweeping apps': () => sweepUnusedDocuments(server.deps.sql, 0, 50),
+  'sweeping apps': () => sweepUnusedDocuments(server.deps, 0, 50),
 }
 
 const LETTERS = 'BCDFGHJKLMNPQRST'

@@ -8,7 +8,7 @@ const ORDER = ['de', 'es', 'fr', 'ja', 'zh-Hans'] as const satisfies readonly Ex
 /** By sentence, in the order above. `{name}` stands for a part that differs. */
 export const ERRORS: Readonly<Record<string, Translations>> = {
   'Something went wrong on our side': [
-    'Bei uns ist etwas schiefgegangen',
+    'Bei uns ist ein Fehler aufgetreten',
     'Algo ha fallado por nuestra parte',
     'Une erreur s’est produite de notre côté',
     'サーバー側で問題が発生しました',

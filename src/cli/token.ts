@@ -26,7 +26,10 @@ export async function add(name: string, { user: email, scope, resource, expires,
     deps.scopes.extend(upstreamScopes(endpoints))
     const address = email ?? (await greetedAdministrator(deps))
     const user = await findUserByEmail(deps.sql, address)
-    if (!user) throw new UsageError(`There is no user with the address ${address}; name one with --user`)
+    if (!user) {
+      const next = email ? `let them in first: mcp-oauth-server user invite ${email}` : 'name one with --user'
+      throw new UsageError(`There is no user with the address ${address}; ${next}`)
+    }
     const added = await addPersonalToken(deps, {
       user: { id: user.id, isAdmin: user.is_admin },
       name,

@@ -18,7 +18,7 @@ const ACTIONS: Record<string, (deps: Deps, email: string, isAdmin: boolean) => P
     const role = isAdmin ? ', as an administrator' : ''
     print(`${email} can now sign in with any provider that has verified this address${role}.`)
     if (deps.providers.size === 0)
-      say('No provider is configured; create a one-time link with: mcp-oauth-server user link')
+      say(`No provider is configured; create a one-time link with: mcp-oauth-server user link ${email}`)
   },
   async promote(deps, email) {
     await apply(deps, 'promote', email)

@@ -51,7 +51,7 @@ test('user invite lets an address in, whatever its case, and says what happens n
   expect(await user('invite', 'Guest@Example.com')).toEqual({
     code: 0,
     stdout: 'Guest@Example.com can now sign in with any provider that has verified this address.\n',
-    stderr: 'No provider is configured; create a one-time link with: mcp-oauth-server user link\n',
+    stderr: 'No provider is configured; create a one-time link with: mcp-oauth-server user link Guest@Example.com\n',
   })
   expect(await findInvitedUser(server.deps.sql, 'guest@example.com')).toBeDefined()
 })

@@ -96,7 +96,7 @@ describe('token add, list, revoke', () => {
     [['add', 'x', '--expires', 'soon'], '--expires soon is not a time such as 12h, 30d or 1y\n'],
     [
       ['add', 'x', '--user', 'bob@x.example'],
-      'There is no user with the address bob@x.example; name one with --user\n',
+      'There is no user with the address bob@x.example; let them in first: mcp-oauth-server user invite bob@x.example\n',
     ],
     [
       ['add', 'x', '--user', 'ada@example.com', '--expires', '6y'],

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { configSchema, misspeltVariables, parseConfig } from '../src/config.ts'
 import { UsageError } from '../src/lib/errors.ts'
 import { ROOT, runCommand } from './support/command.ts'
+import { freePort } from './support/ports.ts'
 
 setDefaultTimeout(300_000)
 
@@ -324,13 +325,11 @@ describe('serve with invalid settings', () => {
       'a HOST that is not of this machine',
       { DATA_DIR: dir, HOST: '192.0.2.1' },
       1,
-      /^Cannot listen on port 3000 of 192\.0\.2\.1 \(EADDRNOTAVAIL\); set HOST .*\n$/,
+      /^Cannot listen on port \d+ of 192\.0\.2\.1 \(EADDRNOTAVAIL\); set HOST .*\n$/,
     ],
   ])('says in one line what is wrong with %s', async (_, env, exitCode, message) => {
-    const { code, stdout, stderr } = await runCommand(['serve'], { LOG_LEVEL: 'error', ...env } as Record<
-      string,
-      string
-    >)
+    const port = String(await freePort())
+    const { code, stdout, stderr } = await runCommand(['serve'], { LOG_LEVEL: 'error', PORT: port, ...env })
     expect({ code, stdout, stderr }).toEqual({ code: exitCode, stdout: '', stderr: expect.stringMatching(message) })
     expect(stderr).not.toContain('hunter2')
   })

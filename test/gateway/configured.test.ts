@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { upsertUpstreamAccount } from '../../sql/upstream-accounts.ts'
 import { runCommand } from '../support/command.ts'
 import { deviceTokens, registerClient, rpc, signIn } from '../support/flows.ts'
+import { freePort } from '../support/ports.ts'
 import { type Scripted, startScripted } from '../support/scripted.ts'
 import { emptyDatabase, startServer, type TestServer } from '../support/server.ts'
 import { stdioEntry } from '../support/upstreams/start.ts'
@@ -293,7 +294,11 @@ describe('the file', () => {
 
   test('with a mistake keeps the server from starting, and says where it is', async () => {
     const elsewhere = await emptyDatabase()
-    const { code, stderr } = await runCommand(['serve'], { ...elsewhere.env, MCP_SERVERS: file })
+    const { code, stderr } = await runCommand(['serve'], {
+      ...elsewhere.env,
+      PORT: String(await freePort()),
+      MCP_SERVERS: file,
+    })
     await elsewhere.drop()
     expect(code).toBe(1)
     expect(stderr).toContain('mcp.json')

@@ -211,6 +211,9 @@ function silent(last: Done, steps: readonly Done[], stop: (cause: string, fix: s
       'The app ended or lost its connection; start it again.',
     )
   if (last.step === 'token')
-    return stop('It got a token and never called.', 'Is BASE_URL/mcp reachable for the app? Run: doctor BASE_URL/mcp.')
+    return stop(
+      'It got a token, and has not called yet.',
+      'Use the app: some sign in before they connect. If that fails, run: doctor BASE_URL/mcp.',
+    )
   return stop('It stopped.', 'See the audit log and the log of that time.')
 }

@@ -61,8 +61,10 @@ export async function restore(
   const done = await (secret === undefined ? work() : replaceAuthSecret(prepareDataDir(config.DATA_DIR), secret, work))
   if (!done) throw new UsageError('Nothing was changed.')
   print(`Restored ${counted(header.rows, 'row')}, the state of ${header.createdAt}.`)
+  // With --replace, what is valid again has been listed.
+  const valid = replace ? '' : 'Whatever was revoked, disabled or removed after that is valid again. '
   say(
-    'Whatever was revoked, disabled or removed after that is valid again, and what clients have refreshed since must be connected again. See “After you restore a backup” in the README.',
+    `${valid}Apps that have refreshed their tokens since must be connected again. See “After you restore a backup” in the README.`,
   )
 }
 

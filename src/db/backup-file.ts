@@ -4,10 +4,25 @@
  * kind and version of the database that it was made from.
  */
 import { createHash } from 'node:crypto'
-import { closeSync, createReadStream, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  createReadStream,
+  existsSync,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { createGunzip } from 'node:zlib'
 import { z } from 'zod'
 import { UsageError } from '../lib/errors.ts'
+import { tryLock } from './lock.ts'
 
 export const FORMAT = 'mcp-oauth-server backup'
 const FORMAT_VERSION = 1
@@ -53,20 +68,18 @@ export function createBackup(
   path: string,
   { secretCheck, ...header }: Omit<BackupHeader, 'format' | 'formatVersion'>,
 ): BackupWriter {
-  if (existsSync(path)) throw new UsageError(`${path} exists already; choose another name`)
   const partial = `${path}.partial`
   const writing = <T>(work: () => T): T => {
     try {
       return work()
     } catch (error) {
+      if (error instanceof UsageError) throw error
       // Such as `ENOSPC: no space left on device, write`.
       throw new UsageError(`${path} cannot be written (${(error as Error).message.split(',')[0]})`)
     }
   }
-  const file = writing(() => {
-    rmSync(partial, { force: true }) // left by a killed process
-    return openSync(partial, 'wx', 0o600)
-  })
+  const file = writing(() => openPartial(path, partial))
+  let isOpen = true
   const hash = createHash('sha256')
   let waiting: string[] = []
   let size = 0
@@ -90,14 +103,39 @@ export function createBackup(
       writing(() => {
         writeAll(file, Bun.gzipSync(`${JSON.stringify({ rows, sha256: hash.digest('hex') })}\n`))
         fsyncSync(file)
-        closeSync(file)
         renameSync(partial, path)
+        isOpen = false
+        closeSync(file)
       })
     },
     discard() {
+      if (!isOpen) return
+      isOpen = false
       rmSync(partial, { force: true })
+      closeSync(file)
     },
   }
+}
+
+/**
+ * Opens the file of an unfinished backup, which a killed process may have left, and locks it where the file system can: whoever
+ * has the lock has the name, until the file is renamed or removed.
+ */
+function openPartial(path: string, partial: string): number {
+  const file = openSync(partial, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)
+  const refuse = (why: string): never => {
+    closeSync(file)
+    throw new UsageError(why)
+  }
+  const isNamed = () => statSync(partial, { throwIfNoEntry: false })?.ino === fstatSync(file).ino
+  if (tryLock(file) === 'held' || !isNamed()) refuse(`Another backup to ${path} is being made; choose another name`)
+  if (existsSync(path)) {
+    rmSync(partial)
+    refuse(`${path} exists already; choose another name`)
+  }
+  fchmodSync(file, 0o600)
+  ftruncateSync(file)
+  return file
 }
 
 /** A write to a full disk may be short before it fails. */

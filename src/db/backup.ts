@@ -3,7 +3,7 @@
  * connection, which a long transaction would keep from the server: it is copied as files, in the moment of one
  * transaction, and read from the copy.
  */
-import { constants, rmSync } from 'node:fs'
+import { closeSync, constants, openSync, rmSync } from 'node:fs'
 import { cp, mkdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -12,6 +12,7 @@ import { type Migration, migrations } from '../../sql/migrations/index.ts'
 import { UsageError } from '../lib/errors.ts'
 import { type BackupWriter, createBackup } from './backup-file.ts'
 import { type ConnectOptions, connect, type Database } from './index.ts'
+import { tryLock } from './lock.ts'
 import { appliedMigrations } from './migrate.ts'
 
 /** For a snapshot or a restore as a whole. */
@@ -114,6 +115,7 @@ async function openSource(source: Omit<ConnectOptions, 'serving'>): Promise<{ db
   }
   const copy = join(resolve(source.dataDir), COPY)
   await using opened = new AsyncDisposableStack()
+  opened.defer(lockCopy(source.dataDir))
   const remove = () => rm(copy, { recursive: true, force: true })
   await remove() // left by a killed backup
   opened.defer(remove)
@@ -126,6 +128,24 @@ async function openSource(source: Omit<ConnectOptions, 'serving'>): Promise<{ db
   opened.defer(() => db.close())
   const stack = opened.move()
   return { db, [Symbol.asyncDispose]: () => stack.disposeAsync() }
+}
+
+/**
+ * Keeps the copy to this process, by a lock on the directory that is copied, which nobody else locks: one on the copy would
+ * end with it.
+ *
+ * @throws UsageError if another process makes a backup.
+ */
+function lockCopy(dataDir: string): () => void {
+  const descriptor = openSync(join(resolve(dataDir), 'postgres'), 'r')
+  const lock = tryLock(descriptor)
+  if (lock === 'ours') return () => closeSync(descriptor)
+  closeSync(descriptor)
+  throw new UsageError(
+    lock === 'held'
+      ? `Another backup of ${resolve(dataDir)} is being made; try again when it has ended`
+      : `${resolve(dataDir)} cannot be locked (errno ${lock.errno}); put it on a local file system`,
+  )
 }
 
 /**

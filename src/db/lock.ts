@@ -23,22 +23,28 @@ const RETRY_MS = 20
  * @throws UsageError if the directory cannot be locked, as on some network file systems.
  */
 export async function lockDataDir(dir: string, what: string, waitMs = 0): Promise<DataDirLock | { heldBy: string }> {
-  const { flock, errno, busy } = openLibc()
   const holder = join(dir, 'holder')
   const descriptor = openSync(dir, 'r')
   const deadline = performance.now() + waitMs
-  while (flock(descriptor, LOCK_EX_NB) !== 0) {
-    const error = errno()
-    if (error === busy && performance.now() < deadline) {
+  for (let lock = tryLock(descriptor); lock !== 'ours'; lock = tryLock(descriptor)) {
+    if (lock === 'held' && performance.now() < deadline) {
       await Bun.sleep(RETRY_MS)
       continue
     }
     closeSync(descriptor)
-    if (error === busy) return { heldBy: readHolder(holder) }
-    throw new UsageError(`DATA_DIR (${dir}) cannot be locked (errno ${error}); put it on a local file system`)
+    if (lock === 'held') return { heldBy: readHolder(holder) }
+    throw new UsageError(`DATA_DIR (${dir}) cannot be locked (errno ${lock.errno}); put it on a local file system`)
   }
   writeFileSync(holder, `process ${process.pid} (${what})`, { mode: 0o600 })
   return { release: () => closeSync(descriptor) }
+}
+
+/** Takes a kernel lock on an open file or directory, until it is closed. @returns who has it, or why it cannot be locked. */
+export function tryLock(descriptor: number): 'ours' | 'held' | { errno: number } {
+  const { flock, errno: lastError, busy } = openLibc()
+  if (flock(descriptor, LOCK_EX_NB) === 0) return 'ours'
+  const errno = lastError()
+  return errno === busy ? 'held' : { errno }
 }
 
 const ANSWER_MS = 10_000

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { migrations } from '../../sql/migrations/index.ts'
 import { replaceAuthSecret, secretCheckOf } from '../../src/auth-secret.ts'
 import { backUp, COPY, tablesOf } from '../../src/db/backup.ts'
+import { createBackup } from '../../src/db/backup-file.ts'
 import { connect } from '../../src/db/index.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { checkBackup, restore } from '../../src/db/restore.ts'
@@ -362,6 +363,40 @@ describe('with a server', () => {
       disk.unmount()
     }
     await server.deps.sql`delete from audit_events where event = 'tool.called'`
+  })
+
+  test('two at once: both work on PostgreSQL, the second is refused on the embedded database, and none takes the name of another', async () => {
+    const secretCheck = secretCheckOf(secretOf(server.env))
+    const backUpTo = (path: string) =>
+      backUp({ ...databaseOf(server.env), path, secretCheck, secret: undefined, onProgress })
+    const left = onPostgres ? undefined : join(server.env.DATA_DIR!, COPY)
+    if (left) {
+      mkdirSync(left) // by a killed backup
+      writeFileSync(join(left, 'postgres'), 'half')
+    }
+    const [first, second] = [newFile(), newFile()]
+    const ends = await Promise.allSettled([backUpTo(first), backUpTo(second)])
+    expect(ends[0]).toEqual({ status: 'fulfilled', value: expect.any(Number) })
+    await checkBackup(first, onProgress)
+    if (left) {
+      const why = `Another backup of ${server.env.DATA_DIR} is being made; try again when it has ended`
+      expect(ends[1]).toEqual({ status: 'rejected', reason: new UsageError(why) })
+      expect([existsSync(left), existsSync(`${second}.partial`)]).toEqual([false, false])
+      await backUpTo(second)
+    }
+    await checkBackup(second, onProgress)
+
+    const path = newFile()
+    writeFileSync(`${path}.partial`, 'half a backup of a killed process')
+    const begin = () =>
+      createBackup(path, { program: '1', createdAt: '2026-01-01T00:00:00Z', migrations: [], rows: 0, secretCheck })
+    const one = begin()
+    expect(begin).toThrow(new UsageError(`Another backup to ${path} is being made; choose another name`))
+    one.finish(0)
+    expect(begin).toThrow(new UsageError(`${path} exists already; choose another name`))
+    one.discard()
+    await checkBackup(path, onProgress)
+    expect(existsSync(`${path}.partial`)).toBe(false)
   })
 
   test('--replace says what it revives', async () => {

@@ -79,26 +79,33 @@ export interface IdleConsent {
   scope: string[]
 }
 
-/** Clients with remembered consent but no active grant, with all scopes granted to each. */
-export function listIdleConsents(sql: Queries, userId: string, now: Date): Promise<IdleConsent[]> {
+/** At most `limit` clients with remembered consent but no active grant, with all scopes granted to each. */
+export function listIdleConsents(
+  sql: Queries,
+  { userId, now, limit }: { userId: string; now: Date; limit?: number | undefined },
+): Promise<IdleConsent[]> {
   return sql<IdleConsent[]>`
-    select
-      client.id as client_id, client.name as client_name, client.source as client_source,
-      array(
-        select distinct unnest(scope)
-        from consents
-        where user_id = ${userId}
-          and client_id = client.id
-      ) as scope
-    from clients as client
-    where id = any (array(select client_id from consents where user_id = ${userId}))
-      and not exists (
-        select
-        from grants
-        where grants.user_id = ${userId}
-          and grants.client_id = client.id
-          and revoked_at is null
-          and expires_at > ${now}
-      )
-    order by client.name`
+    select remembered.client_id, client.name as client_name, client.source as client_source, remembered.scope
+    from (
+      select client_id, array_agg(distinct part) as scope
+      from consents
+      cross join unnest(scope) as part
+      where user_id = ${userId}
+      group by client_id
+    ) as remembered
+    cross join lateral (
+      select name, source
+      from clients
+      where id = remembered.client_id
+      limit 1
+    ) as client
+    where remembered.client_id not in (
+      select client_id
+      from grants
+      where user_id = ${userId}
+        and revoked_at is null
+        and expires_at > ${now}
+    )
+    order by client.name, remembered.client_id
+    limit ${limit ?? null}`
 }

@@ -8,8 +8,8 @@ import { listConnections } from '../oauth/tokens.ts'
 import { listPasskeys } from '../signin/passkeys.ts'
 import { sessionsOf } from '../signin/sessions.ts'
 
-/** Of the connections in a file about their user, those used last; enough for everybody but a program that connects again and again. */
-const CONNECTIONS = 10_000
+/** Of the connections in a file about their user, those used last, and of the remembered consents; enough for everybody but a program that connects again and again. */
+const MOST = 10_000
 
 /**
  * Everything that is stored about a user, without secrets and their hashes.
@@ -23,8 +23,8 @@ export async function everythingAbout<Linked>(
 ) {
   const [identities, connections, remembered, tokens, passkeys, browsers, audit] = await Promise.all([
     listIdentities(deps.sql, userId),
-    listConnections(deps, userId, { limit: CONNECTIONS + 1 }),
-    listIdleConsents(deps, userId),
+    listConnections(deps, userId, { limit: MOST + 1 }),
+    listIdleConsents(deps, userId, MOST + 1),
     listPersonalTokens(deps, userId),
     listPasskeys(deps, userId),
     sessionsOf(deps, userId),
@@ -33,9 +33,10 @@ export async function everythingAbout<Linked>(
   return {
     user: { id: userId, email, name, is_admin: isAdmin },
     sign_in_accounts: identities,
-    connections: connections.slice(0, CONNECTIONS).map(({ of_client: _, ...connection }) => connection),
-    connections_are_complete: connections.length <= CONNECTIONS,
-    allowed_but_not_connected: remembered,
+    connections: connections.slice(0, MOST).map(({ of_client: _, ...connection }) => connection),
+    connections_are_complete: connections.length <= MOST,
+    allowed_but_not_connected: remembered.slice(0, MOST),
+    allowed_but_not_connected_are_complete: remembered.length <= MOST,
     personal_access_tokens: tokens.map(({ id, name, scope, resource, created_at, expires_at, used_at }) => ({
       id,
       name,

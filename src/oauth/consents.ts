@@ -47,8 +47,8 @@ export async function rememberConsent(deps: OAuthDeps, viewer: Viewer, request: 
 }
 
 /** Remembered consents without a connection: apps that can connect without asking the user. */
-export function listIdleConsents(deps: OAuthDeps, userId: string): Promise<IdleConsent[]> {
-  return queryIdleConsents(deps.sql, userId, deps.now())
+export function listIdleConsents(deps: OAuthDeps, userId: string, limit?: number): Promise<IdleConsent[]> {
+  return queryIdleConsents(deps.sql, { userId, now: deps.now(), limit })
 }
 
 /**

@@ -216,12 +216,22 @@ test('the file has its owner’s accounts at sign-in providers and audit log, wi
     insert into grants (id, client_id, user_id, scope, resource, created_at, used_at, expires_at)
     select md5(n::text)::uuid, ${clientId}, ${id!}, '{mcp}', 'https://mcp.example/mcp', now(), now(), now() + interval '1 year'
     from generate_series(1, 10001) as n`
-  const connected = (await (await server.get('/account/export', { Cookie: cookie })).json()) as {
+  await server.deps.sql`
+    insert into clients (id, name, source, auth_method, grant_types, redirect_uris, scope, created_at)
+    select 'idle-' || n, 'Idle', 'operator', 'none', '{refresh_token}', '{}', '{mcp}', now() from generate_series(1, 10001) as n`
+  await server.deps.sql`
+    insert into consents (user_id, client_id, redirect_host, resource, scope, created_at)
+    select ${id!}, 'idle-' || n, 'client.example', 'https://mcp.example/mcp', '{mcp}', now() from generate_series(1, 10001) as n`
+  const most = (await (await server.get('/account/export', { Cookie: cookie })).json()) as {
     connections: object[]
     connections_are_complete: boolean
+    allowed_but_not_connected: object[]
+    allowed_but_not_connected_are_complete: boolean
   }
-  expect([connected.connections.length, connected.connections_are_complete]).toEqual([10_000, false])
+  expect([most.connections.length, most.connections_are_complete]).toEqual([10_000, false])
+  expect([most.allowed_but_not_connected.length, most.allowed_but_not_connected_are_complete]).toEqual([10_000, false])
   await server.deps.sql`delete from grants where client_id = ${clientId}`
+  await server.deps.sql`delete from clients where id like 'idle-%'`
   for (let n = 2; n < 20; n++) await (await server.get('/account/export', { Cookie: cookie })).text()
   expect((await server.get('/account/export', { Cookie: cookie })).status).toBe(429)
 })

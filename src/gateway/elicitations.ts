@@ -1,4 +1,5 @@
 /** Pages that sessions of 2025-11-25 were asked to open, so that each is notified when its page is done. */
+import { makeRoom } from '../lib/bounded.ts'
 import type { GatewayCaller } from './exchange.ts'
 import type { RpcNotification } from './messages.ts'
 
@@ -35,8 +36,7 @@ export function openElicitations(
   const keyOf = (upstream: string, elicitationId: string) => `${upstream} ${elicitationId}`
 
   function keep(open: Map<string, Elicitation>, elicitation: Elicitation): void {
-    if (open.size >= MOST) open.delete(open.keys().next().value!)
-    open.set(keyOf(elicitation.upstream, elicitation.elicitationId), elicitation)
+    makeRoom(open, MOST).set(keyOf(elicitation.upstream, elicitation.elicitationId), elicitation)
   }
   function tell(open: Map<string, Elicitation>, { upstream, elicitationId, caller, notify }: Elicitation): void {
     open.delete(keyOf(upstream, elicitationId))

@@ -3,6 +3,7 @@
  * upstream that is unavailable is missing from lists but never fails the others.
  */
 
+import { makeRoom } from '../lib/bounded.ts'
 import { type CallsDeps, plainly } from './call-state.ts'
 import { performCall } from './calls.ts'
 import { listKey, methodNotFound, pageOf, refuseHidden } from './endpoint.ts'
@@ -59,8 +60,7 @@ export function openHub(deps: CallsDeps, visible: (caller: GatewayCaller) => rea
       const named = (kind: Kind) =>
         visible(caller).flatMap(({ config: { name }, listNow }) => namedOf(name, listNow(kind, caller)))
       index = { tools: nameInHub(named('tools')), prompts: nameInHub(named('prompts')) }
-      if (indexes.size >= MOST_INDEXES) indexes.delete(indexes.keys().next().value!)
-      indexes.set(key, index)
+      makeRoom(indexes, MOST_INDEXES).set(key, index)
     }
     return index
   }

@@ -2,6 +2,7 @@
  * What the database stores about one upstream: its era, its last catalogue, and the fingerprints of its tools. Read once
  * and cached; without the database this knowledge is missing, but calls still work.
  */
+
 import { createHash } from 'node:crypto'
 import type { Queries } from '../../sql/index.ts'
 import {
@@ -15,6 +16,7 @@ import {
   upsertCatalogue,
   upsertEra,
 } from '../../sql/upstreams.ts'
+import { makeRoom } from '../lib/bounded.ts'
 import type { Log } from '../lib/log.ts'
 import type { UpstreamConfig } from './config.ts'
 import type { ServerDescription, Speaks } from './era-detection.ts'
@@ -96,13 +98,12 @@ export function openMemory(deps: MemoryDeps, config: UpstreamConfig): Memory {
   function slotOf(principal: string) {
     let slot = kept.get(principal)
     if (!slot) {
-      if (kept.size >= MOST_PRINCIPALS) kept.delete(kept.keys().next().value!)
       const made: { ready: Promise<Known>; known: Known | undefined } = { ready: load(principal), known: undefined }
       void made.ready.then(known => {
         made.known = known
       })
       slot = made
-      kept.set(principal, slot)
+      makeRoom(kept, MOST_PRINCIPALS).set(principal, slot)
     }
     return slot
   }

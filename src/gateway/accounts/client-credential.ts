@@ -2,6 +2,7 @@
  * Tokens that the operator's client obtains at an upstream's authorization server, kept in memory: its own, the same for
  * every caller (client credentials, RFC 6749 4.4), or one for each caller (token exchange, RFC 8693).
  */
+
 import {
   clientCredentialsGrantRequest,
   genericTokenEndpointRequest,
@@ -10,6 +11,7 @@ import {
   ResponseBodyError,
 } from 'oauth4webapi'
 import type { Base } from '../../base.ts'
+import { makeRoom } from '../../lib/bounded.ts'
 import { AppError } from '../../lib/errors.ts'
 import { SafeFetchError } from '../../lib/safe-fetch.ts'
 import type { UpstreamConfig } from '../config.ts'
@@ -72,9 +74,8 @@ export function openClientCredentials(
   function slotOf(key: string): Slot {
     let slot = slots.get(key)
     if (slot) return slot
-    if (slots.size >= MOST) slots.delete(slots.keys().next().value!)
     slot = {}
-    slots.set(key, slot)
+    makeRoom(slots, MOST).set(key, slot)
     return slot
   }
 

@@ -1,6 +1,8 @@
 /** Caches recently used accounts, unsealed, so that calls need no database; notifications keep it current. */
+
 import { findUpstreamAccount, type UpstreamAccountRow } from '../../../sql/upstream-accounts.ts'
 import type { Base } from '../../base.ts'
+import { makeRoom } from '../../lib/bounded.ts'
 import { seal, unseal } from '../../lib/crypto.ts'
 import type { UpstreamConfig } from '../config.ts'
 import type { KnownClient } from './client-identity.ts'
@@ -109,8 +111,7 @@ export function openAccountMemory(base: Base): AccountMemory {
           if (kept.get(key) === made) kept.delete(key)
         },
       )
-      if (kept.size >= MOST) kept.delete(kept.keys().next().value!)
-      kept.set(key, made)
+      makeRoom(kept, MOST).set(key, made)
       return made.ready
     },
     isCurrent: () => current,

@@ -1,8 +1,10 @@
 /** private_key_jwt client authentication (RFC 7523 2.2, 3) with signed assertions, each usable once. */
+
 import { createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
 import { z } from 'zod'
 import type { ClientRow } from '../../../sql/clients.ts'
 import { useAssertion } from '../../../sql/used-assertions.ts'
+import { makeRoom } from '../../lib/bounded.ts'
 import { hashSecret } from '../../lib/crypto.ts'
 import { OAuthError } from '../../lib/errors.ts'
 import { SafeFetchError, safeFetchJson } from '../../lib/safe-fetch.ts'
@@ -113,9 +115,8 @@ async function keysOf(deps: OAuthDeps, client: ClientRow, ip: string | null): Pr
   let entry = keySets.get(url)
   if (!entry || entry.until <= now) {
     takeFetch(deps, url, ip)
-    if (keySets.size >= KEYS_LIMIT) keySets.delete(keySets.keys().next().value!)
     entry = { keys: fetchKeys(deps, url), until: now + KEYS_AGE_MS }
-    keySets.set(url, entry)
+    makeRoom(keySets, KEYS_LIMIT).set(url, entry)
     entry.keys.catch(() => keySets.delete(url))
   }
   return entry.keys

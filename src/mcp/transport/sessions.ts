@@ -2,6 +2,7 @@
 import type { OAuthDeps } from '../../oauth/deps.ts'
 import type { Principal } from '../../oauth/principal.ts'
 import { isSameOwner, ownerOf, personOf } from '../caller.ts'
+import { openGroups } from './groups.ts'
 import { openRecency, type Placed } from './recency.ts'
 
 const PER_CONNECTION = 32
@@ -50,22 +51,13 @@ export function openSessions<T extends Session>(
   const sessions = new Map<string, Entry<T>>()
   deps.metrics.gauge(metric, `Sessions over ${transport}`, () => sessions.size)
   const order = openRecency<Entry<T>>()
-  /** The sessions of each connection and of each person. */
-  const groups = new Map<string, Entry<T>[]>()
+  /** The sessions of each connection and of each person, and those that a revocation ends. */
+  const groups = openGroups<Entry<T>>()
   let turn = 0
 
-  const groupsOf = (principal: Principal) => [ownerOf(principal), personOf(principal)]
-
-  function join(key: string, entry: Entry<T>): void {
-    const group = groups.get(key)
-    if (group) group.push(entry)
-    else groups.set(key, [entry])
-  }
-
-  function leave(key: string, entry: Entry<T>): void {
-    const group = groups.get(key)!
-    if (group.length > 1) group.splice(group.indexOf(entry), 1)
-    else groups.delete(key)
+  function groupsOf({ session, principal }: Pick<Entry<T>, 'session' | 'principal'>): string[] {
+    const ended = [`grant:${principal.grantId}`, `client:${principal.clientId}`, subjectOf(session)]
+    return [ownerOf(principal), personOf(principal), ...ended]
   }
 
   function use(entry: Entry<T>, principal: Principal, now: number): void {
@@ -80,7 +72,7 @@ export function openSessions<T extends Session>(
     if (!entry) return undefined
     sessions.delete(id)
     order.remove(entry)
-    for (const key of groupsOf(entry.principal)) leave(key, entry)
+    groups.leave(groupsOf(entry), entry)
     close(entry.session)
     return entry.session
   }
@@ -92,17 +84,14 @@ export function openSessions<T extends Session>(
 
   /** Finds the least recently used session of the connection, the person or all, whichever limit is reached. */
   function findSurplus(principal: Principal): Entry<T> | undefined {
-    const [ofConnection = [], ofPerson = []] = groupsOf(principal).map(key => groups.get(key))
+    const [ofConnection, ofPerson] = [groups.of(ownerOf(principal)), groups.of(personOf(principal))]
     if (ofConnection.length >= PER_CONNECTION) return leastRecent(ofConnection)
     if (ofPerson.length >= PER_PERSON) return leastRecent(ofPerson)
     return sessions.size >= OVERALL ? order.oldest() : undefined
   }
 
   deps.memory.onRevoked.add(subject => {
-    for (const [id, { session, principal }] of sessions) {
-      const isOver = [`grant:${principal.grantId}`, `client:${principal.clientId}`, subjectOf(session)]
-      if (isOver.includes(subject)) remove(id)
-    }
+    for (const { session } of groups.of(subject).toReversed()) remove(session.id)
   })
 
   return {
@@ -122,7 +111,7 @@ export function openSessions<T extends Session>(
       if (surplus) remove(surplus.session.id)
       const entry: Entry<T> = { session, principal, usedAt: now, turn: 0 }
       sessions.set(session.id, entry)
-      for (const key of groupsOf(principal)) join(key, entry)
+      groups.join(groupsOf(entry), entry)
       use(entry, principal, now)
       return surplus?.session
     },
@@ -130,7 +119,8 @@ export function openSessions<T extends Session>(
   }
 }
 
-const leastRecent = <T>(entries: Entry<T>[]) => entries.reduce((least, one) => (one.turn < least.turn ? one : least))
+const leastRecent = <T>(entries: readonly Entry<T>[]) =>
+  entries.reduce((least, one) => (one.turn < least.turn ? one : least))
 
 /** The subject under which the end of a session is stored as a revocation. */
 export function subjectOf({ key }: Pick<Session, 'key'>): string {

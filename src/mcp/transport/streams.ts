@@ -5,6 +5,7 @@ import { type Principal, revocableSubjects } from '../../oauth/principal.ts'
 import { ownerOf, personOf } from '../caller.ts'
 import { openCounts } from '../counts.ts'
 import { guardedOf } from './event-stream.ts'
+import { openGroups } from './groups.ts'
 import { jsonRpcError, TRANSPORT_ERROR } from './messages.ts'
 
 /** Answers to parallel calls in sessions are streams, too. */
@@ -45,6 +46,8 @@ export function tooManyStreams(): Response {
 export function openStreams(deps: OAuthDeps): Streams {
   const open = new Set<OpenStream>()
   deps.metrics.gauge('streams', 'Open event streams', () => open.size)
+  /** The streams that a revocation ends. */
+  const revocable = openGroups<OpenStream>()
   /** Number of streams by owner and by person. */
   const counts = openCounts()
 
@@ -55,7 +58,7 @@ export function openStreams(deps: OAuthDeps): Streams {
   }
 
   deps.memory.onRevoked.add(subject => {
-    for (const stream of open) if (stream.subjects.includes(subject)) stream.end()
+    for (const stream of revocable.of(subject).toReversed()) stream.end()
   })
   const keepAlive = setInterval(() => {
     for (const stream of open) stream.keepAlive()
@@ -88,11 +91,13 @@ export function openStreams(deps: OAuthDeps): Streams {
     const left = principal.expiresAt * 1000 - deps.now().getTime()
     const expiry = setTimeout(stream.end, Math.min(Math.max(0, left), LONGEST_MS))
     open.add(stream)
+    revocable.join(stream.subjects, stream)
     counts.add(owner)
     counts.add(person)
     events.onOver = () => {
       clearTimeout(expiry)
       open.delete(stream)
+      revocable.leave(stream.subjects, stream)
       counts.remove(owner)
       counts.remove(person)
     }

@@ -18,6 +18,7 @@ import {
   type RpcResponse,
 } from '../gateway/messages.ts'
 import { LEGACY, LEGACY_REVISIONS } from '../gateway/protocol.ts'
+import { makeRoom } from '../lib/bounded.ts'
 import type { Log } from '../lib/log.ts'
 import { openStop, type Stop, type StopSignal } from '../lib/stop.ts'
 import type { Caller } from './caller.ts'
@@ -39,6 +40,9 @@ export interface Hello {
 /** The revision assumed for a client that does not name one. */
 export const OLDEST = '2024-11-05'
 const NOBODY: Hello = { revision: OLDEST, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
+
+/** How many cancellations of one conversation are remembered, and up to which length of their request ids. */
+const EARLY = { most: 16, length: 256 }
 
 /** What a client says that a request may be waiting for. */
 export type Said = RpcResponse | RpcNotification
@@ -63,6 +67,8 @@ export interface Conversation extends Readonly<ConversationOptions> {
   client: Hello
   logLevel?: string
   running?: Map<Id, Stop> | undefined
+  /** When requests were cancelled that did not run, by `performance.now()`: their targets may still be looked up. */
+  cancelled?: Map<Id, number>
   questions?: Map<Id, (answer: RpcResponse | undefined) => void> | undefined
   changes?: Changes
   hasEnded: boolean
@@ -96,8 +102,26 @@ export function receive(conversation: Conversation, item: Prepared, caller: Call
   const { message } = item
   if (isRequest(message)) serve(conversation, item, caller, canAsk)
   else if (isResponse(message) || message.method === 'notifications/cancelled') {
-    if (!take(conversation, message)) conversation.elsewhere?.(message, caller)
+    if (take(conversation, message)) return
+    if (!isResponse(message)) noteEarly(conversation, message.params?.requestId)
+    conversation.elsewhere?.(message, caller)
   }
+}
+
+function noteEarly(conversation: Conversation, id: unknown): void {
+  if (typeof id !== 'number' && !(typeof id === 'string' && id.length <= EARLY.length)) return
+  conversation.cancelled ??= new Map()
+  makeRoom(conversation.cancelled, EARLY.most).set(id, performance.now())
+}
+
+/** @returns the messages without the requests that were cancelled since `askedAt`, before they could run. */
+export function withoutCancelled(
+  { cancelled }: Conversation,
+  items: readonly Prepared[],
+  askedAt: number | undefined,
+): readonly Prepared[] {
+  if (!cancelled || askedAt === undefined) return items
+  return items.filter(({ message }) => !(isRequest(message) && (cancelled.get(message.id) ?? 0) > askedAt))
 }
 
 /** Delivers an answer or a cancellation. @returns whether a request here was waiting for it. */
@@ -229,8 +253,10 @@ function serve(conversation: Conversation, item: Prepared, caller: Caller, canAs
   const finish =
     <T>(say: (outcome: T) => void) =>
     (outcome: T) => {
-      if (running.get(id) === stop) running.delete(id)
-      if (running.size === 0) conversation.running = undefined
+      if (running.get(id) === stop) {
+        running.delete(id)
+        if (running.size === 0) conversation.running = undefined
+      }
       if (!stop.signal.aborted) say(outcome) // a cancelled request gets no answer
     }
   result.then(finish(succeed), finish(fail))

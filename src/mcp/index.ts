@@ -43,6 +43,8 @@ import { openStreams, tooManyStreams } from './transport/streams.ts'
 
 /** Maximum number of large bodies (or bodies of unknown length) of one person that are read at once. */
 const LARGE_BODIES = 32
+/** The status of a response that nobody receives, for the access log. */
+const CLIENT_LEFT = 499
 
 /** The body of a POST and the targets of its messages. */
 interface Received {
@@ -154,7 +156,9 @@ export const mcp = (deps: ToolDeps) => {
       const body = handled.request.method === 'POST' ? await read(caller, handled.request) : undefined
       if (body instanceof Response) return body
       const received = body && receive(handled, resource, caller, body)
-      return await answer(handled, resource, caller, received instanceof Promise ? await received : received)
+      if (!(received instanceof Promise)) return await answer(handled, resource, caller, received)
+      const askedAt = performance.now()
+      return await answer(handled, resource, caller, await received, askedAt)
     } catch (error) {
       throw seen(handled, error)
     }
@@ -165,13 +169,17 @@ export const mcp = (deps: ToolDeps) => {
     return error
   }
 
+  /** @param askedAt When it arrived, by `performance.now()`, if the targets of its messages had to be looked up since. */
   function answer(
     handled: Handled,
     resource: Resource,
     caller: Caller,
     received: Received | undefined,
+    askedAt?: number,
   ): Response | Promise<Response> {
     const { request } = handled
+    if (askedAt !== undefined && request.signal.aborted && !mayComeBack(request, received))
+      return new Response(null, { status: CLIENT_LEFT })
     const accepts = acceptedBy(request)
     if (received && !accepts.json)
       return jsonRpcError(406, TRANSPORT_ERROR, 'The client must accept application/json and text/event-stream')
@@ -186,7 +194,7 @@ export const mcp = (deps: ToolDeps) => {
     const answered =
       received?.envelope && first
         ? modern.serve({ ...asked, envelope: received.envelope, prepared: first })
-        : legacyHttp.serve({ ...asked, items: received?.items, isBatch: Array.isArray(received?.body) })
+        : legacyHttp.serve({ ...asked, items: received?.items, isBatch: Array.isArray(received?.body), askedAt })
     return after(answered, response => streams.guard(caller, request, response, farewell))
   }
 
@@ -234,11 +242,17 @@ export const mcp = (deps: ToolDeps) => {
         const caller = await authorize(handled, sse)
         const body = await read(caller, request)
         if (body instanceof Response) return body
+        const askedAt = performance.now()
         const received = await receive(handled, sse, caller, body)
-        return legacySse.receive(caller, queryParams(request).sessionId ?? '', received.items)
+        return legacySse.receive(caller, queryParams(request).sessionId ?? '', received.items, askedAt)
       },
       { parse: 'none', ...KNOWN_ORIGINS },
     )
+}
+
+/** Whether a client that disconnected may still get the answer: in a session, where that cancels nothing. */
+function mayComeBack({ headers }: Request, received: Received | undefined): boolean {
+  return !received?.envelope && headerOf(headers, 'mcp-session-id') !== null
 }
 
 function refusalOf({ rpcCode: code, message, data, httpStatus }: RpcError, body: object): Response {

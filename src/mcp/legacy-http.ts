@@ -21,6 +21,7 @@ import {
   OLDEST,
   openConversation,
   receive,
+  withoutCancelled,
 } from './conversation.ts'
 import type { Prepared } from './core.ts'
 import type { Handover } from './handover.ts'
@@ -64,6 +65,8 @@ export interface LegacyRequest {
   items: readonly (Prepared | undefined)[] | undefined
   /** Whether they came as a batch. */
   isBatch: boolean
+  /** When they arrived, by `performance.now()`, if their targets had to be looked up since. */
+  askedAt?: number | undefined
 }
 
 export interface LegacyHttp {
@@ -142,7 +145,7 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
   }
 
   function serveIn(session: HttpSession | undefined, asked: LegacyRequest): Response | Promise<Response> {
-    const { caller, request, accepts, items, isBatch } = asked
+    const { caller, request, accepts, items, isBatch, askedAt } = asked
     if (!session) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
     const refusal = refuseVersion(request)
     if (refusal) return refusal
@@ -153,7 +156,8 @@ export function openLegacyHttp(deps: ToolDeps, catalogue: Catalogue, handover: H
       return listen(session.transport, request.headers.get('last-event-id'))
     }
     if (!areMessages(items) || items.some(isInitialize)) return refuseMessages(items)
-    return receivePost(session.transport, items, caller, accepts.stream ? 'stream' : 'json', isBatch)
+    const left = withoutCancelled(session.conversation, items, askedAt)
+    return receivePost(session.transport, left, caller, accepts.stream ? 'stream' : 'json', isBatch)
   }
 
   async function beginSession({ caller, endpoint }: LegacyRequest, item: Prepared, hello: Hello): Promise<Response> {

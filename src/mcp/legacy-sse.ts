@@ -6,7 +6,14 @@ import { randomUUID } from 'node:crypto'
 import { INVALID_REQUEST } from '../gateway/messages.ts'
 import type { Caller } from './caller.ts'
 import type { Catalogue } from './catalogue.ts'
-import { type Conversation, endConversation, follow, openConversation, receive } from './conversation.ts'
+import {
+  type Conversation,
+  endConversation,
+  follow,
+  openConversation,
+  receive,
+  withoutCancelled,
+} from './conversation.ts'
 import type { Prepared } from './core.ts'
 import { seeSameTools } from './own-tools.ts'
 import type { ToolDeps } from './tools/tool.ts'
@@ -22,8 +29,12 @@ interface SseSession extends Session {
 export interface LegacySse {
   /** Opens the stream. */
   open(caller: Caller): Response
-  /** Receives messages for a session; an item that is not a message is undefined. */
-  receive(caller: Caller, sessionId: string, items: readonly (Prepared | undefined)[]): Response
+  /**
+   * Receives messages for a session; an item that is not a message is undefined.
+   *
+   * @param askedAt When they arrived, by `performance.now()`.
+   */
+  receive(caller: Caller, sessionId: string, items: readonly (Prepared | undefined)[], askedAt: number): Response
 }
 
 export function openLegacySse(deps: ToolDeps, catalogue: Catalogue): LegacySse {
@@ -42,7 +53,7 @@ export function openLegacySse(deps: ToolDeps, catalogue: Catalogue): LegacySse {
       follow(conversation, caller)
       return events.response
     },
-    receive(caller, sessionId, items) {
+    receive(caller, sessionId, items, askedAt) {
       const found = sessions.find(sessionId, caller.principal)
       if (!found) return jsonRpcError(404, SESSION_NOT_FOUND, 'Session not found')
       if (items.length === 0 || !items.every(item => item !== undefined))
@@ -50,7 +61,8 @@ export function openLegacySse(deps: ToolDeps, catalogue: Catalogue): LegacySse {
       const { session, before } = found
       if (!seeSameTools(before, caller))
         session.conversation.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
-      for (const item of items) receive(session.conversation, item, caller, true)
+      for (const item of withoutCancelled(session.conversation, items, askedAt))
+        receive(session.conversation, item, caller, true)
       return new Response('Accepted', { status: 202 })
     },
   }

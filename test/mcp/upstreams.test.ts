@@ -4,6 +4,7 @@ import { addClient } from '../../src/oauth/clients/index.ts'
 import { DEVICE_CODE_GRANT, deviceTokens, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
 import { type Front, startFront, tokenFor } from '../support/front.ts'
 import { startScripted } from '../support/scripted.ts'
+import { until } from '../support/until.ts'
 import { startUpstream } from '../support/upstreams/start.ts'
 
 let server: Front
@@ -314,6 +315,57 @@ describe('what an upstream offers', () => {
     const answer = await rpc(server, atHub, 'tools/call', { name: 'fixture__nothing' })
     expect(await answer.json()).toMatchObject({ error: { code: -32602 } })
   })
+})
+
+test('a call whose client leaves or cancels it while the tools are still being listed is not made', async () => {
+  const listed = Promise.withResolvers<void>()
+  using cold = startScripted({
+    async answer({ method, params }) {
+      if (method === 'tools/list') await listed.promise
+      return method === 'tools/list'
+        ? { tools: [{ name: 'work', inputSchema: { type: 'object' } }] }
+        : { content: [{ type: 'text', text: JSON.stringify(params?.arguments) }] }
+    },
+  })
+  await server.configure({ ...servers(), cold: cold.entry })
+  const params = (by: string) => ({ name: 'cold__work', arguments: { by } })
+  const message = (id: number, by: string) => ({ jsonrpc: '2.0', id, method: 'tools/call', params: params(by) })
+  const headers = { Authorization: `Bearer ${atHub}`, Accept: 'application/json, text/event-stream' }
+  const hello = { protocolVersion: '2025-11-25', clientInfo: { name: 'test', version: '1' }, capabilities: {} }
+  const begun = await rpc(server, atHub, 'initialize', hello)
+  await begun.text()
+  const inSession = { ...headers, 'Mcp-Session-Id': begun.headers.get('mcp-session-id')! }
+
+  const leaving = new AbortController()
+  const idle = server.pendingRequests()
+  const left = Promise.allSettled([
+    modernRpc(server, atHub, 'tools/call', params('left, 2026'), { signal: leaving.signal }),
+    fetch(`${server.base}/mcp`, {
+      method: 'POST',
+      headers: { ...headers, 'Content-Type': 'application/json' },
+      body: JSON.stringify(message(1, 'left, 2025')),
+      signal: leaving.signal,
+    }),
+  ])
+  await until(() => server.pendingRequests() === idle + 2)
+  leaving.abort()
+  expect((await left).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  await until(() => server.pendingRequests() === idle)
+  const cancelled = server.postJson('/mcp', message(1, 'cancelled'), inSession)
+  const other = server.postJson('/mcp', message(2, 'other'), inSession)
+  await until(() => server.pendingRequests() === idle + 2)
+  const cancel = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } }
+  expect((await server.postJson('/mcp', cancel, inSession)).status).toBe(202)
+  listed.resolve()
+  expect((await cancelled).status).toBe(202)
+  expect(await (await other).json()).toMatchObject({ id: 2, result: { content: [{ text: '{"by":"other"}' }] } })
+  // The id may be used again.
+  expect(await (await server.postJson('/mcp', message(1, 'again'), inSession)).json()).toMatchObject({
+    id: 1,
+    result: {},
+  })
+  expect(cold.of('tools/call').map(call => call.params?.arguments)).toEqual([{ by: 'other' }, { by: 'again' }])
+  await server.configure(servers())
 })
 
 test('whoami names the servers that do not work, and why, to those who may use them', async () => {

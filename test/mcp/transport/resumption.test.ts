@@ -5,6 +5,11 @@ import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/cli
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
+import type { StopSignal } from '../../../src/lib/stop.ts'
+import type { Caller } from '../../../src/mcp/caller.ts'
+import type { Call, Catalogue } from '../../../src/mcp/catalogue.ts'
+import { openConversation, receive } from '../../../src/mcp/conversation.ts'
+import type { Prepared } from '../../../src/mcp/core.ts'
 import { eventsAfter, idOf, openEventLogs } from '../../../src/mcp/transport/event-log.ts'
 import { closeTransport, openHttpTransport, sendMessage } from '../../../src/mcp/transport/http.ts'
 import { addClient } from '../../../src/oauth/clients/index.ts'
@@ -324,6 +329,37 @@ describe('cancellation (2025-11-25, "Cancellation")', () => {
       release()
     },
   )
+
+  test('works although an earlier request, cancelled and slow to end, had an id that was used again', async () => {
+    const sent: unknown[] = []
+    const conversation = openConversation(server.deps, {} as Catalogue, {
+      endpoint: undefined,
+      send: message => void sent.push(message),
+    })
+    const say = (item: Prepared) => receive(conversation, item, {} as Caller, false)
+    const run = (id: number) => {
+      const { promise, resolve } = Promise.withResolvers<Record<string, unknown>>()
+      let signal: StopSignal | undefined
+      const answer = (asked: Call) => {
+        signal = asked.signal
+        return promise
+      }
+      const target = { scopes: [], isRemote: false, answer }
+      say({ message: { jsonrpc: '2.0', id, method: 'tools/call' }, target })
+      return { signal: signal!, end: () => Promise.resolve(resolve({})).then(() => promise) }
+    }
+    const stop = (requestId: number) =>
+      say({ message: { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } } })
+    const slow = run(1)
+    stop(1)
+    await run(1).end()
+    const last = run(2)
+    await slow.end()
+    stop(2)
+    await last.end()
+    expect([slow.signal.aborted, last.signal.aborted]).toEqual([true, true])
+    expect(sent).toEqual([{ jsonrpc: '2.0', id: 1, result: {} }])
+  })
 
   test('of an unknown or answered request is ignored', async () => {
     const session = await begin()

@@ -163,7 +163,7 @@ function send(
   return after(ready, () => {
     const prepared = prepare(deps, course, link, entry)
     if (exchange.era === '2025' || link.era === '2026' || !MAY_ASK.has(exchange.method))
-      return converse(deps, course, prepared)
+      return converse(deps, course, prepared, release)
     // A requestState that is not ours: servers of 2025 issue none. Answers without one belong to no question, and are ignored.
     if (params.requestState !== undefined) throw notWaiting()
     return deps.held.proceed(heldCall(deps, course, prepared, release), exchange)
@@ -200,8 +200,13 @@ function prepare(deps: CallsDeps, course: Course, link: Link, entry: Entry | und
   }
 }
 
-/** Runs a call whose client answers questions while the call waits. */
-async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Promise<Record<string, unknown>> {
+/** Runs a call whose client answers questions while the call waits. @param release Frees its slot, while the user decides. */
+async function converse(
+  deps: CallsDeps,
+  course: Course,
+  prepared: Prepared,
+  release: () => void,
+): Promise<Record<string, unknown>> {
   const { exchange } = course
   const { body, capabilities, transmit, finish } = prepared
   let peerCall: PeerCall | undefined
@@ -214,6 +219,7 @@ async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Pr
     async ask(question, signal) {
       if (exchange.era === '2026') throw refuse(course, question, () => peerCall)
       peerCall?.pause()
+      release()
       try {
         return await askClient(deps, course, capabilities, question, signal)
       } finally {
@@ -235,13 +241,14 @@ async function converse(deps: CallsDeps, course: Course, prepared: Prepared): Pr
       if (!asks) return done(deps, course, finish(answer))
       course.bytes += answer.bytes
       if (round === ROUNDS) throw new RpcError(INTERNAL_ERROR, `The server asked more than ${ROUNDS} times`)
+      release()
       const answers = await answerQuestions(response.result, (question, signal) =>
         askClient(deps, course, capabilities, question, signal),
       )
       sent = { ...body, ...answers }
     }
   } catch (error) {
-    throw course.refusal ?? error
+    throw course.refusal ?? (exchange.signal.aborted ? fail('cancelled', 'the caller disconnected') : error)
   }
 }
 

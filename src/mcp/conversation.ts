@@ -18,6 +18,7 @@ import {
   type RpcResponse,
 } from '../gateway/messages.ts'
 import { LEGACY, LEGACY_REVISIONS } from '../gateway/protocol.ts'
+import { ANSWER_MS } from '../gateway/request-state.ts'
 import { makeRoom } from '../lib/bounded.ts'
 import type { Log } from '../lib/log.ts'
 import { openStop, type Stop, type StopSignal } from '../lib/stop.ts'
@@ -41,6 +42,8 @@ export interface Hello {
 export const OLDEST = '2024-11-05'
 const NOBODY: Hello = { revision: OLDEST, clientInfo: UNKNOWN_CLIENT, capabilities: {} }
 
+/** How many questions of one conversation may wait for answers. */
+const MOST_QUESTIONS = 64
 /** How many cancellations of one conversation are remembered, and up to which length of their request ids. */
 const EARLY = { most: 16, length: 256 }
 
@@ -198,19 +201,25 @@ function answer(
     notify: notification => send(notification, id),
   }
   if (logLevel !== undefined) call.logLevel = logLevel
-  if (canAsk) call.ask = (...question) => ask(conversation, id, ...question)
+  if (canAsk) call.ask = (...question) => ask(conversation, id, signal, ...question)
   return item.target!.answer(call)
 }
 
-/** Asks the client, on the stream of the request that the question belongs to. */
+/**
+ * Asks the client, on the stream of the request that the question belongs to. Nobody waits for the answer once that is
+ * cancelled, nor for longer than in 2026-07-28.
+ */
 async function ask(
   conversation: Conversation,
   about: Id,
+  stopped: StopSignal,
   method: string,
   params: Json,
   signal: AbortSignal,
 ): Promise<Json> {
   const { send } = conversation
+  if (conversation.questions && conversation.questions.size >= MOST_QUESTIONS)
+    throw new RpcError(METHOD_NOT_FOUND, 'The client has too many questions to answer')
   const id = randomUUID()
   const { promise, resolve } = Promise.withResolvers<RpcResponse | undefined>()
   const withdraw = () => {
@@ -220,8 +229,12 @@ async function ask(
   conversation.questions ??= new Map()
   conversation.questions.set(id, resolve)
   signal.addEventListener('abort', withdraw, { once: true })
+  stopped.addEventListener('abort', withdraw)
+  const timer = setTimeout(withdraw, ANSWER_MS)
   send({ jsonrpc: '2.0', id, method, params }, about)
   const response = await promise
+  clearTimeout(timer)
+  stopped.removeEventListener('abort', withdraw)
   conversation.questions.delete(id)
   if (conversation.questions.size === 0) conversation.questions = undefined
   signal.removeEventListener('abort', withdraw)

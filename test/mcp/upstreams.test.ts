@@ -4,6 +4,7 @@ import { addClient } from '../../src/oauth/clients/index.ts'
 import { DEVICE_CODE_GRANT, deviceTokens, modernRpc, registerClient, rpc, signIn } from '../support/flows.ts'
 import { type Front, startFront, tokenFor } from '../support/front.ts'
 import { startScripted } from '../support/scripted.ts'
+import { openStream } from '../support/streams.ts'
 import { until } from '../support/until.ts'
 import { startUpstream } from '../support/upstreams/start.ts'
 
@@ -367,6 +368,55 @@ test('a call whose client leaves or cancels it while the tools are still being l
   expect(cold.of('tools/call').map(call => call.params?.arguments)).toEqual([{ by: 'other' }, { by: 'again' }])
   await server.configure(servers())
 })
+
+test.each(['2025', '2026'] as const)(
+  'questions of a %s server that nobody answers, or whose call was cancelled, do not keep others from it',
+  async era => {
+    const question = { method: 'elicitation/create', params: { message: 'Who?', requestedSchema: { type: 'object' } } }
+    let told: unknown
+    using asking = startScripted({
+      era,
+      tools: [{ name: 'ask' }, { name: 'plain' }],
+      async answer({ params }, line) {
+        if (params?.name === 'plain') return { content: [] }
+        if (era === '2026') return { resultType: 'input_required', inputRequests: { who: question } }
+        told = await line.ask(question.method, question.params)
+        return { content: [] }
+      },
+    })
+    await server.configure({ ...servers(), asking: { ...asking.entry, concurrency: 1, queue: 0 } })
+    const path = '/mcp/asking'
+    const [ada, grace] = [
+      await tokenFor(server, 'asking'),
+      await tokenFor(server, 'asking', 'mcp', 'grace@example.com'),
+    ]
+    const hello = { protocolVersion: '2025-11-25', clientInfo: { name: 'test', version: '1' } }
+    const begun = await rpc(server, ada, 'initialize', { ...hello, capabilities: { elicitation: {} } }, path)
+    await begun.text()
+    const inSession = {
+      Authorization: `Bearer ${ada}`,
+      Accept: 'application/json, text/event-stream',
+      'Mcp-Session-Id': begun.headers.get('mcp-session-id')!,
+    }
+    const before = server.records.length
+    for (const id of [1, 2]) {
+      const call = { jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'ask' } }
+      const stream = await openStream(server.postJson(path, call, inSession), new AbortController())
+      expect(await stream.readUntil('elicitation/create')).toContain('elicitation/create')
+      const other = await rpc(server, grace, 'tools/call', { name: 'plain' }, path)
+      expect(await other.json()).toEqual({ jsonrpc: '2.0', id: 1, result: { content: [] } })
+      const cancel = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: id } }
+      if (id === 2) expect((await server.postJson(path, cancel, inSession)).status).toBe(202)
+    }
+    await until(() => server.records.length === before + 3)
+    expect(server.records.slice(before).map(({ outcome }) => outcome)).toEqual(['ok', 'ok', 'cancelled'])
+    if (era === '2025') {
+      await until(() => told !== undefined)
+      expect(told).toMatchObject({ error: { code: -32601, message: 'The client did not answer' } })
+    }
+    await server.configure(servers())
+  },
+)
 
 test('whoami names the servers that do not work, and why, to those who may use them', async () => {
   const ofAda = { command: 'there-is-no-such-program', users: ['ada@example.com'] }

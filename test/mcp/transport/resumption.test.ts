@@ -1,10 +1,11 @@
 /** What a client gets that lost its connection (2025-11-25, "Resumability and Redelivery"), and one that cancels. */
 
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test'
+import { afterAll, beforeAll, describe, expect, jest, test } from 'bun:test'
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { Client as ClientV1 } from '@modelcontextprotocol/sdk/client/index.js'
 import { StreamableHTTPClientTransport as TransportV1 } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { ToolListChangedNotificationSchema } from '@modelcontextprotocol/sdk/types.js'
+import type { Message } from '../../../src/gateway/messages.ts'
 import type { StopSignal } from '../../../src/lib/stop.ts'
 import type { Caller } from '../../../src/mcp/caller.ts'
 import type { Call, Catalogue } from '../../../src/mcp/catalogue.ts'
@@ -359,6 +360,32 @@ describe('cancellation (2025-11-25, "Cancellation")', () => {
     await last.end()
     expect([slow.signal.aborted, last.signal.aborted]).toEqual([true, true])
     expect(sent).toEqual([{ jsonrpc: '2.0', id: 1, result: {} }])
+  })
+
+  test('reaches the client for a question that it has not answered for ten minutes; it can be asked 64 at once', async () => {
+    jest.useFakeTimers()
+    const sent: Message[] = []
+    const conversation = openConversation(server.deps, {} as Catalogue, {
+      endpoint: undefined,
+      send: message => void sent.push(message),
+    })
+    const answer = ({ ask }: Call) =>
+      Promise.allSettled(Array.from({ length: 65 }, () => ask!('roots/list', {}, new AbortController().signal))).then(
+        answers => ({ reasons: answers.map(one => one.status === 'rejected' && one.reason.message) }),
+      )
+    const target = { scopes: [], isRemote: true, answer }
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call' } as const
+    receive(conversation, { message, target }, {} as Caller, true)
+    const asked = sent.map(question => ('id' in question ? question.id : undefined))
+    jest.advanceTimersByTime(600_000)
+    jest.useRealTimers()
+    await until(() => sent.length === 2 * 64 + 1)
+    expect(sent.slice(64, 128)).toEqual(
+      asked.map(requestId => ({ jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } }) as Message),
+    )
+    const reasons = [...asked.map(() => 'The client did not answer'), 'The client has too many questions to answer']
+    expect(sent[128]).toEqual({ jsonrpc: '2.0', id: 1, result: { reasons } })
+    expect(conversation.questions).toBeUndefined()
   })
 
   test('of an unknown or answered request is ignored', async () => {

@@ -124,8 +124,10 @@ function readEntry(
   if (raw.disabled === true) return
   const before = report.problems.length
   checkName(name, path, names, report)
+  // Where both are missing, an unknown field may be one of them with a mistake in its name.
+  const tell = raw.command === undefined && raw.url === undefined ? problem : warn
   for (const { path: field, meant } of unknownFields(raw)) {
-    warn(
+    tell(
       report,
       [...path, ...field],
       meant ? `is unknown and ignored; did you mean "${meant}"?` : 'is unknown and ignored',

@@ -176,6 +176,15 @@ describe('a bad file is refused with place and advice', () => {
     expect(refusal(text)).toEqual(lines)
   })
 
+  test('names an unknown field where "command" and "url" are missing', () => {
+    expect(refusal('{"mcpServers": {"a": {"comand": "npx"}, "b": {"serverUrl": "http://b"}}}')).toEqual([
+      '/etc/mcp.json:1:23 mcpServers.a.comand is unknown and ignored',
+      '/etc/mcp.json:1:17 mcpServers.a has neither "command" nor "url"; add one of them',
+      '/etc/mcp.json:1:47 mcpServers.b.serverUrl is unknown and ignored; did you mean "url"?',
+      '/etc/mcp.json:1:41 mcpServers.b has neither "command" nor "url"; add one of them',
+    ])
+  })
+
   test.each<[entry: Record<string, unknown>, message: string]>([
     [{}, 'has neither "command" nor "url"; add one of them'],
     [{ command: 'a', url: 'http://b' }, 'has both "command" and "url"; keep one of them'],

@@ -37,7 +37,8 @@ export function heldCall(
   call.answer = transmit(active, body, peerCall => {
     call.peerCall = peerCall
   })
-  call.answer.catch(() => {})
+  // An upstream may have few questions open at once, so none may outlast its call.
+  call.answer.then(call.endQuestions, call.endQuestions)
   call.finish = (answer, error) => {
     if (answer && !course.refusal) return done(deps, course, finish(answer))
     const reason = course.refusal ?? error

@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { fail, UpstreamFailure } from './connection.ts'
 import type { Question } from './eras.ts'
 import type { Exchange } from './exchange.ts'
-import { INTERNAL_ERROR, isObject, RpcError } from './messages.ts'
+import { INTERNAL_ERROR, isObject, METHOD_NOT_FOUND, RpcError } from './messages.ts'
 import type { PeerAnswer, PeerCall } from './peer.ts'
 import { answersQuestion } from './questions.ts'
 import { ANSWER_MS, notWaiting, type RequestStates } from './request-state.ts'
@@ -18,6 +18,8 @@ export interface HeldCall {
   /** Asks the client. Resolves with the answer that its retry brings. */
   ask(question: Question, signal: AbortSignal): Promise<Record<string, unknown>>
   answer: Promise<PeerAnswer>
+  /** Rejects the questions that are still open. Call it when the call has ended. */
+  endQuestions(): void
   /** Records the call. @returns the result for the client, or throws the error. */
   finish(answer: PeerAnswer | undefined, error: unknown): Record<string, unknown>
 }
@@ -120,6 +122,11 @@ export function openHeldCalls(requestStates: RequestStates): HeldCalls {
           return promise
         },
         answer: Promise.reject(new Error('not started')),
+        endQuestions() {
+          for (const { reject } of state.questions.values())
+            reject(new RpcError(METHOD_NOT_FOUND, 'The client did not answer'))
+          state.questions.clear()
+        },
         finish: () => ({}),
       }
       call.answer.catch(() => {})

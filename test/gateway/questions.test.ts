@@ -51,6 +51,24 @@ async function errorOf(work: Promise<unknown>): Promise<RpcError> {
   return error
 }
 
+test.each(WIRES)(
+  'questions to 2026 clients, of which 16 may be open, end with their calls: over %s more can follow',
+  async wire => {
+    using upstream = startScripted({ ...asking, wire })
+    await front.configure({ scripted: upstream.entry })
+    const ask = () => caller().ask({ caller: callerOf(`grace over ${wire}`) })
+    for (let n = 0; n < 16; n++) expect((await ask()).resultType).toBe('input_required')
+    // A server may have 64 questions open on one connection.
+    for (let n = 1; n <= 50; n++) {
+      expect((await errorOf(ask())).data).toMatchObject({ reason: 'busy' })
+      await until(() => upstream.received.filter(({ error }) => error !== undefined).length === n)
+    }
+    expect(upstream.received.findLast(({ error }) => error !== undefined)).toMatchObject({
+      error: { code: -32601, message: 'The client did not answer' },
+    })
+  },
+)
+
 test.each(WIRES)('a 2026 server over %s may ask a 2025 client in eight rounds, not in nine', async wire => {
   let rounds = 8
   using upstream = startScripted({

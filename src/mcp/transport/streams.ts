@@ -46,8 +46,10 @@ export function tooManyStreams(): Response {
 export function openStreams(deps: OAuthDeps): Streams {
   const open = new Set<OpenStream>()
   deps.metrics.gauge('streams', 'Open event streams', () => open.size)
-  /** The streams that a revocation ends. */
-  const revocable = openGroups<OpenStream>()
+  /** By what revokes them. */
+  const lasting = openGroups<OpenStream>()
+  /** One for each call, and few at a time. */
+  const answers = new Set<OpenStream>()
   /** Number of streams by owner and by person. */
   const counts = openCounts()
 
@@ -58,7 +60,8 @@ export function openStreams(deps: OAuthDeps): Streams {
   }
 
   deps.memory.onRevoked.add(subject => {
-    for (const stream of revocable.of(subject).toReversed()) stream.end()
+    for (const stream of [...answers, ...lasting.of(subject).toReversed()])
+      if (stream.subjects.includes(subject)) stream.end()
   })
   const keepAlive = setInterval(() => {
     for (const stream of open) stream.keepAlive()
@@ -91,13 +94,15 @@ export function openStreams(deps: OAuthDeps): Streams {
     const left = principal.expiresAt * 1000 - deps.now().getTime()
     const expiry = setTimeout(stream.end, Math.min(Math.max(0, left), LONGEST_MS))
     open.add(stream)
-    revocable.join(stream.subjects, stream)
+    if (isAnswer) answers.add(stream)
+    else lasting.join(stream.subjects, stream)
     counts.add(owner)
     counts.add(person)
     events.onOver = () => {
       clearTimeout(expiry)
       open.delete(stream)
-      revocable.leave(stream.subjects, stream)
+      if (isAnswer) answers.delete(stream)
+      else lasting.leave(stream.subjects, stream)
       counts.remove(owner)
       counts.remove(person)
     }

@@ -23,6 +23,8 @@ export interface Target {
   accessToken: string
   /** Ids of open sessions of 2025-11-25. */
   sessions: readonly string[]
+  /** The access token of each session, if they are different people's. */
+  tokens?: readonly string[]
   /** The only code, of a server whose codes cannot be seeded. */
   deviceCode?: string
   /** Of a server that issues JWTs only where it is named. */
@@ -189,8 +191,9 @@ export const CASES = {
     // audit log is written is overtaken by a thousand others.
     requests: target =>
       rows(1, 10_000).map(n => {
-        const session = target.sessions[n % target.sessions.length]!
-        return rpc(target, 'tools/call', WHOAMI, { ...LEGACY, 'Mcp-Session-Id': session }, n)
+        const at = n % target.sessions.length
+        const of = { ...target, accessToken: target.tokens?.[at] ?? target.accessToken }
+        return rpc(of, 'tools/call', WHOAMI, { ...LEGACY, 'Mcp-Session-Id': target.sessions[at]! }, n)
       }),
   },
   callAlone: {

@@ -13,7 +13,7 @@ import { issueAccessToken } from '../../src/oauth/tokens.ts'
 import { freePort } from '../support/ports.ts'
 import type { Cluster } from '../support/with-postgres.ts'
 import { type CaseName, initializeRequest, type Target } from './cases.ts'
-import { floorSeedsOf, runSeeds, seedsOf } from './seed.ts'
+import { floorSeedsOf, peopleOf, runSeeds, seedsOf } from './seed.ts'
 
 export interface Contender extends AsyncDisposable {
   name: string
@@ -36,6 +36,8 @@ export interface Ours extends Contender {
   db: Database
   /** An access token of the n-th person. */
   tokenOf(n: number): string
+  /** Adds the first people of {@link tokenOf} and their connections to the database, which does not know them otherwise. */
+  addPeople(count: number): Promise<void>
 }
 
 const SESSIONS = 8
@@ -218,6 +220,7 @@ export async function startOurs(
       const id = `00000000-0000-0000-0000-${String(n).padStart(12, '0')}`
       return issueAccessToken(deps, { ...grant, userId: id, grantId: id }).access_token
     },
+    addPeople: count => runSeeds(deps.db, peopleOf({ client: app.id, resource }, count)),
     async [Symbol.asyncDispose]() {
       await deps.close()
       await running.stop()

@@ -1,7 +1,7 @@
 /**
- * Measures whether requests cost more as the server fills: with rows, devices that wait, sessions and streams. What is shown
- * is the processor time of a request, of the server and of PostgreSQL, beside the bare handler of `floor.ts` at the same
- * moment, whose tables do not grow.
+ * Measures whether requests cost more as the server fills: with rows, devices that wait, people, sessions and streams. What
+ * is shown is the processor time of a request, of the server and of PostgreSQL, beside the bare handler of `floor.ts` at the
+ * same moment, whose tables do not grow.
  * Usage: bun run bench:growth [--rows N,N] [--open N,N] [--seconds N] [--rounds N] [--binary PATH] [--out PATH]
  * --out writes PATH.json and PATH.svg.
  */
@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util'
 import { binary as compiled } from '../support/binary.ts'
 import { startCluster } from '../support/with-postgres.ts'
 import { CASES, type Case, type CaseName } from './cases.ts'
-import { type Contender, openSession, startFloor, startOurs } from './contenders.ts'
+import { type Contender, type Ours, openSession, send, startFloor, startOurs } from './contenders.ts'
 import { fillTo, sizesOf } from './grown.ts'
 import { openIdleStream } from './idle-stream.ts'
 import { measureMemory } from './memory.ts'
@@ -52,7 +52,8 @@ stack.defer(() => rmSync(directory, { recursive: true, force: true }))
 const cluster = await startCluster({ settings: ['max_wal_size=4GB'] })
 stack.defer(() => cluster.remove())
 const floor = stack.use(await startFloor(cluster))
-const ours = stack.use(await startOurs(values.binary ?? compiled(), cluster, { LOG_LEVEL: 'warn' }))
+const startServer = () => startOurs(values.binary ?? compiled(), cluster, { LOG_LEVEL: 'warn' })
+const ours = stack.use(await startServer())
 const nextRow = new Map<Contender, number>()
 const measured: Measured[] = []
 
@@ -81,10 +82,15 @@ async function costOf(
 }
 
 /** Measures one case in turns with the floor. */
-async function measure(grown: string, count: number, name: CaseName, among?: number): Promise<void> {
+async function measure(
+  grown: string,
+  count: number,
+  name: CaseName,
+  { among, server: asked = ours }: { among?: number; server?: Ours } = {},
+): Promise<void> {
   const rounds: Pick<Measured, 'server' | 'database' | 'floor'>[] = []
   for (let round = 0; round < ROUNDS; round++) {
-    const [server, database] = await costOf(ours, name, among)
+    const [server, database] = await costOf(asked, name, among)
     const least = await costOf(floor, name, among)
     rounds.push({ server, database, floor: least[0] + least[1] })
   }
@@ -104,6 +110,19 @@ async function measure(grown: string, count: number, name: CaseName, among?: num
   )
 }
 
+/** Opens one after the other, fifty at once, and goes on at each of the numbers to measure at. */
+async function grow(open: (n: number) => Promise<unknown>, atCount: (count: number) => Promise<void>): Promise<void> {
+  let at = 0
+  for (const count of numbers(values.open)) {
+    for (; at < count; at += 50) {
+      const batch = Array.from({ length: Math.min(50, count - at) }, (_, i) => at + i)
+      await Promise.all(batch.map(open))
+    }
+    at = count
+    await atCount(count)
+  }
+}
+
 /** Opens sessions, and then a stream in each, and measures a call beside them. */
 async function measureIdle(): Promise<void> {
   const tokens: string[] = []
@@ -113,23 +132,41 @@ async function measureIdle(): Promise<void> {
     for (const stream of streams) stream.close()
   })
   const tokenOf = (n: number) => (tokens[Math.floor(n / PER_PERSON)] ??= ours.tokenOf(Math.floor(n / PER_PERSON)))
-  const grow = async (kind: string, names: readonly CaseName[], open: (n: number) => Promise<unknown>) => {
-    let at = 0
-    for (const count of numbers(values.open)) {
-      for (; at < count; at += 50) {
-        const batch = Array.from({ length: Math.min(50, count - at) }, (_, i) => at + i)
-        await Promise.all(batch.map(open))
-      }
-      at = count
-      for (const name of names) await measure(kind, count, name)
-    }
-  }
-  await grow('sessions', ['callSession'], async n => {
-    sessions[n] = await openSession(ours.url, tokenOf(n))
-  })
-  await grow('streams', ['callModern', 'callSession'], async n => {
-    streams[n] = await openIdleStream(ours.url, tokenOf(n), sessions[n]!)
-  })
+  await grow(
+    async n => {
+      sessions[n] = await openSession(ours.url, tokenOf(n))
+    },
+    count => measure('sessions', count, 'callSession'),
+  )
+  await grow(
+    async n => {
+      streams[n] = await openIdleStream(ours.url, tokenOf(n), sessions[n]!)
+    },
+    async count => {
+      for (const name of ['callModern', 'callSession'] as const) await measure('streams', count, name)
+    },
+  )
+}
+
+/** Measures calls of people who take turns, each in a session of their own. */
+async function measurePeople(): Promise<void> {
+  await using server = await startServer()
+  await server.addPeople(Math.max(...numbers(values.open)))
+  await costOf(server, 'callSession') // the runtime compiles what it runs
+  const tokens: string[] = []
+  const sessions: string[] = []
+  Object.assign(server.target, { tokens, sessions })
+  await grow(
+    async n => {
+      const accessToken = server.tokenOf(n)
+      tokens[n] = accessToken
+      sessions[n] = await openSession(server.url, accessToken)
+      // The first call of each reads their row.
+      const [call] = CASES.callModern.requests({ ...server.target, accessToken })
+      await (await send(server.url, call!)).text()
+    },
+    count => measure('people', count, 'callSession', { server }),
+  )
 }
 
 for (const rows of numbers(values.rows)) {
@@ -139,7 +176,8 @@ for (const rows of numbers(values.rows)) {
 }
 const sizes = await sizesOf(ours.db.sql)
 for (const contender of [ours, floor]) await contender.seed('poll', 1, 10_000)
-for (const count of [1, 100, 10_000]) await measure('devices', count, 'poll', count)
+for (const count of [1, 100, 10_000]) await measure('devices', count, 'poll', { among: count })
+await measurePeople()
 await measureIdle()
 const bytes = await measureMemory(values.binary ?? compiled(), cluster, directory)
 const told = ({ heap, resident }: Memory) =>

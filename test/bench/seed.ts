@@ -40,7 +40,18 @@ export function seedsOf(name: CaseName, { client, userId, resource }: SeedFor, f
   return []
 }
 
-/** The same for `floor.ts`. */
+/** The statements that make people, and a connection of each with the same id. */
+export function peopleOf({ client, resource }: Omit<SeedFor, 'userId'>, count: number): string[] {
+  const series = `from generate_series(0, ${count - 1}) as n`
+  const id = "lpad(n::text, 32, '0')::uuid"
+  return [
+    `insert into users (id, email, name, created_at) select ${id}, 'n' || n || '@example.com', 'Person ' || n, now() ${series}`,
+    `insert into grants (id, client_id, user_id, scope, resource, created_at, used_at, expires_at)
+      select ${id}, '${client}', ${id}, ${scope}, '${resource}', now(), now(), now() + interval '1 day' ${series}`,
+  ]
+}
+
+/** {@link seedsOf} for `floor.ts`. */
 export function floorSeedsOf(name: CaseName, from: number, count: number): string[] {
   const series = `from generate_series(${from}, ${from + count - 1}) as n`
   if (name === 'poll') return [`insert into floor_polls (hash) select ${hashOf('mdc')} ${series}`]

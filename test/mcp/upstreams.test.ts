@@ -335,7 +335,11 @@ test('a call whose client leaves or cancels it while the tools are still being l
   const hello = { protocolVersion: '2025-11-25', clientInfo: { name: 'test', version: '1' }, capabilities: {} }
   const begun = await rpc(server, atHub, 'initialize', hello)
   await begun.text()
-  const inSession = { ...headers, 'Mcp-Session-Id': begun.headers.get('mcp-session-id')! }
+  const inSession = {
+    ...headers,
+    Accept: 'application/json', // however long the answer takes
+    'Mcp-Session-Id': begun.headers.get('mcp-session-id')!,
+  }
 
   const leaving = new AbortController()
   const idle = server.pendingRequests()
@@ -360,12 +364,7 @@ test('a call whose client leaves or cancels it while the tools are still being l
   listed.resolve()
   expect((await cancelled).status).toBe(202)
   expect(await (await other).json()).toMatchObject({ id: 2, result: { content: [{ text: '{"by":"other"}' }] } })
-  // The id may be used again.
-  expect(await (await server.postJson('/mcp', message(1, 'again'), inSession)).json()).toMatchObject({
-    id: 1,
-    result: {},
-  })
-  expect(cold.of('tools/call').map(call => call.params?.arguments)).toEqual([{ by: 'other' }, { by: 'again' }])
+  expect(cold.of('tools/call').map(call => call.params?.arguments)).toEqual([{ by: 'other' }])
   await server.configure(servers())
 })
 

@@ -69,11 +69,16 @@ async function scene(): Promise<Scene> {
   await sql`
     insert into sessions (id_hash, user_id, created_at, expires_at)
     values (${session}, ${userId}, ${now}, ${later})`
-  const rows = clients.map((client, n) => ({ client, granted: grants[n]!, hash: `\\x${hashes[n]!.toString('hex')}` }))
+  const rows = clients.map((client, n) => ({
+    client,
+    granted: grants[n]!,
+    hash: `\\x${hashes[n]!.toString('hex')}`,
+    code: userCode(),
+  }))
   await sql`
     with given as materialized (
-      select client, granted, hash, md5(client)::uuid as id
-      from jsonb_to_recordset(${sql.json(rows)}) as given (client text, granted uuid, hash bytea)
+      select client, granted, hash, code, md5(client)::uuid as id
+      from jsonb_to_recordset(${sql.json(rows)}) as given (client text, granted uuid, hash bytea, code text)
     ),
     known as (
       insert into clients (id, name, source, auth_method, grant_types, scope, created_at, fresh_until, used_at)
@@ -110,7 +115,7 @@ async function scene(): Promise<Scene> {
       (id, device_code_hash, user_code, client_id, scope, resource, interval_seconds, created_at, expires_at,
         session_hash, user_id, decision, decided_at, granted_scope)
     select
-      id, hash, translate(substr(md5(client), 1, 8), '0123456789abcdef', 'BCDFGHJKLMNPQRST'), client, '{mcp}', ${RESOURCE}, 5,
+      id, hash, code, client, '{mcp}', ${RESOURCE}, 5,
       ${now}, ${later}, ${session}, ${userId},
       case client when ${clients[0]!} then 'approved' end,
       case client when ${clients[0]!} then ${now}::timestamptz end,
@@ -191,7 +196,13 @@ const WORK: Record<string, (of: Scene) => Promise<unknown>> = {
 }
 
 const LETTERS = 'BCDFGHJKLMNPQRST'
-const userCode = () => Array.from(randomBytes(8), byte => LETTERS[byte % LETTERS.length]).join('')
+let issued = 0
+/** Each another one: of as many random ones as are needed here, two may be the same. */
+const userCode = () =>
+  (issued++)
+    .toString(16)
+    .padStart(8, '0')
+    .replace(/./g, digit => LETTERS[Number.parseInt(digit, 16)]!)
 
 /** A busy machine answers some statements too late. */
 function ifBusy(error: unknown): undefined {

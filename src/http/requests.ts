@@ -163,20 +163,23 @@ function openNotes(base: Base, routes: Routes) {
       durations.observe({ method, route: route ?? 'none', status }, ms / 1000)
     }
     if (!config.ACCESS_LOG || routes.traitsOf(route).unlogged) return
-    const { client, user, grant } = sender ?? {}
-    const members =
-      `"request":"${id}","method":${quote(request.method)},"path":${quote(printablePath(route, request))},"status":${status}` +
-      `,"ms":${Math.round(ms * 10) / 10}${member('client', client)}${member('user', user)}${member('grant', grant)}` +
-      `,"network":"${networkOf(clientAddress(base, request, server))}"`
-    logInfo(log, members, 'request')
+    logInfo(
+      log,
+      {
+        request: id,
+        method: request.method,
+        path: printablePath(route, request),
+        status,
+        ms: Math.round(ms * 10) / 10,
+        client: sender?.client,
+        user: sender?.user,
+        grant: sender?.grant,
+        network: networkOf(clientAddress(base, request, server)),
+      },
+      'request',
+    )
   }
 }
-
-const member = (name: string, value: string | undefined): string =>
-  value === undefined ? '' : `,"${name}":${quote(value)}`
-
-/** A JSON string. Almost none has anything to escape. */
-const quote = (text: string): string => (/^[\w./:@+-]*$/.test(text) ? `"${text}"` : JSON.stringify(text))
 
 /** Generates ids that are unique across servers. */
 function openIds(): () => string {

@@ -24,16 +24,13 @@ function isoTime(): string {
 
 const { streamSym, timeSym } = pino.symbols as { streamSym: symbol; timeSym: symbol }
 
-/**
- * As `log.info`, and far cheaper: for the line of each request.
- *
- * @param members JSON without its braces, such as `"path":"/mcp","status":200`.
- */
-export function logInfo(log: Log, members: string, message: string): void {
+/** As `log.info(fields, message)`, for plain values and far cheaper: for the line of each request. */
+export function logInfo(log: Log, fields: object, message: string): void {
   if (!log.isLevelEnabled('info')) return
   const internals = log as unknown as Record<symbol, unknown>
   const time = (internals[timeSym] as () => string)()
-  ;(internals[streamSym] as DestinationStream).write(`{"level":30${time},${members},"msg":"${message}"}\n`)
+  const text = JSON.stringify(fields).slice(1, -1)
+  ;(internals[streamSym] as DestinationStream).write(`{"level":30${time},${text},"msg":"${message}"}\n`)
 }
 
 /** One per process, even with several servers in it. */

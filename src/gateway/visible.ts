@@ -25,7 +25,7 @@ export interface Visibility {
 
 const NONE: ReadonlySet<string> = new Set()
 
-export function openVisibility(memory: Memory, config: UpstreamConfig): Visibility {
+export function openVisibility(memory: Pick<Memory, 'judgeTools'>, config: UpstreamConfig): Visibility {
   let blocked = new WeakMap<Catalogue, ReadonlySet<string>>()
   /** Judgements under way. A second one of the same list could end late, and undo that of a newer list. */
   let judging = new WeakMap<Catalogue, Promise<void>>()
@@ -65,7 +65,8 @@ export function openVisibility(memory: Memory, config: UpstreamConfig): Visibili
         const filter = config[kind === 'resourceTemplates' ? 'resources' : kind]
         const hidden = blocked.get(catalogue)
         found = new Map([...catalogue.entries].filter(([key]) => isAllowed(filter, key) && !hidden?.has(key)))
-        visible.set(catalogue, found)
+        // Until it is judged, nothing is hidden yet; a count of it may be asked for before.
+        if (isJudged(catalogue)) visible.set(catalogue, found)
       }
       return found
     },

@@ -6,6 +6,7 @@ import { parseServers } from '../../src/gateway/config.ts'
 import { catalogueOf } from '../../src/gateway/lists.ts'
 import { openMemory } from '../../src/gateway/memory.ts'
 import { RpcError } from '../../src/gateway/messages.ts'
+import { openVisibility } from '../../src/gateway/visible.ts'
 import { openLog } from '../../src/lib/log.ts'
 import { ROOT } from '../support/command.ts'
 import { callerOf, exchangeOf, startGateway } from '../support/gateway.ts'
@@ -294,6 +295,32 @@ describe('policy', () => {
     })
     await until(async () => (await names(front)).includes('changing'))
     expect(textOf(await front.gateway.request('odd', callTool('changing')))).toBe('changed')
+  })
+
+  test('a list is judged once for all who ask, and hides what is blocked although it was counted before', async () => {
+    let judged = 0
+    const judgeTools = async () => {
+      judged++
+      return new Set(['changing'])
+    }
+    const { upstreams } = parseServers(JSON.stringify({ mcpServers: { odd: { command: 'odd', onChange: 'block' } } }), {
+      path: 'mcp.json',
+      env: {},
+      readFile: () => '',
+    })
+    const visibility = openVisibility({ judgeTools }, upstreams[0]!)
+    const list = catalogueOf(
+      'tools',
+      ['changing', 'plain'].map(name => ({ name, inputSchema: MEMBER })),
+    )
+    const show = async () => [...visibility.visibleOf(await visibility.judged(list, '')).keys()]
+    expect(visibility.visibleOf(list).size).toBe(2)
+    expect(await Promise.all([show(), show()])).toEqual([['plain'], ['plain']])
+    expect(judged).toBe(1)
+    visibility.reset()
+    expect(visibility.visibleOf(list).size).toBe(2)
+    expect(await show()).toEqual(['plain'])
+    expect(judged).toBe(2)
   })
 
   test('of two descriptions that replicas see first at the same moment, one is blocked; what is trusted meanwhile stays', async () => {

@@ -2,7 +2,6 @@
  * What the database stores about one upstream: its era, its last catalogue, and the fingerprints of its tools. Read once
  * and cached; without the database this knowledge is missing, but calls still work.
  */
-
 import { createHash } from 'node:crypto'
 import type { Queries } from '../../sql/index.ts'
 import {

@@ -2,7 +2,6 @@
  * Tokens that the operator's client obtains at an upstream's authorization server, kept in memory: its own, the same for
  * every caller (client credentials, RFC 6749 4.4), or one for each caller (token exchange, RFC 8693).
  */
-
 import {
   clientCredentialsGrantRequest,
   genericTokenEndpointRequest,

@@ -1,5 +1,4 @@
 /** Caches recently used accounts, unsealed, so that calls need no database; notifications keep it current. */
-
 import { findUpstreamAccount, type UpstreamAccountRow } from '../../../sql/upstream-accounts.ts'
 import type { Base } from '../../base.ts'
 import { makeRoom } from '../../lib/bounded.ts'

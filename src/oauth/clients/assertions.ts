@@ -1,5 +1,4 @@
 /** private_key_jwt client authentication (RFC 7523 2.2, 3) with signed assertions, each usable once. */
-
 import { createLocalJWKSet, decodeJwt, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
 import { z } from 'zod'
 import type { ClientRow } from '../../../sql/clients.ts'
